@@ -1,0 +1,59 @@
+# Every target is documented in one line: make help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: help run test check demo bench format pins
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
+	$(BIN)/dataexport-exporter serve
+
+test: $(VENV)/dev.stamp tools ## pass the tests, with coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types, layers, rules, pins
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	alerts/check
+	scripts/check-pins
+
+demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
+	$(BIN)/python scripts/demo.py
+
+bench: $(VENV)/dev.stamp ## measure, beside Pushgateway where it is there
+	scripts/install-tools pushgateway
+	$(BIN)/python benchmarks/run.py
+
+format: $(VENV)/dev.stamp ## let ruff format and mend what it can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
+	scripts/compile-pins
+
+.PHONY: tools
+tools:
+	scripts/install-tools
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, for example")'
+	$(PYTHON) -m venv $(VENV) || { echo "make: python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@

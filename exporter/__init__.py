@@ -1,0 +1,5 @@
+"""Prometheus exporter that knows when a scheduled CleverTap data export is late."""
+
+from importlib.metadata import version
+
+__version__ = version("dataexport-exporter")
