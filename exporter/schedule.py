@@ -1,0 +1,99 @@
+"""When an export is due, and what was missed: deadlines, slots, and days on a clock."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from exporter.frequency import DAY, HOUR
+from exporter.model import Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from exporter.model import Declaration, Gap
+
+LEAST_GRACE = 30 * 60
+LONGEST_RUN = 6 * HOUR
+LONGEST_ONE_TIME_RUN = 24 * HOUR
+
+
+def terms(interval: int, zone: tzinfo | None, declared: Declaration | None = None) -> Terms:
+    """What an export with this interval (0: none known) promises, after its declaration's wishes."""
+    if declared is not None and declared.interval is not None:
+        interval = declared.interval
+    grace = max(round(interval * 0.2), LEAST_GRACE)
+    max_runtime = min(interval, LONGEST_RUN) if interval else LONGEST_ONE_TIME_RUN
+    if declared is not None:
+        grace = grace if declared.grace is None else declared.grace
+        max_runtime = max_runtime if declared.max_runtime is None else declared.max_runtime
+    return Terms(interval, grace if interval else 0, max_runtime, zone)
+
+
+def slot_after(start: float, count: int, promise: Terms) -> float:
+    """The instant ``count`` intervals after ``start``.
+
+    Where the interval is a whole number of days and the zone is known, that is the same time of
+    day on that clock, 23 or 25 hours later when summer time changes; a time of day that the
+    clock skips is the hour after.
+    """
+    if promise.zone is None or promise.interval % DAY:
+        return start + count * promise.interval
+    local = datetime.fromtimestamp(start, promise.zone)
+    due = (local + timedelta(seconds=count * promise.interval)).astimezone(UTC)
+    return due.timestamp()
+
+
+def due_by(start: float, promise: Terms) -> float:
+    """The instant by which what comes an interval after ``start`` has to be there."""
+    return slot_after(start, 1, promise) + promise.grace
+
+
+def after_blind_time(deadline: float, grace: float, gaps: Sequence[Gap]) -> float:
+    """The deadline as it holds for an exporter that was away: one more grace after the gap."""
+    for gap in gaps:
+        if gap.began_at < deadline <= gap.ended_at:
+            deadline = gap.ended_at + grace
+    return deadline
+
+
+def slots_until(anchor: float, start: float, promise: Terms) -> int:
+    """How many slots a start lies after the one before; 0 for another start in the same slot."""
+    return math.floor((start - anchor) / promise.interval + 0.5)
+
+
+def missed_by(anchor: float, now: float, promise: Terms) -> int:
+    """How many slots are missed already while nothing starts."""
+    return max(0, math.floor((now - anchor) / promise.interval) - 1)
+
+
+def next_miss(anchor: float, now: float, promise: Terms) -> float:
+    """When `missed_by` will next grow."""
+    return anchor + (missed_by(anchor, now, promise) + 2) * promise.interval
+
+
+def unknown_among(anchor: float, count: int, promise: Terms, gaps: Sequence[Gap]) -> int:
+    """How many of the ``count`` eventless slots after ``anchor`` fell into blind time.
+
+    A slot is unknown if the exporter was away at any time between the slot and the end of its
+    grace, since its announcement could have come then.
+    """
+    if count <= 0 or not gaps or gaps[-1].ended_at <= anchor:
+        return 0
+    blind = 0
+    for gap in gaps:
+        first = max(1, math.floor((gap.began_at - promise.grace - anchor) / promise.interval) - 1)
+        last = min(count, math.ceil((gap.ended_at - anchor) / promise.interval) + 1)
+        blind += sum(
+            _overlaps(slot_after(anchor, index, promise), promise.grace, gap, gaps) for index in range(first, last + 1)
+        )
+    return blind
+
+
+def _overlaps(slot: float, grace: float, gap: Gap, gaps: Sequence[Gap]) -> bool:
+    """Whether ``gap`` is the first one that a slot's waiting time meets, so that it counts once."""
+    first = bisect_left(gaps, slot, key=lambda each: each.ended_at)
+    return first < len(gaps) and gaps[first] == gap and gap.began_at < slot + grace

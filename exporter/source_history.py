@@ -1,0 +1,72 @@
+"""What the events of one source say about it: counts, its clock, its delays. Pure."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from exporter.event_time import EVIDENCE, offset_by_arrival, suspected_offset, zone_offset
+from exporter.model import COMPLETED, INITIATED, OTHER, SourceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.model import Event, Source, Tally
+
+MOST_STATUSES = 10
+LEAST_EVIDENCE = 3
+"""How many arrivals have to agree before a configured zone is called into question."""
+
+
+class SourceHistory:
+    """The events of one source, folded as they come."""
+
+    def __init__(self) -> None:
+        self._events: Counter[str] = Counter({INITIATED: 0, COMPLETED: 0})
+        self._skewed = 0
+        self._unknown_frequencies = 0
+        self._newest: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        """Take a further event, once."""
+        known = event.status in self._events or len(self._events) < MOST_STATUSES
+        self._events[event.status if known else OTHER] += 1
+        self._skewed += event.skewed
+        self._unknown_frequencies += not event.schedule.understood
+        insort(self._newest, event, key=lambda each: (each.arrived_at, each.digest))
+        del self._newest[:-EVIDENCE]
+
+    def state(self, source: Source, tallies: Iterable[Tally]) -> SourceState:
+        """What is known of the source, with what the ledger counts beside its events."""
+        own = [tally for tally in tallies if tally.source == source.slug]
+        counts = {(tally.kind, tally.label): tally.count for tally in own}
+        newest = self._newest[-1] if self._newest else None
+        accepted = [tally.last_at for tally in own] + ([newest.arrived_at] if newest else [])
+        suspected = suspected_offset((event.local_time, event.arrived_at) for event in self._newest)
+        return SourceState(
+            slug=source.slug,
+            timezone=source.timezone,
+            events=dict(self._events),
+            duplicates=counts.get(("duplicate", ""), 0),
+            test_calls=counts.get(("test_call", ""), 0),
+            quarantined={label: n for (kind, label), n in counts.items() if kind == "quarantined"},
+            skewed=self._skewed,
+            unknown_frequencies=self._unknown_frequencies,
+            last_accepted=max(accepted, default=0),
+            delay=newest.arrived_at - newest.occurred_at if newest else 0,
+            suspected_offset=suspected,
+            suspect=self._contradicts(source),
+        )
+
+    def _contradicts(self, source: Source) -> bool:
+        """Whether the newest events all agree on an offset that the configured zone does not have."""
+        if source.zone is None:
+            return False
+        differences = [
+            offset - zone_offset(event.local_time, event.arrived_at, source.zone)
+            for event in self._newest
+            for offset, evident in [offset_by_arrival(event.local_time, event.arrived_at)]
+            if evident
+        ]
+        return len(differences) >= LEAST_EVIDENCE and len(set(differences)) == 1 and differences[0] != 0

@@ -1,0 +1,102 @@
+"""What is known of an export at one instant, worked out from what was folded. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter import schedule
+from exporter.model import ANY, ExportState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.history import Runs
+    from exporter.model import Declaration, ExportKey, Gap, Source, Terms
+
+GROUP = "group"
+RECOGNISED = "recognised"
+DECLARED = "declared"
+
+
+def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hidden
+    key: ExportKey,
+    runs: Runs,
+    promise: Terms,
+    source: Source,
+    *,
+    now: float,
+    gaps: Sequence[Gap] = (),
+    declared: Declaration | None = None,
+    declared_at: float = 0,
+) -> ExportState:
+    """The state of an export.
+
+    Args:
+        key: which export.
+        runs: its events, folded.
+        promise: what it promises now.
+        source: its source.
+        now: the instant; what is missed while nothing starts, and whether it is muted, depend on it.
+        gaps: when nobody listened, in order.
+        declared: its declaration, if it has one; then that names its labels, not its events.
+        declared_at: when it was first declared.
+    """
+    began = runs.anchor_promise  # what holds for slots until another start comes
+    tail = schedule.missed_by(runs.anchor, now, began) if began else 0
+    unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if began else 0
+    running_since = min(runs.open.values(), default=0.0)
+    muted_until = declared.muted_until if declared else 0
+    changes = [schedule.next_miss(runs.anchor, now, began)] if began else []
+    changes += [muted_until] if muted_until > now else []
+    start_deadline, deadline = _deadlines(runs, promise, declared, declared_at)
+    run_deadline = running_since + promise.max_runtime if running_since else 0.0
+    return ExportState(
+        source=key.source,
+        export=ANY if key.kind == GROUP else key.name,
+        partner=(declared.match.partner or "") if declared else runs.partner,
+        data_type=(declared.match.data_type or "") if declared else runs.data_type,
+        frequency=declared.frequency if declared else runs.frequency,
+        timezone=source.timezone,
+        declared=declared is not None,
+        owner=declared.owner if declared else "",
+        runbook_url=declared.runbook_url if declared else "",
+        interval=promise.interval,
+        grace=promise.grace,
+        max_runtime=promise.max_runtime,
+        last_initiated=runs.last_initiated,
+        last_completed=runs.last_completed,
+        last_failed=runs.last_failed,
+        last_received=runs.last_received,
+        last_duration=runs.last_duration,
+        duration_buckets=runs.durations,
+        duration_sum=runs.duration_sum,
+        in_progress=len(runs.open),
+        running_since=running_since,
+        start_deadline=schedule.after_blind_time(start_deadline, promise.grace, gaps),
+        deadline=schedule.after_blind_time(deadline, promise.grace, gaps),
+        run_deadline=schedule.after_blind_time(run_deadline, promise.grace, gaps),
+        initiated=runs.initiated,
+        completed=runs.completed,
+        failed=runs.failed,
+        abandoned=runs.abandoned,
+        slots=runs.slots + tail,
+        slots_late=runs.late,
+        slots_missed=runs.missed + tail - unknown,
+        slots_unknown=runs.unknown + unknown,
+        recurring=promise.interval > 0,
+        muted=now < muted_until,
+        changes_at=min(changes, default=float("inf")),
+    )
+
+
+def _deadlines(runs: Runs, promise: Terms, declared: Declaration | None, declared_at: float) -> tuple[float, float]:
+    """The start deadline and the deadline, before blind time; 0 for none."""
+    if not promise.interval:
+        return 0.0, 0.0
+    start_deadline = schedule.due_by(runs.last_initiated, promise) if runs.last_initiated else 0.0
+    since = runs.last_completed or runs.first_start
+    if since:
+        return start_deadline, schedule.due_by(since, promise)
+    if declared is None:
+        return start_deadline, 0.0
+    return start_deadline, schedule.due_by(declared.first_expected or declared_at, promise)
