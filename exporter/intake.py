@@ -1,0 +1,126 @@
+"""From one authenticated body to the ledger: decode, interpret, date, append."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from exporter import event_time, json_body
+from exporter.ledger import Received, TestCalled
+from exporter.model import Announcement, Event, Quarantined
+from exporter.sources import clevertap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.json_body import JsonObject
+    from exporter.ledger import Entry, Ledger
+    from exporter.model import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a body, once all of it is on disk."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    test_calls: int = 0
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the body was the vendor's test call and nothing else."""
+        return self.test_calls > 0 and self.accepted + self.duplicates + self.quarantined == 0
+
+
+class Intake:
+    """The way in, for all sources of one process.
+
+    Args:
+        ledger: where events are kept.
+        most_event_bytes: the size limit of one object.
+    """
+
+    def __init__(self, ledger: Ledger, most_event_bytes: int) -> None:
+        self._ledger = ledger
+        self._most_event_bytes = most_event_bytes
+        self._settled: dict[str, event_time.SettledOffset] = {}
+        self._lock = threading.Lock()
+
+    def take(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
+        """Keep what ``body`` says; when this returns, it is on disk.
+
+        Args:
+            source: whose webhook it came to.
+            body: an object or a list of objects, as it arrived.
+            arrived_at: Unix seconds, of which microseconds are kept.
+
+        Raises:
+            PayloadError: the body is nothing that could be kept.
+            StoreError: it could not be stored; it should be sent again.
+        """
+        arrived_at = round(arrived_at, 6)
+        objects = json_body.decode(body, self._most_event_bytes)
+        entries = [self._entry(source, each, arrived_at) for each in objects]
+        fresh = self._ledger.append(entries) if entries else []
+        pairs = list(zip(entries, fresh, strict=True))
+        self._remember(source, [entry for entry, new in pairs if new])
+        return Receipt(
+            accepted=sum(new for entry, new in pairs if isinstance(entry, Received)),
+            quarantined=sum(new for entry, new in pairs if isinstance(entry, Quarantined)),
+            duplicates=sum(not new for _, new in pairs),
+            test_calls=sum(isinstance(entry, TestCalled) for entry in entries),
+        )
+
+    def _entry(self, source: Source, body: JsonObject, arrived_at: float) -> Entry:
+        # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
+        latest = datetime.fromtimestamp(arrived_at, UTC).replace(tzinfo=None) + timedelta(days=1)
+        meaning = clevertap.interpret(body, latest)
+        if isinstance(meaning, Announcement):
+            return Received(self._dated(source, meaning, arrived_at), body.raw)
+        if isinstance(meaning, clevertap.TestCall):
+            return TestCalled(source.slug, arrived_at)
+        digest = hashlib.sha256(body.raw).digest()[:16]
+        return Quarantined(source.slug, arrived_at, meaning.reason, meaning.detail, body.raw, digest)
+
+    def _dated(self, source: Source, said: Announcement, arrived_at: float) -> Event:
+        settled = self._settled_of(source).value if source.zone is None else None
+        reading = event_time.read(said.local_time, arrived_at, source.zone, settled)
+        return Event(
+            source=source.slug,
+            request_id=said.request_id,
+            partner=said.partner,
+            data_type=said.data_type,
+            status=said.status,
+            frequency=said.frequency,
+            local_time=said.local_time,
+            digest=said.digest,
+            arrived_at=arrived_at,
+            occurred_at=reading.occurred_at,
+            utc_offset=reading.utc_offset,
+            skewed=reading.skewed,
+        )
+
+    def _settled_of(self, source: Source) -> event_time.SettledOffset:
+        with self._lock:
+            found = self._settled.get(source.slug)
+            if found is None:
+                found = event_time.SettledOffset()
+                _learn(found, reversed(self._ledger.newest(source.slug, event_time.EVIDENCE)))
+                self._settled[source.slug] = found
+            return found
+
+    def _remember(self, source: Source, fresh: list[Entry]) -> None:
+        if source.zone is None:
+            settled = self._settled_of(source)
+            with self._lock:
+                _learn(settled, (entry.event for entry in fresh if isinstance(entry, Received)))
+
+
+def _learn(settled: event_time.SettledOffset, events: Iterable[Event]) -> None:
+    for event in events:
+        if event_time.offset_by_arrival(event.local_time, event.arrived_at)[1]:
+            settled.add(event.utc_offset)

@@ -1,0 +1,93 @@
+"""The ledger: the only truth, and what every implementation of it guarantees.
+
+1. What `Ledger.append` returned for is on disk, and survives a crash of the process and of the
+   machine. What it raised for may or may not be there; the sender has to try again.
+2. The same announcement is there once per source, however often and from wherever it is appended.
+3. Events become visible to `Ledger.read` in the order of their sequence, and none later below a
+   sequence that a reader has already seen.
+4. Nothing is ever changed; sequences begin at 1.
+
+The contract suite in ``tests/test_ledger_contract.py`` holds every implementation to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.model import Event, Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.model import Gap, Selection, Tally
+
+PAGE = 10_000
+"""How many events are read at a time, so that a reader never holds up a writer for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event together with the body that announced it."""
+
+    event: Event
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TestCalled:
+    """The call that CleverTap makes when someone creates the webhook."""
+
+    source: str
+    arrived_at: float
+
+
+Entry = Received | Quarantined | TestCalled
+
+
+class Ledger(Protocol):
+    """Where events are kept. Every method may raise `exporter.errors.StoreError`."""
+
+    def append(self, entries: Sequence[Entry]) -> list[bool]:
+        """Keep all of ``entries`` or, where it raises, acknowledge none.
+
+        Returns:
+            For each whether it was new; an event or a quarantined body that is not is counted
+            as a duplicate.
+        """
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        """Events past a sequence, in the order of their sequence; fewer than ``limit`` at the end."""
+
+    def select(self, selection: Selection, upto: int) -> Iterator[Event]:
+        """The events of a selection up to a sequence, in the order of their sequence."""
+
+    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
+        """The events that arrived last, newest first."""
+
+    def body(self, sequence: int) -> bytes | None:
+        """The body of an event, as it arrived."""
+
+    def quarantine(self, limit: int = 100) -> list[Quarantined]:
+        """What was not understood, newest first."""
+
+    def tallies(self) -> list[Tally]:
+        """What is counted and not kept as an event."""
+
+    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+        """When each (source, name) was first declared, which is now for those that are new."""
+
+    def declared(self) -> Mapping[tuple[str, str], float]:
+        """When each (source, name) was first declared."""
+
+    def beat(self, watch: str, now: float) -> None:
+        """Note that the exporter named ``watch`` is there to listen at ``now``."""
+
+    def gaps(self) -> list[Gap]:
+        """When no exporter was there to listen, between two heartbeats, in order."""
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest event; 0 while there is none. Cheap: the health check."""
+
+    def close(self) -> None:
+        """Give everything back; nothing may be called afterwards."""
