@@ -1,0 +1,88 @@
+"""The tables of the ledger, in SQLite and PostgreSQL; `exporter/migrations` makes them.
+
+Instants are whole microseconds since 1970, so that what is read back is what was written.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("data_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("local_seconds", BigInteger, nullable=False),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("occurred_us", BigInteger, nullable=False),
+    Column("utc_offset", Integer, nullable=False),
+    Column("skewed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("source", "digest", name="events_once"),
+    Index("events_by_request", "source", "request_id", "sequence"),
+    Index("events_by_group", "source", "group_key", "sequence"),
+    Index("events_by_arrival", "source", "arrived_us"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("source", "digest", name="quarantine_once"),
+    sqlite_autoincrement=True,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+)
+
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("declared_us", BigInteger, nullable=False),
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("watch", Text, primary_key=True),
+    Column("began_us", BigInteger, primary_key=True),
+    Column("seen_us", BigInteger, nullable=False),
+)
