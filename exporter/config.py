@@ -1,0 +1,352 @@
+"""The configuration to work with: a frozen `Config` out of a file and the environment.
+
+`load` is a function of a path and a mapping; nothing is read at import. Every problem is
+reported at once, each with its place, what was given, and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from exporter import event_time, frequency
+from exporter.credentials import Credentials
+from exporter.errors import ConfigurationError
+from exporter.model import Declaration, Selection, Source
+from exporter.settings import Section, Settings, SourceSettings
+from exporter.sources import clevertap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import SecretStr
+    from pydantic_core import ErrorDetails
+
+    from exporter.settings import Address, Basic, ExportSettings, Limits, Log
+
+PREFIX = "DATAEXPORT_"
+CONFIG_VARIABLE = "DATAEXPORT_CONFIG"
+REVISION_VARIABLE = "DATAEXPORT_REVISION"
+DEFAULT_SOURCE = "default"
+
+VARIABLES = {
+    "DATAEXPORT_WEBHOOK_LISTEN": "server.webhook_listen",
+    "DATAEXPORT_ADMIN_LISTEN": "server.admin_listen",
+    "DATAEXPORT_ADMIN_TOKENS": "server.admin_tokens",
+    "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
+    "DATAEXPORT_STORE_URL": "store.url",
+    "DATAEXPORT_STORE_RETENTION": "store.retention",
+    "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
+    "DATAEXPORT_EVENT_BYTES": "limits.event_bytes",
+    "DATAEXPORT_REQUEST_BYTES": "limits.request_bytes",
+    "DATAEXPORT_LOG_LEVEL": "log.level",
+    "DATAEXPORT_LOG_FORMAT": "log.format",
+    "DATAEXPORT_SOURCES": "sources",
+    "DATAEXPORT_EXPORTS": "exports",
+    "DATAEXPORT_TOKENS": "sources.default.tokens",
+}
+"""Every setting as an environment variable; it wins over the file."""
+
+FILE_VARIABLES = frozenset(
+    {
+        "DATAEXPORT_ADMIN_TOKENS",
+        "DATAEXPORT_ADMIN_BASIC",
+        "DATAEXPORT_STORE_URL",
+        "DATAEXPORT_SOURCES",
+        "DATAEXPORT_TOKENS",
+    }
+)
+"""Those that may hold a secret: with ``_FILE`` after the name, the value is read from that file."""
+
+_LISTS = frozenset({"server.admin_tokens", "sources.default.tokens"})
+_JSON = frozenset({"server.admin_basic", "sources", "exports"})
+_SECRETS = frozenset({"tokens", "password", "admin_tokens", "url"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredSource:
+    """A source and what opens it."""
+
+    source: Source
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that is configured, checked.
+
+    Attributes:
+        path: the file, or None where there is none.
+        sources: by slug.
+        exports: declared exports, in order.
+        retention: seconds that events are kept at the least.
+    """
+
+    path: Path | None
+    webhook_listen: Address
+    admin_listen: Address
+    admin_credentials: Credentials
+    store_url: str = field(repr=False)
+    retention: int
+    limits: Limits
+    log: Log
+    sources: Mapping[str, ConfiguredSource]
+    exports: tuple[Declaration, ...]
+
+    @property
+    def plain_sources(self) -> dict[str, Source]:
+        """The sources without their credentials, by slug."""
+        return {slug: each.source for slug, each in self.sources.items()}
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read the configuration.
+
+    Args:
+        path: the TOML file, or None for defaults and the environment alone.
+        environment: the environment variables; those that begin with ``DATAEXPORT_`` are ours.
+
+    Raises:
+        ConfigurationError: with every problem there is.
+    """
+    problems: list[str] = []
+    place = str(path) if path else "environment"
+    raw = _read_file(path) if path else {}
+    given, origins = _with_environment(raw, environment, problems)
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problems += [_problem(each, given, place, origins) for each in error.errors(include_url=False)]
+        raise ConfigurationError(problems) from error
+    config = _build(settings, path, place, problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return config
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}; give an existing file"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: is not TOML: {error}"]) from error
+
+
+def _with_environment(
+    raw: dict[str, Any], environment: Mapping[str, str], problems: list[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The file's tables with the environment laid over them, and which variable gave what."""
+    given = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    origins: dict[str, str] = {}
+    others = {CONFIG_VARIABLE, REVISION_VARIABLE}
+    for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
+        name = variable.removesuffix("_FILE")
+        if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
+            close = difflib.get_close_matches(variable, VARIABLES, 1)
+            problems.append(
+                f"environment: {variable}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
+            )
+            continue
+        try:
+            text = environment[variable] if name == variable else Path(environment[variable]).read_text("utf-8").strip()
+            value = _value(VARIABLES[name], text)
+        except (OSError, ValueError) as error:
+            problems.append(f"environment: {variable}: {error}")
+            continue
+        _lay(given, VARIABLES[name], value)
+        origins[VARIABLES[name]] = variable
+    return given, origins
+
+
+def _value(setting: str, text: str) -> object:
+    if setting in _LISTS:
+        return [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
+    return json.loads(text) if setting in _JSON else text
+
+
+def _lay(given: dict[str, Any], setting: str, value: object) -> None:
+    if setting == "sources.default.tokens":
+        sources = given.setdefault("sources", [])
+        own = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
+        if own is None:
+            sources.append({"slug": DEFAULT_SOURCE, "tokens": value})
+        else:
+            own["tokens"] = value
+        return
+    table, _, name = setting.partition(".")
+    if name:
+        given.setdefault(table, {})[name] = value
+    else:
+        given[table] = value
+
+
+def _problem(error: ErrorDetails, given: object, place: str, origins: Mapping[str, str]) -> str:
+    where = [part for part in error["loc"] if not str(part).startswith("function-")]
+    dotted = ".".join(str(part) for part in where)
+    path = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    if dotted in origins:
+        place, path = "environment", origins[dotted]
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(where[-1]), _names(where[:-1]), 1)
+        return f"{place}: {path}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
+    if error["type"] == "missing":
+        return f"{place}: {path}: missing; it has to be given"
+    secret = any(str(part) in _SECRETS for part in where)
+    shown = "" if secret else f" {_shown(_at(given, where))}:"
+    return f"{place}: {path}:{shown} {error['msg'].removeprefix('Value error, ')}"
+
+
+def _names(where: list[int | str]) -> list[str]:
+    """The settings of the table at ``where``."""
+    section: type[BaseModel] = Settings
+    for part in where:
+        if isinstance(part, str):
+            annotation = str(section.model_fields[part].annotation)
+            section = next((each for each in Section.__subclasses__() if each.__name__ in annotation), section)
+    return list(section.model_fields)
+
+
+def _at(given: object, where: Iterable[int | str]) -> object:
+    for part in where:
+        try:
+            given = given[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return given
+    return given
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line
+
+
+def _build(settings: Settings, path: Path | None, place: str, problems: list[str]) -> Config:
+    folder = path.parent if path else Path()
+    sources: dict[str, ConfiguredSource] = {}
+    for number, each in enumerate(settings.sources or [SourceSettings(slug=DEFAULT_SOURCE)], 1):
+        at = f"{place}: sources[{number}]"
+        if each.slug in sources:
+            problems.append(f"{at}.slug: {each.slug!r} is there twice; every source needs a slug of its own")
+        credentials = _credentials(
+            each.tokens, each.tokens_file, each.basic, each.header, folder=folder, at=f"{at}.", problems=problems
+        )
+        if not credentials.wanted and not settings.server.webhook_listen.is_loopback:
+            problems.append(
+                f"{at}: source {each.slug!r} has no credential, and server.webhook_listen is "
+                f"{settings.server.webhook_listen}, which is not loopback; set tokens_file, tokens or basic"
+                + (" (or DATAEXPORT_TOKENS)" if each.slug == DEFAULT_SOURCE else "")
+            )
+        source = Source(each.slug, each.timezone, event_time.load_zone(each.timezone))
+        sources[each.slug] = ConfiguredSource(source, credentials)
+    server = settings.server
+    if server.webhook_listen == server.admin_listen:
+        problems.append(
+            f"{place}: server.admin_listen: {server.admin_listen} is the address of webhook_listen as well; "
+            "give each its own port"
+        )
+    return Config(
+        path=path,
+        webhook_listen=server.webhook_listen,
+        admin_listen=server.admin_listen,
+        admin_credentials=_credentials(
+            server.admin_tokens,
+            server.admin_tokens_file,
+            server.admin_basic,
+            "",
+            folder=folder,
+            at=f"{place}: server.admin_",
+            problems=problems,
+        ),
+        store_url=settings.store.url.get_secret_value(),
+        retention=settings.store.retention,
+        limits=settings.limits,
+        log=settings.log,
+        sources=sources,
+        exports=tuple(_declarations(settings.exports, sources, place, problems)),
+    )
+
+
+def _credentials(  # noqa: PLR0913 - the settings of one table
+    tokens: list[SecretStr],
+    files: list[str],
+    basic: Basic | None,
+    header: str,
+    *,
+    folder: Path,
+    at: str,
+    problems: list[str],
+) -> Credentials:
+    found = [each.get_secret_value() for each in tokens]
+    for name in files:
+        found += _secret(folder / name, f"{at}tokens_file", problems)
+    pairs = []
+    if basic is not None:
+        words = [basic.password.get_secret_value()] if basic.password else []
+        if basic.password_file is not None:
+            words += _secret(folder / basic.password_file, f"{at}basic.password_file", problems)
+        elif not words:
+            problems.append(f"{at}basic: has no password; set password_file or password")
+        pairs = [(basic.username, word) for word in words]
+    if any(not each.strip() for each in found):
+        problems.append(f"{at}tokens: a token is empty; give at least one character")
+    return Credentials(tuple(found), header, tuple(pairs))
+
+
+def _secret(path: Path, at: str, problems: list[str]) -> list[str]:
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{at}: {str(path)!r} cannot be read ({error}); give a readable text file")
+        return []
+    if not text:
+        problems.append(f"{at}: {str(path)!r} is empty; put the secret into it")
+    return [text] if text else []
+
+
+def _declarations(
+    exports: Iterable[ExportSettings],
+    sources: Mapping[str, ConfiguredSource],
+    place: str,
+    problems: list[str],
+) -> Iterable[Declaration]:
+    seen: set[tuple[str, str]] = set()
+    for number, each in enumerate(exports, 1):
+        at = f"{place}: exports[{number}]"
+        if each.source not in sources:
+            problems.append(f"{at}.source: {each.source!r} is no source; the sources are {', '.join(sorted(sources))}")
+        if (each.source, each.name) in seen:
+            problems.append(f"{at}.name: {each.name!r} is there twice in source {each.source!r}; give another name")
+        seen.add((each.source, each.name))
+        yield _declaration(each, at, problems)
+
+
+def _declaration(each: ExportSettings, at: str, problems: list[str]) -> Declaration:
+    wanted = each.match
+    often = frequency.parse(wanted.frequency) if wanted.frequency is not None else None
+    if not wanted.model_dump(exclude_none=True):
+        problems.append(f"{at}.match: is empty; give at least one of request_id, partner, data_type, frequency")
+    return Declaration(
+        name=each.name,
+        match=Selection(
+            source=each.source,
+            request_id=wanted.request_id,
+            partner=None if wanted.partner is None else clevertap.canonical_partner(wanted.partner),
+            data_type=None if wanted.data_type is None else wanted.data_type.lower(),
+            frequency=often.label if often else None,
+        ),
+        interval=each.interval or (often.interval if often and often.interval else None),
+        grace=each.grace,
+        max_runtime=each.max_runtime,
+        first_expected=each.first_expected.timestamp() if each.first_expected else 0,
+        muted_until=each.muted_until.timestamp() if each.muted_until else 0,
+        owner=each.owner,
+        runbook_url=each.runbook_url,
+    )

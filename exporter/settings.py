@@ -1,0 +1,211 @@
+"""The configuration as people write it: names, types and limits of every setting.
+
+`exporter.config` reads it from a file and the environment and turns it into values to work with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from exporter import event_time
+from exporter.frequency import LONGEST
+from exporter.model import ANY, OTHER
+
+SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+UNKNOWN = "unknown"
+"""The ``source`` label of requests for no configured source."""
+
+_DURATION = re.compile(r"(\d{1,9}) ?(s|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Address(NamedTuple):
+    """Where a listener binds."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        """As it is written in a setting."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(value: object) -> Address:
+    wanted = 'give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080"'
+    if isinstance(value, Address):
+        return value
+    host, colon, port = str(value).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004
+        raise ValueError(wanted)
+    if host != "localhost":
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise ValueError(wanted) from error
+    return Address(host, int(port))
+
+
+def _duration(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        message = 'give a duration such as "90m", "24h" or "7d"'
+        raise ValueError(message)
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _slug(value: str) -> str:
+    if not SLUG.fullmatch(value) or value == UNKNOWN:
+        message = f'give lower-case letters, digits and hyphens, at most 63, and not "{UNKNOWN}"'
+        raise ValueError(message)
+    return value
+
+
+def _label(value: str) -> str:
+    if not value.isprintable() or not 1 <= len(value) <= 128:  # noqa: PLR2004 - the longest label
+        message = "give 1 to 128 printable characters"
+        raise ValueError(message)
+    return value
+
+
+def _name(value: str) -> str:
+    if value in {ANY, OTHER}:
+        message = f'"{ANY}" and "{OTHER}" name what is not declared; give another name'
+        raise ValueError(message)
+    return _label(value)
+
+
+def _zone(value: str) -> str:
+    event_time.load_zone(value)
+    return value
+
+
+def _zoned(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        message = "give a date and time with its zone, for example 2026-12-01T00:00:00Z"
+        raise ValueError(message)
+    return value
+
+
+def _store_url(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"sqlite:///[^?#\s]+", value.get_secret_value()):
+        message = 'give "sqlite:///FILE" (relative to the working folder), or "sqlite:////FILE" from the root'
+        raise ValueError(message)
+    return value
+
+
+def _request_id(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Listen = Annotated[Address, BeforeValidator(_address)]
+Duration = Annotated[int, BeforeValidator(_duration)]
+Zoned = Annotated[datetime, AfterValidator(_zoned)]
+Label = Annotated[str, AfterValidator(_label)]
+
+
+class Section(BaseModel):
+    """A table of the file: nothing in it is unknown, and nothing changes it later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Basic(Section):
+    """A user name and a password, given here or in a file."""
+
+    username: str = Field(min_length=1)
+    password: SecretStr | None = Field(None, min_length=1)
+    password_file: str | None = None
+
+
+class Server(Section):
+    """``[server]``: where to listen."""
+
+    webhook_listen: Listen = Address("127.0.0.1", 8080)
+    admin_listen: Listen = Address("127.0.0.1", 10047)
+    admin_tokens: list[SecretStr] = []
+    admin_tokens_file: list[str] = []
+    admin_basic: Basic | None = None
+
+
+class Store(Section):
+    """``[store]``: where events are kept."""
+
+    url: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("sqlite:///dataexport.db")
+    retention: Annotated[Duration, Field(ge=86400)] = 400 * 86400
+
+
+class Limits(Section):
+    """``[limits]``: how much is taken."""
+
+    exports_per_source: Annotated[int, Field(ge=1, le=100_000)] = 200
+    event_bytes: Annotated[int, Field(ge=1024, le=1048576)] = 65536
+    request_bytes: Annotated[int, Field(ge=1024, le=16777216)] = 1048576
+
+
+class Log(Section):
+    """``[log]``: what is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class SourceSettings(Section):
+    """``[[sources]]``: one webhook URL."""
+
+    slug: Annotated[str, AfterValidator(_slug)]
+    vendor: Literal["clevertap"] = "clevertap"
+    timezone: Annotated[str, AfterValidator(_zone)] = event_time.AUTO
+    tokens: list[SecretStr] = []
+    tokens_file: list[str] = []
+    basic: Basic | None = None
+    header: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+
+
+class Match(Section):
+    """``match`` of an export: which events are its own."""
+
+    request_id: Annotated[Label | None, BeforeValidator(_request_id)] = None
+    partner: Label | None = None
+    data_type: Label | None = None
+    frequency: Label | None = None
+
+
+class ExportSettings(Section):
+    """``[[exports]]``: what must happen even if nothing ever arrives."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    source: str = "default"
+    match: Match
+    interval: Annotated[Duration, Field(ge=60, le=LONGEST)] | None = None
+    grace: Annotated[Duration, Field(ge=0)] | None = None
+    max_runtime: Annotated[Duration, Field(ge=60)] | None = None
+    first_expected: Zoned | None = None
+    muted_until: Zoned | None = None
+    owner: str = Field("", max_length=128)
+    runbook_url: str = Field("", max_length=512, pattern="^(https?://\\S+)?$")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    server: Server = Server()
+    store: Store = Store()
+    limits: Limits = Limits()
+    log: Log = Log()
+    sources: list[SourceSettings] = []
+    exports: list[ExportSettings] = []
