@@ -1,0 +1,187 @@
+"""From states to the text of a scrape, rendering again only what changed since the last one.
+
+The families of exports and sources are put together here from kept pieces, and their compressed
+form is kept as well: the members of a gzip body may follow one another (RFC 1952, 2.2), so what
+did not change is not even compressed again. This process's own metrics are the client library's.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+from typing import TYPE_CHECKING
+
+from exporter import families
+from exporter.families import DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.model import OTHER, ExportState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.model import ExportKey, SourceState
+    from exporter.reader import Reader
+
+FASTEST = 1
+"""The gzip level: a scrape crosses a local network, and higher levels take ten times as long."""
+
+_DURATIONS = EXPORT_FAMILIES.index(DURATION)
+
+
+class Collector:
+    """Renders everything that a reader knows. Not safe for several threads at once.
+
+    Args:
+        reader: what is known.
+        exports_per_source: how many exports of a source get series of their own.
+        reasons: the reasons for quarantine, so that each has a series from the start.
+    """
+
+    def __init__(self, reader: Reader, exports_per_source: int, reasons: Iterable[str]) -> None:
+        self._reader = reader
+        self._limit = exports_per_source
+        self._reasons = tuple(reasons)
+        self._states: dict[ExportKey, ExportState] = {}
+        self._lines: dict[ExportKey, tuple[str, ...]] = {}
+        self._changes: list[tuple[float, ExportKey]] = []
+        self._source_states: list[SourceState] = []
+        self._source_lines: list[tuple[str, ...]] = []
+        self._texts: dict[bool, bytes] = {}
+        self._compressed: dict[bool, bytes] = {}
+        self._overflow: set[ExportKey] = set()
+        self.series = 0
+        """How many series the last scrape had of exports and sources."""
+        self.dropped = 0
+        """How many series fell to the limit since the start, each once."""
+
+    def refresh(self, now: float) -> None:
+        """Find out what is new, and what changed by the time alone.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        exports = self._reader.exports
+        if self._reader.refresh():
+            exports = self._reader.exports
+            self._states.clear()
+            self._lines.clear()
+            self._changes.clear()
+            exports.changed.update(exports.all())
+        dirty, exports.changed = exports.changed, set()
+        while self._changes and self._changes[0][0] <= now:
+            dirty.add(heapq.heappop(self._changes)[1])
+        for key in dirty:
+            self._update(key, now)
+        states = self._reader.sources()
+        if dirty or states != self._source_states:
+            self._source_states = states
+            self._source_lines = [families.source_lines(state, self._reasons) for state in states]
+            self._texts.clear()
+            self._compressed.clear()
+
+    def text(self, *, openmetrics: bool) -> bytes:
+        """The families of exports and sources, as of the last `refresh`."""
+        if openmetrics not in self._texts:
+            self._texts[openmetrics] = self._render(openmetrics=openmetrics)
+        return self._texts[openmetrics]
+
+    def compressed(self, *, openmetrics: bool) -> bytes:
+        """The same as a whole gzip member."""
+        if openmetrics not in self._compressed:
+            self._compressed[openmetrics] = gzip.compress(self.text(openmetrics=openmetrics), FASTEST, mtime=0)
+        return self._compressed[openmetrics]
+
+    def _update(self, key: ExportKey, now: float) -> None:
+        if key not in self._reader.exports:
+            self._states.pop(key, None)
+            self._lines.pop(key, None)
+            return
+        state = self._reader.export(key, now)
+        self._states[key] = state
+        self._lines[key] = families.export_lines(state)
+        if state.changes_at < float("inf"):
+            heapq.heappush(self._changes, (state.changes_at, key))
+
+    def _render(self, *, openmetrics: bool) -> bytes:
+        shown, overflow = self._shown()
+        rows = sorted(
+            [(_place(self._states[key]), self._lines[key]) for key in shown]
+            + [(_place(state), families.export_lines(state)) for state in overflow]
+        )
+        pieces: list[str] = []
+        self.series = 0
+        durations = self._durations([self._states[key] for key in shown] + overflow)
+        for index, family in enumerate(EXPORT_FAMILIES):
+            lines = durations if index == _DURATIONS else "".join([row[index] for _, row in rows])
+            self.series += lines.count("\n")
+            pieces += [family.header(openmetrics=openmetrics), lines]
+        for index, family in enumerate(SOURCE_FAMILIES):
+            lines = "".join([row[index] for row in self._source_lines])
+            self.series += lines.count("\n")
+            pieces += [family.header(openmetrics=openmetrics), lines]
+        return "".join(pieces).encode()
+
+    def _durations(self, states: Sequence[ExportState]) -> str:
+        """The histograms; groups of one source share their labels, and so their histogram."""
+        counts: dict[tuple[str, str], list[int]] = {}
+        sums: dict[tuple[str, str], float] = {}
+        for state in states:
+            name = (state.source, state.export)
+            old = counts.get(name)
+            if old is None:
+                counts[name] = list(state.duration_buckets)
+            else:
+                counts[name] = [mine + more for mine, more in zip(old, state.duration_buckets, strict=True)]
+            sums[name] = sums.get(name, 0.0) + state.duration_sum
+        return "".join(
+            families.duration_lines(source, export, tuple(counts[source, export]), sums[source, export])
+            for source, export in sorted(counts)
+        )
+
+    def _shown(self) -> tuple[list[ExportKey], list[ExportState]]:
+        """The exports that get series of their own, and per source one state for all the others."""
+        by_source: dict[str, list[ExportKey]] = {}
+        for key in self._states:
+            by_source.setdefault(key.source, []).append(key)
+        shown: list[ExportKey] = []
+        overflow: list[ExportState] = []
+        over: set[ExportKey] = set()
+        for source, keys in by_source.items():
+            if len(keys) > self._limit:
+                keys.sort(key=lambda key: (self._reader.exports.birth(key), key))
+                over.update(keys[self._limit :])
+                overflow.append(_together(source, [self._states[key] for key in keys[self._limit :]]))
+            shown += keys[: self._limit]
+        for key in over - self._overflow:
+            self.dropped += sum(line.count("\n") for line in self._lines[key])
+        self._overflow = over
+        return shown, overflow
+
+
+def _place(state: ExportState) -> tuple[str, ...]:
+    return (state.source, state.export, state.partner, state.data_type, state.frequency)
+
+
+def _together(source: str, states: Sequence[ExportState]) -> ExportState:
+    """What is over the limit, as one export without a schedule: counts add up, the newest wins."""
+    since = [state.running_since for state in states if state.running_since]
+    return ExportState(
+        source=source,
+        export=OTHER,
+        partner="",
+        data_type="",
+        frequency="",
+        timezone=states[0].timezone,
+        declared=False,
+        last_initiated=max(state.last_initiated for state in states),
+        last_completed=max(state.last_completed for state in states),
+        last_failed=max(state.last_failed for state in states),
+        last_received=max(state.last_received for state in states),
+        duration_buckets=tuple(map(sum, zip(*(state.duration_buckets for state in states), strict=True))),
+        duration_sum=sum(state.duration_sum for state in states),
+        in_progress=sum(state.in_progress for state in states),
+        running_since=min(since, default=0),
+        initiated=sum(state.initiated for state in states),
+        completed=sum(state.completed for state in states),
+        failed=sum(state.failed for state in states),
+        abandoned=sum(state.abandoned for state in states),
+    )

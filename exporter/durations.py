@@ -1,0 +1,28 @@
+"""Spans of time as people say them."""
+
+from __future__ import annotations
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def spoken(seconds: float) -> str:
+    """``3 h 12 min``: the two largest units."""
+    rest = int(abs(seconds))
+    parts = []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def ago(instant: float, now: float) -> str:
+    """``3 h 12 min ago``; ``never`` for 0."""
+    return f"{spoken(now - instant)} ago" if instant else "never"
+
+
+def until(instant: float, now: float) -> str:
+    """``in 3 h 12 min``, ``3 h 12 min overdue``; empty for 0."""
+    if not instant:
+        return ""
+    return f"in {spoken(instant - now)}" if instant >= now else f"{spoken(now - instant)} overdue"

@@ -1,0 +1,149 @@
+"""Every metric that is computed from the ledger: its name, its meaning, and where its value is from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.exposition import Family, escape, histogram, labels, sample
+from exporter.history import DURATION_BOUNDS
+
+if TYPE_CHECKING:
+    from exporter.model import ExportState, SourceState
+
+P = "dataexport_"
+
+EXPORT_GAUGES = (
+    ("last_initiated_timestamp_seconds", "Start of the newest run; 0 for never.", "last_initiated"),
+    ("last_completed_timestamp_seconds", "End of the newest completed run; 0 for never.", "last_completed"),
+    (
+        "last_failed_timestamp_seconds",
+        "End of the newest run that a status word ended as failed; 0 for never.",
+        "last_failed",
+    ),
+    ("last_received_timestamp_seconds", "Arrival of the newest event; 0 for never.", "last_received"),
+    ("last_run_duration_seconds", "Duration of the newest completed run whose start is known.", "last_duration"),
+    ("runs_in_progress", "Runs that were initiated and not yet completed.", "in_progress"),
+    ("running_since_timestamp_seconds", "Start of the oldest run in progress; 0 for none.", "running_since"),
+    ("interval_seconds", "Time from one run to the next; 0 where it is not known.", "interval"),
+    ("grace_seconds", "How late a run may be and still be fine.", "grace"),
+    ("max_runtime_seconds", "How long a run may take.", "max_runtime"),
+    ("start_deadline_timestamp_seconds", "When the next run has to have started; 0 for none.", "start_deadline"),
+    ("deadline_timestamp_seconds", "When the next run has to have completed; 0 for none.", "deadline"),
+    (
+        "run_deadline_timestamp_seconds",
+        "When the oldest run in progress has to have completed; 0 for none.",
+        "run_deadline",
+    ),
+)
+EXPORT_COUNTERS = (
+    ("initiated", "Runs that started.", "initiated"),
+    ("completed", "Runs that completed.", "completed"),
+    ("failed", "Runs that a status word ended as failed.", "failed"),
+    ("abandoned", "Runs that were still open when their export started again.", "abandoned"),
+)
+SLOT_COUNTERS = (
+    ("slots", "Times at which a run was due, whatever became of it.", "slots"),
+    ("slots_late", "Slots whose run started later than the grace allows.", "slots_late"),
+    ("slots_missed", "Slots in which no run started.", "slots_missed"),
+    ("slots_unknown", "Slots without an event that fell into a time in which the exporter was away.", "slots_unknown"),
+)
+
+DURATION = Family(f"{P}run_duration_seconds", "histogram", "Durations of completed runs whose start is known.")
+MUTED = Family(f"{P}muted", "gauge", "Whether alerts about the export are muted: 0 or 1.")
+INFO = Family(f"{P}export_info", "gauge", "Always 1; what is configured for the export, as labels.")
+
+EXPORT_FAMILIES = (
+    *(Family(P + name, "gauge", text) for name, text, _ in EXPORT_GAUGES),
+    DURATION,
+    *(Family(P + name, "counter", text) for name, text, _ in EXPORT_COUNTERS + SLOT_COUNTERS),
+    MUTED,
+    INFO,
+)
+
+EVENTS = Family(f"{P}webhook_events", "counter", "Stored events by status word.")
+DUPLICATES = Family(f"{P}webhook_duplicates", "counter", "Deliveries of what was stored already.")
+TEST_CALLS = Family(f"{P}webhook_test_calls", "counter", "Test calls, made when someone creates the webhook.")
+QUARANTINED = Family(f"{P}webhook_quarantined", "counter", "Bodies that were kept but not understood, by reason.")
+SKEWED = Family(f"{P}webhook_skewed", "counter", "Events dated in the future, for which the arrival stands.")
+UNKNOWN_FREQUENCIES = Family(f"{P}webhook_unknown_frequencies", "counter", "Events whose frequency was not understood.")
+LAST_ACCEPTED = Family(
+    f"{P}webhook_last_accepted_timestamp_seconds", "gauge", "Arrival of the newest accepted body; 0 for never."
+)
+DELAY = Family(f"{P}event_delay_seconds", "gauge", "Arrival minus occurrence of the newest event, signed.")
+SUSPECTED = Family(
+    f"{P}suspected_utc_offset_seconds", "gauge", "UTC offset of the source's clock as its arrivals suggest it."
+)
+SUSPECT = Family(f"{P}timezone_suspect", "gauge", "Whether the configured time zone contradicts the arrivals: 0 or 1.")
+
+SOURCE_FAMILIES = (
+    EVENTS,
+    DUPLICATES,
+    TEST_CALLS,
+    QUARANTINED,
+    SKEWED,
+    UNKNOWN_FREQUENCIES,
+    LAST_ACCEPTED,
+    DELAY,
+    SUSPECTED,
+    SUSPECT,
+)
+
+
+def export_lines(state: ExportState) -> tuple[str, ...]:
+    """The samples of one export, a text for each of `EXPORT_FAMILIES`."""
+    text = (
+        f'data_type="{escape(state.data_type)}",export="{escape(state.export)}",'
+        f'frequency="{escape(state.frequency)}",partner="{escape(state.partner)}",source="{escape(state.source)}"'
+    )
+    slots = [
+        sample(f"{P}{name}_total", text, getattr(state, attribute)) if state.recurring else ""
+        for name, _, attribute in SLOT_COUNTERS
+    ]
+    info = {
+        "source": state.source,
+        "export": state.export,
+        "partner": state.partner,
+        "data_type": state.data_type,
+        "frequency": state.frequency,
+        "timezone": state.timezone,
+        "declared": "true" if state.declared else "false",
+        "owner": state.owner,
+        "runbook_url": state.runbook_url,
+    }
+    return (
+        *(sample(P + name, text, getattr(state, attribute)) for name, _, attribute in EXPORT_GAUGES),
+        "",  # durations are put together by `duration_lines`
+        *(sample(f"{P}{name}_total", text, getattr(state, attribute)) for name, _, attribute in EXPORT_COUNTERS),
+        *slots,
+        sample(MUTED.name, text, state.muted),
+        sample(INFO.name, labels(info), 1),
+    )
+
+
+def duration_lines(source: str, export: str, counts: tuple[int, ...], total: float) -> str:
+    """The duration histogram of the exports of a source that have this ``export`` label."""
+    return histogram(DURATION.name, {"source": source, "export": export}, DURATION_BOUNDS, counts, total)
+
+
+def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """The samples of one source, a text for each of `SOURCE_FAMILIES`; every reason starts at 0."""
+    text = labels({"source": state.slug})
+
+    def by(family: Family, label: str, counts: dict[str, int]) -> str:
+        return "".join(
+            sample(family.sample_name, labels({"source": state.slug, label: value}), counts[value])
+            for value in sorted(counts)
+        )
+
+    return (
+        by(EVENTS, "status", state.events),
+        sample(DUPLICATES.sample_name, text, state.duplicates),
+        sample(TEST_CALLS.sample_name, text, state.test_calls),
+        by(QUARANTINED, "reason", dict.fromkeys(reasons, 0) | state.quarantined),
+        sample(SKEWED.sample_name, text, state.skewed),
+        sample(UNKNOWN_FREQUENCIES.sample_name, text, state.unknown_frequencies),
+        sample(LAST_ACCEPTED.name, text, state.last_accepted),
+        sample(DELAY.name, text, state.delay),
+        sample(SUSPECTED.name, text, state.suspected_offset or 0),
+        sample(SUSPECT.name, text, state.suspect),
+    )

@@ -1,0 +1,95 @@
+"""The tail: folds what came into the ledger since it last looked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.attribution import Exports
+from exporter.ledger import PAGE
+from exporter.source_history import SourceHistory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.ledger import Ledger
+    from exporter.model import Declaration, ExportKey, ExportState, Gap, Source, SourceState, Tally
+
+
+class Reader:
+    """Everything that is known, as of the last `refresh`. Not safe for several threads at once.
+
+    Args:
+        ledger: what to read.
+        sources: the configured sources by slug; what the ledger has of others is not shown.
+        declarations: the declared exports.
+    """
+
+    def __init__(self, ledger: Ledger, sources: Mapping[str, Source], declarations: Sequence[Declaration] = ()) -> None:
+        self._ledger = ledger
+        self._sources = sources
+        self._declarations = declarations
+        self._gaps: list[Gap] = []
+        self._tallies: list[Tally] = []
+        self._declared_at: Mapping[tuple[str, str], float] = {}
+        self.sequence = 0
+        """The place in the ledger up to which everything is known."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.sequence = 0
+        self.exports = Exports(self._sources, self._declarations, self._gaps)
+        self._histories = {slug: SourceHistory() for slug in self._sources}
+
+    def refresh(self) -> bool:
+        """Fold what is new.
+
+        Returns:
+            True where everything was folded again, so that nothing known before holds.
+
+        Raises:
+            StoreError: the ledger cannot be read; what was known stays.
+        """
+        gaps = self._ledger.gaps()
+        again = gaps != self._gaps
+        if again:
+            # A time in which nobody listened changes what was missed; that is rare.
+            self._gaps = gaps
+            self._forget()
+        while True:
+            page = self._ledger.read(self.sequence, PAGE)
+            for event in page:
+                if event.source in self._histories:
+                    self._histories[event.source].add(event)
+            self.exports.apply(page)
+            if page:
+                self.sequence = page[-1].sequence
+            if len(page) < PAGE:
+                break
+        while self.exports.stale:
+            key = min(self.exports.stale)
+            self.exports.rebuild(key, self._ledger.select(self.exports.selection(key), self.sequence))
+        self._tallies = self._ledger.tallies()
+        self._declared_at = self._ledger.declared()
+        return again
+
+    def export(self, key: ExportKey, now: float) -> ExportState:
+        """The state of one export."""
+        return self.exports.state(key, now, self._declared_at.get((key.source, key.name), now))
+
+    def states(self, now: float) -> list[ExportState]:
+        """The states of all exports, the most urgent first."""
+        states = [self.export(key, now) for key in self.exports.all()]
+        return sorted(states, key=lambda each: urgency(each, now))
+
+    def sources(self) -> list[SourceState]:
+        """The states of all sources, by slug."""
+        return [self._histories[slug].state(source, self._tallies) for slug, source in sorted(self._sources.items())]
+
+
+_URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")
+
+
+def urgency(state: ExportState, now: float) -> tuple[object, ...]:
+    """A key to sort by: what is wrong first, then what is due first."""
+    due = state.deadline or float("inf")
+    return (_URGENCY.index(state.condition(now)), due, state.source, state.export, state.partner, state.frequency)
