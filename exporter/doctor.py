@@ -1,0 +1,102 @@
+"""What a person would check first: configuration, store, clocks and zones, and what to declare."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.event_time import format_offset
+from exporter.frequency import of_interval
+from exporter.sqlite_file import journal_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config import Config
+    from exporter.ledger import Ledger
+    from exporter.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found: lines for people, and whether nothing is wrong."""
+
+    text: str
+    healthy: bool
+
+
+def examine(config: Config, ledger: Ledger, reader: Reader, now: float) -> Report:
+    """Look at everything once."""
+    findings = [*_configuration(config), *_store(config, ledger), *_sources(config, reader), *_ids(config, reader, now)]
+    lines = [f"{'ok  ' if fine else 'BAD '} {text}" for fine, text in findings]
+    suggestion = "\n".join(_suggestions(reader, now))
+    if suggestion:
+        lines += ["", "Declare these, so that their absence is noticed even after the history is gone:", "", suggestion]
+    return Report("\n".join(lines), all(fine for fine, _ in findings))
+
+
+def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
+    place = config.path or "defaults and environment"
+    yield True, f"configuration: {place}: {len(config.sources)} sources, {len(config.exports)} declared exports"
+    for slug, each in config.sources.items():
+        shown = "a credential" if each.credentials.wanted else "no credential (loopback only)"
+        yield True, f"source {slug}: {shown}, time zone {each.source.timezone}"
+
+
+def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
+    yield True, f"store: {config.store_url}: {ledger.last_sequence()} events"
+    version = sqlite3.sqlite_version
+    yield True, f"SQLite {version}: journal mode {journal_mode()}, which is safe in this version"
+    for gap in ledger.gaps()[-3:]:
+        yield True, f"store: nobody listened for {gap.ended_at - gap.began_at:.0f} s; slots in that time are unknown"
+
+
+def _sources(config: Config, reader: Reader) -> Iterator[tuple[bool, str]]:
+    for state in reader.sources():
+        if not any(state.events.values()):
+            yield True, f"source {state.slug}: no event yet"
+            continue
+        seen = "unknown" if state.suspected_offset is None else format_offset(state.suspected_offset)
+        text = f"source {state.slug}: arrivals suggest UTC offset {seen}, newest event {state.delay:.0f} s late"
+        if state.suspect:
+            text += (
+                f'; timezone = "{config.sources[state.slug].source.timezone}" contradicts that: set timezone = "auto"'
+            )
+        yield not state.suspect, text
+        quarantined = sum(state.quarantined.values())
+        if quarantined:
+            yield (
+                False,
+                f"source {state.slug}: {quarantined} bodies not understood; see: dataexport-exporter quarantine",
+            )
+
+
+def _ids(config: Config, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
+    for key in reader.exports.recognised():
+        state = reader.export(key, now)
+        yield (
+            True,
+            f"source {key.source}: request id {key.name} is an export of its own: {state.partner}, {state.frequency}",
+        )
+    shown = len(reader.exports.all())
+    if shown > config.limits.exports_per_source:
+        yield False, f"{shown} exports, more than limits.exports_per_source = {config.limits.exports_per_source}"
+
+
+def _suggestions(reader: Reader, now: float) -> Iterator[str]:
+    """Recurring exports that nobody declared, as TOML."""
+    for state in reader.states(now):
+        if state.declared or not state.recurring:
+            continue
+        recognised = state.export != "any"
+        name = "-".join(f"{state.partner} {state.frequency}".lower().split())
+        match = [f"partner = {json.dumps(state.partner)}"]
+        match += [f"data_type = {json.dumps(state.data_type)}", f"frequency = {json.dumps(state.frequency)}"]
+        if recognised:
+            name, match = f"{name}-{state.export}", [f"request_id = {json.dumps(state.export)}", *match]
+        yield (
+            f"[[exports]]\nname = {json.dumps(name)}\nsource = {json.dumps(state.source)}\n"
+            f"match = {{ {', '.join(match)} }}\ninterval = {json.dumps(of_interval(round(state.interval)).label)}\n"
+        )

@@ -1,0 +1,133 @@
+"""What is known, as a table for people or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from exporter.durations import ago, until
+from exporter.event_time import format_offset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.model import Event, ExportState, Quarantined, SourceState
+
+
+def exports(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
+    """Exports with their state."""
+    if as_json:
+        rows = [asdict(state) | {"state": state.condition(now)} for state in states]
+        for row in rows:
+            row.pop("changes_at")  # infinity is not JSON
+        return _json(rows)
+    return table(
+        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"),
+        [
+            (
+                state.condition(now),
+                state.source,
+                state.export,
+                state.partner,
+                state.data_type,
+                state.frequency,
+                ago(state.last_completed, now),
+                until(state.deadline, now),
+            )
+            for state in states
+        ],
+    )
+
+
+def events(found: Iterable[Event], *, as_json: bool) -> str:
+    """Events with both of their instants."""
+    rows = [
+        {
+            "sequence": event.sequence,
+            "arrived_at": _iso(event.arrived_at),
+            "occurred_at": _iso(event.occurred_at),
+            "utc_offset": format_offset(event.utc_offset),
+            "source": event.source,
+            "request_id": event.request_id,
+            "status": event.status,
+            "partner": event.partner,
+            "data_type": event.data_type,
+            "frequency": event.frequency,
+        }
+        for event in found
+    ]
+    return _json(rows) if as_json else _table_of(rows)
+
+
+def sources(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
+    """Sources with their counts and their clock."""
+    if as_json:
+        return _json([asdict(state) for state in states])
+    return table(
+        ("SOURCE", "TIME ZONE", "SEEN OFFSET", "EVENTS", "DUPLICATES", "QUARANTINED", "LAST ACCEPTED"),
+        [
+            (
+                state.slug,
+                state.timezone + (" (suspect)" if state.suspect else ""),
+                "" if state.suspected_offset is None else format_offset(state.suspected_offset),
+                str(sum(state.events.values())),
+                str(state.duplicates),
+                str(sum(state.quarantined.values())),
+                ago(state.last_accepted, now),
+            )
+            for state in states
+        ],
+    )
+
+
+def quarantine(found: Iterable[Quarantined], *, as_json: bool) -> str:
+    """Bodies that were kept but not understood, with the reason."""
+    rows = [
+        {
+            "sequence": each.sequence,
+            "arrived_at": _iso(each.arrived_at),
+            "source": each.source,
+            "reason": each.reason,
+            "detail": each.detail,
+            "body": each.body.decode("utf-8", "replace"),
+        }
+        for each in found
+    ]
+    if as_json:
+        return _json(rows)
+    for row in rows:
+        row.pop("body")
+    return _table_of(rows)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    if not rows:
+        return "nothing yet"
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _table_of(rows: Sequence[dict[str, object]]) -> str:
+    heads = list(rows[0]) if rows else []
+    return table(
+        [head.upper().replace("_", " ") for head in heads], [[_cell(value) for value in row.values()] for row in rows]
+    )
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2)
+
+
+def _iso(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,202 @@
+"""What one process serves: its configuration, its ledger, and what it knows of it."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.collector import FASTEST, Collector
+from exporter.errors import ConfigurationError, StoreError
+from exporter.intake import Intake
+from exporter.reader import Reader
+from exporter.sources.clevertap import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.config import Config
+    from exporter.ledger import Ledger
+    from exporter.model import ExportState, SourceState
+    from exporter.telemetry import Telemetry
+
+HEARTBEAT_SECONDS = 10.0
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Everything behind the two listeners, safe for several threads.
+
+    Args:
+        config: as it was checked at the start.
+        reread: reads the configuration again; raises `ConfigurationError`.
+        ledger: open, and this service's own.
+        telemetry: this process's metrics.
+        now: the clock, in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        reread: Callable[[], Config],
+        ledger: Ledger,
+        telemetry: Telemetry,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.telemetry = telemetry
+        self.now = now
+        self.intake = Intake(ledger, config.limits.event_bytes)
+        self._reread = reread
+        self._ledger = ledger
+        self._watch = uuid.uuid4().hex
+        self._knowing = threading.Lock()
+        self._reloading = threading.Lock()
+        self._stopping = threading.Event()
+        self._caught_up = threading.Event()
+        self._dropped = 0
+        self._threads: list[threading.Thread] = []
+        telemetry.expect_sources(config.sources)
+        telemetry.reload_successful.set(1)
+        telemetry.reload_time.set(now())
+        self._reader, self._collector = self._knowledge(config)
+
+    def start(self) -> None:
+        """Say that somebody listens, and begin to catch up with the ledger.
+
+        Raises:
+            StoreError: the ledger does not take the heartbeat.
+        """
+        self._ledger.beat(self._watch, self.now())
+        self._declare(self.config)
+        for work in (self._beat, self._catch_up):
+            thread = threading.Thread(target=work, daemon=True, name=work.__name__)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End the background work and close the ledger."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._ledger.close()
+
+    def unready(self) -> str:
+        """Why this cannot serve just now; empty when it can."""
+        if not self._caught_up.is_set():
+            return "still reading the ledger"
+        try:
+            self._ledger.last_sequence()
+        except StoreError as error:
+            return f"the store does not answer: {error}"
+        return ""
+
+    def scrape(self, *, openmetrics: bool, compressed: bool, own: Callable[[], bytes]) -> bytes:
+        """The body of a scrape.
+
+        Args:
+            openmetrics: which of the two text formats.
+            compressed: whether with gzip.
+            own: renders this process's own metrics in that format.
+
+        Raises:
+            StoreError: the ledger cannot be read, or has not yet been; zeros would be a lie.
+        """
+        if not self._caught_up.is_set():
+            message = "still reading the ledger"
+            raise StoreError(message)
+        with self._knowing:
+            collector = self._collector
+            collector.refresh(self.now())
+            # Rendered even where it is not sent, since that counts the series.
+            text = collector.text(openmetrics=openmetrics)
+            known = collector.compressed(openmetrics=openmetrics) if compressed else text
+            self.telemetry.series.set(collector.series)
+            self.telemetry.series_dropped.inc(collector.dropped - self._dropped)
+            self._dropped = collector.dropped
+        return known + (gzip.compress(own(), FASTEST, mtime=0) if compressed else own())
+
+    def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
+        """The states of all exports, the most urgent first, and of all sources.
+
+        Raises:
+            StoreError: the ledger cannot be read, or has not yet been.
+        """
+        if not self._caught_up.is_set():
+            message = "still reading the ledger"
+            raise StoreError(message)
+        with self._knowing:
+            self._collector.refresh(now)
+            return self._reader.states(now), self._reader.sources()
+
+    def reload(self) -> tuple[str, ...]:
+        """Take the configuration as it is now; where it is wrong, keep the old one.
+
+        Returns:
+            What is wrong with it; nothing where it was taken.
+        """
+        with self._reloading:
+            try:
+                config = self._reread()
+                self._take(config)
+            except ConfigurationError as error:
+                problems = error.problems
+            except StoreError as error:
+                problems = (f"the store does not answer: {error}",)
+            else:
+                self.telemetry.reload_successful.set(1)
+                self.telemetry.reload_time.set(self.now())
+                log.info("reloaded", sources=len(config.sources), exports=len(config.exports))
+                return ()
+        self.telemetry.reload_successful.set(0)
+        log.error("reload failed, the old configuration stays", problems=list(problems))
+        return problems
+
+    def _take(self, config: Config) -> None:
+        fixed = ("webhook_listen", "admin_listen", "store_url", "log")
+        waiting = [name for name in fixed if getattr(config, name) != getattr(self.config, name)]
+        if waiting:
+            log.warning("takes effect at the next start", settings=waiting)
+            config = replace(config, **{name: getattr(self.config, name) for name in fixed})
+        self.telemetry.expect_sources(config.sources)
+        self._declare(config)
+        reader, collector = self._knowledge(config)
+        reader.refresh()
+        with self._knowing:
+            self.config = config
+            self.intake = Intake(self._ledger, config.limits.event_bytes)
+            self._reader, self._collector, self._dropped = reader, collector, 0
+
+    def _knowledge(self, config: Config) -> tuple[Reader, Collector]:
+        reader = Reader(self._ledger, config.plain_sources, config.exports)
+        return reader, Collector(reader, config.limits.exports_per_source, REASONS)
+
+    def _declare(self, config: Config) -> None:
+        self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(HEARTBEAT_SECONDS):
+            try:
+                self._ledger.beat(self._watch, self.now())
+            except StoreError as error:
+                log.error("no heartbeat", error=str(error))
+
+    def _catch_up(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._knowing:
+                    self._reader.refresh()
+            except StoreError as error:
+                log.error("cannot read the ledger", error=str(error))
+                self._stopping.wait(RETRY_SECONDS)
+            else:
+                self._caught_up.set()
+                log.info("ready", events=self._reader.sequence)
+                return

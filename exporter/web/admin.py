@@ -1,0 +1,84 @@
+"""The admin listener: metrics, health, reload and the status page."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, jsonify, render_template, request
+from prometheus_client.exposition import choose_encoder
+
+from exporter import __version__, durations, event_time
+from exporter.errors import StoreError
+from exporter.web.access_log import log_requests
+from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
+
+if TYPE_CHECKING:
+    from exporter.service import Service
+
+
+def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an endpoint
+    """The WSGI application of the admin listener."""
+    app = Flask("exporter.web.admin", static_folder=None, template_folder="templates")
+    app.jinja_env.filters["ago"] = durations.ago
+    app.jinja_env.filters["until"] = durations.until
+    app.jinja_env.filters["offset"] = event_time.format_offset
+
+    log_requests(app, "admin")
+
+    @app.before_request
+    def admit() -> Response | None:
+        open_to_all = request.path in {"/-/healthy", "/-/ready"}
+        if open_to_all or service.config.admin_credentials.admit(request.headers):
+            return None
+        return problem(
+            HTTPStatus.UNAUTHORIZED,
+            "no valid credential for the admin listener",
+            {"WWW-Authenticate": 'Bearer realm="admin", Basic realm="admin"'},
+        )
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        openmetrics = content_type.startswith("application/openmetrics-text")
+        compressed = request.accept_encodings.quality("gzip") > 0
+        body = service.scrape(
+            openmetrics=openmetrics, compressed=compressed, own=lambda: encoder(service.telemetry.registry)
+        )
+        response = Response(body, content_type=content_type)
+        response.headers["Vary"] = "Accept, Accept-Encoding"
+        if compressed:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    @app.get("/-/healthy")
+    def healthy() -> Response:
+        return Response("healthy\n", mimetype="text/plain")
+
+    @app.get("/-/ready")
+    def ready() -> Response:
+        reason = service.unready()
+        if reason:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return Response("ready\n", mimetype="text/plain")
+
+    @app.post("/-/reload")
+    def reload() -> Response:
+        problems = service.reload()
+        if problems:
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the old configuration stays: " + "; ".join(problems))
+        return jsonify({"reloaded": True})
+
+    @app.get("/")
+    def status() -> str:
+        now = service.now()
+        try:
+            states, sources, trouble = *service.known(now), ""
+        except StoreError as error:
+            states, sources, trouble = [], [], str(error)
+        return render_template(
+            "status.html", states=states, sources=sources, trouble=trouble, now=now, version=__version__
+        )
+
+    answer_with_problems(app)
+    return app

@@ -1,0 +1,59 @@
+"""How errors meet HTTP: one table, and one form (RFC 9457 problem documents)."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from exporter.errors import PayloadError, PayloadTooLargeError, StoreError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+RETRY_AFTER_SECONDS = 5
+
+STATUS_OF = (
+    (PayloadTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (PayloadError, HTTPStatus.BAD_REQUEST),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this path",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than limits.request_bytes",
+}
+
+log = structlog.get_logger()
+
+
+def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A problem document."""
+    body = json.dumps({"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail})
+    return Response(body + "\n", status.value, headers, mimetype="application/problem+json")
+
+
+def answer_with_problems(app: Flask) -> None:
+    """Have every error of ``app`` answered with a problem document."""
+    app.register_error_handler(Exception, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        headers = {name: value for name, value in error.get_headers() if name.lower() in {"allow", "retry-after"}}
+        return problem(status, _DETAILS.get(status, status.description), headers)
+    for kind, status in STATUS_OF:
+        if isinstance(error, kind):
+            if status is HTTPStatus.SERVICE_UNAVAILABLE:
+                log.error("store", error=str(error))
+                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+                return problem(status, f"the store cannot be used just now, please try again: {error}", headers)
+            return problem(status, str(error))
+    log.error("unexpected", error=repr(error), exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
