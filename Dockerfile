@@ -1,0 +1,27 @@
+# Small, without root, and with a health check. The build needs a registry of Python packages only.
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY requirements/run.txt requirements/
+RUN python -m venv /opt/dataexport \
+ && /opt/dataexport/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/dataexport/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.13-slim
+ARG REVISION=""
+COPY --from=build /opt/dataexport /opt/dataexport
+RUN useradd --system --uid 10047 --home-dir /data --create-home dataexport
+USER dataexport
+WORKDIR /data
+VOLUME /data
+# In a container loopback is the container's own; publish the ports you mean to.
+ENV PATH=/opt/dataexport/bin:$PATH \
+    DATAEXPORT_WEBHOOK_LISTEN=0.0.0.0:8080 \
+    DATAEXPORT_ADMIN_LISTEN=0.0.0.0:10047 \
+    DATAEXPORT_REVISION=$REVISION
+EXPOSE 8080 10047
+HEALTHCHECK --interval=30s --timeout=3s --start-period=30s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10047/-/ready', timeout=2)"]
+ENTRYPOINT ["dataexport-exporter"]
+CMD ["serve"]
