@@ -1,17 +1,15 @@
 """From states to the text of a scrape, rendering again only what changed since the last one.
 
 The families of exports and sources are put together here from kept pieces, and their compressed
-form is kept as well: the members of a gzip body may follow one another (RFC 1952, 2.2), so what
-did not change is not even compressed again. This process's own metrics are the client library's.
+form is kept as well. This process's own metrics are the client library's, and are put behind them.
 """
 
 from __future__ import annotations
 
-import gzip
 import heapq
 from typing import TYPE_CHECKING
 
-from exporter import families
+from exporter import families, gzip_parts
 from exporter.families import DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.model import OTHER, ExportState
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
 
     from exporter.model import ExportKey, SourceState
     from exporter.reader import Reader
-
-FASTEST = 1
-"""The gzip level: a scrape crosses a local network, and higher levels take ten times as long."""
 
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
 
@@ -46,7 +41,7 @@ class Collector:
         self._source_states: list[SourceState] = []
         self._source_lines: list[tuple[str, ...]] = []
         self._texts: dict[bool, bytes] = {}
-        self._compressed: dict[bool, bytes] = {}
+        self._compressed: dict[bool, gzip_parts.Part] = {}
         self._overflow: set[ExportKey] = set()
         self.series = 0
         """How many series the last scrape had of exports and sources."""
@@ -84,10 +79,10 @@ class Collector:
             self._texts[openmetrics] = self._render(openmetrics=openmetrics)
         return self._texts[openmetrics]
 
-    def compressed(self, *, openmetrics: bool) -> bytes:
-        """The same as a whole gzip member."""
+    def compressed(self, *, openmetrics: bool) -> gzip_parts.Part:
+        """The same, compressed."""
         if openmetrics not in self._compressed:
-            self._compressed[openmetrics] = gzip.compress(self.text(openmetrics=openmetrics), FASTEST, mtime=0)
+            self._compressed[openmetrics] = gzip_parts.compress(self.text(openmetrics=openmetrics))
         return self._compressed[openmetrics]
 
     def _update(self, key: ExportKey, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import time
 import uuid
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.collector import FASTEST, Collector
+from exporter import gzip_parts
+from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
 from exporter.intake import Intake
 from exporter.reader import Reader
@@ -115,13 +115,12 @@ class Service:
         with self._knowing:
             collector = self._collector
             collector.refresh(self.now())
-            # Rendered even where it is not sent, since that counts the series.
-            text = collector.text(openmetrics=openmetrics)
-            known = collector.compressed(openmetrics=openmetrics) if compressed else text
+            text = collector.text(openmetrics=openmetrics)  # also where it is kept compressed: it counts the series
+            kept = collector.compressed(openmetrics=openmetrics) if compressed else None
             self.telemetry.series.set(collector.series)
             self.telemetry.series_dropped.inc(collector.dropped - self._dropped)
             self._dropped = collector.dropped
-        return known + (gzip.compress(own(), FASTEST, mtime=0) if compressed else own())
+        return text + own() if kept is None else gzip_parts.join(kept, own())
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """The states of all exports, the most urgent first, and of all sources.
