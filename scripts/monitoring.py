@@ -1,0 +1,196 @@
+"""A real Prometheus and a real Alertmanager with the shipped rules and routes, and a receiver of pages.
+
+Used by the demo and by the end-to-end tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import requests
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 60
+STOP_SECONDS = 20
+
+
+def find_tool(name: str) -> str | None:
+    """The path of a tool: in ``.tools/bin`` of the checkout, else on the path; None where it is not."""
+    return shutil.which(name, path=os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")]))
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Receiver:
+    """A small HTTP server that keeps what Alertmanager posts, by path, and tells ``told`` of it."""
+
+    posts: list[tuple[str, Any]] = field(default_factory=list)
+    told: Callable[[str, Any], object] = lambda *_: None
+
+    def __enter__(self) -> Self:
+        posts, told = self.posts, self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                posts.append((self.path, json.loads(body)))
+                told(*posts[-1])
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"ok")  # as a chat service answers
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing: what arrived is kept."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def of(self, path: str, status: str) -> list[Any]:
+        """The notifications that came to ``path`` with this status, in order."""
+        return [body for where, body in self.posts if where == path and body.get("status") == status]
+
+
+class Monitoring:
+    """Prometheus scraping an exporter every second, and Alertmanager notifying a `Receiver`.
+
+    The rules, routes, inhibitions and templates are the shipped ones; only the addresses and the
+    waiting times are its own.
+
+    Args:
+        folder: for its data, its configuration and its logs.
+        target: the address of the exporter's admin listener.
+        told: called with the path and the body of every notification.
+    """
+
+    def __init__(self, folder: Path, target: str, told: Callable[[str, Any], object] = lambda *_: None) -> None:
+        self._folder = folder
+        self._target = target
+        self._stack = ExitStack()
+        self.receiver = Receiver(told=told)
+        self.prometheus_url = f"http://127.0.0.1:{free_port()}"
+        self.alertmanager_url = f"http://127.0.0.1:{free_port()}"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.receiver)
+            self._start(stack, "alertmanager", self._alertmanager(), self.alertmanager_url)
+            self._start(stack, "prometheus", self._prometheus(), self.prometheus_url)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def query(self, expression: str) -> list[Any]:
+        """The result of an instant query."""
+        answer = requests.get(f"{self.prometheus_url}/api/v1/query", {"query": expression}, timeout=PATIENCE_SECONDS)
+        answer.raise_for_status()
+        result: list[Any] = answer.json()["data"]["result"]
+        return result
+
+    def _alertmanager(self) -> list[str]:
+        config = yaml.safe_load((ROOT / "alerts" / "alertmanager.yaml").read_text("utf-8"))
+        text = yaml.safe_dump(config).replace("127.0.0.1:10049", self.receiver.address)
+        config = yaml.safe_load(text)
+        config["route"] |= {"group_wait": "1s", "group_interval": "2s"}
+        config["templates"] = [str(ROOT / "alerts" / "templates" / "*.tmpl")]
+        path = self._folder / "alertmanager.yaml"
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        return [
+            find_tool("alertmanager") or "alertmanager",
+            f"--config.file={path}",
+            f"--storage.path={self._folder / 'alertmanager'}",
+            f"--web.listen-address={self.alertmanager_url.removeprefix('http://')}",
+            "--cluster.listen-address=",
+        ]
+
+    def _prometheus(self) -> list[str]:
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(ROOT / "alerts" / "*.rules.yaml")],
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager_url.removeprefix("http://")]}]}]
+            },
+            "scrape_configs": [{"job_name": "dataexport", "static_configs": [{"targets": [self._target]}]}],
+        }
+        path = self._folder / "prometheus.yaml"
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        return [
+            find_tool("prometheus") or "prometheus",
+            f"--config.file={path}",
+            f"--storage.tsdb.path={self._folder / 'prometheus'}",
+            f"--web.listen-address={self.prometheus_url.removeprefix('http://')}",
+        ]
+
+    def _start(self, stack: ExitStack, name: str, command: list[str], url: str) -> None:
+        log = stack.enter_context((self._folder / f"{name}.log").open("wb"))
+        # A session of its own: Ctrl-C is for whoever started this, who then ends it in order.
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        stack.callback(stop, process)
+        wait_for(lambda: answers(f"{url}/-/ready"), f"{name} to be ready")
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Wait until ``condition`` holds.
+
+    Raises:
+        TimeoutError: it did not in a minute.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            message = f"waited {PATIENCE_SECONDS} s for {what}"
+            raise TimeoutError(message)
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers with success."""
+    try:
+        return requests.get(url, timeout=PATIENCE_SECONDS).ok
+    except requests.ConnectionError:
+        return False
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started here."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,209 @@
+"""The installed command as a process of its own, for tests of everything between a socket and the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+COMMAND = Path(sys.executable).with_name("dataexport-exporter")
+START_SECONDS = 30
+STOP_SECONDS = 20
+PATIENCE_SECONDS = 20
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    """Wait for something that has to become true, and give up only after very long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
+        time.sleep(0.02)
+
+
+def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without the exporter's own variables, but with these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
+
+
+class Exporter:
+    """`dataexport-exporter serve` on free loopback ports, with its database in a folder of its own.
+
+    Args:
+        tmp_path: the folder it works in; its database, its log and its configuration are there.
+        toml: the configuration file; none is given to it where this is empty.
+        environment: variables that it sees beside those of this process.
+    """
+
+    def __init__(self, tmp_path: Path, toml: str = "", environment: Mapping[str, str] | None = None) -> None:
+        self.folder = tmp_path
+        self.config_path = tmp_path / "dataexport.toml"
+        self.database = tmp_path / "dataexport.db"
+        self.webhook_port, self.admin_port = free_port(), free_port()
+        self.webhook_url = f"http://127.0.0.1:{self.webhook_port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
+        self.http = requests.Session()
+        self.http.trust_env = False  # no proxy, and no .netrc of whoever runs the tests
+        self.http.headers["Connection"] = "close"  # a stop waits for connections that are kept
+        self.environment = clean_environment(
+            {
+                "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{self.webhook_port}",
+                "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+                **(environment or {}),
+            }
+        )
+        self._arguments = ["--config", str(self.config_path)] if toml else []
+        self._log = tmp_path / "exporter.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        if toml:
+            self.config_path.write_text(toml, "utf-8")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        if self._process is not None:
+            self.terminate()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the command."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the command, and wait until it says that it is ready."""
+        self.launch()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            assert self._process is not None
+            assert self._process.poll() is None, f"it ended by itself:\n{self.log()}"
+            assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s:\n{self.log()}"
+            time.sleep(0.02)
+
+    def launch(self) -> None:
+        """Start the command without waiting for anything."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [COMMAND, "serve", *self._arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def terminate(self) -> int:
+        """Stop it as a service manager would; its exit code."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGTERM)
+        return self._gone()
+
+    def hang_up(self) -> None:
+        """Have it read its configuration again."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        """End it and its workers at once, as a power failure would."""
+        assert self._process is not None, "not started"
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._gone()
+
+    def log(self) -> str:
+        """Everything it has said so far."""
+        return self._log.read_text("utf-8", "replace")
+
+    def post(
+        self, body: object, source: str = "default", headers: Mapping[str, str] | None = None, **options: object
+    ) -> requests.Response:
+        """Post bytes as they are, or anything else as JSON, to the webhook of a source."""
+        return self.http.request(
+            "POST",
+            f"{self.webhook_url}/webhooks/clevertap/{source}",
+            data=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            headers=headers,
+            timeout=START_SECONDS,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def webhook(self, method: str, path: str, **options: object) -> requests.Response:
+        """Any request to the public listener."""
+        return self.http.request(method, self.webhook_url + path, timeout=START_SECONDS, **options)  # type: ignore[arg-type]
+
+    def admin(self, path: str, method: str = "GET", **options: object) -> requests.Response:
+        """A request to the admin listener."""
+        return self.http.request(method, self.admin_url + path, timeout=START_SECONDS, **options)  # type: ignore[arg-type]
+
+    def scrape(self) -> str:
+        """The metrics as text."""
+        answer = self.admin("/metrics")
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def value(self, sample: str, **labels: str) -> float | None:
+        """The value of one series in a scrape; None where there is no such series."""
+        return series(self.scrape()).get((sample, frozenset(labels.items())))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another command of the same program, in the same folder with the same configuration."""
+        return subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    def _ready(self) -> bool:
+        try:
+            return self.admin("/-/ready").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def _gone(self) -> int:
+        process, self._process = self._process, None
+        assert process is not None
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def series(text: str) -> Series:
+    """The samples of a scrape in the text format, by name and labels."""
+    found: Series = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, f"{key} is there twice"
+            found[key] = sample.value
+    return found

@@ -1,0 +1,120 @@
+"""From CleverTap's POST to a page: the real exporter, Prometheus and Alertmanager with the shipped rules."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitoring import Monitoring, wait_for
+from running import Exporter
+from tools import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOUR = 3600
+CONFIG = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+
+[[exports]]
+name = "orders-to-s3"
+source = "shop"
+match = { partner = "Amazon S3", frequency = "4h" }
+owner = "data-platform"
+runbook_url = "https://wiki.example/orders"
+"""
+
+
+def body(status: str, at: float) -> dict[str, object]:
+    """A made-up body of a four-hourly export, in the documented form."""
+    local = datetime.fromtimestamp(at, UTC)
+    return {
+        "Export Request Id": 1690283492,
+        "Partner": "AWS S3",
+        "Type": "Events",
+        "Status": status,
+        "Frequency": "Every 4 hours",
+        "Date and Time": local.strftime("%d/%m/%Y %I:%M:%S %p"),
+    }
+
+
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[Exporter]:
+    for name in ("prometheus", "alertmanager"):
+        tool(name)
+    with Exporter(tmp_path, CONFIG) as running:
+        yield running
+
+
+def overdue_by_more_than_an_interval(exporter: Exporter, now: float) -> None:
+    """Post a run whose successor should have completed over four hours ago: 10 - 4 - 0.8 hours."""
+    assert exporter.post(body("Initiated", now - 10 * HOUR - 600), "shop").status_code == 200
+    assert exporter.post(body("Completed", now - 10 * HOUR), "shop").status_code == 200
+
+
+def pages(monitoring: Monitoring, status: str) -> list[Any]:
+    """The notifications of the paging receiver."""
+    return monitoring.receiver.of("/page", status)
+
+
+def test_a_late_export_pages_once_with_its_name_and_the_missing_completion_resolves_it(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    now = time.time()
+    overdue_by_more_than_an_interval(exporter, now)
+
+    with Monitoring(tmp_path, f"127.0.0.1:{exporter.admin_port}") as monitoring:
+        wait_for(lambda: pages(monitoring, "firing"), "the page")
+        [alert] = pages(monitoring, "firing")[0]["alerts"]
+        labels = alert["labels"]
+        assert labels["alertname"] == "ExportOverdueCritical"
+        assert labels["severity"] == "critical"
+        assert labels["source"] == "shop"
+        assert labels["export"] == "orders-to-s3"
+        assert labels["partner"] == "Amazon S3"
+        assert labels["frequency"] == "4h"
+        assert labels["owner"] == "data-platform"
+        assert "orders-to-s3 of shop" in alert["annotations"]["description"]
+        assert "is 5h 12m" in alert["annotations"]["description"]
+        assert "Owner: data-platform." in alert["annotations"]["description"]
+        assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ExportOverdueCritical.md")
+
+        assert exporter.post(body("Initiated", time.time()), "shop").status_code == 200
+        assert exporter.post(body("Completed", time.time()), "shop").status_code == 200
+        wait_for(lambda: pages(monitoring, "resolved"), "the resolution")
+        [resolved] = pages(monitoring, "resolved")[0]["alerts"]
+        assert resolved["fingerprint"] == alert["fingerprint"]
+        assert len(pages(monitoring, "firing")) == 1
+        # The warning about the same export is held back by the critical alert, and is over with it.
+        assert [path for path, _ in monitoring.receiver.posts if "ticket" in path] == []
+
+
+def test_killing_the_exporter_in_between_neither_resolves_the_page_nor_pages_twice(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    now = time.time()
+    overdue_by_more_than_an_interval(exporter, now)
+
+    with Monitoring(tmp_path, f"127.0.0.1:{exporter.admin_port}") as monitoring:
+        wait_for(lambda: pages(monitoring, "firing"), "the page")
+
+        exporter.kill()
+        wait_for(lambda: monitoring.query('up{job="dataexport"} == 0'), "Prometheus to see it down")
+        # Long enough for a resolution: many evaluations, and several group intervals.
+        wait_for(lambda: monitoring.query('count_over_time((up{job="dataexport"} == 0)[30s:1s]) >= 8'), "the gap")
+        exporter.start()
+        wait_for(lambda: monitoring.query('up{job="dataexport"} == 1'), "Prometheus to see it again")
+        wait_for(lambda: monitoring.query('count_over_time((up{job="dataexport"} == 1)[8s:1s]) >= 7'), "it to stay")
+
+        assert len(pages(monitoring, "firing")) == 1
+        assert pages(monitoring, "resolved") == []
+
+        assert exporter.post(body("Completed", time.time()), "shop").status_code == 200
+        wait_for(lambda: pages(monitoring, "resolved"), "the resolution")
+        assert len(pages(monitoring, "firing")) == 1
