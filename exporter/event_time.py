@@ -107,20 +107,26 @@ def _offset(local: datetime, zone: tzinfo) -> int:
 
 
 class SettledOffset:
-    """The offset that the last events of one ``auto`` source agree on."""
+    """The offset on which an ``auto`` source has settled: the newest that five arrivals in a row showed.
 
-    def __init__(self, offsets: Iterable[int] = ()) -> None:
-        self._offsets = deque(offsets, maxlen=EVIDENCE)
+    What counts is the offset that each arrival shows, and not the one that was used for it, so that
+    a clock that was set right, or a clock change of half an hour, is followed after five events.
+    """
 
-    def add(self, offset: int) -> None:
-        """Take the offset of a newly stored event."""
-        self._offsets.append(offset)
+    def __init__(self, sightings: Iterable[tuple[datetime, float]] = ()) -> None:
+        self.value: int | None = None
+        self._shown: deque[int] = deque(maxlen=EVIDENCE)
+        for local, arrived_at in sightings:
+            self.add(local, arrived_at)
 
-    @property
-    def value(self) -> int | None:
-        """The offset, or None while the last five events do not agree."""
-        full = len(self._offsets) == EVIDENCE
-        return self._offsets[0] if full and len(set(self._offsets)) == 1 else None
+    def add(self, local: datetime, arrived_at: float) -> None:
+        """Take the text and the arrival of a newly stored event, in the order of arrival."""
+        offset, evident = offset_by_arrival(local, arrived_at)
+        if not evident:
+            return
+        self._shown.append(offset)
+        if self._shown.count(offset) == EVIDENCE:
+            self.value = offset
 
 
 def suspected_offset(sightings: Iterable[tuple[datetime, float]]) -> int | None:

@@ -14,8 +14,6 @@ from exporter.model import Announcement, Event, Quarantined
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.json_body import JsonObject
     from exporter.ledger import Entry, Ledger
     from exporter.model import Source
@@ -108,8 +106,9 @@ class Intake:
         with self._lock:
             found = self._settled.get(source.slug)
             if found is None:
-                found = event_time.SettledOffset()
-                _learn(found, reversed(self._ledger.newest(source.slug, event_time.EVIDENCE)))
+                # More than five, since one late delivery among them unsettles nothing.
+                known = reversed(self._ledger.newest(source.slug, 4 * event_time.EVIDENCE))
+                found = event_time.SettledOffset((event.local_time, event.arrived_at) for event in known)
                 self._settled[source.slug] = found
             return found
 
@@ -117,10 +116,6 @@ class Intake:
         if source.zone is None:
             settled = self._settled_of(source)
             with self._lock:
-                _learn(settled, (entry.event for entry in fresh if isinstance(entry, Received)))
-
-
-def _learn(settled: event_time.SettledOffset, events: Iterable[Event]) -> None:
-    for event in events:
-        if event_time.offset_by_arrival(event.local_time, event.arrived_at)[1]:
-            settled.add(event.utc_offset)
+                for entry in fresh:
+                    if isinstance(entry, Received):
+                        settled.add(entry.event.local_time, entry.event.arrived_at)

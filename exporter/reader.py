@@ -33,6 +33,7 @@ class Reader:
         self._declared_at: Mapping[tuple[str, str], float] = {}
         self.sequence = 0
         """The place in the ledger up to which everything is known."""
+        self._again = False
         self._forget()
 
     def _forget(self) -> None:
@@ -47,13 +48,12 @@ class Reader:
             True where everything was folded again, so that nothing known before holds.
 
         Raises:
-            StoreError: the ledger cannot be read; what was known stays.
+            StoreError: the ledger cannot be read; the next call goes on where this one ended.
         """
         gaps = self._ledger.gaps()
-        again = gaps != self._gaps
-        if again:
+        if gaps != self._gaps:
             # A time in which nobody listened changes what was missed; that is rare.
-            self._gaps = gaps
+            self._gaps, self._again = gaps, True
             self._forget()
         while True:
             page = self._ledger.read(self.sequence, PAGE)
@@ -70,6 +70,7 @@ class Reader:
             self.exports.rebuild(key, self._ledger.select(self.exports.selection(key), self.sequence))
         self._tallies = self._ledger.tallies()
         self._declared_at = self._ledger.declared()
+        again, self._again = self._again, False
         return again
 
     def export(self, key: ExportKey, now: float) -> ExportState:

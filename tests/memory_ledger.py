@@ -1,0 +1,108 @@
+"""A ledger in memory: the contract of `exporter.ledger` in the fewest lines, for tests without a disk."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exporter.ledger import PAGE, Entry, Received
+from exporter.model import Event, Gap, Quarantined, Selection, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+BLIND_AFTER = 30
+
+
+class MemoryLedger:
+    """An `exporter.ledger.Ledger` that keeps everything in lists, under one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._events: list[Received] = []
+        self._quarantined: list[Quarantined] = []
+        self._known: set[tuple[type, str, bytes]] = set()
+        self._tallies: dict[tuple[str, str, str], Tally] = {}
+        self._declared: dict[tuple[str, str], float] = {}
+        self._watches: list[tuple[str, float, float]] = []
+
+    def append(self, entries: Sequence[Entry]) -> list[bool]:
+        with self._lock:
+            return [self._take(entry) for entry in entries]
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        return [kept.event for kept in self._events[after : after + limit]]
+
+    def select(self, selection: Selection, upto: int) -> Iterator[Event]:
+        return (kept.event for kept in self._events[:upto] if selection.fits(kept.event))
+
+    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
+        own = [kept.event for kept in self._events if source in {None, kept.event.source}]
+        return sorted(own, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+
+    def body(self, sequence: int) -> bytes | None:
+        return self._events[sequence - 1].body if 0 < sequence <= len(self._events) else None
+
+    def quarantine(self, limit: int = 100) -> list[Quarantined]:
+        return self._quarantined[::-1][:limit]
+
+    def tallies(self) -> list[Tally]:
+        return [self._tallies[key] for key in sorted(self._tallies)]
+
+    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+        for export in exports:
+            self._declared.setdefault(export, now)
+        return dict(self._declared)
+
+    def declared(self) -> Mapping[tuple[str, str], float]:
+        return dict(self._declared)
+
+    def beat(self, watch: str, now: float) -> None:
+        own = [index for index, (name, _, _) in enumerate(self._watches) if name == watch]
+        if own and now - self._watches[own[-1]][2] <= BLIND_AFTER:
+            self._watches[own[-1]] = (watch, self._watches[own[-1]][1], now)
+        else:
+            self._watches.append((watch, now, now))
+
+    def gaps(self) -> list[Gap]:
+        found: list[Gap] = []
+        seen = float("inf")
+        for _, began, ended in sorted(self._watches, key=lambda each: each[1]):
+            if began - seen > BLIND_AFTER:
+                found.append(Gap(seen, began))
+            seen = ended if seen == float("inf") else max(seen, ended)
+        return found
+
+    def last_sequence(self) -> int:
+        return len(self._events)
+
+    def close(self) -> None:
+        pass
+
+    def _take(self, entry: Entry) -> bool:
+        if isinstance(entry, Received):
+            event = entry.event
+            if not self._is_new(Received, event.source, event.digest):
+                return self._count(event.source, "duplicate", "", event.arrived_at)
+            kept = replace(event, sequence=len(self._events) + 1)
+            self._events.append(Received(kept, entry.body))
+        elif isinstance(entry, Quarantined):
+            if not self._is_new(Quarantined, entry.source, entry.digest):
+                return self._count(entry.source, "duplicate", "", entry.arrived_at)
+            self._quarantined.append(replace(entry, sequence=len(self._quarantined) + 1))
+            self._count(entry.source, "quarantined", entry.reason, entry.arrived_at)
+        else:
+            self._count(entry.source, "test_call", "", entry.arrived_at)
+        return True
+
+    def _is_new(self, kind: type, source: str, digest: bytes) -> bool:
+        known = (kind, source, digest) in self._known
+        self._known.add((kind, source, digest))
+        return not known
+
+    def _count(self, source: str, kind: str, label: str, now: float) -> bool:
+        """Count one more; False, as the answer for a duplicate."""
+        old = self._tallies.get((source, kind, label), Tally(source, kind, label, 0, 0))
+        self._tallies[source, kind, label] = replace(old, count=old.count + 1, last_at=max(old.last_at, now))
+        return False

@@ -1,0 +1,51 @@
+"""The tail loses nothing when the ledger fails while it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import body
+from exporter.errors import StoreError
+from exporter.intake import Intake
+from exporter.model import Source
+from exporter.reader import Reader
+from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from exporter.model import Event
+
+NOW = 1_800_000_000.0
+AUTO = Source("default")
+
+
+class Faltering(MemoryLedger):
+    """A ledger that fails to be read as often as it is told."""
+
+    failures = 0
+
+    def read(self, after: int, limit: int = 10_000) -> list[Event]:
+        if self.failures:
+            self.failures -= 1
+            message = "made to fail"
+            raise StoreError(message)
+        return super().read(after, limit)
+
+
+def test_a_failed_refresh_still_tells_the_next_caller_that_all_was_folded_again() -> None:
+    ledger = Faltering()
+    Intake(ledger, 65_536).take(AUTO, body(), NOW)
+    reader = Reader(ledger, {AUTO.slug: AUTO})
+    assert reader.refresh() is False
+    known = reader.states(NOW)
+
+    ledger.beat("one", NOW)
+    ledger.beat("one", NOW + 3600)
+    ledger.failures = 1
+    with pytest.raises(StoreError):
+        reader.refresh()
+
+    assert reader.refresh() is True
+    assert reader.states(NOW) == known
+    assert reader.refresh() is False
