@@ -45,14 +45,19 @@ class Credentials:
         scheme, shown = scheme.lower(), _bytes(rest.strip())
         token = _bytes(headers.get(self.header, "")) if self.header else shown if scheme == "bearer" else b""
         pair = _decoded(shown) if scheme == "basic" else b""
-        matches = [hmac.compare_digest(token, each.encode()) for each in self.tokens]
-        matches += [hmac.compare_digest(pair, f"{user}:{word}".encode()) for user, word in self.basic]
-        return any(matches)
+        matches = [hmac.compare_digest(token, _secret(each)) for each in self.tokens]
+        matches += [hmac.compare_digest(pair, _secret(f"{user}:{word}")) for user, word in self.basic]
+        return any(matches) and bool(token or pair)  # an empty secret opens nothing
 
 
 def _bytes(text: str) -> bytes:
     """A header's bytes; WSGI hands them over as Latin-1 text."""
     return text.encode("latin-1", "replace")
+
+
+def _secret(text: str) -> bytes:
+    """A secret's bytes; from the environment it may hold some that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _decoded(encoded: bytes) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from exporter.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,6 +58,11 @@ class GroupCommit(Generic[Item, Answer]):
             for ticket in batch:
                 ticket.error = error
             return
+        except BaseException:
+            # Whatever ends this thread, nobody else may take the silence for an answer.
+            for ticket in batch:
+                ticket.error = StoreError("the commit was interrupted")
+            raise
         at = 0
         for ticket in batch:
             ticket.answers = answers[at : at + len(ticket.items)]

@@ -51,7 +51,11 @@ class SqlLedger:
 
     def __init__(self, url: str, observe: Observer = lambda *_: None) -> None:
         self._observe = observe
-        self._engine = create_engine(url)
+        try:
+            self._engine = create_engine(url)
+        except (SQLAlchemyError, ImportError) as error:
+            message = f"store.url: {error}"
+            raise StoreRefusedError(message) from error
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         self._file = SqliteFile(self._engine) if self._engine.dialect.name == "sqlite" else None
         self._began: dict[str, tuple[float, float]] = {}
@@ -229,16 +233,23 @@ class SqlLedger:
         return [_event(row) for row in self._rows(query)]
 
     def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self._told("read"), self._engine.connect() as connection:
-            return connection.execute(query).all()
+        with self._told("read"):
+            with self._engine.connect() as connection:
+                rows = connection.execute(query).all()
+            self._check_file("read")
+            return rows
 
     @contextmanager
     def _writing(self, operation: str) -> Iterator[Connection]:
         with self._told(operation), self._file.only_writer() if self._file else nullcontext():
+            self._check_file(operation)
             with self._engine.connect().execution_options(writing=True) as connection, connection.begin():
                 yield connection
-            if self._file is not None and operation != "open":
-                self._file.still_there()
+            self._check_file(operation)
+
+    def _check_file(self, operation: str) -> None:
+        if self._file is not None and operation != "open":
+            self._file.still_there()
 
     @contextmanager
     def _told(self, operation: str) -> Iterator[None]:

@@ -1,0 +1,332 @@
+"""What every ledger guarantees, shown on each implementation: the one in memory and the one in SQLite."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import DAY, HOUR, at, event, received
+from exporter import ledger as ledgers
+from exporter.model import Gap, Quarantined, Selection, Tally
+from exporter.sql_ledger import SqlLedger
+from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exporter.ledger import Ledger
+    from exporter.model import Event
+
+FIRST = event("initiated", at("0:00"))
+SECOND = event("completed", at("0:10"))
+THIRD = event("initiated", at("4:00"), request_id="1700000002", partner="Azure", frequency="24h")
+
+
+def a_quarantined(reason: str = "bad_date", digest: bytes = b"q" * 16, source: str = "shop") -> Quarantined:
+    return Quarantined(source, at("0:00"), reason, "made up", b'{"not": "understood"}', digest)
+
+
+def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
+    return ledgers.TestCalled("shop", arrived_at)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    yield made
+    made.close()
+
+
+def digests(events: list[Event]) -> list[bytes]:
+    return [each.digest for each in events]
+
+
+def test_an_event_is_read_back_as_it_was_appended(ledger: Ledger) -> None:
+    odd = event("completed", at("0:00") + 0.123456, delay=-100.5, partner="Ünïcode 🪣", utc_offset=-34_200, skewed=True)
+    assert ledger.append([received(odd)]) == [True]
+    (kept,) = ledger.read(0)
+    assert kept.sequence == 1
+    assert kept == event(
+        "completed",
+        at("0:00") + 0.123456,
+        delay=-100.5,
+        partner="Ünïcode 🪣",
+        utc_offset=-34_200,
+        skewed=True,
+        sequence=1,
+    )
+
+
+def test_the_same_announcement_is_kept_once_and_counted_as_a_duplicate(ledger: Ledger) -> None:
+    assert ledger.append([received(FIRST)]) == [True]
+    assert ledger.append([received(FIRST), received(SECOND)]) == [False, True]
+    assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
+    assert ledger.tallies() == [Tally("shop", "duplicate", "", 1, FIRST.arrived_at)]
+
+
+def test_the_same_announcement_in_one_list_is_new_the_first_time(ledger: Ledger) -> None:
+    assert ledger.append([received(each) for each in (FIRST, SECOND, FIRST, FIRST)]) == [True, True, False, False]
+    assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
+    assert ledger.tallies()[0].count == 2
+
+
+def test_another_source_may_say_the_same(ledger: Ledger) -> None:
+    elsewhere = event("initiated", at("0:00"), source="other-shop")
+    assert elsewhere.digest == FIRST.digest
+    assert ledger.append([received(FIRST), received(elsewhere)]) == [True, True]
+    assert [each.source for each in ledger.read(0)] == ["shop", "other-shop"]
+
+
+def test_sequences_begin_at_one_and_follow_the_order_of_a_list(ledger: Ledger) -> None:
+    many = [event("initiated", at("0:00") + minute * 60) for minute in range(600)]
+    ledger.append([received(each) for each in many])
+    ledger.append([received(THIRD)])
+    kept = ledger.read(0)
+    assert [each.sequence for each in kept] == list(range(1, 602))
+    assert digests(kept) == digests([*many, THIRD])
+
+
+def test_a_duplicate_takes_no_place_away_from_the_order(ledger: Ledger) -> None:
+    ledger.append([received(FIRST)])
+    ledger.append([received(FIRST)])
+    ledger.append([received(SECOND)])
+    sequences = [each.sequence for each in ledger.read(0)]
+    assert sequences == sorted(set(sequences))
+    assert ledger.last_sequence() == sequences[-1]
+
+
+def test_nothing_appended_is_nothing_kept(ledger: Ledger) -> None:
+    assert ledger.append([]) == []
+    assert (ledger.read(0), ledger.last_sequence(), ledger.tallies()) == ([], 0, [])
+
+
+def test_reading_goes_page_by_page_and_the_last_page_is_short(ledger: Ledger) -> None:
+    ledger.append([received(event("initiated", at("0:00") + n)) for n in range(5)])
+    pages = [ledger.read(0, 2), ledger.read(2, 2), ledger.read(4, 2), ledger.read(5, 2)]
+    assert [[each.sequence for each in page] for page in pages] == [[1, 2], [3, 4], [5], []]
+
+
+def test_a_selection_by_request_id_ends_where_it_was_told_to(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in (FIRST, THIRD, SECOND, event("initiated", at("8:00")))])
+    chosen = Selection("shop", request_id=FIRST.request_id)
+    assert [each.sequence for each in ledger.select(chosen, 3)] == [1, 3]
+    assert [each.sequence for each in ledger.select(chosen, 4)] == [1, 3, 4]
+    assert list(ledger.select(Selection("elsewhere", request_id=FIRST.request_id), 4)) == []
+
+
+def test_a_selection_by_group_takes_texts_in_any_case(ledger: Ledger) -> None:
+    shouted = event("initiated", at("8:00"), partner="AMAZON S3")
+    ledger.append([received(each) for each in (FIRST, THIRD, shouted)])
+    group = Selection("shop", partner="amazon s3", data_type="EVENTS", frequency="4h")
+    assert [each.sequence for each in ledger.select(group, 99)] == [1, 3]
+
+
+def test_a_selection_by_some_fields_fits_all_of_them(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in (FIRST, SECOND, THIRD)])
+    assert [each.sequence for each in ledger.select(Selection("shop"), 99)] == [1, 2, 3]
+    assert [each.sequence for each in ledger.select(Selection("shop", partner="azure"), 99)] == [3]
+    assert [each.sequence for each in ledger.select(Selection("shop", partner="azure", frequency="4h"), 99)] == []
+
+
+def test_a_selection_may_be_longer_than_a_page(ledger: Ledger) -> None:
+    total = ledgers.PAGE + 1
+    made = [received(event("initiated", at("0:00") + second)) for second in range(total)]
+    ledger.append(made)
+    assert sum(1 for _ in ledger.select(Selection("shop", frequency="4h"), total)) == total
+
+
+def test_the_newest_are_those_that_arrived_last(ledger: Ledger) -> None:
+    late = event("completed", at("3:00"), delay=DAY)
+    elsewhere = event("initiated", at("5:00"), source="other-shop")
+    ledger.append([received(each) for each in (late, FIRST, elsewhere, THIRD)])
+    assert [each.sequence for each in ledger.newest()] == [1, 3, 4, 2]
+    assert [each.sequence for each in ledger.newest("shop", 2)] == [1, 4]
+    assert ledger.newest("nowhere") == []
+
+
+def test_of_two_that_arrived_at_once_the_later_appended_is_newer(ledger: Ledger) -> None:
+    ledger.append([received(FIRST), received(event("completed", FIRST.occurred_at))])
+    assert [each.sequence for each in ledger.newest()] == [2, 1]
+
+
+def test_a_body_is_kept_verbatim(ledger: Ledger) -> None:
+    body = b'\t{ "Partner" :\x00\xff "S3"}  \r\n'
+    ledger.append([ledgers.Received(FIRST, body)])
+    assert ledger.body(1) == body
+    assert ledger.body(0) is None
+    assert ledger.body(2) is None
+
+
+def test_a_duplicate_does_not_replace_the_body(ledger: Ledger) -> None:
+    ledger.append([ledgers.Received(FIRST, b"first")])
+    ledger.append([ledgers.Received(FIRST, b"second")])
+    assert ledger.body(1) == b"first"
+
+
+def test_what_was_not_understood_is_kept_newest_first_and_counted_by_reason(ledger: Ledger) -> None:
+    bodies = [a_quarantined("bad_date", b"1" * 16), a_quarantined("wrong_type", b"2" * 16)]
+    assert ledger.append([*bodies, a_quarantined("bad_date", b"3" * 16)]) == [True, True, True]
+    kept = ledger.quarantine()
+    assert [(each.sequence, each.digest, each.reason) for each in kept] == [
+        (3, b"3" * 16, "bad_date"),
+        (2, b"2" * 16, "wrong_type"),
+        (1, b"1" * 16, "bad_date"),
+    ]
+    assert (kept[0].body, kept[0].detail, kept[0].arrived_at) == (b'{"not": "understood"}', "made up", at("0:00"))
+    assert ledger.quarantine(1) == kept[:1]
+    assert [(each.kind, each.label, each.count) for each in ledger.tallies()] == [
+        ("quarantined", "bad_date", 2),
+        ("quarantined", "wrong_type", 1),
+    ]
+
+
+def test_the_same_quarantined_body_is_kept_once_per_source(ledger: Ledger) -> None:
+    again = [a_quarantined(), a_quarantined(), a_quarantined(source="other-shop")]
+    assert ledger.append(again) == [True, False, True]
+    assert len(ledger.quarantine()) == 2
+    assert Counter((each.source, each.kind) for each in ledger.tallies()) == {
+        ("other-shop", "quarantined"): 1,
+        ("shop", "duplicate"): 1,
+        ("shop", "quarantined"): 1,
+    }
+
+
+def test_calls_of_the_vendor_are_counted_each_time_with_the_newest_arrival(ledger: Ledger) -> None:
+    assert ledger.append([vendor_call(at("2:00")), vendor_call(at("1:00"))]) == [True, True]
+    ledger.append([vendor_call(at("0:30"))])
+    assert ledger.tallies() == [Tally("shop", "test_call", "", 3, at("2:00"))]
+    assert ledger.read(0) == []
+
+
+def test_a_list_may_hold_everything_at_once(ledger: Ledger) -> None:
+    fresh = ledger.append([received(FIRST), vendor_call(), a_quarantined(), received(FIRST), a_quarantined()])
+    assert fresh == [True, True, True, False, False]
+    assert [(each.kind, each.count) for each in ledger.tallies()] == [
+        ("duplicate", 2),
+        ("quarantined", 1),
+        ("test_call", 1),
+    ]
+
+
+def test_an_export_stays_declared_since_the_first_time(ledger: Ledger) -> None:
+    assert ledger.declared() == {}
+    assert ledger.declare([("shop", "nightly")], at("1:00")) == {("shop", "nightly"): at("1:00")}
+    both = ledger.declare([("shop", "nightly"), ("shop", "hourly")], at("2:00"))
+    assert both == {("shop", "nightly"): at("1:00"), ("shop", "hourly"): at("2:00")}
+    assert ledger.declared() == both
+    assert ledger.declare([], at("3:00")) == both
+
+
+def beats(ledger: Ledger, watch: str, *times: float) -> None:
+    for now in times:
+        ledger.beat(watch, now)
+
+
+def test_nobody_ever_there_is_no_gap(ledger: Ledger) -> None:
+    assert ledger.gaps() == []
+    ledger.beat("a", at("0:00"))
+    assert ledger.gaps() == []
+
+
+def test_a_gap_is_a_time_of_over_thirty_seconds_between_two_heartbeats(ledger: Ledger) -> None:
+    beats(ledger, "a", at("0:00"), at("0:00:30"), at("0:01:00"))
+    assert ledger.gaps() == []
+    beats(ledger, "b", at("0:01:30"), at("0:01:40"))
+    assert ledger.gaps() == []
+    beats(ledger, "c", at("0:02:11"))
+    assert ledger.gaps() == [Gap(at("0:01:40"), at("0:02:11"))]
+
+
+def test_a_watch_that_hung_was_not_there(ledger: Ledger) -> None:
+    beats(ledger, "a", at("0:00"), at("0:00:10"), at("0:10"), at("0:10:10"))
+    assert ledger.gaps() == [Gap(at("0:00:10"), at("0:10"))]
+
+
+def test_while_one_of_several_is_there_nothing_is_blind(ledger: Ledger) -> None:
+    steady = [at("0:00") + 20 * step for step in range(91)]
+    beats(ledger, "steady", *steady)
+    beats(ledger, "short", at("0:05"), at("0:05:10"))
+    beats(ledger, "hung", at("0:02"), at("0:20"))
+    assert ledger.gaps() == []
+    beats(ledger, "after", at("0:31"), at("0:31:10"))
+    assert ledger.gaps() == [Gap(at("0:30"), at("0:31"))]
+
+
+def test_gaps_come_in_order(ledger: Ledger) -> None:
+    beats(ledger, "c", at("2:00"))
+    beats(ledger, "a", at("0:00"))
+    beats(ledger, "b", at("1:00"))
+    assert ledger.gaps() == [Gap(at("0:00"), at("1:00")), Gap(at("1:00"), at("2:00"))]
+
+
+def test_the_last_sequence_is_that_of_the_newest_event(ledger: Ledger) -> None:
+    ledger.append([received(FIRST), received(THIRD)])
+    assert ledger.last_sequence() == 2
+
+
+def test_a_thousand_deliveries_at_once_of_one_event_are_one_event(ledger: Ledger) -> None:
+    answers: list[bool] = []
+    start = threading.Barrier(50)
+
+    def deliver() -> None:
+        start.wait()
+        for _ in range(20):
+            answers.extend(ledger.append([received(FIRST)]))
+
+    threads = [threading.Thread(target=deliver) for _ in range(50)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert Counter(answers) == {True: 1, False: 999}
+    assert len(ledger.read(0)) == 1
+    assert ledger.tallies() == [Tally("shop", "duplicate", "", 999, FIRST.arrived_at)]
+
+
+def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledger) -> None:
+    done = threading.Event()
+
+    def deliver(writer: int) -> None:
+        for n in range(30):
+            ledger.append([received(event("initiated", at("0:00") + n * HOUR, request_id=f"{writer}"))])
+
+    def finish() -> None:
+        for each in writers:
+            each.join()
+        done.set()
+
+    writers = [threading.Thread(target=deliver, args=(writer,)) for writer in range(4)]
+    closer = threading.Thread(target=finish)
+    for each in [*writers, closer]:
+        each.start()
+    tail: list[Event] = []
+    while not done.is_set():
+        tail += ledger.read(tail[-1].sequence if tail else 0)
+    tail += ledger.read(tail[-1].sequence if tail else 0)
+    closer.join()
+    assert tail == ledger.read(0)
+    assert len(tail) == 120
+
+
+def test_everything_is_there_again_after_it_was_closed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    before = SqlLedger(url)
+    before.append([received(FIRST), received(FIRST), a_quarantined(), vendor_call()])
+    before.declare([("shop", "nightly")], at("1:00"))
+    before.beat("a", at("0:00"))
+    before.beat("a", at("0:01"))
+    known = (before.read(0), before.quarantine(), before.tallies(), before.declared(), before.body(1))
+    before.close()
+
+    after = SqlLedger(url)
+    assert (after.read(0), after.quarantine(), after.tallies(), after.declared(), after.body(1)) == known
+    assert after.append([received(FIRST)]) == [False]
+    assert after.append([received(SECOND)]) == [True]
+    assert after.declare([("shop", "nightly")], at("9:00")) == {("shop", "nightly"): at("1:00")}
+    after.beat("b", at("0:05"))
+    assert after.gaps() == [Gap(at("0:00"), at("0:01")), Gap(at("0:01"), at("0:05"))]
+    after.close()
