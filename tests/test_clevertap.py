@@ -1,0 +1,301 @@
+"""What a CleverTap body means. Every body but the two samples is made up."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import SAMPLES, body, fields
+from exporter import json_body
+from exporter.model import Announcement
+from exporter.sources import clevertap
+from exporter.sources.clevertap import KEYS, REASONS, NotUnderstood, canonical_partner
+
+LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - the sender's clock has no zone
+DATE = "Date and Time"
+
+
+def interpret(raw: bytes) -> Announcement | clevertap.TestCall | NotUnderstood:
+    (only,) = json_body.decode(raw, 1_000_000)
+    return clevertap.interpret(only, LATEST)
+
+
+def announced(raw: bytes) -> Announcement:
+    meaning = interpret(raw)
+    assert isinstance(meaning, Announcement), meaning
+    return meaning
+
+
+def reason(raw: bytes) -> str:
+    meaning = interpret(raw)
+    assert isinstance(meaning, NotUnderstood), meaning
+    assert meaning.reason in REASONS
+    assert meaning.detail
+    return meaning.reason
+
+
+def with_value(key: str, value: object) -> bytes:
+    return json.dumps(fields() | {key: value}).encode()
+
+
+def test_the_documented_sample_is_understood() -> None:
+    said = announced((SAMPLES / "completed-one-time.json").read_bytes())
+    assert said == Announcement(
+        request_id="1690283492",
+        partner="Google Cloud Storage",
+        data_type="events",
+        status="completed",
+        frequency="one-time",
+        local_time=datetime(2023, 7, 25, 16, 50, 52),  # noqa: DTZ001 - as above
+        digest=said.digest,
+    )
+    assert len(said.digest) == 16
+
+
+def test_the_call_at_the_creation_of_a_webhook_is_no_announcement() -> None:
+    assert interpret((SAMPLES / "webhook-created-test.json").read_bytes()) == clevertap.TestCall()
+    assert interpret(b'{"is_test": true}') == clevertap.TestCall()
+
+
+@pytest.mark.parametrize("raw", [b"{}", b'{"is_test": false}', b'{"is_test": 1}', b'{"is_test": "true"}'])
+def test_without_a_true_is_test_a_body_without_the_keys_is_no_test_call(raw: bytes) -> None:
+    assert reason(raw) == "missing_key"
+
+
+def test_an_announcement_that_says_is_test_is_an_announcement() -> None:
+    assert announced(with_value("is_test", value=True)) == announced(body())
+
+
+def test_is_test_beside_some_of_the_keys_is_an_announcement_that_lacks_the_others() -> None:
+    assert reason(b'{"is_test": true, "Status": "Completed"}') == "missing_key"
+
+
+def test_the_order_of_the_keys_does_not_matter() -> None:
+    values = fields()
+    assert (
+        len({announced(json.dumps({key: values[key] for key in order}).encode()) for order in permutations(KEYS)}) == 1
+    )
+
+
+def test_further_keys_are_passed_over() -> None:
+    assert announced(with_value("Bucket", {"nested": [1, {"is": None}]})) == announced(body())
+
+
+def test_spaces_and_case_do_not_matter() -> None:
+    spaced = {f"  {key.replace(' ', '   ').upper()} ": value for key, value in fields().items()}
+    assert announced(json.dumps(spaced).encode()) == announced(body())
+    loud = body("  INITIATED ", "  01/06/2026   12:00:00  am ", " 1700000001 ", Partner="AMAZON  s3", Type="EVENTS\n")
+    assert announced(loud) == announced(body())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_of_the_six_keys_has_to_be_there(key: str) -> None:
+    values = fields()
+    del values[key]
+    meaning = interpret(json.dumps(values).encode())
+    assert isinstance(meaning, NotUnderstood)
+    assert (meaning.reason, meaning.detail) == ("missing_key", f"missing: {key!r}")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_none_of_the_six_keys_may_be_there_twice(key: str) -> None:
+    again = json.dumps({key.lower(): "whatever"})
+    assert reason(body()[:-1] + b", " + again[1:].encode()) == "duplicate_key"
+
+
+def test_any_other_key_may_be_there_twice() -> None:
+    assert announced(body()[:-1] + b', "Note": 1, "Note": 2}') == announced(body())
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", [None, True, 1.5, [], {}, ["Events"]])
+def test_a_value_of_another_type_is_told(key: str, value: object) -> None:
+    assert reason(with_value(key, value)) == "wrong_type"
+
+
+@pytest.mark.parametrize("key", ["Partner", "Type", "Status", DATE])
+def test_a_number_is_text_in_none_of_these(key: str) -> None:
+    assert reason(with_value(key, 4)) == "wrong_type"
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ["", "   ", "\t\n\u2003"])
+def test_an_empty_value_is_told(key: str, value: str) -> None:
+    assert reason(with_value(key, value)) == "empty_text"
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ["a\0b", "a\x1bb", "a\u202eb", "a\ud800b", "a\ufdd0b"])
+def test_a_value_with_control_characters_or_broken_unicode_is_told(key: str, value: str) -> None:
+    assert reason(with_value(key, value)) == "unprintable_text"
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ["x" * 129, "İ" * 65, "ß" * 65])
+def test_a_value_that_is_too_long_in_any_case_is_told(key: str, value: str) -> None:
+    assert reason(with_value(key, value)) == "text_too_long"
+
+
+def test_a_value_may_have_128_characters() -> None:
+    assert announced(with_value("Type", "x" * 128)).data_type == "x" * 128
+
+
+def test_a_request_id_is_a_number_or_a_string() -> None:
+    assert announced(body(request_id=1700000001)) == announced(body(request_id="1700000001"))
+    assert announced(body(request_id="a-1")).request_id == "a-1"
+    assert announced(body(request_id=-5)).request_id == "-5"
+    assert announced(body(request_id=2**63)).request_id == str(2**63)
+    assert announced(body(request_id=10**127)).request_id == "1" + "0" * 127
+
+
+@pytest.mark.parametrize("digits", [129, 4000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_of_too_many_digits_is_too_long(digits: int, sign: str) -> None:
+    assert reason(body(request_id=0).replace(b": 0", f": {sign}{'7' * digits}".encode())) == "text_too_long"
+
+
+def test_a_negative_number_counts_its_sign() -> None:
+    assert reason(body(request_id=-(10**127))) == "text_too_long"
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(4, "4h"), ("24", "24h"), ("Every 12 hours", "12h"), ("One Time", "one-time"), ("Full  Moon", "Full Moon")],
+)
+def test_a_frequency_has_one_label(value: object, label: str) -> None:
+    assert announced(with_value("Frequency", value)).frequency == label
+
+
+@pytest.mark.parametrize(
+    ("given_name", "canonical"),
+    [
+        ("Amazon S3", "Amazon S3"),
+        ("AWS S3", "Amazon S3"),
+        ("aws", "Amazon S3"),
+        ("Google Cloud Storage", "Google Cloud Storage"),
+        ("Google Cloud Platform", "Google Cloud Storage"),
+        ("Google Cloud Platform (GCP)", "Google Cloud Storage"),
+        ("Google Cloud", "Google Cloud Storage"),
+        ("gcp", "Google Cloud Storage"),
+        ("MICROSOFT AZURE", "Microsoft Azure"),
+        ("azure", "Microsoft Azure"),
+        ("Snowflake Inc", "Snowflake Inc"),
+    ],
+)
+def test_the_known_spellings_of_a_partner_have_one_name(given_name: str, canonical: str) -> None:
+    assert canonical_partner(given_name) == canonical
+    assert announced(with_value("Partner", given_name)).partner == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("25/07/2023 4:50:52 PM", "2023-07-25T16:50:52"),
+        ("25/07/2023 04:50:52 pm", "2023-07-25T16:50:52"),
+        ("25/07/2023, 4:50:52 p.m.", "2023-07-25T16:50:52"),
+        ("25/07/2023 4:50:52\u202fPM", "2023-07-25T16:50:52"),
+        ("25/07/2023 4:50:52PM", "2023-07-25T16:50:52"),
+        ("25/07/2023 4:50 PM", "2023-07-25T16:50:00"),
+        ("5/7/2023 12:00:00 AM", "2023-07-05T00:00:00"),
+        ("5/7/2023 12:59:59 AM", "2023-07-05T00:59:59"),
+        ("5/7/2023 12:00:00 PM", "2023-07-05T12:00:00"),
+        ("5/7/2023 1:00:00 AM", "2023-07-05T01:00:00"),
+        ("5/7/2023 11:59:59 PM", "2023-07-05T23:59:59"),
+        ("29/02/2024 1:00:00 AM", "2024-02-29T01:00:00"),
+        ("01/01/2000 12:00:00 AM", "2000-01-01T00:00:00"),
+        ("02/06/2026 12:00:00 AM", "2026-06-02T00:00:00"),
+    ],
+)
+def test_a_date_is_read_day_first_on_a_twelve_hour_clock(text: str, wanted: str) -> None:
+    assert announced(with_value(DATE, text)).local_time == datetime.fromisoformat(wanted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31/02/2026 4:50:52 PM",
+        "29/02/2023 4:50:52 PM",
+        "00/07/2023 4:50:52 PM",
+        "25/13/2023 4:50:52 PM",
+        "25/00/2023 4:50:52 PM",
+        "07/25/2023 4:50:52 PM",
+        "25/07/0000 4:50:52 PM",
+        "25/07/2023 0:50:52 AM",
+        "25/07/2023 13:50:52 PM",
+        "25/07/2023 16:50:52",
+        "25/07/2023 4:60:52 PM",
+        "25/07/2023 4:50:60 PM",
+        "25/07/23 4:50:52 PM",
+        "2023-07-25T16:50:52Z",
+        "\u0662\u0665/07/2023 4:50:52 PM",
+        "1690283492",
+        "yesterday",
+    ],
+)
+def test_a_date_that_cannot_be_is_told(text: str) -> None:
+    assert reason(with_value(DATE, text)) == "bad_date"
+
+
+@pytest.mark.parametrize(
+    "text", ["31/12/1999 11:59:59 PM", "25/07/9999 4:50:52 PM", "02/06/2026 12:00:01 AM", "25/07/0001 4:50:52 PM"]
+)
+def test_a_date_before_2000_or_more_than_a_day_ahead_is_out_of_range(text: str) -> None:
+    assert reason(with_value(DATE, text)) == "date_out_of_range"
+
+
+def test_another_delivery_of_the_same_announcement_has_the_same_digest() -> None:
+    spaced = json.dumps(dict(reversed(fields("  initiated").items())), indent=3).encode()
+    assert announced(spaced).digest == announced(body()).digest
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("Export Request Id", 1700000002),
+        ("Partner", "Azure"),
+        ("Type", "Profiles"),
+        ("Status", "Completed"),
+        ("Frequency", "Every 8 hours"),
+        (DATE, "01/06/2026 12:00:01 AM"),
+    ],
+)
+def test_every_key_makes_another_announcement(key: str, value: object) -> None:
+    assert announced(with_value(key, value)).digest != announced(body()).digest
+
+
+def test_values_cannot_be_shifted_from_one_key_to_the_next() -> None:
+    one = announced(body(Partner="S3 Events", Type="x"))
+    other = announced(body(Partner="S3", Type="Events x"))
+    assert one.digest != other.digest
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*KEYS, "is_test", "Other"]), json_values))
+def test_any_object_has_a_meaning_or_a_reason(changes: dict[str, object]) -> None:
+    meaning = interpret(json.dumps(fields() | changes).encode())
+    if isinstance(meaning, NotUnderstood):
+        assert meaning.reason in REASONS
+    elif isinstance(meaning, Announcement):
+        texts = (meaning.request_id, meaning.partner, meaning.data_type, meaning.status, meaning.frequency)
+        assert all(text.isprintable() and 0 < len(text) <= 128 for text in texts)
+        assert meaning.local_time <= LATEST
+
+
+@given(st.datetimes(datetime(2000, 1, 1), LATEST))  # noqa: DTZ001 - as above
+def test_a_date_as_the_sender_writes_it_is_read_back(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0)
+    half, hour = ("AM", moment.hour) if moment.hour < 12 else ("PM", moment.hour - 12)
+    text = f"{moment:%d/%m/%Y} {hour or 12}:{moment:%M:%S} {half}"
+    assert announced(with_value(DATE, text)).local_time == moment
+    assert moment - LATEST <= timedelta(0)

@@ -1,0 +1,85 @@
+"""Every usual spelling of a frequency has its interval; every other text passes as it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, MINUTE
+from exporter.frequency import LONGEST, ONE_TIME, Frequency, of_interval, parse
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["One Time", "One-time", "one time", "ONETIME", "one_time", "1 time", "one-off", "One Shot", "once", "single"],
+)
+def test_every_spelling_of_one_time_is_the_same(text: str) -> None:
+    assert parse(text) == Frequency(ONE_TIME, 0)
+    assert parse(text).understood
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "interval"),
+    [
+        ("Every 4 hours", "4h", 4 * HOUR),
+        ("every  8   Hours", "8h", 8 * HOUR),
+        ("12 hours", "12h", 12 * HOUR),
+        ("4h", "4h", 4 * HOUR),
+        ("4 hrs", "4h", 4 * HOUR),
+        ("4-hourly", "4h", 4 * HOUR),
+        ("24", "24h", DAY),
+        ("8", "8h", 8 * HOUR),
+        ("Hourly", "1h", HOUR),
+        ("every hour", "1h", HOUR),
+        ("once an hour", "1h", HOUR),
+        ("Daily", "24h", DAY),
+        ("nightly", "24h", DAY),
+        ("once a day", "24h", DAY),
+        ("every day", "24h", DAY),
+        ("2 days", "48h", 2 * DAY),
+        ("twice daily", "12h", 12 * HOUR),
+        ("Twice a Day", "12h", 12 * HOUR),
+        ("Weekly", "168h", 7 * DAY),
+        ("per week", "168h", 7 * DAY),
+        ("fortnightly", "336h", 14 * DAY),
+        ("every 15 minutes", "15m", 15 * MINUTE),
+        ("90 min", "90m", 90 * MINUTE),
+    ],
+)
+def test_a_recurring_frequency_has_its_interval_and_one_label(text: str, label: str, interval: int) -> None:
+    assert parse(text) == Frequency(label, interval)
+    assert parse(text).understood
+
+
+@pytest.mark.parametrize(
+    "text", ["whenever", "every", "hours", "h", "0 hours", "0", "-4", "4.5 hours", "99999 days", "99999999", "monthly"]
+)
+def test_what_is_not_understood_passes_as_text_without_an_interval(text: str) -> None:
+    assert parse(text) == Frequency(text, 0)
+    assert not parse(text).understood
+
+
+def test_the_text_that_passes_has_single_spaces_and_keeps_its_case() -> None:
+    assert parse("  Every\tfull  Moon ").label == "Every full Moon"
+
+
+def test_an_interval_may_be_as_long_as_a_leap_year() -> None:
+    assert parse("366 days").interval == LONGEST
+    assert parse("367 days").interval == 0
+
+
+def test_an_interval_of_seconds_has_a_label_too() -> None:
+    assert of_interval(90) == Frequency("90s", 90)
+
+
+@given(st.text(max_size=40))
+def test_reading_never_fails_and_never_gives_an_absurd_interval(text: str) -> None:
+    assert 0 <= parse(text).interval <= LONGEST
+
+
+@given(st.integers(1, LONGEST // MINUTE))
+def test_a_label_means_what_it_was_made_from(minutes: int) -> None:
+    made = of_interval(minutes * MINUTE)
+    if made.interval // MINUTE < 100_000 or made.label.endswith("h"):
+        assert parse(made.label) == made

@@ -1,0 +1,146 @@
+"""A body is one object or a list of them, in strict JSON, and every object is kept verbatim."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import PayloadError, PayloadTooLargeError
+from exporter.json_body import MOST_EVENTS, decode
+
+LIMIT = 1_000_000
+
+
+def raws(body: bytes) -> list[bytes]:
+    return [each.raw for each in decode(body, LIMIT)]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "empty"),
+        (b" \r\n\t ", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"hello", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"a": }', "not JSON"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 1,}', "not JSON"),
+        (b'{"a": 01}', "not JSON"),
+        (b'{"a": "tab\there"}', "not JSON"),
+        (b'{"a": "\\x"}', "not JSON"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": [Infinity]}', "Infinity is not JSON"),
+        (b'[{"a": -Infinity}]', "-Infinity is not JSON"),
+        (b"NaN", "NaN is not JSON"),
+        (b"{} {}", "more text after its end at character 2"),
+        (b"{}]", "more text after its end at character 2"),
+        (b"[] x", "more text after its end at character 2"),
+        (b"{}\x00", "more text after its end"),
+        (b"[", "not JSON"),
+        (b"[{}", 'expected "," or "]" at character 3'),
+        (b"[{} {}]", 'expected "," or "]" at character 4'),
+        (b"[{},]", "not JSON"),
+        (b"[,]", "not JSON"),
+        (b"1", "not a number"),
+        (b"1.5", "not a number"),
+        (b"true", "not true or false"),
+        (b"null", "not null"),
+        (b'"text"', "not a string"),
+        (b"[[]]", "not a list"),
+        (b"[{}, 1]", "not a number"),
+        (b"[{}, null]", "not null"),
+        (b'{"a": \xff}', "byte 6 is not valid"),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
+        ("{}".encode("utf-16"), "not UTF-8"),
+        (b"x=1&y=2", "not JSON"),
+    ],
+)
+def test_a_body_that_is_no_object_or_list_of_objects_is_refused(body: bytes, says: str) -> None:
+    with pytest.raises(PayloadError, match=says.replace("[", r"\[")):
+        decode(body, LIMIT)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_ten_thousand_levels_are_refused_and_no_crash(opening: str, closing: str) -> None:
+    nested = opening * 10_000 + "1" + closing * 10_000
+    with pytest.raises(PayloadError):
+        decode(nested.encode(), LIMIT)
+    with pytest.raises(PayloadError, match="nested too deeply"):
+        decode(f'{{"a": {nested}}}'.encode(), LIMIT)
+
+
+def test_a_number_of_five_thousand_digits_is_refused() -> None:
+    with pytest.raises(PayloadError, match="not JSON"):
+        decode(b'{"a": ' + b"9" * 5000 + b"}", LIMIT)
+
+
+def test_an_object_is_its_pairs_in_order_even_where_a_key_comes_twice() -> None:
+    (only,) = decode(b'{"b": 1, "a": {"x": [null]}, "b": 2.5}', LIMIT)
+    assert [(key, value) for key, value in only.pairs if key == "b"] == [("b", 1), ("b", 2.5)]
+    assert [key for key, _ in only.pairs] == ["b", "a", "b"]
+
+
+def test_white_space_and_a_byte_order_mark_around_it_are_no_part_of_an_object() -> None:
+    assert raws(b'\xef\xbb\xbf \r\n{"a" : 1 }\n') == [b'{"a" : 1 }']
+
+
+def test_an_object_is_kept_verbatim_wherever_it_stands_in_a_list() -> None:
+    first, second, third = b'{ "a":1.0e2,\t"a" : "\\u00fc"}', '{"ü": "🪣"}'.encode(), b"{}"
+    assert raws(b"[" + first + b" ,\n" + second + b"," + third + b" ]") == [first, second, third]
+
+
+def test_an_empty_list_holds_nothing() -> None:
+    assert raws(b"[]") == []
+    assert raws(b" [ ] ") == []
+
+
+def test_a_thousand_objects_are_taken_and_one_more_is_not() -> None:
+    assert len(raws(b"[" + b",".join([b"{}"] * MOST_EVENTS) + b"]")) == MOST_EVENTS == 1000
+    with pytest.raises(PayloadTooLargeError, match="more than 1,000 objects"):
+        decode(b"[" + b",".join([b"{}"] * 1001) + b"]", LIMIT)
+
+
+def test_an_object_may_have_as_many_bytes_as_the_limit_says() -> None:
+    body = '{"a": "üü"}'.encode()
+    assert [each.raw for each in decode(body, len(body))] == [body]
+    with pytest.raises(PayloadTooLargeError, match=f"object 1 has {len(body)} bytes; at most {len(body) - 1}"):
+        decode(body, len(body) - 1)
+    with pytest.raises(PayloadTooLargeError, match="object 2 has"):
+        decode(b"[{}," + body + b"]", 5)
+
+
+def test_a_limit_is_on_each_object_and_not_on_the_list() -> None:
+    assert len(decode(b"[" + b",".join([b'{"a": 1}'] * 10) + b"]", 8)) == 10
+
+
+objects = st.dictionaries(
+    st.text(),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(objects, max_size=5), st.sampled_from([None, 1, "\t"]))
+def test_the_bytes_of_every_object_mean_what_was_sent(sent: list[dict[str, object]], indent: int | str | None) -> None:
+    for escaped in (True, False):
+        body = json.dumps(sent, ensure_ascii=escaped, indent=indent).encode("utf-8", "replace")
+        found = decode(body, LIMIT)
+        assert [json.loads(each.raw) for each in found] == json.loads(body)
+        assert [[key for key, _ in each.pairs] for each in found] == [list(each) for each in json.loads(body)]
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]",:0123456789.eE+-ntf \\u', max_size=40).map(str.encode))
+def test_any_bytes_are_objects_or_refused(body: bytes) -> None:
+    try:
+        found = decode(body, LIMIT)
+    except PayloadError:
+        return
+    assert all(each.raw in body for each in found)

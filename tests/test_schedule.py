@@ -1,0 +1,219 @@
+"""Deadlines, slots and blind time, a second before and after each boundary, and on days of 23 and 25 hours."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, MINUTE, at, instant
+from exporter.model import Declaration, Gap, Selection, Terms
+from exporter.schedule import (
+    after_blind_time,
+    due_by,
+    missed_by,
+    next_miss,
+    slot_after,
+    slots_until,
+    terms,
+    unknown_among,
+)
+
+NEW_YORK = ZoneInfo("America/New_York")
+EVERY_4H = terms(4 * HOUR, UTC)
+DAILY = terms(DAY, NEW_YORK)
+
+
+def declared(interval: int | None = None, grace: int | None = None, max_runtime: int | None = None) -> Declaration:
+    return Declaration("nightly", Selection("shop"), interval=interval, grace=grace, max_runtime=max_runtime)
+
+
+@pytest.mark.parametrize(
+    ("interval", "grace", "max_runtime"),
+    [
+        (HOUR, 30 * MINUTE, HOUR),
+        (150 * MINUTE, 30 * MINUTE, 150 * MINUTE),
+        (4 * HOUR, 48 * MINUTE, 4 * HOUR),
+        (6 * HOUR, 72 * MINUTE, 6 * HOUR),
+        (8 * HOUR, 96 * MINUTE, 6 * HOUR),
+        (DAY, 288 * MINUTE, 6 * HOUR),
+        (0, 0, DAY),
+    ],
+)
+def test_grace_is_a_fifth_of_the_interval_and_at_least_half_an_hour(
+    interval: int, grace: int, max_runtime: int
+) -> None:
+    assert terms(interval, UTC) == Terms(interval, grace, max_runtime, UTC)
+
+
+def test_a_declaration_has_the_last_word() -> None:
+    assert terms(4 * HOUR, None, declared(DAY)) == terms(DAY, None)
+    assert terms(0, None, declared(HOUR, 60, 120)) == Terms(HOUR, 60, 120, None)
+    assert terms(DAY, None, declared(grace=0, max_runtime=90)) == Terms(DAY, 0, 90, None)
+    assert terms(DAY, None, declared()) == terms(DAY, None)
+
+
+def test_without_an_interval_there_is_nothing_to_be_late_for() -> None:
+    assert terms(0, None, declared(grace=60)).grace == 0
+
+
+def test_a_deadline_is_an_interval_and_grace_after() -> None:
+    assert due_by(at("0:10"), EVERY_4H) == at("4:58")
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "due"),
+    [
+        ("2026-03-07T02:30-05:00", 1, "2026-03-08T03:30-04:00"),  # the clock skips 2:30
+        ("2026-03-07T02:30-05:00", 2, "2026-03-09T02:30-04:00"),
+        ("2026-03-07T01:30-05:00", 1, "2026-03-08T01:30-05:00"),
+        ("2026-03-07T12:00-05:00", 1, "2026-03-08T12:00-04:00"),  # 23 hours later
+        ("2026-10-31T12:00-04:00", 1, "2026-11-01T12:00-05:00"),  # 25 hours later
+        ("2026-10-31T01:30-04:00", 1, "2026-11-01T01:30-04:00"),  # the first of the two
+        ("2026-11-01T01:30-05:00", 1, "2026-11-02T01:30-05:00"),
+        ("2026-11-01T00:00-04:00", 1, "2026-11-02T00:00-05:00"),
+        ("2026-12-31T23:59:59-05:00", 1, "2027-01-01T23:59:59-05:00"),
+    ],
+)
+def test_a_day_is_the_same_time_on_the_clock(start: str, count: int, due: str) -> None:
+    assert slot_after(instant(start), count, DAILY) == instant(due)
+
+
+@pytest.mark.parametrize(
+    ("interval", "zone", "due"),
+    [
+        (DAY, None, "2026-03-08T17:00Z"),
+        (12 * HOUR, NEW_YORK, "2026-03-08T05:00Z"),
+        (7 * DAY, NEW_YORK, "2026-03-14T16:00Z"),
+        (7 * DAY, None, "2026-03-14T17:00Z"),
+    ],
+)
+def test_without_a_zone_or_with_part_of_a_day_an_interval_is_so_many_seconds(
+    interval: int, zone: ZoneInfo | None, due: str
+) -> None:
+    assert slot_after(instant("2026-03-07T12:00-05:00"), 1, terms(interval, zone)) == instant(due)
+
+
+@pytest.mark.parametrize(
+    ("start", "count"),
+    [
+        ("0:00", 0),
+        ("1:59:59", 0),
+        ("2:00", 1),
+        ("4:00", 1),
+        ("5:59:59", 1),
+        ("6:00", 2),
+        ("12:00", 3),
+    ],
+)
+def test_a_start_belongs_to_the_nearest_slot(start: str, count: int) -> None:
+    assert slots_until(at("0:00"), at(start), EVERY_4H) == count
+
+
+@pytest.mark.parametrize("days", [1, 2, 30, 300])
+def test_a_day_of_another_length_is_still_one_slot(days: int) -> None:
+    for first in ("2026-03-07T23:59-05:00", "2026-10-31T00:00-04:00"):
+        start = instant(first)
+        assert slots_until(start, slot_after(start, days, DAILY), DAILY) == days
+
+
+@pytest.mark.parametrize(
+    ("now", "missed"),
+    [("0:00", 0), ("4:00", 0), ("7:59:59", 0), ("8:00", 1), ("8:00:01", 1), ("11:59:59", 1), ("12:00", 2)],
+)
+def test_a_slot_is_missed_when_the_next_one_is_due(now: str, missed: int) -> None:
+    assert missed_by(at("0:00"), at(now), EVERY_4H) == missed
+
+
+def test_nothing_is_missed_before_the_start() -> None:
+    assert missed_by(at("4:00"), at("0:00"), EVERY_4H) == 0
+
+
+@given(st.integers(1, 10**6), st.integers(-(10**6), 10**8), st.integers(0, 10**6))
+def test_the_next_miss_is_when_the_count_grows(interval: int, waited: int, less: int) -> None:
+    promise = Terms(interval, 0, 0, None)
+    anchor = int(at("0:00"))
+    now = anchor + waited
+    grows = next_miss(anchor, now, promise)
+    assert now < grows
+    assert missed_by(anchor, grows, promise) == missed_by(anchor, now, promise) + 1
+    assert missed_by(anchor, max(now, grows - 1 - less), promise) == missed_by(anchor, now, promise)
+
+
+GAP = Gap(at("4:30"), at("6:00"))
+
+
+@pytest.mark.parametrize(
+    ("deadline", "holds"),
+    [
+        ("4:30", "4:30"),
+        ("4:30:01", "6:48"),
+        ("5:59:59", "6:48"),
+        ("6:00", "6:48"),
+        ("6:00:01", "6:00:01"),
+    ],
+)
+def test_a_deadline_that_passed_in_blind_time_waits_one_grace_more_after_it(deadline: str, holds: str) -> None:
+    assert after_blind_time(at(deadline), EVERY_4H.grace, [GAP]) == at(holds)
+
+
+def test_a_deadline_may_move_from_one_blind_time_to_the_next() -> None:
+    gaps = [GAP, Gap(at("6:30"), at("7:00")), Gap(at("9:00"), at("10:00"))]
+    assert after_blind_time(at("5:00"), EVERY_4H.grace, gaps) == at("7:48")
+
+
+def test_none_stays_none() -> None:
+    assert after_blind_time(0, EVERY_4H.grace, [GAP]) == 0
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "unknown"),
+    [
+        ("3:00", "3:59:59", 0),
+        ("3:00", "4:00", 1),  # there again just as the slot was due
+        ("4:10", "4:11", 1),
+        ("4:47:59", "5:30", 1),
+        ("4:48", "5:30", 0),  # the grace was over
+        ("4:00", "8:00", 2),
+        ("0:30", "23:00", 2),  # only so many are asked for
+    ],
+)
+def test_a_slot_is_unknown_if_nobody_listened_between_it_and_the_end_of_its_grace(
+    began: str, ended: str, unknown: int
+) -> None:
+    assert unknown_among(at("0:00"), 2, EVERY_4H, [Gap(at(began), at(ended))]) == unknown
+
+
+def test_a_slot_that_meets_two_gaps_is_unknown_once() -> None:
+    gaps = [Gap(at("3:50"), at("4:05")), Gap(at("4:10"), at("4:20")), Gap(at("8:10"), at("8:20"))]
+    assert unknown_among(at("0:00"), 1, EVERY_4H, gaps) == 1
+    assert unknown_among(at("0:00"), 2, EVERY_4H, gaps) == 2
+
+
+def test_no_slot_or_no_gap_is_nothing_unknown() -> None:
+    assert unknown_among(at("0:00"), 0, EVERY_4H, [GAP]) == 0
+    assert unknown_among(at("0:00"), 5, EVERY_4H, []) == 0
+    assert unknown_among(at("8:00"), 5, EVERY_4H, [GAP]) == 0
+
+
+def test_a_gap_of_a_day_on_which_the_clock_changes_holds_its_slots() -> None:
+    anchor = instant("2026-03-06T02:30-05:00")
+    gap = Gap(instant("2026-03-08T00:00-05:00"), instant("2026-03-08T12:00-04:00"))
+    assert unknown_among(anchor, 4, DAILY, [gap]) == 1
+
+
+@given(
+    st.integers(1, 12),
+    st.lists(st.integers(-5 * HOUR, 60 * HOUR), max_size=6, unique=True),
+    st.sampled_from([EVERY_4H, terms(HOUR, None), terms(DAY, NEW_YORK), Terms(HOUR, 3 * HOUR, 0, None)]),
+)
+def test_unknown_slots_are_those_that_a_plain_count_finds(count: int, edges: list[int], promise: Terms) -> None:
+    anchor = instant("2026-03-07T02:30-05:00")
+    moments = [anchor + edge for edge in sorted(edges)]
+    gaps = [Gap(began, ended) for began, ended in zip(moments[::2], moments[1::2], strict=False)]
+    slots = [slot_after(anchor, index, promise) for index in range(1, count + 1)]
+    blind = sum(any(gap.began_at < slot + promise.grace and slot <= gap.ended_at for gap in gaps) for slot in slots)
+    assert unknown_among(anchor, count, promise, gaps) == blind

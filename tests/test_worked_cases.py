@@ -1,0 +1,202 @@
+"""The worked cases: one test for every promise about a history of deliveries and one instant.
+
+An export every 4 hours: grace 48 minutes, max runtime 4 hours. Bodies go in by the webhook's own
+way, and the state is what every page and metric shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from itertools import pairwise, permutations
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from builders import DAY, HOUR, MINUTE, Webhook, at, body, instant
+from exporter.model import Source
+from exporter.source_history import SourceHistory
+
+if TYPE_CHECKING:
+    from exporter.model import ExportState, SourceState
+
+SAMPLE_TEXT = "25/07/2023 4:50:52 PM"
+
+
+def source_state(webhook: Webhook) -> SourceState:
+    history = SourceHistory()
+    for each in webhook.ledger.read(0):
+        history.add(each)
+    return history.state(webhook.source, webhook.ledger.tallies())
+
+
+def is_late(state: ExportState, now: float) -> bool:
+    return 0 < state.deadline < now
+
+
+def is_stuck(state: ExportState, now: float) -> bool:
+    return 0 < state.run_deadline < now
+
+
+def one_completed_run() -> Webhook:
+    webhook = Webhook()
+    webhook.deliver("Initiated", at("0:00"))
+    webhook.deliver("Completed", at("0:10"))
+    return webhook
+
+
+def test_a_completed_run_holds_until_an_interval_and_grace_after_its_completion() -> None:
+    state = one_completed_run().only_state(at("4:57"))
+    assert (state.interval, state.grace, state.max_runtime) == (4 * HOUR, 48 * MINUTE, 4 * HOUR)
+    assert state.deadline == at("4:58")
+    assert not is_late(state, at("4:57"))
+
+
+def test_past_the_deadline_it_is_late_and_the_start_deadline_has_passed_as_well() -> None:
+    state = one_completed_run().only_state(at("4:59"))
+    assert is_late(state, at("4:59"))
+    assert state.start_deadline == at("4:48") < at("4:59")
+    assert state.condition(at("4:59")) == "late"
+
+
+def test_a_completion_delivered_before_its_start_gives_the_same_state() -> None:
+    webhook = Webhook()
+    webhook.deliver("Completed", at("0:10"))
+    webhook.only_state(at("0:10"))  # a reader has already folded the completion alone
+    webhook.deliver("Initiated", at("0:00"), delay=11 * MINUTE)
+    for now in (at("0:11"), at("4:57"), at("4:59"), at("9:00")):
+        state = webhook.only_state(now)
+        assert state.last_duration == 600
+        assert replace(state, last_received=0) == replace(one_completed_run().only_state(now), last_received=0)
+
+
+def test_five_deliveries_of_one_start_are_one_run_and_four_duplicates() -> None:
+    webhook = Webhook()
+    receipts = [webhook.deliver("Initiated", at("0:00"), delay=2 + 5 * retry) for retry in range(5)]
+    assert [receipt.accepted for receipt in receipts] == [1, 0, 0, 0, 0]
+    assert webhook.only_state(at("0:01")).initiated == 1
+    assert source_state(webhook).duplicates == 4
+
+
+def test_a_run_that_never_completes_is_stuck_after_its_max_runtime() -> None:
+    webhook = Webhook()
+    webhook.deliver("Initiated", at("0:00"))
+    state = webhook.only_state(at("4:01"))
+    assert state.run_deadline == at("4:00")
+    assert is_stuck(state, at("4:01"))
+    assert not is_stuck(state, at("4:00"))
+    assert state.condition(at("4:01")) == "stuck"
+
+
+def test_a_start_over_an_open_run_abandons_the_open_one() -> None:
+    webhook = Webhook()
+    webhook.deliver("Initiated", at("0:00"))
+    webhook.deliver("Initiated", at("4:00"))
+    webhook.deliver("Completed", at("4:10"))
+    state = webhook.only_state(at("4:11"))
+    assert (state.abandoned, state.completed, state.last_duration) == (1, 1, 600)
+    assert state.in_progress == 0
+
+
+def test_two_slots_without_a_run_between_two_starts_are_missed() -> None:
+    webhook = Webhook()
+    for start in ("0:00", "12:00"):
+        webhook.deliver("Initiated", at(start))
+        webhook.deliver("Completed", at(start) + 4 * MINUTE)
+    state = webhook.only_state(at("12:05"))
+    assert (state.slots_missed, state.slots_late, state.slots) == (2, 0, 4)
+
+
+def test_a_slot_is_missed_while_nothing_starts_and_the_deadline_stays_where_it_was() -> None:
+    webhook = one_completed_run()
+    assert webhook.only_state(at("7:59")).slots_missed == 0
+    state = webhook.only_state(at("8:01"))
+    assert state.slots_missed == 1
+    assert state.deadline == at("4:58")
+
+
+def test_an_id_that_recurs_is_told_apart_from_the_one_that_stays_away() -> None:
+    webhook = Webhook()
+    for request_id in (111, 222):
+        webhook.deliver("Initiated", at("0:00"), request_id)
+        webhook.deliver("Completed", at("0:10"), request_id)
+    assert list(webhook.states(at("0:11"))) == ["any"]
+    webhook.deliver("Initiated", at("4:00"), 111)
+    webhook.deliver("Completed", at("4:10"), 111)
+    now = at("5:05")
+    found = webhook.states(now)
+    assert found.keys() == {"111", "any"}
+    assert found["111"].condition(now) == "fine"
+    assert (found["111"].initiated, found["111"].completed) == (2, 2)
+    assert found["any"].condition(now) == "late"
+    assert (found["any"].initiated, found["any"].completed) == (1, 1)
+
+
+@pytest.mark.parametrize("now", [at("16:11"), at("20:00"), at("20:47")])
+def test_ids_made_anew_for_each_run_are_one_group_that_is_fine(now: float) -> None:
+    webhook = Webhook()
+    for run in range(5):
+        webhook.deliver("Initiated", at("0:00") + run * 4 * HOUR, 1700000000 + run)
+        webhook.deliver("Completed", at("0:10") + run * 4 * HOUR, 1700000000 + run)
+    state = webhook.only_state(now)
+    assert webhook.exports.recognised() == []
+    assert state.export == "any"
+    assert state.condition(now) == "fine"
+    assert (state.slots, state.slots_missed, state.slots_late, state.completed) == (5, 0, 0, 5)
+
+
+def test_the_arrival_tells_the_zone_of_the_documented_sample() -> None:
+    webhook = Webhook(Source("shop"))
+    webhook.intake.take(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
+    (kept,) = webhook.ledger.read(0)
+    assert kept.occurred_at == instant("2023-07-25T11:20:52")
+    assert kept.utc_offset == 5.5 * HOUR
+    assert not kept.skewed
+
+
+def test_the_sample_read_as_utc_is_skewed_and_the_right_offset_is_suspected() -> None:
+    webhook = Webhook(Source("shop", "UTC", UTC))
+    webhook.intake.take(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
+    (kept,) = webhook.ledger.read(0)
+    assert kept.occurred_at == instant("2023-07-25T11:20:55")
+    assert source_state(webhook).skewed == 1
+    assert source_state(webhook).suspected_offset == 5.5 * HOUR
+
+
+def test_a_daily_export_in_the_hour_that_the_march_change_skips_raises_no_false_alarm() -> None:
+    webhook = Webhook(Source("shop", "America/New_York", ZoneInfo("America/New_York")))
+    grace = round(DAY * 0.2)
+    starts = [
+        instant(text)
+        for text in (
+            "2026-03-07T02:30-05:00",
+            "2026-03-08T03:30-04:00",
+            "2026-03-09T02:30-04:00",
+            "2026-03-10T02:30-04:00",
+        )
+    ]
+    for start, following in pairwise(starts):
+        webhook.deliver("Initiated", start, Frequency="Daily")
+        webhook.deliver("Completed", start + 10 * MINUTE, Frequency="Daily")
+        (state,) = webhook.states(following).values()
+        assert state.condition(following) == "fine"
+        assert state.start_deadline >= following + grace
+    webhook.deliver("Initiated", starts[-1], Frequency="Daily")
+    after_saturday = Webhook(webhook.source)
+    after_saturday.deliver("Initiated", starts[0], Frequency="Daily")
+    assert after_saturday.only_state(starts[0]).start_deadline == starts[1] + grace
+    final = webhook.only_state(starts[-1] + HOUR)
+    assert (final.slots, final.slots_missed, final.slots_late) == (4, 0, 0)
+
+
+def test_every_order_of_delivery_of_a_worked_case_gives_the_same_state() -> None:
+    deliveries = [("Initiated", at("0:00")), ("Initiated", at("4:00")), ("Completed", at("4:10"))]
+    seen = set()
+    for order in permutations(deliveries):
+        webhook = Webhook()
+        for status, occurred_at in order:
+            webhook.deliver(status, occurred_at)
+            webhook.states(at("4:11"))
+        seen.add(webhook.only_state(at("4:11")))
+    assert len(seen) == 1
