@@ -10,6 +10,7 @@ import difflib
 import json
 import tomllib
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ FILE_VARIABLES = frozenset(
 
 _LISTS = frozenset({"server.admin_tokens", "sources.default.tokens"})
 _JSON = frozenset({"server.admin_basic", "sources", "exports"})
-_SECRETS = frozenset({"tokens", "password", "admin_tokens", "url"})
+_SECRETS = frozenset({"tokens", "admin_tokens", "basic", "admin_basic", "url"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,10 @@ def _with_environment(
     for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
         name = variable.removesuffix("_FILE")
         if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
-            close = difflib.get_close_matches(variable, VARIABLES, 1)
-            problems.append(
-                f"environment: {variable}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
-            )
+            names = [each.removeprefix(PREFIX) for each in VARIABLES]
+            close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
+            meant = f"; did you mean {PREFIX}{close[0]}?" if close else ""
+            problems.append(f"environment: {variable}: unknown setting{meant}")
             continue
         try:
             text = environment[variable] if name == variable else Path(environment[variable]).read_text("utf-8").strip()
@@ -168,13 +169,20 @@ def _with_environment(
 
 def _value(setting: str, text: str) -> object:
     if setting in _LISTS:
-        return [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
+        found = [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
+        if not found:
+            message = "is empty; give at least one token, or do not set it at all"
+            raise ValueError(message)
+        return found
     return json.loads(text) if setting in _JSON else text
 
 
 def _lay(given: dict[str, Any], setting: str, value: object) -> None:
+    """Put a variable's value over the file's; what has a wrong shape there is left as it is, to be refused."""
     if setting == "sources.default.tokens":
         sources = given.setdefault("sources", [])
+        if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
+            return
         own = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
         if own is None:
             sources.append({"slug": DEFAULT_SOURCE, "tokens": value})
@@ -182,26 +190,35 @@ def _lay(given: dict[str, Any], setting: str, value: object) -> None:
             own["tokens"] = value
         return
     table, _, name = setting.partition(".")
-    if name:
-        given.setdefault(table, {})[name] = value
-    else:
+    if not name:
         given[table] = value
+    elif isinstance(given.setdefault(table, {}), dict):
+        given[table][name] = value
 
 
 def _problem(error: ErrorDetails, given: object, place: str, origins: Mapping[str, str]) -> str:
     where = [part for part in error["loc"] if not str(part).startswith("function-")]
-    dotted = ".".join(str(part) for part in where)
-    path = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-    if dotted in origins:
-        place, path = "environment", origins[dotted]
+    path = _path(where)
+    for end in range(1, len(where) + 1):
+        variable = origins.get(".".join(str(part) for part in where[:end]))
+        if variable is not None:
+            place, path = "environment", variable + _path(where[end:])
+    at = f"{place}: {path.removeprefix('.')}"
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(where[-1]), _names(where[:-1]), 1)
-        return f"{place}: {path}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
+        return f"{at}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
     if error["type"] == "missing":
-        return f"{place}: {path}: missing; it has to be given"
-    secret = any(str(part) in _SECRETS for part in where)
-    shown = "" if secret else f" {_shown(_at(given, where))}:"
-    return f"{place}: {path}:{shown} {error['msg'].removeprefix('Value error, ')}"
+        return f"{at}: missing; it has to be given"
+    value = _at(given, where)
+    # Where a table or a list of them is expected, what is there instead may be or hold a secret.
+    secret = any(str(part) in _SECRETS for part in where) or isinstance(value, dict | list)
+    secret = secret or where[-1] == "sources" or not isinstance(where[-1], str)
+    shown = "" if secret else f" {_shown(value)}:"
+    return f"{at}:{shown} {error['msg'].removeprefix('Value error, ')}"
+
+
+def _path(where: list[int | str]) -> str:
+    return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in where)
 
 
 def _names(where: list[int | str]) -> list[str]:
@@ -216,15 +233,12 @@ def _names(where: list[int | str]) -> list[str]:
 
 def _at(given: object, where: Iterable[int | str]) -> object:
     for part in where:
-        try:
-            given = given[part]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            return given
+        given = given[part]  # type: ignore[index] # pydantic has been there
     return given
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = value.isoformat() if isinstance(value, datetime) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line
 
 

@@ -44,8 +44,6 @@ class Address(NamedTuple):
 
 def _address(value: object) -> Address:
     wanted = 'give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080"'
-    if isinstance(value, Address):
-        return value
     host, colon, port = str(value).rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004

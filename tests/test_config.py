@@ -1,0 +1,477 @@
+"""The configuration: what is taken, what is refused and in which words, and that no secret is ever shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.config import FILE_VARIABLES, VARIABLES, load
+from exporter.errors import ConfigurationError
+from exporter.settings import Address, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from exporter.config import Config
+
+EVERYTHING = """
+[server]
+webhook_listen = "127.0.0.1:8080"
+admin_listen = "127.0.0.1:10047"
+
+[store]
+url = "sqlite:///dataexport.db"
+retention = "400d"
+
+[limits]
+exports_per_source = 200
+event_bytes = 65536
+request_bytes = 1048576
+
+[[sources]]
+slug = "shop-in1"
+vendor = "clevertap"
+timezone = "Asia/Kolkata"
+tokens_file = ["secrets/shop"]
+
+[[exports]]
+name = "nightly-s3"
+source = "shop-in1"
+match = { partner = "Amazon S3", data_type = "events", frequency = "24h" }
+interval = "24h"
+grace = "2h"
+max_runtime = "3h"
+first_expected = 2026-12-01T00:00:00Z
+owner = "data-platform"
+runbook_url = "https://example.org/nightly"
+"""
+
+
+ZONE_WANTED = "give a date and time with its zone, for example 2026-12-01T00:00:00Z"
+CANARY = "canary-secret"
+
+
+def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> Config:
+    path = tmp_path / "dataexport.toml"
+    path.write_text(toml, "utf-8")
+    return load(path, environment or {})
+
+
+def problems(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> list[str]:
+    """What is said against a configuration, without the name of the file."""
+    with pytest.raises(ConfigurationError) as refused:
+        loaded(tmp_path, toml, environment)
+    assert str(refused.value) == "\n".join(refused.value.problems)
+    return [each.replace(f"{tmp_path / 'dataexport.toml'}: ", "") for each in refused.value.problems]
+
+
+def test_without_any_configuration_it_listens_on_loopback_with_one_source() -> None:
+    config = load(None, {"HOME": "/", "PATH": "/bin"})
+    assert config.webhook_listen == Address("127.0.0.1", 8080)
+    assert config.admin_listen == Address("127.0.0.1", 10047)
+    assert config.store_url == "sqlite:///dataexport.db"
+    assert config.retention == 400 * 86400
+    assert list(config.sources) == ["default"]
+    assert config.sources["default"].source.timezone == "auto"
+    assert not config.sources["default"].credentials.wanted
+    assert not config.admin_credentials.wanted
+    assert config.exports == ()
+
+
+def test_every_setting_of_a_full_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "shop").write_text("the token\n", "utf-8")
+    config = loaded(tmp_path, EVERYTHING)
+    shop = config.plain_sources["shop-in1"]
+    assert shop.timezone == "Asia/Kolkata"
+    assert str(shop.zone) == "Asia/Kolkata"
+    assert config.sources["shop-in1"].credentials.admit({"Authorization": "Bearer the token"})
+    (export,) = config.exports
+    assert export.name == "nightly-s3"
+    assert (export.match.source, export.match.partner) == ("shop-in1", "Amazon S3")
+    assert (export.match.data_type, export.match.frequency) == ("events", "24h")
+    assert (export.interval, export.grace, export.max_runtime) == (86400, 7200, 10800)
+    assert export.first_expected == 1796083200
+    assert (export.owner, export.runbook_url) == ("data-platform", "https://example.org/nightly")
+
+
+def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_would_be_right(tmp_path: Path) -> None:
+    said = problems(
+        tmp_path,
+        """
+        top = 1
+        [server]
+        webhook_listen = "here"
+        webhook_lisen = "127.0.0.1:1"
+        [store]
+        retention = "1h"
+        [limits]
+        exports_per_source = 0
+        [log]
+        level = "loud"
+        [[sources]]
+        slug = "Shop"
+        timezone = "Mars"
+        [[sources]]
+        vendor = "other"
+        [[exports]]
+        name = "any"
+        match = { partner = 7, patner = "s3" }
+        interval = "often"
+        first_expected = 2026-12-01T00:00:00
+        runbook_url = "javascript:alert(1)"
+        """,
+        {"DATAEXPORT_EVENT_BYTES": "12", "DATAEXPORT_ADMIN_LISEN": "x"},
+    )
+    expected = {
+        "environment: DATAEXPORT_ADMIN_LISEN: unknown setting; did you mean DATAEXPORT_ADMIN_LISTEN?",
+        "environment: DATAEXPORT_EVENT_BYTES: '12': Input should be greater than or equal to 1024",
+        "top: unknown setting",
+        """server.webhook_listen: 'here': give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080\"""",
+        "server.webhook_lisen: unknown setting; did you mean webhook_listen?",
+        "store.retention: '1h': Input should be greater than or equal to 86400",
+        "limits.exports_per_source: 0: Input should be greater than or equal to 1",
+        "log.level: 'loud': Input should be 'debug', 'info', 'warning' or 'error'",
+        """sources[1].slug: 'Shop': give lower-case letters, digits and hyphens, at most 63, and not "unknown\"""",
+        """sources[1].timezone: 'Mars': no time zone 'Mars'; give "auto" or a name such as "Asia/Kolkata" or "UTC\"""",
+        "sources[2].slug: missing; it has to be given",
+        "sources[2].vendor: 'other': Input should be 'clevertap'",
+        """exports[1].name: 'any': "any" and "other" name what is not declared; give another name""",
+        "exports[1].match.partner: 7: Input should be a valid string",
+        "exports[1].match.patner: unknown setting; did you mean partner?",
+        """exports[1].interval: 'often': give a duration such as "90m", "24h" or "7d\"""",
+        f"exports[1].first_expected: 2026-12-01T00:00:00: {ZONE_WANTED}",
+        "exports[1].runbook_url: 'javascript:alert(1)': String should match pattern '^(https?://\\S+)?$'",
+    }
+    assert set(said) == expected
+    assert len(said) == len(expected)
+
+
+def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text(" \n", "utf-8")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    said = problems(
+        tmp_path,
+        """
+        [server]
+        webhook_listen = "0.0.0.0:8080"
+        admin_listen = "0.0.0.0:8080"
+        admin_basic = { username = "prometheus", password_file = "missing" }
+        [[sources]]
+        slug = "default"
+        [[sources]]
+        slug = "default"
+        tokens_file = ["empty", "binary"]
+        [[sources]]
+        slug = "half"
+        basic = { username = "clevertap" }
+        tokens = ["good", ""]
+        [[exports]]
+        name = "nightly"
+        source = "nowhere"
+        match = {}
+        [[exports]]
+        name = "nightly"
+        source = "nowhere"
+        match = { partner = "s3" }
+        """,
+        {"DATAEXPORT_NONSENSE": ""},
+    )
+    told = "\n".join(said).replace(str(tmp_path), "folder")
+    assert "environment: DATAEXPORT_NONSENSE: unknown setting" in said
+    assert (
+        "sources[1]: source 'default' has no credential, and server.webhook_listen is 0.0.0.0:8080, which is not "
+        "loopback; set tokens_file, tokens or basic (or DATAEXPORT_TOKENS)"
+    ) in said
+    assert "sources[2].slug: 'default' is there twice; every source needs a slug of its own" in said
+    assert "sources[2].tokens_file: 'folder/empty' is empty; put the secret into it" in told
+    assert "sources[2].tokens_file: 'folder/binary' cannot be read" in told
+    assert "sources[3].basic: has no password; set password_file or password" in said
+    assert "sources[3].tokens: a token is empty; give at least one character" in said
+    assert "server.admin_listen: 0.0.0.0:8080 is the address of webhook_listen as well; give each its own port" in said
+    assert "server.admin_basic.password_file: 'folder/missing' cannot be read" in told
+    assert "exports[1].match: is empty; give at least one of request_id, partner, data_type, frequency" in said
+    assert "exports[1].source: 'nowhere' is no source; the sources are default, half" in said
+    assert "exports[2].name: 'nightly' is there twice in source 'nowhere'; give another name" in said
+    assert len(said) == 14, told  # and both sources that were tried to be opened have no credential
+
+
+def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file or directory; give an existing file"):
+        load(tmp_path / "missing.toml", {})
+    assert "is not TOML" in problems(tmp_path, "[server")[0]
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        load(tmp_path / "binary.toml", {})
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "localhost:80"])
+def test_loopback_needs_no_credential(listen: str) -> None:
+    assert str(load(None, {"DATAEXPORT_WEBHOOK_LISTEN": listen}).webhook_listen) == listen
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[2001:db8::1]:80"])
+def test_any_other_address_needs_one(listen: str) -> None:
+    environment = {"DATAEXPORT_WEBHOOK_LISTEN": listen}
+    with pytest.raises(ConfigurationError, match=r"which is not loopback; set tokens_file, tokens or basic"):
+        load(None, environment)
+    config = load(None, environment | {"DATAEXPORT_TOKENS": "secret"})
+    assert str(config.webhook_listen) == listen
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "example.org:80", "::1"],
+)
+def test_what_is_no_address_and_port_is_refused(listen: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"DATAEXPORT_ADMIN_LISTEN: .*ADDRESS:PORT"):
+        load(None, {"DATAEXPORT_ADMIN_LISTEN": listen})
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ('"90m"', 5400),
+        ('"24h"', 86400),
+        ('"7d"', 604800),
+        ('"2w"', 1209600),
+        ('"60s"', 60),
+        ('"4 h"', 14400),
+        ("3600", 3600),
+    ],
+)
+def test_a_duration_is_a_number_with_a_unit_or_seconds(tmp_path: Path, given: str, seconds: int) -> None:
+    toml = f'[[exports]]\nname = "a"\nmatch = {{ partner = "s3" }}\ninterval = {given}\n'
+    assert loaded(tmp_path, toml).exports[0].interval == seconds
+
+
+@pytest.mark.parametrize("given", ['""', '"h"', '"1.5h"', '"-1h"', '"1h30m"', "true", "1.5", '"59s"', '"367d"'])
+def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
+    toml = f'[[exports]]\nname = "a"\nmatch = {{ partner = "s3" }}\ninterval = {given}\n'
+    (said,) = problems(tmp_path, toml)
+    assert said.startswith("exports[1].interval: ")
+
+
+@pytest.mark.parametrize("name", ["any", "other", "", "x" * 129, "two\\nlines"])
+def test_a_name_that_could_not_be_a_label_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
+    (said,) = problems(tmp_path, f'[[exports]]\nname = "{name}"\nmatch = {{ partner = "s3" }}\n')
+    assert said.startswith("exports[1].name: ")
+
+
+@pytest.mark.parametrize("slug", ["", "Shop", "-shop", "shop-", "a_b", "x" * 64, "unknown", "a/b"])
+def test_a_slug_that_could_not_be_in_a_path_is_refused(tmp_path: Path, slug: str) -> None:
+    (said,) = problems(tmp_path, f'[[sources]]\nslug = "{slug}"\n')
+    assert said.startswith("sources[1].slug: ")
+
+
+@pytest.mark.parametrize("url", ["postgresql://user:canary@host/db", "sqlite://", "sqlite:///a?mode=ro", "canary"])
+def test_a_store_that_is_not_known_is_refused_without_showing_the_url(tmp_path: Path, url: str) -> None:
+    (said,) = problems(tmp_path, f'[store]\nurl = "{url}"\n')
+    assert said.startswith("store.url: give ")
+    assert "canary" not in said
+
+
+def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        """
+        [[exports]]
+        name = "worded"
+        match = { partner = "aws s3", data_type = "Events", frequency = "Every 4 hours" }
+        [[exports]]
+        name = "by-id"
+        match = { request_id = 1690283492 }
+        muted_until = 2026-12-01T05:30:00+05:30
+        [[exports]]
+        name = "once"
+        match = { frequency = "One Time", request_id = "abc" }
+        """,
+    )
+    worded, by_id, once = config.exports
+    assert (worded.match.partner, worded.match.data_type, worded.match.frequency) == ("Amazon S3", "events", "4h")
+    assert worded.interval == 14400
+    assert by_id.match.request_id == "1690283492"
+    assert (by_id.interval, by_id.first_expected, by_id.muted_until) == (None, 0, 1796083200)
+    assert (once.match.frequency, once.interval, once.match.request_id) == ("one-time", None, "abc")
+
+
+def test_the_same_name_may_be_declared_in_two_sources(tmp_path: Path) -> None:
+    export = '[[exports]]\nname = "nightly"\nmatch = { partner = "s3" }\n'
+    toml = "".join(f'[[sources]]\nslug = "{slug}"\n{export}source = "{slug}"\n' for slug in ("one", "two"))
+    assert [each.match.source for each in loaded(tmp_path, toml).exports] == ["one", "two"]
+
+
+def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
+    toml = '[server]\nwebhook_listen = "127.0.0.1:1"\n[log]\nlevel = "debug"\n[[sources]]\nslug = "from-the-file"\n'
+    environment = {
+        "DATAEXPORT_WEBHOOK_LISTEN": "127.0.0.1:2",
+        "DATAEXPORT_ADMIN_LISTEN": "127.0.0.1:3",
+        "DATAEXPORT_ADMIN_TOKENS": "one, two\nthree,",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}',
+        "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
+        "DATAEXPORT_STORE_RETENTION": "10d",
+        "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
+        "DATAEXPORT_EVENT_BYTES": "2048",
+        "DATAEXPORT_REQUEST_BYTES": "4096",
+        "DATAEXPORT_LOG_LEVEL": "error",
+        "DATAEXPORT_LOG_FORMAT": "json",
+        "DATAEXPORT_SOURCES": '[{"slug": "from-the-environment"}, {"slug": "default"}]',
+        "DATAEXPORT_EXPORTS": '[{"name": "n", "match": {"partner": "s3"}, "muted_until": "2026-12-01T00:00:00Z"}]',
+        "DATAEXPORT_TOKENS": "first,second",
+    }
+    assert set(environment) == set(VARIABLES)
+    others = {"DATAEXPORT_CONFIG": "not read here", "DATAEXPORT_REVISION": "abc", "UNRELATED": "x"}
+    config = loaded(tmp_path, toml, environment | others)
+    assert (config.webhook_listen.port, config.admin_listen.port) == (2, 3)
+    assert config.admin_credentials.tokens == ("one", "two", "three")
+    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert config.store_url == "sqlite:////var/lib/other.db"
+    assert config.retention == 864000
+    limits = config.limits
+    assert (limits.exports_per_source, limits.event_bytes, limits.request_bytes) == (7, 2048, 4096)
+    assert (config.log.level, config.log.format) == ("error", "json")
+    assert list(config.sources) == ["from-the-environment", "default"]
+    assert config.sources["default"].credentials.tokens == ("first", "second")
+    assert not config.sources["from-the-environment"].credentials.wanted
+    assert [(each.name, each.muted_until) for each in config.exports] == [("n", 1796083200)]
+
+
+def test_the_variable_for_tokens_makes_the_default_source_where_there_is_none(tmp_path: Path) -> None:
+    for toml, slugs in (("", ["default"]), ('[[sources]]\nslug = "shop"\n', ["shop", "default"])):
+        config = loaded(tmp_path, toml, {"DATAEXPORT_TOKENS": "secret"})
+        assert list(config.sources) == slugs
+        assert config.sources["default"].credentials.tokens == ("secret",)
+
+
+def test_a_secret_may_be_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
+    contents = {
+        "DATAEXPORT_ADMIN_TOKENS": "one\ntwo\n",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}\n',
+        "DATAEXPORT_STORE_URL": "sqlite:///other.db\n",
+        "DATAEXPORT_SOURCES": '[{"slug": "shop", "tokens": ["secret"]}]',
+        "DATAEXPORT_TOKENS": "first\n",
+    }
+    assert set(contents) == FILE_VARIABLES
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    config = load(None, {f"{name}_FILE": str(tmp_path / name) for name in contents})
+    assert config.admin_credentials.tokens == ("one", "two")
+    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert config.store_url == "sqlite:///other.db"
+    assert config.sources["shop"].credentials.tokens == ("secret",)
+    assert config.sources["default"].credentials.tokens == ("first",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("DATAEXPORT_TOKENS_FILE", "/nowhere/at/all", "No such file"),
+        ("DATAEXPORT_EVENT_BYTES_FILE", "/nowhere", "unknown setting"),
+        ("DATAEXPORT_SOURCES", "[{", "Expecting"),
+        ("DATAEXPORT_SOURCES", '{"slug": "a"}', "Input should be a valid list"),
+        ("DATAEXPORT_EXPORTS", '[{"name": "a"}]', "DATAEXPORT_EXPORTS[1].match: missing"),
+        ("DATAEXPORT_EXPORTS_PER_SOURCE", "many", "valid integer"),
+        ("DATAEXPORT_TOKEN", "x", "did you mean DATAEXPORT_TOKENS?"),
+        ("DATAEXPORT_TOKENS", " ", "is empty; give at least one token, or do not set it at all"),
+        ("DATAEXPORT_ADMIN_TOKENS", "", "is empty"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(None, {variable: value})
+    assert all(each.startswith("environment: ") for each in refused.value.problems)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["DATAEXPORT_WEBHOOK_LISTEN", "DATAEXPORT_TOKENS"])
+@pytest.mark.parametrize("toml", ["server = 1\nsources = 2\n", 'server = "x"\nsources = ["y"]\n'])
+def test_a_variable_over_a_file_of_the_wrong_shape_is_a_problem_and_no_crash(
+    tmp_path: Path, toml: str, variable: str
+) -> None:
+    said = problems(tmp_path, toml, {variable: "127.0.0.1:1"})
+    assert any(each.startswith("server: ") for each in said)
+    assert any(each.startswith("sources") for each in said)
+
+
+@pytest.mark.parametrize(
+    ("toml", "environment"),
+    [
+        (f'[server]\nadmin_tokens = ["{CANARY}"]\nwebhook_listen = "x"\n', {}),
+        (f'[server]\nadmin_tokens = "{CANARY}"\n', {}),
+        (f'[[sources]]\nslug = "a"\ntokens = "{CANARY}"\n', {}),
+        (f'[[sources]]\nslug = "a"\ntokens = [["{CANARY}"]]\n', {}),
+        (f'[[sources]]\nslug = "a"\nbasic = {{ username = "", password = ["{CANARY}"] }}\n', {}),
+        (f'[[sources]]\nslug = "a"\nbasic = {{ password = "{CANARY}" }}\n', {}),
+        (f'[[sources]]\nslug = "a"\nbasic = "{CANARY}"\n', {}),
+        (f'[[sources]]\nslug = "A"\nunknown = "{CANARY}"\n', {}),
+        (f'sources = "{CANARY}"\n', {}),
+        (f'[sources]\nslug = "a"\ntokens = ["{CANARY}"]\n', {}),
+        ("", {"DATAEXPORT_ADMIN_BASIC": json.dumps({"username": "a", "pass": CANARY})}),
+        ("", {"DATAEXPORT_ADMIN_BASIC": f'"{CANARY}"'}),
+        ("", {"DATAEXPORT_ADMIN_BASIC": CANARY}),
+        ("", {"DATAEXPORT_SOURCES": json.dumps([{"tokens": [CANARY]}])}),
+        ("", {"DATAEXPORT_SOURCES": json.dumps({"tokens": [CANARY]})}),
+        ("", {"DATAEXPORT_SOURCES": json.dumps([CANARY])}),
+        ("", {"DATAEXPORT_STORE_URL": f"postgresql://u:{CANARY}@h/d"}),
+        (f'[store]\nurl = ["{CANARY}"]\n', {}),
+        (f'tokens = ["{CANARY}"]\n', {}),
+        (f'[[sources]]\nslug = {{ tokens = ["{CANARY}"] }}\n', {}),
+        (f'server = [{{ admin_tokens = ["{CANARY}"] }}]\n', {}),
+    ],
+)
+def test_no_error_shows_a_secret(tmp_path: Path, toml: str, environment: dict[str, str]) -> None:
+    path = tmp_path / "dataexport.toml"
+    path.write_text(toml, "utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load(path, environment)
+    assert CANARY not in str(refused.value)
+
+
+def as_toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {as_toml(each)}" for key, each in value.items()) + "}"
+    return f"[{', '.join(map(as_toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+names = st.sampled_from([name for section in Section.__subclasses__() for name in section.model_fields] + ["unknown"])
+values = st.recursive(
+    st.sampled_from(["", CANARY, "default", "24h", 0, -1, 7, 1.5, True, "127.0.0.1:1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(tables=st.dictionaries(names, values), variables=st.dictionaries(st.sampled_from(sorted(VARIABLES)), values))
+def test_whatever_shape_it_has_it_is_taken_or_refused_in_words(
+    tmp_path: Path, tables: dict[str, object], variables: dict[str, object]
+) -> None:
+    environment = {name: value if isinstance(value, str) else json.dumps(value) for name, value in variables.items()}
+    said: tuple[str, ...] = ()
+    try:
+        loaded(tmp_path, "\n".join(f"{key} = {as_toml(value)}" for key, value in tables.items()), environment)
+    except ConfigurationError as refused:
+        said = refused.problems
+    assert all(re.match(r"(environment|.*\.toml): ", problem) for problem in said)
+
+
+def test_no_representation_shows_a_secret(tmp_path: Path) -> None:
+    toml = f"""
+    [server]
+    admin_tokens = ["{CANARY}"]
+    admin_basic = {{ username = "a", password = "{CANARY}" }}
+    [store]
+    url = "sqlite:///{CANARY}"
+    [[sources]]
+    slug = "a"
+    tokens = ["{CANARY}"]
+    basic = {{ username = "a", password = "{CANARY}" }}
+    """
+    config = loaded(tmp_path, toml)
+    assert CANARY not in repr(config)
+    assert CANARY not in str(config.sources)
