@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, render_template, request
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import exposition
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from exporter import __version__, durations, event_time
 from exporter.errors import StoreError
@@ -14,7 +15,12 @@ from exporter.web.access_log import log_requests
 from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
 
 if TYPE_CHECKING:
+    from werkzeug.datastructures import MIMEAccept
+
     from exporter.service import Service
+
+TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
+OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CONTENT_TYPE_LATEST)
 
 
 def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an endpoint
@@ -39,8 +45,8 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
 
     @app.get("/metrics")
     def metrics() -> Response:
-        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
-        openmetrics = content_type.startswith("application/openmetrics-text")
+        openmetrics = _prefers_openmetrics(request.accept_mimetypes)
+        encoder, content_type = OPENMETRICS if openmetrics else TEXT
         compressed = request.accept_encodings.quality("gzip") > 0
         body = service.scrape(
             openmetrics=openmetrics, compressed=compressed, own=lambda: encoder(service.telemetry.registry)
@@ -82,3 +88,16 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
 
     answer_with_problems(app)
     return app
+
+
+def _prefers_openmetrics(accepted: MIMEAccept) -> bool:
+    """Whether OpenMetrics is wanted more than text.
+
+    The library's own choice fails at a version that is no number, and where names are to be
+    escaped it would rename this process's metrics and not those that are kept as text.
+    """
+    wanted: dict[str, float] = {}
+    for value, quality in accepted:
+        kind = value.partition(";")[0].strip().lower()
+        wanted[kind] = max(quality, wanted.get(kind, 0))
+    return wanted.get("application/openmetrics-text", 0) > wanted.get("text/plain", 0)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, jsonify, request
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
 from exporter.settings import UNKNOWN
 from exporter.web.access_log import log_requests
@@ -38,8 +38,12 @@ def create_app(service: Service) -> Flask:
                 return problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests without a valid credential", wait)
             schemes = {"WWW-Authenticate": 'Bearer realm="webhook", Basic realm="webhook"'}
             return problem(HTTPStatus.UNAUTHORIZED, "no valid credential for this source", schemes)
-        request.max_content_length = service.config.limits.request_bytes
+        most = service.config.limits.request_bytes
+        # One more than that, since Werkzeug cuts a chunked body off at its limit and says nothing.
+        request.max_content_length = most + 1
         body = request.get_data(cache=False)
+        if len(body) > most:
+            raise RequestEntityTooLarge
         receipt = service.intake.take(configured.source, body, arrived_at)
         g.outcome = {
             "accepted": receipt.accepted,

@@ -1,0 +1,376 @@
+"""The public listener of the real process: what it takes, whom it lets in, and what it never does.
+
+Every test has a source of its own, so that none counts what another one sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from builders import SAMPLES, body, fields
+from exporter.sources.clevertap import REASONS
+from exporter.web.failures import MOST_ADDRESSES, FailedAttempts
+from running import Exporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OPEN = (
+    "samples",
+    "content-types",
+    "lists",
+    "long-list",
+    "shapes",
+    "chunks",
+    "large",
+    "hostile",
+    "quarantine",
+    "repeated",
+    "crowd",
+    "methods",
+)
+CLOSED = """
+[[sources]]
+slug = "bearer"
+tokens = ["leaving-token", "coming-token"]
+
+[[sources]]
+slug = "custom"
+tokens = ["custom-token"]
+header = "X-Export-Token"
+
+[[sources]]
+slug = "basic"
+basic = { username = "clevertap", password = "pass:wörd" }
+
+[[sources]]
+slug = "both"
+tokens = ["either-token"]
+basic = { username = "clevertap", password = "or-this" }
+"""
+CONFIGURATION = "".join(f'[[sources]]\nslug = "{slug}"\n' for slug in OPEN) + CLOSED
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def assert_problem(answer: requests.Response, code: int) -> None:
+    assert answer.status_code == code
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = answer.json()
+    assert set(told) == {"type", "title", "status", "detail"}
+    assert told["status"] == code
+    assert told["detail"]
+
+
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    with Exporter(tmp_path_factory.mktemp("receiver"), CONFIGURATION) as running:
+        yield running
+        assert "Traceback" not in running.log()
+
+
+def test_the_documented_sample_is_accepted(exporter: Exporter) -> None:
+    answer = exporter.post((SAMPLES / "completed-one-time.json").read_bytes(), "samples")
+    assert answer.status_code == 200
+    assert answer.json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+
+
+def test_the_call_made_when_a_webhook_is_created_is_answered_with_200_and_is_no_event(exporter: Exporter) -> None:
+    answer = exporter.post((SAMPLES / "webhook-created-test.json").read_bytes(), "samples")
+    assert answer.status_code == 200
+    assert answer.json() == {"test": True}
+    assert exporter.value("dataexport_webhook_test_calls_total", source="samples") == 1
+    assert exporter.value("dataexport_webhook_quarantined_total", source="samples", reason="missing_key") == 0
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "text/plain; charset=iso-8859-1",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "nonsense",
+        "",
+    ],
+)
+def test_the_content_type_does_not_matter(exporter: Exporter, content_type: str) -> None:
+    announced = body(request_id=f"sent as {content_type or 'nothing'}")
+    answer = exporter.post(announced, "content-types", {"Content-Type": content_type})
+    assert answer.json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+
+
+def test_a_list_is_taken_event_by_event(exporter: Exporter) -> None:
+    first, second = fields(request_id=1), fields(request_id=2)
+    answer = exporter.post([first, second, first, {"Partner": "Amazon S3"}], "lists")
+    assert answer.status_code == 200
+    assert answer.json() == {"accepted": 2, "duplicates": 1, "quarantined": 1}
+    assert exporter.post([], "lists").json() == {"accepted": 0, "duplicates": 0, "quarantined": 0}
+
+
+def test_a_list_may_have_a_thousand_events_and_no_more(exporter: Exporter) -> None:
+    events = [fields(request_id=number) for number in range(1001)]
+    assert_problem(exporter.post(events, "long-list"), 413)
+    assert exporter.post(events[:1000], "long-list").json()["accepted"] == 1000
+
+
+def test_the_order_of_keys_their_case_and_further_keys_do_not_matter(exporter: Exporter) -> None:
+    announced = fields(request_id=5)
+    turned = dict(reversed(announced.items())) | {"Region": "ap-south-1", "nested": {"a": [1, None]}}
+    spaced = {f" {key.upper()} ": value for key, value in announced.items()}
+    assert exporter.post(announced, "shapes").json()["accepted"] == 1
+    assert exporter.post(turned, "shapes").json()["duplicates"] == 1
+    assert exporter.post(spaced, "shapes").json()["duplicates"] == 1
+
+
+def test_a_body_in_chunks_is_taken(exporter: Exporter) -> None:
+    announced = body(request_id=6)
+    answer = exporter.webhook("POST", "/webhooks/clevertap/chunks", data=iter([announced[:40], announced[40:]]))
+    assert answer.json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+
+
+def test_a_body_over_the_limit_is_refused_however_it_is_sent(exporter: Exporter) -> None:
+    limit = 1048576
+    padded = body(request_id=7).ljust(limit)
+    assert_problem(exporter.post(padded + b" ", "large"), 413)
+    assert_problem(exporter.post(padded * 5, "large"), 413)
+    in_chunks = iter([padded, b" "])
+    assert_problem(exporter.webhook("POST", "/webhooks/clevertap/large", data=in_chunks), 413)
+    assert exporter.post(padded, "large").json()["accepted"] == 1
+
+
+def test_an_event_over_its_own_limit_is_refused(exporter: Exporter) -> None:
+    assert_problem(exporter.post(fields(request_id=8, Note="x" * 65536), "large"), 413)
+
+
+HOSTILE = {
+    "empty": b"",
+    "white space": b" \r\n",
+    "no JSON": b"Status=Completed&Partner=Amazon+S3",
+    "cut off": body()[:-1],
+    "more after the end": body() + b"{}",
+    "list cut off": b"[" + body() + b",",
+    "list without commas": b"[" + body() + b" " + body() + b"]",
+    "string": b'"Completed"',
+    "number": b"1690283492",
+    "null": b"null",
+    "true": b"true",
+    "list of lists": b"[[]]",
+    "10,000 lists deep": b"[" * 10_000 + b"]" * 10_000,
+    "10,000 objects deep": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "NaN": b'{"Export Request Id": NaN}',
+    "Infinity": b'{"Export Request Id": -Infinity}',
+    "5,000 digits": b'{"Export Request Id": ' + b"1" * 5_000 + b"}",
+    "UTF-16": body().decode().encode("utf-16"),
+    "invalid UTF-8": b'{"Partner": "\xff\xfe"}',
+    "overlong UTF-8": b'{"Partner": "\xc0\xaf"}',
+    "surrogate in UTF-8": b'{"Partner": "\xed\xa0\x80"}',
+    "raw control character": b'{"Partner": "a\x00b"}',
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_body_is_refused_and_does_no_harm(exporter: Exporter, kind: str) -> None:
+    assert_problem(exporter.post(HOSTILE[kind], "hostile"), 400)
+
+
+NOT_UNDERSTOOD = {
+    "missing_key": {"Partner": "Amazon S3"},
+    "duplicate_key": body().replace(b'"Type"', b'"Partner": "Azure", "Type"'),
+    "wrong_type": fields(Partner=["Amazon S3"]),
+    "empty_text": fields(Status="  "),
+    "text_too_long": fields(Partner="x" * 129),
+    "unprintable_text": fields(Partner="lone \ud800 surrogate"),
+    "bad_date": fields(when="2026-06-01T00:00:00Z"),
+    "date_out_of_range": fields(when="01/06/9999 12:00:00 AM"),
+}
+
+
+def test_there_is_a_body_for_every_reason() -> None:
+    assert set(NOT_UNDERSTOOD) == set(REASONS)
+
+
+def test_what_is_not_understood_is_answered_with_200_kept_and_shown(exporter: Exporter) -> None:
+    for sent in NOT_UNDERSTOOD.values():
+        assert exporter.post(sent, "quarantine").json() == {"accepted": 0, "duplicates": 0, "quarantined": 1}
+    listed = exporter.run("quarantine", "--json", "--limit", "100", "--config", str(exporter.config_path))
+    kept = {each["reason"]: each for each in json.loads(listed.stdout) if each["source"] == "quarantine"}
+    for reason, sent in NOT_UNDERSTOOD.items():
+        assert kept[reason]["body"].encode() == (sent if isinstance(sent, bytes) else json.dumps(sent).encode())
+        assert kept[reason]["detail"]
+        assert exporter.value("dataexport_webhook_quarantined_total", source="quarantine", reason=reason) == 1
+
+
+def test_the_same_body_again_is_a_duplicate(exporter: Exporter) -> None:
+    unclear = {"Partner": "Amazon S3"}
+    answers = [exporter.post(sent, "repeated").json() for sent in (fields(), fields(), unclear, unclear)]
+    assert [answer["duplicates"] for answer in answers] == [0, 1, 0, 1]
+    assert exporter.value("dataexport_webhook_duplicates_total", source="repeated") == 2
+
+
+def test_of_one_body_from_fifty_senders_at_once_exactly_one_is_counted(exporter: Exporter) -> None:
+    announced = body(request_id=9)
+    url = f"{exporter.webhook_url}/webhooks/clevertap/crowd"
+
+    def deliver(_: int) -> list[dict[str, int]]:
+        with requests.Session() as session:
+            session.trust_env = False
+            return [session.post(url, announced, timeout=30).json() for _ in range(20)]
+
+    with ThreadPoolExecutor(50) as senders:
+        answers = [answer for told in senders.map(deliver, range(50)) for answer in told]
+    assert sum(answer["accepted"] for answer in answers) == 1
+    assert sum(answer["duplicates"] for answer in answers) == 999
+    assert exporter.value("dataexport_webhook_events_total", source="crowd", status="initiated") == 1
+    assert exporter.value("dataexport_webhook_duplicates_total", source="crowd") == 999
+    assert exporter.value("dataexport_webhook_requests_total", source="crowd", code="200") == 1000
+
+
+@pytest.mark.parametrize(
+    ("source", "headers"),
+    [
+        ("bearer", {"Authorization": "Bearer leaving-token"}),
+        ("bearer", {"Authorization": "bearer coming-token"}),
+        ("custom", {"X-Export-Token": "custom-token"}),
+        ("basic", {"Authorization": basic("clevertap", "pass:wörd")}),
+        ("both", {"Authorization": "Bearer either-token"}),
+        ("both", {"Authorization": basic("clevertap", "or-this")}),
+    ],
+)
+def test_a_valid_credential_opens_its_source(exporter: Exporter, source: str, headers: dict[str, str]) -> None:
+    answer = exporter.post({"is_test": True}, source, headers)
+    assert answer.status_code == 200, answer.text
+
+
+# Together they stay under the ten failures a minute from which on an address is told to wait.
+@pytest.mark.parametrize(
+    ("source", "headers"),
+    [
+        ("bearer", {}),
+        ("bearer", {"Authorization": "Bearer custom-token"}),
+        ("bearer", {"Authorization": "leaving-token"}),
+        ("custom", {"Authorization": "Bearer custom-token"}),
+        ("basic", {"Authorization": basic("clevertap", "wrong")}),
+        ("basic", {"Authorization": "Basic not*base64"}),
+        ("both", {"Authorization": b"Bearer \xff\xfe"}),
+    ],
+)
+def test_anything_else_is_told_to_show_one(exporter: Exporter, source: str, headers: dict[str, str]) -> None:
+    before = exporter.value("dataexport_webhook_auth_failures_total", source=source)
+    answer = exporter.post({"is_test": True}, source, headers)
+    assert_problem(answer, 401)
+    assert "Bearer" in answer.headers["WWW-Authenticate"]
+    assert "Basic" in answer.headers["WWW-Authenticate"]
+    after = exporter.value("dataexport_webhook_auth_failures_total", source=source)
+    assert before is not None
+    assert after == before + 1
+
+
+def test_an_unknown_source_is_answered_as_any_unknown_path(exporter: Exporter) -> None:
+    def told(path: str) -> tuple[int, bytes, dict[str, str]]:
+        answer = exporter.webhook("POST", path, data=body())
+        return answer.status_code, answer.content, dict(answer.headers) | {"Date": ""}
+
+    unknown_path = told("/nothing/there")
+    assert unknown_path[0] == 404
+    assert told("/webhooks/clevertap/nobody") == unknown_path
+    assert told("/webhooks/clevertap/bearer/") == unknown_path
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_the_webhook_takes_post_alone(exporter: Exporter, method: str) -> None:
+    answer = exporter.webhook(method, "/webhooks/clevertap/methods")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/metrics/"),
+        ("GET", "/-/healthy"),
+        ("GET", "/-/ready"),
+        ("POST", "/-/reload"),
+        ("GET", "/favicon.ico"),
+        ("GET", "/static/status.html"),
+        ("GET", "/webhooks"),
+        ("POST", "/webhooks/clevertap/"),
+        ("POST", "/webhooks/othervendor/samples"),
+    ],
+)
+def test_the_public_port_shows_nothing_but_the_webhook(exporter: Exporter, method: str, path: str) -> None:
+    host = {"Host": f"127.0.0.1:{exporter.admin_port}"}  # what a client claims must not matter
+    for headers in ({}, host):
+        assert_problem(exporter.webhook(method, path, headers=headers), 404)
+
+
+def test_the_admin_port_takes_no_webhook(exporter: Exporter) -> None:
+    answer = exporter.admin("/webhooks/clevertap/samples", "POST", data=body(request_id=10))
+    assert_problem(answer, 404)
+
+
+def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
+    sources = '[[sources]]\nslug = "shop"\ntokens = ["right"]\n'
+    with Exporter(tmp_path, sources) as exporter:
+        guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
+        assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
+        assert_problem(guesses[-1], 429)
+        assert re.fullmatch(r"\d+", guesses[-1].headers["Retry-After"])
+        valid = exporter.post(body(), "shop", {"Authorization": "Bearer right"})
+        assert valid.json()["accepted"] == 1
+        assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
+        assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
+
+
+def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:
+    failures = FailedAttempts()
+    assert [failures.too_many("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
+    assert not failures.too_many("192.0.2.2", 12.0)
+    assert not failures.too_many("192.0.2.1", 62.0)  # ten of these in the last minute, not more
+    for number in range(MOST_ADDRESSES):
+        failures.too_many(f"address {number}", 63.0)
+    assert not failures.too_many("192.0.2.1", 63.0)  # forgotten among so many
+
+
+def test_a_database_that_is_gone_is_said_and_nothing_is_acknowledged_until_it_is_back(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        assert exporter.post(body(request_id=1)).status_code == 200
+        away = exporter.database.rename(tmp_path / "elsewhere.db")
+        for _ in range(2):
+            refused = exporter.post(body(request_id=2))
+            assert_problem(refused, 503)
+            assert int(refused.headers["Retry-After"]) > 0
+            assert_problem(exporter.admin("/metrics"), 503)
+            assert_problem(exporter.admin("/-/ready"), 503)
+            assert exporter.admin("/-/healthy").status_code == 200
+            assert "removed or replaced" in exporter.admin("/").text
+        away.rename(exporter.database)
+        assert exporter.admin("/-/ready").status_code == 200
+        # The one that was refused may be there or not; delivered again it is there, once.
+        assert exporter.post(body(request_id=2)).status_code == 200
+        assert exporter.value("dataexport_webhook_events_total", source="default", status="initiated") == 2
+        assert exporter.value("dataexport_store_errors_total", operation="append") == 2
+        assert exporter.value("dataexport_store_up") == 1
+        assert "Traceback" not in exporter.log()
+
+
+def test_a_database_that_another_file_took_the_place_of_is_not_written_to(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        content = exporter.database.read_bytes()
+        exporter.database.unlink()
+        exporter.database.write_bytes(content)
+        assert_problem(exporter.post(body()), 503)
+        assert_problem(exporter.admin("/metrics"), 503)
