@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from exporter.event_time import format_offset
 from exporter.frequency import of_interval
+from exporter.model import ANY
 from exporter.sqlite_file import journal_mode
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.ledger import Ledger
     from exporter.reader import Reader
+
+LONGEST_STEM = 120
+"""A name has at most 128 characters; the rest is for a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ def examine(config: Config, ledger: Ledger, reader: Reader, now: float) -> Repor
     """Look at everything once."""
     findings = [*_configuration(config), *_store(config, ledger), *_sources(config, reader), *_ids(config, reader, now)]
     lines = [f"{'ok  ' if fine else 'BAD '} {text}" for fine, text in findings]
-    suggestion = "\n".join(_suggestions(reader, now))
+    suggestion = "\n".join(_suggestions(config, reader, now))
     if suggestion:
         lines += ["", "Declare these, so that their absence is noticed even after the history is gone:", "", suggestion]
     return Report("\n".join(lines), all(fine for fine, _ in findings))
@@ -80,23 +86,34 @@ def _ids(config: Config, reader: Reader, now: float) -> Iterator[tuple[bool, str
             True,
             f"source {key.source}: request id {key.name} is an export of its own: {state.partner}, {state.frequency}",
         )
-    shown = len(reader.exports.all())
-    if shown > config.limits.exports_per_source:
-        yield False, f"{shown} exports, more than limits.exports_per_source = {config.limits.exports_per_source}"
+    for slug, number in sorted(Counter(key.source for key in reader.exports.all()).items()):
+        if number > config.limits.exports_per_source:
+            most = f"limits.exports_per_source = {config.limits.exports_per_source}"
+            yield False, f"source {slug}: {number} exports, more than {most}"
 
 
-def _suggestions(reader: Reader, now: float) -> Iterator[str]:
+def _suggestions(config: Config, reader: Reader, now: float) -> Iterator[str]:
     """Recurring exports that nobody declared, as TOML."""
-    for state in reader.states(now):
-        if state.declared or not state.recurring:
-            continue
-        recognised = state.export != "any"
-        name = "-".join(f"{state.partner} {state.frequency}".lower().split())
-        match = [f"partner = {json.dumps(state.partner)}"]
-        match += [f"data_type = {json.dumps(state.data_type)}", f"frequency = {json.dumps(state.frequency)}"]
-        if recognised:
-            name, match = f"{name}-{state.export}", [f"request_id = {json.dumps(state.export)}", *match]
+    taken = {(each.match.source, each.name) for each in config.exports}
+    wanted = [state for state in reader.states(now) if state.recurring and not state.declared]
+    # An event belongs to the first that fits, so the ones that name an id have to come first.
+    for state in sorted(wanted, key=lambda state: state.export == ANY):
+        words = f"{state.partner} {state.data_type} {state.frequency}".lower().split()
+        match = {"partner": state.partner, "data_type": state.data_type, "frequency": state.frequency}
+        if state.export != ANY:
+            words.append(state.export)
+            match = {"request_id": state.export, **match}
+        stem = "-".join(words)[:LONGEST_STEM]
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        name = next(each for each in names if (state.source, each) not in taken)
+        taken.add((state.source, name))
         yield (
-            f"[[exports]]\nname = {json.dumps(name)}\nsource = {json.dumps(state.source)}\n"
-            f"match = {{ {', '.join(match)} }}\ninterval = {json.dumps(of_interval(round(state.interval)).label)}\n"
+            f"[[exports]]\nname = {_toml(name)}\nsource = {_toml(state.source)}\n"
+            f"match = {{ {', '.join(f'{key} = {_toml(value)}' for key, value in match.items())} }}\n"
+            f"interval = {_toml(of_interval(round(state.interval)).label)}\n"
         )
+
+
+def _toml(text: str) -> str:
+    """A text in quotation marks; TOML knows no surrogate pairs, so that nothing else is escaped."""
+    return json.dumps(text, ensure_ascii=False)

@@ -68,10 +68,11 @@ def send_to(url: str, body: str, token_file: Path | None = None) -> str:
         if token_file is not None:
             headers["Authorization"] = f"Bearer {token_file.read_text('utf-8').strip()}"
         answer = requests.post(url, body.encode(), headers=headers, timeout=SENDER_WAITS_SECONDS)
-    except OSError as error:  # a file that cannot be read; requests' errors are of this kind as well
+    except requests.RequestException as error:
         message = f"--url {url}: no answer: {error}"
-        if token_file is not None and not isinstance(error, requests.RequestException):
-            message = f"--token-file: {error}"
+        raise ExporterError(message) from error
+    except (OSError, UnicodeError) as error:  # not read, not text, or nothing that a header may hold
+        message = f"--token-file {token_file}: {error}"
         raise ExporterError(message) from error
     text = f"{answer.status_code} {answer.text.strip()}"
     if answer.status_code != requests.codes.ok:
