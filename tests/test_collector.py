@@ -1,0 +1,217 @@
+"""A scrape renders again what changed, by an event or by the time alone, and nothing else."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from builders import HOUR, MINUTE, at, event, received
+from exporter import gzip_parts
+from exporter.collector import Collector
+from exporter.model import Declaration, Selection, Source
+from exporter.reader import Reader
+from exporter.sources.clevertap import REASONS
+from memory_ledger import MemoryLedger
+from running import series
+
+if TYPE_CHECKING:
+    from exporter.model import Event
+
+SHOP = Source("shop", "UTC", UTC)
+OTHER_SHOP = Source("other-shop", "UTC", UTC)
+LABELS = {"source": "shop", "data_type": "events", "frequency": "4h", "partner": "Amazon S3"}
+
+
+class World:
+    """A collector over a ledger that can be written to."""
+
+    def __init__(self, *declarations: Declaration, exports_per_source: int = 200) -> None:
+        self.ledger = MemoryLedger()
+        self.ledger.declare([(each.match.source, each.name) for each in declarations], at("0:00"))
+        sources = {source.slug: source for source in (SHOP, OTHER_SHOP)}
+        self.collector = Collector(Reader(self.ledger, sources, declarations), exports_per_source, REASONS)
+
+    def append(self, *events: Event) -> None:
+        self.ledger.append([received(each) for each in events])
+
+    def text(self, clock: str, *, openmetrics: bool = False) -> bytes:
+        self.collector.refresh(at(clock))
+        return self.collector.text(openmetrics=openmetrics)
+
+    def value(self, clock: str, name: str, **labels: str) -> float | None:
+        found = series(self.text(clock).decode())
+        return found.get((f"dataexport_{name}", frozenset(labels.items())))
+
+
+def test_where_nothing_is_new_the_same_object_is_shown_again() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")))
+    for openmetrics in (False, True):
+        shown = world.text("0:10", openmetrics=openmetrics)
+        compressed = world.collector.compressed(openmetrics=openmetrics)
+        assert gzip.decompress(gzip_parts.join(compressed, b"and more")) == shown + b"and more"
+        assert world.text("0:20", openmetrics=openmetrics) is shown
+        assert world.collector.compressed(openmetrics=openmetrics) is compressed
+
+
+def test_an_event_changes_the_text_in_both_formats_and_its_compressed_form() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")))
+    old = [world.text("0:10", openmetrics=openmetrics) for openmetrics in (False, True)]
+    squeezed = gzip_parts.join(world.collector.compressed(openmetrics=False), b"")
+    world.append(event("completed", at("0:10")))
+    new = [world.text("0:11", openmetrics=openmetrics) for openmetrics in (False, True)]
+    assert world.value("0:11", "completed_total", **LABELS, export="any") == 1
+    assert all(before != after for before, after in zip(old, new, strict=True))
+    assert gzip.decompress(squeezed) == old[0]
+    squeezed = gzip_parts.join(world.collector.compressed(openmetrics=False), b"")
+    assert gzip.decompress(squeezed) == new[0]
+
+
+def test_what_is_counted_beside_events_changes_the_text_as_well() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")))
+    assert world.value("0:10", "webhook_duplicates_total", source="shop") == 0
+    world.append(event("initiated", at("0:00")))
+    assert world.value("0:10", "webhook_duplicates_total", source="shop") == 1
+
+
+def test_a_missed_slot_appears_by_the_time_alone() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
+    labels = LABELS | {"export": "any"}
+    shown = world.text("7:59")
+    assert world.value("7:59", "slots_missed_total", **labels) == 0
+    assert world.text("7:59:59") is shown
+    assert world.value("8:00", "slots_missed_total", **labels) == 1
+    assert world.value("11:59", "slots_missed_total", **labels) == 1
+    assert world.value("12:00", "slots_missed_total", **labels) == 2
+    assert world.value("23:59", "slots_missed_total", **labels) == 4  # several at one scrape
+
+
+def test_a_mute_ends_by_the_time_alone() -> None:
+    match = Selection("shop", partner="Amazon S3")
+    world = World(Declaration("nightly", match, interval=4 * HOUR, muted_until=at("2:00")))
+    labels = {"source": "shop", "export": "nightly", "partner": "Amazon S3", "data_type": "", "frequency": "4h"}
+    assert world.value("1:59", "muted", **labels) == 1
+    assert world.value("2:00", "muted", **labels) == 0
+
+
+def test_an_id_that_comes_back_moves_from_its_group_to_series_of_its_own() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00"), request_id="7"))
+    assert world.value("0:10", "initiated_total", **LABELS, export="any") == 1
+    world.append(event("initiated", at("4:00"), request_id="7"))
+    assert world.value("4:10", "initiated_total", **LABELS, export="any") is None
+    assert world.value("4:10", "initiated_total", **LABELS, export="7") == 2
+
+
+def test_groups_of_a_source_share_one_histogram() -> None:
+    world = World()
+    for frequency, minutes in (("4h", 10), ("one-time", 30), ("now and then", 30)):
+        start = at("0:00")
+        world.append(event("initiated", start, frequency=frequency, request_id=frequency))
+        world.append(event("completed", start + minutes * MINUTE, frequency=frequency, request_id=frequency))
+    name = "run_duration_seconds"
+    assert world.value("1:00", f"{name}_count", source="shop", export="any") == 3
+    assert world.value("1:00", f"{name}_sum", source="shop", export="any") == 70 * MINUTE
+    assert world.value("1:00", f"{name}_bucket", source="shop", export="any", le="600.0") == 1
+    assert world.value("1:00", f"{name}_bucket", source="shop", export="any", le="1200.0") == 1
+    assert world.value("1:00", f"{name}_bucket", source="shop", export="any", le="1800.0") == 3
+    assert world.value("1:00", f"{name}_bucket", source="shop", export="any", le="+Inf") == 3
+
+
+def one_of(partner: str, clock: str, *, status: str = "initiated", source: str = "shop") -> Event:
+    return event(status, at(clock), partner=partner, request_id=partner, frequency="one-time", source=source)
+
+
+OVERFLOW = {"source": "shop", "export": "other", "partner": "", "data_type": "", "frequency": ""}
+
+
+def test_exports_over_the_limit_of_a_source_are_shown_together_as_other() -> None:
+    world = World(exports_per_source=2)
+    world.append(one_of("first", "1:00"), one_of("second", "2:00"))
+    assert world.value("9:00", "initiated_total", **OVERFLOW) is None
+    before = world.collector.series
+    world.append(
+        one_of("third", "3:00"),
+        one_of("fourth", "4:00"),
+        one_of("fifth", "5:00"),
+        one_of("far", "1:00", source="other-shop"),
+    )
+    world.append(one_of("third", "3:10", status="completed"), one_of("second", "2:30", status="completed"))
+    assert world.value("9:00", "initiated_total", **OVERFLOW) == 3
+    assert world.value("9:00", "completed_total", **OVERFLOW) == 1
+    assert world.value("9:00", "runs_in_progress", **OVERFLOW) == 2
+    assert world.value("9:00", "running_since_timestamp_seconds", **OVERFLOW) == at("4:00")
+    assert world.value("9:00", "last_initiated_timestamp_seconds", **OVERFLOW) == at("5:00")
+    assert world.value("9:00", "last_completed_timestamp_seconds", **OVERFLOW) == at("3:10")
+    assert world.value("9:00", "deadline_timestamp_seconds", **OVERFLOW) == 0
+    assert world.value("9:00", "run_duration_seconds_sum", source="shop", export="other") == 10 * MINUTE
+    # Who came first keeps its series, and another source has a limit of its own.
+    text = world.text("9:00").decode()
+    assert 'partner="first"' in text
+    assert 'partner="second"' in text
+    assert 'partner="third"' not in text
+    assert 'partner="far"' in text
+    assert world.collector.series > before
+
+
+def test_nothing_running_over_the_limit_is_running_since_never() -> None:
+    world = World(exports_per_source=1)
+    world.append(one_of("first", "1:00"), one_of("second", "2:00", status="completed"))
+    assert world.value("9:00", "running_since_timestamp_seconds", **OVERFLOW) == 0
+
+
+def test_a_declared_export_keeps_its_series_whoever_came_before() -> None:
+    world = World(Declaration("nightly", Selection("shop", partner="late"), interval=HOUR), exports_per_source=1)
+    world.append(one_of("first", "1:00"))
+    world.append(one_of("late", "2:00"))
+    text = world.text("9:00").decode()
+    assert 'export="nightly"' in text
+    assert 'partner="first"' not in text
+
+
+def test_a_dropped_series_is_counted_once() -> None:
+    world = World(exports_per_source=1)
+    world.append(one_of("first", "1:00"))
+    world.text("9:00")
+    assert world.collector.dropped == 0
+    world.append(one_of("second", "2:00"))
+    world.text("9:00")
+    each = world.collector.dropped
+    assert each > 0
+    world.append(one_of("second", "2:10", status="completed"))
+    world.text("9:00")
+    world.text("9:00", openmetrics=True)
+    assert world.collector.dropped == each
+    world.append(one_of("third", "3:00"))
+    world.text("9:00")
+    assert world.collector.dropped == 2 * each
+
+
+def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:
+    world = World(exports_per_source=5)
+    for number in range(6):
+        world.append(one_of(f"partner {number}", "1:00"))
+    world.text("9:00")
+    most = world.collector.series
+    world.append(*(one_of(f"partner {number}", "1:00") for number in range(6, 300)))
+    world.text("9:00")
+    assert world.collector.series == most
+    assert world.value("9:00", "initiated_total", **OVERFLOW) == 295
+
+
+def test_a_gap_between_heartbeats_changes_what_was_missed() -> None:
+    world = World()
+    labels = LABELS | {"export": "any"}
+    world.ledger.beat("first watch", at("0:00"))
+    world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
+    assert world.value("9:00", "slots_missed_total", **labels) == 1
+    assert world.value("9:00", "slots_unknown_total", **labels) == 0
+    world.ledger.beat("second watch", at("9:00"))  # nobody listened in between
+    assert world.value("9:00", "slots_missed_total", **labels) == 0
+    assert world.value("9:00", "slots_unknown_total", **labels) == 1
+    assert world.value("9:00", "initiated_total", **labels) == 1
+    assert world.value("9:00", "deadline_timestamp_seconds", **labels) == at("9:48")

@@ -1,0 +1,39 @@
+"""Spans of time in the words that people use."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.durations import ago, spoken, until
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.9, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3601, "1 h 1 s"),
+        (3 * 3600 + 12 * 60 + 5, "3 h 12 min"),
+        (86400, "1 d"),
+        (400 * 86400 + 3600 + 60, "400 d 1 h"),
+        (-90, "1 min 30 s"),
+    ],
+)
+def test_the_two_largest_units_are_spoken(seconds: float, text: str) -> None:
+    assert spoken(seconds) == text
+
+
+def test_an_instant_in_the_past_is_so_long_ago_and_0_is_never() -> None:
+    assert ago(1000, 1090) == "1 min 30 s ago"
+    assert ago(0, 1090) == "never"
+
+
+def test_an_instant_to_come_is_due_or_overdue_and_0_is_none() -> None:
+    assert until(1090, 1000) == "in 1 min 30 s"
+    assert until(1000, 1000) == "in 0 s"
+    assert until(1000, 1090) == "1 min 30 s overdue"
+    assert until(0, 1090) == ""

@@ -1,0 +1,140 @@
+"""Logs: a line for every request, JSON for programs, columns on a terminal, and no secret or body in any."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from builders import body, fields
+from running import COMMAND, Exporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN = "canary-token"
+CANARY = "canary-value"
+SOURCES = f"""
+[[sources]]
+slug = "shop"
+tokens = ["{TOKEN}"]
+basic = {{ username = "clevertap", password = "{TOKEN}" }}
+"""
+
+
+class OnATerminal(Exporter):
+    """An exporter whose standard error is a terminal."""
+
+    def launch(self) -> None:
+        ours, theirs = pty.openpty()
+        self._process = subprocess.Popen(
+            [COMMAND, "serve"], cwd=self.folder, env=self.environment, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self._shown = bytearray()
+        self._screen = threading.Thread(target=self._watch, args=(ours,))
+        self._screen.start()
+
+    def log(self) -> str:
+        self._screen.join()  # it ends with the last process that has the terminal
+        return self._shown.decode()
+
+    def _watch(self, ours: int) -> None:
+        while True:
+            try:
+                shown = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not shown:  # how others do
+                break
+            self._shown += shown
+        os.close(ours)
+
+
+def lines(exporter: Exporter) -> list[dict[str, object]]:
+    """What was logged; every line has to be JSON."""
+    return [json.loads(line) for line in exporter.log().splitlines()]
+
+
+def of_requests(exporter: Exporter) -> list[dict[str, object]]:
+    return [line for line in lines(exporter) if line["event"] == "webhook"]
+
+
+def test_every_request_is_one_line_of_json_with_its_outcome(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        exporter.post([fields(request_id=1), fields(request_id=1), {}])
+        exporter.post({"is_test": True})
+        exporter.post(b"nonsense")
+        exporter.post(b"{}", "nobody")
+        counted, test, wrong, unknown = of_requests(exporter)
+    assert (counted["method"], counted["path"], counted["code"]) == ("POST", "/webhooks/clevertap/default", 200)
+    assert (counted["accepted"], counted["duplicates"], counted["quarantined"]) == (1, 1, 1)
+    assert (counted["client"], counted["level"]) == ("127.0.0.1", "info")
+    assert isinstance(counted["ms"], float)
+    assert (test["code"], test["test"]) == (200, True)
+    assert (wrong["code"], "accepted" in wrong) == (400, False)
+    assert (unknown["code"], unknown["path"]) == (404, "/webhooks/clevertap/nobody")
+
+
+def test_no_secret_and_nothing_of_a_body_is_logged(tmp_path: Path) -> None:
+    with Exporter(tmp_path, SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as exporter:
+        valid = {"Authorization": f"Bearer {TOKEN}"}
+        exporter.post(body(Partner=CANARY, Note=CANARY), "shop", valid)
+        exporter.post({"Partner": CANARY}, "shop", valid)
+        exporter.post(f'{{"{CANARY}": '.encode(), "shop", valid)
+        exporter.post(b"{}", "shop", {"Authorization": f"Bearer {TOKEN}-wrong"})
+        exporter.post(b"{}", "shop", {"X-Token": TOKEN, "Cookie": TOKEN})
+        exporter.webhook("POST", f"/webhooks/clevertap/shop?token={TOKEN}", data=b"{}")
+        assert TOKEN not in exporter.scrape()
+        assert TOKEN not in exporter.admin("/").text
+        assert len(of_requests(exporter)) == 6
+        log = exporter.log()
+    assert TOKEN not in log
+    assert CANARY not in log
+
+
+def test_what_a_stranger_typed_stays_on_one_line(tmp_path: Path) -> None:
+    hostile = "/webhooks/clevertap/%0a%7b%22event%22:%22forged%22%7d%0d%1b[2J%00%e2%80%a8"
+    with Exporter(tmp_path) as exporter:
+        exporter.webhook("GET", hostile)
+        for raw in (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"\x1b[2J\n{}\r\n\r\n", b"GET /" + b"a" * 9000):
+            with socket.create_connection(("127.0.0.1", exporter.webhook_port), timeout=30) as connection:
+                connection.sendall(raw)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+        found = of_requests(exporter)
+        assert not any(line["event"] == "forged" for line in lines(exporter))
+        raw_log = exporter.log()
+    assert found[0]["path"] == '/webhooks/clevertap/\\n{"event":"forged"}\\r\\x1b[2J\\x00\\u2028'
+    assert "\x1b" not in raw_log
+    assert "Traceback" not in raw_log
+
+
+def test_on_a_terminal_columns_are_shown(tmp_path: Path) -> None:
+    with OnATerminal(tmp_path) as exporter:
+        exporter.post(b"{}")
+        exporter.terminate()
+        shown = exporter.log()
+    assert "listening" in shown
+    assert "\x1b[" in shown
+    assert '"event"' not in shown
+
+
+def test_the_form_and_the_level_can_be_set(tmp_path: Path) -> None:
+    wanted = {"DATAEXPORT_LOG_FORMAT": "console", "DATAEXPORT_LOG_LEVEL": "warning"}
+    with Exporter(tmp_path, environment=wanted) as exporter:
+        exporter.post(b"{}")
+        assert exporter.log() == ""
+        away = exporter.database.rename(tmp_path / "elsewhere.db")
+        exporter.post(b"{}")
+        away.rename(exporter.database)
+        shown = exporter.log()
+    assert "error" in shown
+    assert "removed or replaced" in shown
+    assert not shown.startswith("{")
+    assert "\x1b" not in shown

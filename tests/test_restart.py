@@ -1,0 +1,112 @@
+"""A restart changes nothing, and whatever was answered with 200 is there afterwards."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from builders import HOUR, body, fields, vendor_clock
+from running import Exporter, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONFIGURATION = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+
+[[sources]]
+slug = "found-out"
+
+[[exports]]
+name = "nightly"
+source = "shop"
+match = { partner = "Azure" }
+interval = "24h"
+
+[[exports]]
+name = "silent"
+source = "shop"
+match = { request_id = "nobody" }
+interval = "4h"
+"""
+OF_THE_PROCESS = "# HELP dataexport_webhook_requests"
+
+
+def from_the_ledger(exporter: Exporter) -> str:
+    """The part of a scrape that is about exports and sources."""
+    text, found, _ = exporter.scrape().partition(OF_THE_PROCESS)
+    assert found
+    return text
+
+
+def send_some_of_everything(exporter: Exporter) -> None:
+    now = time.time()
+    for source in ("shop", "found-out"):
+        for hours in (5, 1):  # the same id again: it is recognised
+            exporter.post(body("Initiated", vendor_clock(now - hours * HOUR)), source)
+            exporter.post(body("Completed", vendor_clock(now - hours * HOUR + 600)), source)
+        exporter.post(fields("Failed", vendor_clock(now), 2), source)
+        exporter.post(fields("Queued", vendor_clock(now), 3, Frequency="now and then"), source)
+        exporter.post(fields("Completed", vendor_clock(now), 4, Frequency="One Time"), source)
+        exporter.post(fields("Initiated", vendor_clock(now), 5, Partner="Azure"), source)
+        exporter.post(fields("Initiated", vendor_clock(now), 5, Partner="Azure"), source)
+        exporter.post(fields("Initiated", vendor_clock(now + HOUR), 6), source)  # in the future
+        exporter.post({"Partner": "Amazon S3"}, source)
+        exporter.post({"is_test": True}, source)
+
+
+def test_after_kill_and_restart_every_series_of_exports_and_sources_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        send_some_of_everything(exporter)
+        before = from_the_ledger(exporter)
+        assert 'export="1700000001"' in before
+        exporter.kill()
+        exporter.start()
+        assert from_the_ledger(exporter) == before
+        # And it goes on from there.
+        assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
+        assert exporter.value("dataexport_webhook_duplicates_total", source="shop") == 2
+
+
+@pytest.mark.parametrize("end", [Exporter.terminate, Exporter.kill])
+def test_what_was_acknowledged_before_the_end_is_there_after_it(
+    tmp_path: Path, end: Callable[[Exporter], object]
+) -> None:
+    acknowledged: list[str] = []
+    with Exporter(tmp_path) as exporter:
+        url = f"{exporter.webhook_url}/webhooks/clevertap/default"
+
+        def deliver(sender: int) -> None:
+            with requests.Session() as session:
+                session.trust_env = False
+                session.headers["Connection"] = "close"  # a stop waits for connections that are kept
+                for number in range(100_000):
+                    request_id = f"{sender}-{number}"
+                    try:
+                        answer = session.post(url, body(request_id=request_id), timeout=30)
+                    except requests.RequestException:
+                        return
+                    if answer.status_code == 200:
+                        acknowledged.append(request_id)
+
+        senders = [threading.Thread(target=deliver, args=(sender,)) for sender in range(4)]
+        for sender in senders:
+            sender.start()
+        wait_until(lambda: len(acknowledged) >= 50, "the load is there")
+        assert end(exporter) in {0, None}  # the exit code; a killed one has none that matters
+        for sender in senders:
+            sender.join()
+        exporter.start()
+        listed = exporter.run("events", "--json", "--limit", "100000")
+        stored = {event["request_id"] for event in json.loads(listed.stdout)}
+        assert set(acknowledged) <= stored
+        assert exporter.value("dataexport_webhook_events_total", source="default", status="initiated") == len(stored)
+        assert "Traceback" not in exporter.log()

@@ -1,0 +1,154 @@
+"""The service behind the listeners: what it says before it knows anything, and while its ledger fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import at, event, received
+from exporter import config, service
+from exporter.errors import StoreError
+from exporter.ledger import PAGE
+from exporter.service import Service
+from exporter.telemetry import Telemetry
+from exporter.web import admin, receiver
+from memory_ledger import MemoryLedger
+from running import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.model import Event
+
+ON_FIRE = StoreError("the disk is on fire")
+
+
+class FailingLedger(MemoryLedger):
+    """A ledger whose operations fail as the test wants, and are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing: dict[str, Exception] = {}
+        self.tried: Counter[str] = Counter()
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        self._try("read")
+        return super().read(after, limit)
+
+    def beat(self, watch: str, now: float) -> None:
+        self._try("beat")
+        super().beat(watch, now)
+
+    def last_sequence(self) -> int:
+        self._try("last_sequence")
+        return super().last_sequence()
+
+    def _try(self, operation: str) -> None:
+        self.tried[operation] += 1
+        if operation in self.failing:
+            raise self.failing[operation]
+
+
+@pytest.fixture
+def ledger() -> FailingLedger:
+    return FailingLedger()
+
+
+@pytest.fixture
+def made(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 0.001)
+    monkeypatch.setattr(service, "RETRY_SECONDS", 0.001)
+    configured = config.load(None, {})
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    yield made
+    made.stop()
+
+
+def scraped(made: Service) -> bytes:
+    return made.scrape(openmetrics=False, compressed=False, own=lambda: b"")
+
+
+def start(made: Service) -> None:
+    made.start()
+    wait_until(lambda: not made.unready(), "it has read the ledger")
+
+
+def test_before_the_ledger_is_read_nothing_is_shown(made: Service) -> None:
+    assert made.unready() == "still reading the ledger"
+    with pytest.raises(StoreError, match="still reading the ledger"):
+        scraped(made)
+    with pytest.raises(StoreError, match="still reading the ledger"):
+        made.known(at("12:00"))
+
+
+def test_a_ledger_that_cannot_be_read_at_the_start_is_tried_until_it_can(made: Service, ledger: FailingLedger) -> None:
+    ledger.append([received(event("completed", at("11:00"), source="default"))])
+    ledger.failing["read"] = ON_FIRE
+    made.start()
+    wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
+    assert made.unready() == "still reading the ledger"
+    del ledger.failing["read"]
+    wait_until(lambda: not made.unready(), "it has read the ledger")
+    assert b'dataexport_completed_total{data_type="events",export="any"' in scraped(made)
+
+
+def test_it_can_be_stopped_while_the_ledger_cannot_be_read(made: Service, ledger: FailingLedger) -> None:
+    ledger.failing["read"] = ON_FIRE
+    made.start()
+    wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
+    made.stop()
+    assert made.unready() == "still reading the ledger"
+
+
+def test_a_start_without_a_heartbeat_is_none(made: Service, ledger: FailingLedger) -> None:
+    ledger.failing["beat"] = ON_FIRE
+    with pytest.raises(StoreError, match="the disk is on fire"):
+        made.start()
+
+
+def test_a_heartbeat_that_fails_is_followed_by_the_next(made: Service, ledger: FailingLedger) -> None:
+    start(made)
+    ledger.failing["beat"] = ON_FIRE
+    tried = ledger.tried["beat"]
+    wait_until(lambda: ledger.tried["beat"] > tried + 3, "the heart goes on")
+    del ledger.failing["beat"]
+    assert not made.unready()
+
+
+def test_while_the_ledger_fails_it_is_not_ready_and_recovers_by_itself(made: Service, ledger: FailingLedger) -> None:
+    start(made)
+    ledger.failing |= {"read": ON_FIRE, "last_sequence": ON_FIRE}
+    assert made.unready() == "the store does not answer: the disk is on fire"
+    with pytest.raises(StoreError, match="the disk is on fire"):
+        scraped(made)
+    ledger.failing.clear()
+    assert made.unready() == ""
+    assert scraped(made)
+
+
+def test_what_nobody_thought_of_is_a_problem_document_without_its_details(made: Service, ledger: FailingLedger) -> None:
+    start(made)
+    ledger.failing |= dict.fromkeys(("read", "last_sequence"), RuntimeError("canary"))
+    client = admin.create_app(made).test_client()
+    for path in ("/-/ready", "/metrics", "/"):
+        answer = client.get(path)
+        assert answer.status_code == 500
+        assert answer.mimetype == "application/problem+json"
+        assert "canary" not in answer.text
+
+
+def test_requests_are_counted_by_configured_source_or_as_unknown(made: Service) -> None:
+    client = receiver.create_app(made).test_client()
+    client.post("/webhooks/clevertap/default", data=b"{}")
+    client.post("/webhooks/clevertap/a-stranger-made-this-up", data=b"{}")
+
+    def value(name: str, **labels: str) -> float | None:
+        return made.telemetry.registry.get_sample_value(f"dataexport_webhook_{name}", labels)
+
+    assert value("requests_total", source="default", code="200") == 1
+    assert value("requests_total", source="unknown", code="404") == 1
+    assert value("request_duration_seconds_count", source="default") == 1
+    assert value("request_duration_seconds_count", source="unknown") == 1
+    assert value("requests_total", source="a-stranger-made-this-up", code="404") is None
