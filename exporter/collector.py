@@ -46,7 +46,7 @@ class Collector:
         self.series = 0
         """How many series the last scrape had of exports and sources."""
         self.dropped = 0
-        """How many series fell to the limit since the start, each once."""
+        """How many series fell to the limit since this was made, each once."""
 
     def refresh(self, now: float) -> None:
         """Find out what is new, and what changed by the time alone.

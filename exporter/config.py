@@ -361,6 +361,7 @@ def _declaration(each: ExportSettings, at: str, problems: list[str]) -> Declarat
         max_runtime=each.max_runtime,
         first_expected=each.first_expected.timestamp() if each.first_expected else 0,
         muted_until=each.muted_until.timestamp() if each.muted_until else 0,
+        objective=each.objective,
         owner=each.owner,
         runbook_url=each.runbook_url,
     )

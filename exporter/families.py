@@ -27,6 +27,7 @@ EXPORT_GAUGES = (
     ("interval_seconds", "Time from one run to the next; 0 where it is not known.", "interval"),
     ("grace_seconds", "How late a run may be and still be fine.", "grace"),
     ("max_runtime_seconds", "How long a run may take.", "max_runtime"),
+    ("freshness_objective_ratio", "Share of slots that should be on time.", "objective"),
     ("start_deadline_timestamp_seconds", "When the next run has to have started; 0 for none.", "start_deadline"),
     ("deadline_timestamp_seconds", "When the next run has to have completed; 0 for none.", "deadline"),
     (

@@ -17,6 +17,8 @@ _RANKS = {INITIATED: 0, COMPLETED: 1}
 
 ANY = "any"
 """The ``export`` label of a group."""
+OBJECTIVE = 0.99
+"""The share of slots that should be on time, where none is declared."""
 OTHER = "other"
 """The ``export`` label of what is over the limit of exports per source."""
 
@@ -168,6 +170,7 @@ class Declaration:
         interval, grace, max_runtime: seconds; None for the defaults of its frequency.
         first_expected: when it is first due, or 0.
         muted_until: alerts hold their tongue before this instant.
+        objective: the share of slots that should be on time.
     """
 
     name: str
@@ -177,6 +180,7 @@ class Declaration:
     max_runtime: int | None = None
     first_expected: float = 0
     muted_until: float = 0
+    objective: float = OBJECTIVE
     owner: str = ""
     runbook_url: str = ""
 
@@ -258,6 +262,7 @@ class ExportState:
     interval: float = 0
     grace: float = 0
     max_runtime: float = 0
+    objective: float = OBJECTIVE
     last_initiated: float = 0
     last_completed: float = 0
     last_failed: float = 0

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter import event_time
 from exporter.frequency import LONGEST
-from exporter.model import ANY, OTHER
+from exporter.model import ANY, OBJECTIVE, OTHER
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 UNKNOWN = "unknown"
@@ -194,6 +194,7 @@ class ExportSettings(Section):
     max_runtime: Annotated[Duration, Field(ge=60)] | None = None
     first_expected: Zoned | None = None
     muted_until: Zoned | None = None
+    objective: Annotated[float, Field(gt=0, lt=1)] = OBJECTIVE
     owner: str = Field("", max_length=128)
     runbook_url: str = Field("", max_length=512, pattern="^(https?://\\S+)?$")
 

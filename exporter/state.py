@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import schedule
-from exporter.model import ANY, ExportState
+from exporter.model import ANY, OBJECTIVE, ExportState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +63,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         interval=promise.interval,
         grace=promise.grace,
         max_runtime=promise.max_runtime,
+        objective=declared.objective if declared else OBJECTIVE,
         last_initiated=runs.last_initiated,
         last_completed=runs.last_completed,
         last_failed=runs.last_failed,

@@ -48,6 +48,7 @@ GAUGES = {
     "interval_seconds": "interval",
     "grace_seconds": "grace",
     "max_runtime_seconds": "max_runtime",
+    "freshness_objective_ratio": "objective",
     "start_deadline_timestamp_seconds": "start_deadline",
     "deadline_timestamp_seconds": "deadline",
     "run_deadline_timestamp_seconds": "run_deadline",

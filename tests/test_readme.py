@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 from exporter.cli import main
 from exporter.config import FILE_VARIABLES, VARIABLES, load
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pydantic import BaseModel
+
 README = (ROOT / "README.md").read_text("utf-8")
 RULES = yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
@@ -30,11 +31,9 @@ ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["ru
 def settings() -> Iterator[str]:
     """Every setting by its dotted name."""
     for table, field in Settings.model_fields.items():
-        default = field.default
-        sections = {"sources": SourceSettings, "exports": ExportSettings}
-        section = sections.get(table) or type(default)
-        assert issubclass(section, BaseModel)
-        if table in sections:
+        lists: dict[str, type[BaseModel]] = {"sources": SourceSettings, "exports": ExportSettings}
+        section: type[BaseModel] = lists.get(table) or type(field.default)
+        if table in lists:
             yield table
         yield from (f"{table}.{name}" for name in section.model_fields)
 
