@@ -1,0 +1,157 @@
+"""The two servers, started as a user starts them, on loopback and on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import made_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.01
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        port: where it takes what is sent.
+        admin_port: where it shows metrics and whether it is ready.
+        ready_after: seconds from its start until it said that it was ready.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str], ports: tuple[int, int], log: Path) -> None:
+        self.port, self.admin_port = ports
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
+        began = time.perf_counter()
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, env=inherited | environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+        while not _says_ready(self.admin_port):
+            if self._process.poll() is not None or time.perf_counter() - began > START_SECONDS:
+                self.stop()
+                message = f"{command[0]} did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}"
+                raise RuntimeError(message)
+            time.sleep(POLL_SECONDS)
+        self.ready_after = time.perf_counter() - began
+
+    def memory(self) -> tuple[float, float]:
+        """Resident and proportional memory of all its processes, in bytes.
+
+        Resident memory counts what processes share once for each of them, proportional memory
+        once in all.
+        """
+        resident = proportional = 0
+        for pid in _family(self._process.pid):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
+                name, _, rest = line.partition(":")
+                resident += int(rest.split()[0]) * 1024 if name == "Rss" else 0
+                proportional += int(rest.split()[0]) * 1024 if name == "Pss" else 0
+        return float(resident), float(proportional)
+
+    def processor_seconds(self) -> float:
+        """How long all its processes have kept a processor busy."""
+        ticks = 0
+        for pid in _family(self._process.pid):
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """End it as a service manager does."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def exporter(ledger: Path, exports: int = 200) -> Iterator[Server]:
+    """An exporter with one source, on UTC and without a credential; else in its default settings."""
+    webhook, admin = _free_port(), _free_port()
+    environment = {
+        "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{webhook}",
+        "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "DATAEXPORT_STORE_URL": f"sqlite:///{ledger}",
+        "DATAEXPORT_EXPORTS_PER_SOURCE": str(max(200, exports)),
+        "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
+    }
+    command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve"]
+    server = Server(command, environment, (webhook, admin), ledger.with_suffix(".log"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def pushgateway_binary() -> str | None:
+    """Where Pushgateway is; Debian's package calls it prometheus-pushgateway."""
+    return shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
+
+
+@contextlib.contextmanager
+def pushgateway(persistence: Path, *, checked: bool) -> Iterator[Server]:
+    """A Pushgateway in its default settings but for its address and where its file is.
+
+    Args:
+        persistence: its file.
+        checked: False for ``--push.disable-consistency-check``.
+    """
+    port = _free_port()
+    command = [
+        pushgateway_binary() or "",
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--persistence.file={persistence}",
+    ]
+    if not checked:
+        command.append("--push.disable-consistency-check")
+    server = Server(command, {}, (port, port), persistence.with_suffix(".log"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _says_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/-/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that came from it."""
+    children = [
+        int(child)
+        for each in Path(f"/proc/{pid}/task").iterdir()
+        for child in (each / "children").read_text("ascii").split()
+    ]
+    return [pid, *(one for child in children for one in _family(child))]

@@ -1,0 +1,97 @@
+"""What a measure found, as tables in Markdown and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        seconds: how long a load lasts.
+        rounds: how often everything is done; medians are told.
+        exports: numbers of exports to scrape.
+        stored: numbers of stored events to start with.
+    """
+
+    seconds: float
+    rounds: int
+    exports: tuple[int, ...]
+    stored: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one server in one case."""
+
+    case: str
+    server: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A ratio or a figure that has a goal.
+
+    Attributes:
+        goal: the least or the most that it should be; None for none.
+        more_is_better: whether the goal is the least.
+    """
+
+    what: str
+    value: float
+    unit: str = "x"
+    goal: float | None = None
+    more_is_better: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """The goal, and whether it was met."""
+        if self.goal is None:
+            return ""
+        met = self.value > self.goal if self.more_is_better else self.value < self.goal
+        sign = ">" if self.more_is_better else "<"
+        return f"{sign} {number(self.goal)} {self.unit}: {'met' if met else 'missed'}"
+
+
+@dataclass(slots=True)
+class Result:
+    """Everything that one measure found."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Its tables and notes."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
+        cells = [
+            [row.case, row.server, *(number(row.figures[name]) if name in row.figures else "" for name in columns)]
+            for row in self.rows
+        ]
+        parts = [f"## {self.title}", "", *_table(["case", "server", *columns], cells)]
+        if self.findings:
+            found = [[each.what, f"{number(each.value)} {each.unit}", each.verdict] for each in self.findings]
+            parts += ["", *_table(["ratio or goal", "measured", "goal"], found)]
+        if self.notes:
+            parts += ["", *(f"- {note}" for note in self.notes)]
+        return "\n".join(parts) + "\n"
+
+
+def number(value: float) -> str:
+    """A figure with three digits that count."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
