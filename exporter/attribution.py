@@ -63,6 +63,8 @@ class Exports:
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
         self._histories = {key: self._history(key) for key in self._declared}
         self._ids: dict[ExportKey, _Id] = {}
+        self._members: Counter[ExportKey] = Counter()
+        """How many events each declared export and group has, also while it is stale."""
         self.stale: set[ExportKey] = set()
         """Exports to be read again from the ledger, by `selection`, and given to `rebuild`."""
         self.changed: set[ExportKey] = set(self._declared)
@@ -111,10 +113,8 @@ class Exports:
             entry.history.rebuild(own)
             if not entry.recognised and entry.history.runs().came_back and self._may_be_a_label(key):
                 self._recognise(key, entry)
-        elif own or key.kind == DECLARED:
-            self._histories.setdefault(key, self._history(key)).rebuild(own)
         else:
-            self._histories.pop(key, None)
+            self._histories[key].rebuild(own)
         self.changed.add(key)
         self.stale.discard(key)
 
@@ -159,13 +159,13 @@ class Exports:
         entry.recognised = True
         self._histories[key] = entry.history
         for group, count in entry.groups.items():
-            history = self._histories.get(group)
-            if history is None or group in self.stale:
-                continue
-            if not history.remove(key.name, count):
+            self._members[group] -= count
+            if not self._members[group]:
+                # Gone, and not worth reading again.
+                self.stale.discard(group)
+                del self._histories[group], self._members[group]
+            elif group not in self.stale and not self._histories[group].remove(key.name, count):
                 self.stale.add(group)
-            elif len(history) == 0:
-                del self._histories[group]
             self.changed.add(group)
         entry.groups.clear()
         self.changed.add(key)
@@ -179,6 +179,7 @@ class Exports:
         history = self._histories.get(key)
         if history is None:
             history = self._histories[key] = self._history(key)
+        self._members[key] += 1
         if key not in self.stale and not history.add(event):
             self.stale.add(key)
         self.changed.add(key)
