@@ -7,6 +7,7 @@ form is kept as well. This process's own metrics are the client library's, and a
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from exporter import families, gzip_parts
@@ -43,6 +44,8 @@ class Collector:
         self._texts: dict[bool, bytes] = {}
         self._compressed: dict[bool, gzip_parts.Part] = {}
         self._overflow: set[ExportKey] = set()
+        self._order: list[ExportKey] | None = None
+        self._durations: dict[tuple[str, str], tuple[tuple[int, ...], float, str]] = {}
         self.series = 0
         """How many series the last scrape had of exports and sources."""
         self.dropped = 0
@@ -60,6 +63,7 @@ class Collector:
             self._states.clear()
             self._lines.clear()
             self._changes.clear()
+            self._order = None
             exports.changed.update(exports.all())
         dirty, exports.changed = exports.changed, set()
         while self._changes and self._changes[0][0] <= now:
@@ -86,70 +90,68 @@ class Collector:
         return self._compressed[openmetrics]
 
     def _update(self, key: ExportKey, now: float) -> None:
+        before = self._states.pop(key, None)
         if key not in self._reader.exports:
-            self._states.pop(key, None)
             self._lines.pop(key, None)
+            self._order = None
             return
         state = self._reader.export(key, now)
+        if before is None or _place(before) != _place(state):
+            self._order = None
         self._states[key] = state
         self._lines[key] = families.export_lines(state)
         if state.changes_at < float("inf"):
             heapq.heappush(self._changes, (state.changes_at, key))
 
     def _render(self, *, openmetrics: bool) -> bytes:
-        shown, overflow = self._shown()
-        rows = sorted(
-            [(_place(self._states[key]), self._lines[key]) for key in shown]
-            + [(_place(state), families.export_lines(state)) for state in overflow]
-        )
+        if self._order is None:
+            self._order = sorted(self._states, key=lambda key: _place(self._states[key]))
+        shown, overflow = self._shown(self._order)
+        rows = [self._lines[key] for key in shown] + [families.export_lines(state) for state in overflow]
+        columns: list[Iterable[str]] = list(zip(*rows, strict=True)) or [()] * len(EXPORT_FAMILIES)
+        columns[_DURATIONS] = self._duration_lines([self._states[key] for key in shown] + overflow)
+        columns += zip(*self._source_lines, strict=True)
         pieces: list[str] = []
         self.series = 0
-        durations = self._durations([self._states[key] for key in shown] + overflow)
-        for index, family in enumerate(EXPORT_FAMILIES):
-            lines = durations if index == _DURATIONS else "".join([row[index] for _, row in rows])
-            self.series += lines.count("\n")
-            pieces += [family.header(openmetrics=openmetrics), lines]
-        for index, family in enumerate(SOURCE_FAMILIES):
-            lines = "".join([row[index] for row in self._source_lines])
+        for family, column in zip(EXPORT_FAMILIES + SOURCE_FAMILIES, columns, strict=True):
+            lines = "".join(column)
             self.series += lines.count("\n")
             pieces += [family.header(openmetrics=openmetrics), lines]
         return "".join(pieces).encode()
 
-    def _durations(self, states: Sequence[ExportState]) -> str:
+    def _duration_lines(self, states: Sequence[ExportState]) -> list[str]:
         """The histograms; groups of one source share their labels, and so their histogram."""
-        counts: dict[tuple[str, str], list[int]] = {}
+        counts: dict[tuple[str, str], tuple[int, ...]] = {}
         sums: dict[tuple[str, str], float] = {}
         for state in states:
             name = (state.source, state.export)
             old = counts.get(name)
-            if old is None:
-                counts[name] = list(state.duration_buckets)
-            else:
-                counts[name] = [mine + more for mine, more in zip(old, state.duration_buckets, strict=True)]
+            both = zip(old, state.duration_buckets, strict=True) if old else None
+            counts[name] = tuple(map(sum, both)) if both else state.duration_buckets
             sums[name] = sums.get(name, 0.0) + state.duration_sum
-        return "".join(
-            families.duration_lines(source, export, tuple(counts[source, export]), sums[source, export])
-            for source, export in sorted(counts)
-        )
+        kept = self._durations
+        self._durations = {}
+        for name in sorted(counts):
+            found = kept.get(name)
+            if found is None or found[:2] != (counts[name], sums[name]):
+                found = (counts[name], sums[name], families.duration_lines(*name, counts[name], sums[name]))
+            self._durations[name] = found
+        return [text for _, _, text in self._durations.values()]
 
-    def _shown(self) -> tuple[list[ExportKey], list[ExportState]]:
+    def _shown(self, order: Sequence[ExportKey]) -> tuple[Sequence[ExportKey], list[ExportState]]:
         """The exports that get series of their own, and per source one state for all the others."""
-        by_source: dict[str, list[ExportKey]] = {}
-        for key in self._states:
-            by_source.setdefault(key.source, []).append(key)
-        shown: list[ExportKey] = []
         overflow: list[ExportState] = []
         over: set[ExportKey] = set()
-        for source, keys in by_source.items():
-            if len(keys) > self._limit:
+        for source, count in Counter(key.source for key in order).items():
+            if count > self._limit:
+                keys = [key for key in order if key.source == source]
                 keys.sort(key=lambda key: (self._reader.exports.birth(key), key))
                 over.update(keys[self._limit :])
                 overflow.append(_together(source, [self._states[key] for key in keys[self._limit :]]))
-            shown += keys[: self._limit]
         for key in over - self._overflow:
             self.dropped += sum(line.count("\n") for line in self._lines[key])
         self._overflow = over
-        return shown, overflow
+        return [key for key in order if key not in over] if over else order, overflow
 
 
 def _place(state: ExportState) -> tuple[str, ...]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_PLAIN = 1_000_000
+"""Below this the library writes whole numbers without an exponent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric: its name without the suffix of its samples, its type, and its help text."""
@@ -38,6 +42,8 @@ class Family:
 
 def number(value: float) -> str:
     """A value as the library writes it."""
+    if isinstance(value, int) and 0 <= value < _PLAIN:
+        return f"{int(value)}.0"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
@@ -71,10 +77,14 @@ def histogram(name: str, given: Mapping[str, str], bounds: Sequence[float], coun
         total: the sum of what was observed.
     """
     lines = []
+    text = labels(given)
+    # "le" stands where its name sorts among the others.
+    before = labels({label: value for label, value in given.items() if label < "le"})
+    after = labels({label: value for label, value in given.items() if label > "le"})
     running = 0
     for bound, count in zip((*bounds, float("inf")), counts, strict=True):
         running += count
-        lines.append(sample(f"{name}_bucket", labels({**given, "le": number(bound)}), running))
-    text = labels(given)
+        bucket = ",".join(filter(None, (before, f'le="{number(bound)}"', after)))
+        lines.append(sample(f"{name}_bucket", bucket, running))
     lines += [sample(f"{name}_count", text, running), sample(f"{name}_sum", text, total)]
     return "".join(lines)
