@@ -147,7 +147,7 @@ class Collector:
                 keys = [key for key in order if key.source == source]
                 keys.sort(key=lambda key: (self._reader.exports.birth(key), key))
                 over.update(keys[self._limit :])
-                overflow.append(_together(source, [self._states[key] for key in keys[self._limit :]]))
+                overflow.append(together(source, [self._states[key] for key in keys[self._limit :]]))
         for key in over - self._overflow:
             self.dropped += sum(line.count("\n") for line in self._lines[key])
         self._overflow = over
@@ -158,7 +158,7 @@ def _place(state: ExportState) -> tuple[str, ...]:
     return (state.source, state.export, state.partner, state.data_type, state.frequency)
 
 
-def _together(source: str, states: Sequence[ExportState]) -> ExportState:
+def together(source: str, states: Sequence[ExportState]) -> ExportState:
     """What is over the limit, as one export without a schedule: counts add up, the newest wins."""
     since = [state.running_since for state in states if state.running_since]
     return ExportState(

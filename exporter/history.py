@@ -111,12 +111,23 @@ class Runs:
             if event.occurred_at - began < apart:
                 return  # the same run, announced again
             self.abandoned += 1
+        self._give_up(event.occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
         self.open[event.request_id] = event.occurred_at
         self.initiated += 1
         self.first_start = self.first_start or event.occurred_at
         self.last_initiated = event.occurred_at
         if promise.interval:
             self._take_slot(event.occurred_at, promise, gaps)
+
+    def _give_up(self, before: float) -> None:
+        """Abandon runs that began before an instant, though no run of their own id followed.
+
+        Where ids are made anew for each run, none ever will; by then it was told for a whole interval.
+        """
+        for request_id, began in list(self.open.items()):
+            if began < before:
+                del self.open[request_id]
+                self.abandoned += 1
 
     def _take_slot(self, start: float, promise: Terms, gaps: Sequence[Gap]) -> None:
         """Count the slots up to a start, by the schedule that held until then."""

@@ -38,26 +38,64 @@ def slot_after(start: float, count: int, promise: Terms) -> float:
 
     Where the interval is a whole number of days and the zone is known, that is the same time of
     day on that clock, 23 or 25 hours later when summer time changes; a time of day that the
-    clock skips is the hour after.
+    clock skips is the hour after. Where several intervals make a day, a slot may come an hour
+    later on the day on which the clock goes back, since runs start anew at its midnight: whether
+    the sender counts hours or looks at the clock until then, two of them lie an hour further apart.
     """
-    if promise.zone is None or promise.interval % DAY:
+    if promise.zone is None:
         return start + count * promise.interval
+    if promise.interval % DAY:
+        due = start + count * promise.interval
+        return due + _gone_back(start, due, promise.zone) if promise.interval < DAY else due
     local = datetime.fromtimestamp(start, promise.zone)
-    due = (local + timedelta(seconds=count * promise.interval)).astimezone(UTC)
-    return due.timestamp()
+    return (local + timedelta(seconds=count * promise.interval)).astimezone(UTC).timestamp()
 
 
-def due_by(start: float, promise: Terms) -> float:
-    """The instant by which what comes an interval after ``start`` has to be there."""
-    return slot_after(start, 1, promise) + promise.grace
+def _gone_back(start: float, due: float, zone: tzinfo) -> float:
+    """By how many seconds the clock went back between the midnight before ``start`` and ``due``."""
+    midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    before, after = midnight.utcoffset(), datetime.fromtimestamp(due, zone).utcoffset()
+    return max(0.0, ((before or timedelta()) - (after or timedelta())).total_seconds())
 
 
 def after_blind_time(deadline: float, grace: float, gaps: Sequence[Gap]) -> float:
-    """The deadline as it holds for an exporter that was away: one more grace after the gap."""
+    """A deadline that passed while nobody listened: one more grace after that, for a late retry."""
     for gap in gaps:
         if gap.began_at < deadline <= gap.ended_at:
             deadline = gap.ended_at + grace
     return deadline
+
+
+def deadline_from(since: float, promise: Terms, gaps: Sequence[Gap], lead: float = 0) -> float:
+    """The deadline of what should come an interval after ``since``, as it holds after blind time.
+
+    What was due while nobody listened may have come unheard, and can only be missed with the run
+    after it: the deadline is that of the first one that is due with somebody there.
+
+    Args:
+        since: the start or the completion before.
+        promise: what the export promises.
+        gaps: when nobody listened, in order.
+        lead: by how many seconds it may come before it is due; a run may be shorter than the last.
+    """
+    count = 1
+    due = slot_after(since, count, promise)
+    for gap in gaps:
+        while gap.began_at < due and due - lead <= gap.ended_at:
+            count += 1
+            due = slot_after(since, count, promise)
+    return after_blind_time(due + promise.grace, promise.grace, gaps)
+
+
+def run_deadline_from(start: float, promise: Terms, gaps: Sequence[Gap]) -> float:
+    """When a run that began at ``start`` counts as stuck, as it holds after blind time.
+
+    The end of a run may have come unheard as well. Where it recurs, the next run tells.
+    """
+    deadline = start + promise.max_runtime
+    if promise.interval and any(gap.began_at < deadline and start < gap.ended_at for gap in gaps):
+        return max(deadline, deadline_from(start, promise, gaps))
+    return after_blind_time(deadline, promise.grace, gaps)
 
 
 def slots_until(anchor: float, start: float, promise: Terms) -> int:

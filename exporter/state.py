@@ -48,8 +48,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     muted_until = declared.muted_until if declared else 0
     changes = [schedule.next_miss(runs.anchor, now, began)] if began else []
     changes += [muted_until] if muted_until > now else []
-    start_deadline, deadline = _deadlines(runs, promise, declared, declared_at)
-    run_deadline = running_since + promise.max_runtime if running_since else 0.0
+    start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at)
     return ExportState(
         source=key.source,
         export=ANY if key.kind == GROUP else key.name,
@@ -73,9 +72,9 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         duration_sum=runs.duration_sum,
         in_progress=len(runs.open),
         running_since=running_since,
-        start_deadline=schedule.after_blind_time(start_deadline, promise.grace, gaps),
-        deadline=schedule.after_blind_time(deadline, promise.grace, gaps),
-        run_deadline=schedule.after_blind_time(run_deadline, promise.grace, gaps),
+        start_deadline=start_deadline,
+        deadline=deadline,
+        run_deadline=schedule.run_deadline_from(running_since, promise, gaps) if running_since else 0.0,
         initiated=runs.initiated,
         completed=runs.completed,
         failed=runs.failed,
@@ -90,14 +89,15 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     )
 
 
-def _deadlines(runs: Runs, promise: Terms, declared: Declaration | None, declared_at: float) -> tuple[float, float]:
-    """The start deadline and the deadline, before blind time; 0 for none."""
+def _deadlines(
+    runs: Runs, promise: Terms, gaps: Sequence[Gap], declared: Declaration | None, declared_at: float
+) -> tuple[float, float]:
+    """The start deadline and the deadline; 0 for none."""
     if not promise.interval:
         return 0.0, 0.0
-    start_deadline = schedule.due_by(runs.last_initiated, promise) if runs.last_initiated else 0.0
+    start_deadline = schedule.deadline_from(runs.last_initiated, promise, gaps) if runs.last_initiated else 0.0
     since = runs.last_completed or runs.first_start
-    if since:
-        return start_deadline, schedule.due_by(since, promise)
-    if declared is None:
-        return start_deadline, 0.0
-    return start_deadline, schedule.due_by(declared.first_expected or declared_at, promise)
+    if not since and declared is not None:
+        since = declared.first_expected or declared_at
+    deadline = schedule.deadline_from(since, promise, gaps, runs.last_duration) if since else 0.0
+    return start_deadline, deadline

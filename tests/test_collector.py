@@ -214,4 +214,4 @@ def test_a_gap_between_heartbeats_changes_what_was_missed() -> None:
     assert world.value("9:00", "slots_missed_total", **labels) == 0
     assert world.value("9:00", "slots_unknown_total", **labels) == 1
     assert world.value("9:00", "initiated_total", **labels) == 1
-    assert world.value("9:00", "deadline_timestamp_seconds", **labels) == at("9:48")
+    assert world.value("9:00", "deadline_timestamp_seconds", **labels) == at("12:58")

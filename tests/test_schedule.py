@@ -13,9 +13,10 @@ from builders import DAY, HOUR, MINUTE, at, instant
 from exporter.model import Declaration, Gap, Selection, Terms
 from exporter.schedule import (
     after_blind_time,
-    due_by,
+    deadline_from,
     missed_by,
     next_miss,
+    run_deadline_from,
     slot_after,
     slots_until,
     terms,
@@ -61,7 +62,7 @@ def test_without_an_interval_there_is_nothing_to_be_late_for() -> None:
 
 
 def test_a_deadline_is_an_interval_and_grace_after() -> None:
-    assert due_by(at("0:10"), EVERY_4H) == at("4:58")
+    assert deadline_from(at("0:10"), EVERY_4H, []) == at("4:58")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,59 @@ def test_a_deadline_that_passed_in_blind_time_waits_one_grace_more_after_it(dead
 def test_a_deadline_may_move_from_one_blind_time_to_the_next() -> None:
     gaps = [GAP, Gap(at("6:30"), at("7:00")), Gap(at("9:00"), at("10:00"))]
     assert after_blind_time(at("5:00"), EVERY_4H.grace, gaps) == at("7:48")
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "holds"),
+    [
+        ("3:00", "3:59", "4:58"),  # there again before it could come
+        ("3:00", "4:00", "8:58"),  # it may have come as early as 4:00, with a run of no time at all
+        ("4:09", "4:30", "8:58"),
+        ("4:10", "4:30", "4:58"),  # it was late by then, and is missed in its time
+        ("4:30", "5:30", "6:18"),  # likewise, and the deadline waits one grace more
+        ("3:00", "8:30", "12:58"),  # the run after it may have come unheard as well
+    ],
+)
+def test_what_may_have_come_unheard_is_missed_with_the_run_after_it(began: str, ended: str, holds: str) -> None:
+    gaps = [Gap(at(began), at(ended))]
+    assert deadline_from(at("0:10"), EVERY_4H, gaps, lead=10 * 60) == at(holds)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "interval", "holds"),
+    [
+        ("0:30", "1:00", 4 * HOUR, "4:48"),  # its end may have come unheard: the next start tells
+        ("0:30", "1:00", 8 * HOUR, "9:36"),
+        ("0:30", "5:00", 4 * HOUR, "8:48"),
+        ("6:30", "7:00", 8 * HOUR, "6:00"),
+        ("0:30", "1:00", 0, "24:00"),  # no next run will tell of a one-time one
+    ],
+)
+def test_a_run_whose_end_may_have_come_unheard_is_stuck_when_the_next_does_not_start(
+    began: str, ended: str, interval: int, holds: str
+) -> None:
+    midnight = at("0:00")
+    hours, minutes = map(int, holds.split(":"))
+    found = run_deadline_from(midnight, terms(interval, UTC), [Gap(at(began), at(ended))])
+    assert found == midnight + hours * HOUR + minutes * 60
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "due"),
+    [
+        ("2026-11-01T00:00-04:00", 4, "2026-11-01T04:00-05:00"),  # on the clock; 3:00 if it counts hours
+        ("2026-11-01T19:00-05:00", 4, "2026-11-02T00:00-05:00"),  # the last one that counts hours, then midnight
+        ("2026-11-01T12:00-05:00", 12, "2026-11-02T01:00-05:00"),
+        ("2026-10-31T20:00-04:00", 4, "2026-11-01T00:00-04:00"),
+        ("2026-11-02T00:00-05:00", 4, "2026-11-02T04:00-05:00"),
+        ("2026-03-08T00:00-05:00", 4, "2026-03-08T05:00-04:00"),  # it goes forward: nothing comes later for it
+        ("2026-11-01T00:00-04:00", 36, "2026-11-02T11:00-05:00"),  # no part of a day
+    ],
+)
+def test_part_of_a_day_may_take_an_hour_more_on_the_day_on_which_the_clock_goes_back(
+    start: str, hours: int, due: str
+) -> None:
+    assert slot_after(instant(start), 1, terms(hours * HOUR, NEW_YORK)) == instant(due)
 
 
 def test_none_stays_none() -> None:
