@@ -1,0 +1,79 @@
+"""Prometheus rules that know each declared export by name. Pure.
+
+The rules in ``alerts/`` look at the series that are there. These notice the one that is not:
+a declaration that somebody removed or renamed, or a target of the job that is another exporter.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.model import Declaration
+
+RUNBOOK = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks/ExportDeclaredAbsent.md"
+DASHBOARD = "https://grafana.example/d/dataexport-overview?var-source={{ $labels.source }}"
+
+_HEAD = """\
+# Made by `dataexport-exporter rules`: make it again when the declared exports change.
+groups:
+  - name: dataexport-declared
+    rules:"""
+_RULE = """\
+      - alert: ExportDeclaredAbsent
+        expr: {expr}
+        for: 2m
+        labels: {labels}
+        annotations:
+          summary: A declared export is not among the metrics.
+          description: {description}
+          runbook_url: {runbook}
+          dashboard_url: {dashboard}"""
+
+
+def declared_rules(exports: Iterable[Declaration], job: str) -> str:
+    """A rule file with an alert for each declared export whose series are not there.
+
+    Args:
+        exports: the declared exports.
+        job: the scrape job of the exporter in Prometheus.
+    """
+    rules = [_rule(each, job) for each in exports]
+    return "\n".join([_HEAD + ("" if rules else " []"), *rules]) + "\n"
+
+
+def _rule(export: Declaration, job: str) -> str:
+    wanted = {"job": job, "source": export.match.source, "export": export.name}
+    matchers = ",".join(f"{name}={_quoted(value)}" for name, value in wanted.items())
+    labels = {"severity": "warning"}
+    # The labels of a rule are none of its template's, so these are written out.
+    description = (
+        "Prometheus has had no series of export {{ $labels.export }} of {{ $labels.source }} "
+        "for 15 minutes or more, although it was declared. Nobody watches it."
+    )
+    if export.owner:
+        labels["owner"] = _untemplated(export.owner)
+        description += f" Owner: {labels['owner']}."
+    if export.runbook_url:
+        labels["runbook_url"] = _untemplated(export.runbook_url)
+        description += f" Its own runbook: {labels['runbook_url']}"
+    return _RULE.format(
+        expr=_quoted(f"absent_over_time(dataexport_export_info{{{matchers}}}[15m])"),
+        labels=json.dumps(labels, ensure_ascii=False),
+        description=_quoted(description),
+        runbook=RUNBOOK,
+        dashboard=DASHBOARD,
+    )
+
+
+def _quoted(text: str) -> str:
+    """``text`` as a string in PromQL, YAML and Go templates, which all take JSON's quoting."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _untemplated(text: str) -> str:
+    """``text`` so that Prometheus, which expands templates in labels, shows it as it is."""
+    return f"{{{{ {_quoted(text)} }}}}" if "{{" in text else text

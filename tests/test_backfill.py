@@ -1,0 +1,404 @@
+"""The history as OpenMetrics: at every instant it tells what a scrape would have shown then."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+from contextlib import closing
+from dataclasses import replace
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+from click.testing import CliRunner
+from prometheus_client.openmetrics import parser
+
+from builders import DAY, HOUR, SHOP, at, event, received
+from exporter import ledger as ledgers
+from exporter.backfill import FAMILIES, Backfill, Knowledge
+from exporter.cli import main
+from exporter.collector import Collector
+from exporter.errors import ExporterError
+from exporter.families import DURATION
+from exporter.ledger import PAGE, Received
+from exporter.model import Declaration, Gap, Quarantined, Selection, Source
+from exporter.reader import Reader
+from exporter.simulation import fleet, history, rates
+from exporter.sources.clevertap import REASONS
+from exporter.sql_ledger import SqlLedger
+from memory_ledger import MemoryLedger
+from monitoring import answers, free_port, stop, wait_for
+from running import series
+from tools import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from exporter.ledger import Entry, Ledger
+    from exporter.model import Event, Tally
+    from running import Series
+
+BERLIN = Source("berlin", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
+SOURCES = {each.slug: each for each in (SHOP, BERLIN)}
+UNTOLD = {"dataexport_webhook_duplicates_total", "dataexport_webhook_test_calls_total"}
+BEGINS = at("0:00", -60)
+DECLARED = [
+    Declaration("never-ran", Selection("shop", request_id="7"), 24 * HOUR, owner="data"),
+    Declaration("muted", Selection("shop", partner="Microsoft Azure", frequency="4h"), muted_until=BEGINS + 2 * DAY),
+]
+
+
+class Remembering(MemoryLedger):
+    """A ledger in memory that is told its gaps, and can go back to what it knew at an earlier time."""
+
+    def __init__(self, entries: Iterable[Entry] = (), gaps: Sequence[Gap] = (), declared: float = 0) -> None:
+        super().__init__()
+        self.now = float("inf")
+        self._told_gaps = list(gaps)
+        self.append(sorted(entries, key=lambda each: (each.event if isinstance(each, Received) else each).arrived_at))
+        if declared:
+            self.declare([(each.match.source, each.name) for each in DECLARED], declared)
+
+    def gaps(self) -> list[Gap]:
+        return [gap for gap in self._told_gaps if gap.ended_at <= self.now]
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        return [each for each in super().read(after, limit) if each.arrived_at <= self.now]
+
+    def tallies(self) -> list[Tally]:
+        """As they were; what has no history counts as never."""
+        counted = MemoryLedger()
+        counted.append([each for each in self._quarantined if each.arrived_at <= self.now])
+        return counted.tallies()
+
+
+def simulated(days: float = 2, exports: int = 10) -> list[Event]:
+    """The events of a made-up fleet in two sources, with faults, in the order of their arrival."""
+    clocks = [("shop", SHOP.zone), ("berlin", BERLIN.zone)]
+    plans = fleet(exports, [(slug, zone) for slug, zone in clocks if zone], BEGINS, 1)
+    found = []
+    for each in history(plans, BEGINS, BEGINS + days * DAY, 1, rates(0.12, 0.12, 0.12)):
+        if each.body is None:
+            continue
+        said = json.loads(each.body)
+        found.append(
+            event(
+                said["Status"].lower(),
+                each.at - 2,
+                request_id=str(said["Export Request Id"]),
+                partner=said["Partner"],
+                data_type=said["Type"].lower(),
+                frequency="one-time" if said["Frequency"] == "One Time" else f"{said['Frequency'].split()[1]}h",
+                source=each.source,
+            )
+        )
+    return found
+
+
+def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> Knowledge:
+    return Knowledge(ledger, SOURCES, declarations, limit, tuple(REASONS))
+
+
+def samples_of(exposition: str) -> dict[str, str]:
+    """The values of a scrape, by everything before them, but for what has no history."""
+    lines = (line.rpartition(" ") for line in exposition.splitlines() if not line.startswith("#"))
+    return {head: value for head, _, value in lines if head.partition("{")[0] not in UNTOLD}
+
+
+def told(known: Knowledge, until: float, step: int = HOUR, since: float | None = None) -> tuple[str, list[int]]:
+    """The whole text, and the seconds at which something changed."""
+    backfill = Backfill(known, since, until, step)
+    seconds = list(backfill.fold())
+    text = "".join(piece for family in FAMILIES for piece in backfill.text(family))
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert backfill.samples == len(lines)
+    places = {line.rsplit(" ", 2)[0] for line in lines}
+    assert backfill.series == sum(not re.match(rf"{DURATION.name}_(bucket|sum)", place) for place in places)
+    return f"{text}# EOF\n", seconds
+
+
+def samples(text: str) -> dict[str, dict[int, str]]:
+    """Every series with its values by time."""
+    found: dict[str, dict[int, str]] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            place, value, second = line.rsplit(" ", 2)
+            times = found.setdefault(place, {})
+            assert int(second) not in times
+            times[int(second)] = value
+    return found
+
+
+def assert_as_scraped(ledger: Remembering, known: Knowledge, until: float, since: float | None = None) -> None:
+    """At every hour all series stand as in a scrape, and at every change what changed stands so."""
+    text, seconds = told(known, until, since=since)
+    by_second: dict[int, dict[str, str]] = {}
+    for place, times in samples(text).items():
+        for second, value in times.items():
+            by_second.setdefault(second, {})[place] = value
+    gaps = ledger.gaps()
+    hours = [hour for hour in range(int(BEGINS), int(until) + 1, HOUR) if hour >= seconds[0]]
+    assert set(hours) - set(seconds)
+    collector = Collector(Reader(ledger, known.sources, known.declarations), known.exports_per_source, known.reasons)
+    now: dict[str, str] = {}
+    for second in sorted({*hours, *seconds}):
+        here = by_second.pop(second, {})
+        if any(gap.began_at < second < gap.ended_at for gap in gaps):
+            assert not here
+            continue
+        ledger.now = second
+        collector.refresh(second)
+        expected = samples_of(collector.text(openmetrics=True).decode())
+        if second in hours or second == seconds[0] or any(gap.ended_at == second for gap in gaps):
+            assert here == expected
+        now |= here
+        assert here.items() <= expected.items()
+        assert {place: now[place] for place in expected} == expected
+    assert set(by_second) <= {math.ceil(gap.ended_at) for gap in gaps}
+    ledger.now = float("inf")
+
+
+def test_it_is_in_the_order_of_the_format() -> None:
+    ledger = Remembering(map(received, simulated(days=1)))
+    text, _ = told(knowledge(ledger, DECLARED), BEGINS + DAY)
+    before, _, rest = text.partition(f"# HELP {DURATION.name} ")
+    histogram, _, after = rest.partition("# HELP")
+    families = list(parser.text_string_to_metric_families(f"{before}# HELP{after}"))  # type: ignore[no-untyped-call]
+    assert [family.name for family in families] == [family.name for family in FAMILIES if family is not DURATION]
+    # That parser keeps only one line of a histogram's second instant, so these are read one by one.
+    order: list[tuple[str, int]] = []
+    for line in histogram.splitlines()[2:]:
+        place, _, second = line.rsplit(" ", 2)
+        own = (re.sub(r'^[^{]*|,le="[^"]*"', "", place), int(second))
+        order += [own] if order[-1:] != [own] else []
+    metrics = [metric for metric, _ in groupby(own for own, _ in order)]
+    assert len(metrics) == len(set(metrics)) > 1
+    for metric in metrics:
+        seconds = [second for own, second in order if own == metric]
+        assert seconds == sorted(set(seconds))
+
+
+def test_every_value_is_what_a_scrape_would_have_shown() -> None:
+    ledger = Remembering(map(received, simulated()), declared=BEGINS + HOUR)
+    assert_as_scraped(ledger, knowledge(ledger, DECLARED), BEGINS + 2.4 * DAY)
+
+
+def test_an_event_that_came_late_is_known_from_its_arrival_on() -> None:
+    declared = [Declaration("hourly", Selection("shop", partner="Declared"), HOUR)]
+    events = []
+    for partner, request_id in (("Declared", "1"), ("Recognised", "2"), ("Group", "new each run")):
+        for run in range(20):
+            own = f"{request_id} {run}" if partner == "Group" else request_id
+            events.append(event("initiated", BEGINS + run * HOUR, partner=partner, request_id=own, frequency="1h"))
+        # So late that what was folded for good by then has to be folded again.
+        first = events[-20].request_id
+        late = 20 * HOUR + 0.5
+        events.append(event("completed", BEGINS + 300, partner=partner, request_id=first, frequency="1h", delay=late))
+    ledger = Remembering(map(received, events))
+    assert_as_scraped(ledger, knowledge(ledger, declared), BEGINS + DAY)
+
+
+def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() -> None:
+    gaps = [Gap(BEGINS + 26 * HOUR + 0.5, BEGINS + 35 * HOUR), Gap(BEGINS + 41 * HOUR, BEGINS + 42 * HOUR - 0.5)]
+    heard = [each for each in simulated() if not any(gap.began_at < each.arrived_at < gap.ended_at for gap in gaps)]
+    ledger = Remembering(map(received, heard), [*gaps, Gap(BEGINS + 60 * DAY, BEGINS + 61 * DAY)])
+    known = knowledge(ledger, DECLARED)
+    text, _ = told(known, BEGINS + 2 * DAY)
+    found = samples(text)
+    unknown = [times for place, times in found.items() if place.startswith("dataexport_slots_unknown_total")]
+    assert {value for times in unknown for second, value in times.items() if second < gaps[0].ended_at} == {"0.0"}
+    assert {times.get(int(BEGINS) + 36 * HOUR) for times in unknown} > {"0.0", None}
+    ledger.declare([(each.match.source, each.name) for each in DECLARED], BEGINS)
+    assert_as_scraped(ledger, known, BEGINS + 2 * DAY)
+
+
+def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
+    refused = [
+        Quarantined(source, BEGINS + hours * HOUR, reason, "made up", b"{}", bytes([hours]))
+        for source, hours, reason in (
+            ("shop", 2, "bad_date"),
+            ("shop", 7, "bad_date"),
+            ("berlin", 9, "missing_key"),
+            ("elsewhere", 10, "missing_key"),
+        )
+    ]
+    entries: list[Entry] = [*map(received, simulated(days=1)), *refused]
+    ledger = Remembering(entries)
+    known = knowledge(ledger)
+    assert_as_scraped(ledger, known, BEGINS + DAY)
+    only = Remembering(refused)
+    assert_as_scraped(only, knowledge(only), BEGINS + DAY)
+
+
+def test_duplicates_and_test_calls_have_no_history() -> None:
+    twice = received(event("initiated", BEGINS))
+    ledger = Remembering([twice, twice, ledgers.TestCalled("shop", BEGINS + HOUR)])
+    text, _ = told(knowledge(ledger), BEGINS + DAY)
+    assert "dataexport_webhook_events_total" in text
+    assert not any(name.removesuffix("_total") in text for name in UNTOLD)
+
+
+def test_events_of_a_source_that_is_not_configured_are_not_told() -> None:
+    ledger = Remembering(map(received, [*simulated(days=1), event("initiated", BEGINS, source="elsewhere")]))
+    text, _ = told(knowledge(ledger), BEGINS + DAY)
+    assert "elsewhere" not in text
+    assert_as_scraped(ledger, knowledge(ledger), BEGINS + DAY)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_what_is_over_the_limit_is_told_together(limit: int) -> None:
+    ledger = Remembering(map(received, simulated(days=1.5)))
+    known = knowledge(ledger, DECLARED[1:], limit)
+    assert 'export="other"' in told(known, BEGINS + DAY)[0]
+    ledger.declare([(each.match.source, each.name) for each in DECLARED], BEGINS)
+    assert_as_scraped(ledger, known, BEGINS + 1.5 * DAY)
+
+
+def test_exports_can_fall_below_the_limit_again() -> None:
+    # Two groups, of which one goes when its id is recognised as an export of its own.
+    first = [event(status, BEGINS + more, request_id="1") for status, more in (("initiated", 0), ("completed", 600))]
+    second = [replace(each, frequency="8h", digest=each.digest[::-1]) for each in first]
+    ledger = Remembering(
+        map(received, [*first, *second, event("initiated", BEGINS + 4 * HOUR, request_id="1", frequency="4h")])
+    )
+    assert_as_scraped(ledger, knowledge(ledger, limit=1), BEGINS + DAY)
+
+
+def test_a_span_within_the_history_tells_the_same() -> None:
+    ledger = Remembering(map(received, simulated()))
+    known = knowledge(ledger)
+    whole = samples(told(known, BEGINS + 2 * DAY)[0])
+    since, until = BEGINS + 30.5 * HOUR, BEGINS + 40.5 * HOUR
+    part = samples(told(known, until, since=since)[0])
+    for key, times in part.items():
+        assert min(times) >= since
+        assert max(times) <= until
+        assert {second: whole[key][second] for second in times if second != since} == {
+            second: value for second, value in times.items() if second != since
+        }
+    assert_as_scraped(ledger, known, until, since)
+
+
+def test_no_query_finds_a_hole() -> None:
+    ledger = Remembering(map(received, simulated(days=0.3)))
+    text, _ = told(knowledge(ledger), BEGINS + 0.3 * DAY, step=300)
+    times = samples(text)['dataexport_webhook_skewed_total{source="shop"}']
+    assert max(later - earlier for earlier, later in pairwise(sorted(times))) == 300
+
+
+def test_an_empty_ledger_has_no_history() -> None:
+    with pytest.raises(ExporterError, match="the ledger is empty"):
+        Backfill(knowledge(Remembering()), None, BEGINS, 300)
+    text, seconds = told(knowledge(Remembering()), BEGINS + DAY, since=BEGINS)
+    assert seconds == [BEGINS]
+    assert 'dataexport_webhook_events_total{source="shop",status="initiated"} 0.0' in text
+
+
+def test_a_span_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ExporterError, match="the span ends before it begins"):
+        Backfill(knowledge(Remembering()), BEGINS + 1, BEGINS, 300)
+
+
+def command(tmp_path: Path, *arguments: str) -> Result:
+    environment = {"DATAEXPORT_STORE_URL": f"sqlite:///{tmp_path / 'demo.db'}"}
+    return CliRunner(env=environment).invoke(main, list(arguments))
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    missing = command(tmp_path, "backfill")
+    assert missing.exit_code == 1
+    assert "there is no database at" in missing.stderr
+    wide = command(tmp_path, "backfill", "--step", "301")
+    assert wide.exit_code == 2
+    assert "301 is not in the range 1<=x<=300" in wide.stderr
+
+
+def test_the_command_writes_to_the_standard_output(tmp_path: Path) -> None:
+    filled = command(tmp_path, "simulate", "--store", f"sqlite:///{tmp_path / 'demo.db'}", "--days", "0.5")
+    assert filled.exit_code == 0, filled.output
+    result = command(tmp_path, "backfill")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("# EOF\n")
+    lines = result.stdout.splitlines()
+    count = sum(not line.startswith("#") for line in lines)
+    assert f"{count} samples of " in result.stderr
+
+
+def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -> None:
+    promtool, prometheus = tool("promtool"), tool("prometheus")
+    store = f"sqlite:///{tmp_path / 'demo.db'}"
+    faults = ("--late", "0.1", "--missed", "0.1", "--stuck", "0.1")
+    filled = command(tmp_path, "simulate", "--store", store, "--days", "1.5", "--exports", "12", *faults)
+    assert filled.exit_code == 0, filled.output
+    written = command(tmp_path, "backfill", "--output", str(tmp_path / "history.om"))
+    assert written.exit_code == 0, written.output
+    subprocess.run(
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", "--label=job=dataexport", "history.om", "data"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    with closing(SqlLedger(store)) as ledger:
+        events = ledger.read(0)
+    source = Source("default")
+    ends = int(events[-1].arrived_at)
+    instants = list(range(ends - ends % 300, int(events[0].arrived_at) + 300, 17 - 3 * HOUR))
+    assert len(instants) > 8
+
+    (tmp_path / "prometheus.yaml").write_text("{}", "utf-8")
+    url = f"http://127.0.0.1:{free_port()}"
+    with (tmp_path / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                prometheus,
+                f"--config.file={tmp_path / 'prometheus.yaml'}",
+                f"--storage.tsdb.path={tmp_path / 'data'}",
+                "--storage.tsdb.retention.time=10y",
+                f"--web.listen-address={url.removeprefix('http://')}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(lambda: answers(f"{url}/-/ready"), "prometheus to be ready")
+        for now in instants:
+            expected = _scrape_of(source, events, now)
+            found = _query(url, now)
+            assert {key: found.get(key) for key in expected} == expected
+            # A series that is gone is answered for five minutes more.
+            assert set(found) - set(expected) <= set(_scrape_of(source, events, now - 300))
+    finally:
+        stop(process)
+
+
+def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
+    then = Remembering(received(each) for each in events if each.arrived_at <= now)
+    collector = Collector(Reader(then, {source.slug: source}), 200, REASONS)
+    collector.refresh(now)
+    found = series(collector.text(openmetrics=False).decode())
+    # To Prometheus a label without a value is no label.
+    return {
+        (name, frozenset(each for each in labels if each[1])): value
+        for (name, labels), value in found.items()
+        if name not in UNTOLD
+    }
+
+
+def _query(url: str, now: float) -> Series:
+    answer = requests.get(f"{url}/api/v1/query", {"query": '{job="dataexport"}', "time": str(now)}, timeout=30)
+    answer.raise_for_status()
+    found: Series = {}
+    for each in answer.json()["data"]["result"]:
+        labels = each["metric"]
+        name = labels.pop("__name__")
+        del labels["job"]
+        found[name, frozenset((key, value) for key, value in labels.items())] = float(each["value"][1])
+    return found

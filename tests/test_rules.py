@@ -1,0 +1,143 @@
+"""The generated rules load in Prometheus, and notice a declared export that is not there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from exporter.cli import main
+from exporter.rules import DASHBOARD, RUNBOOK
+from monitoring import ROOT
+from tools import tool
+
+CONFIG = r"""
+[[sources]]
+slug = "prod"
+
+[[exports]]
+name = "nightly"
+source = "prod"
+match = { partner = "Amazon S3" }
+owner = "data-platform"
+runbook_url = "https://wiki.example/nightly"
+
+[[exports]]
+name = 'a "quoted" \ näme 🚚 with {{ braces }}: #1'
+source = "prod"
+match = { partner = "Amazon S3", frequency = "24h" }
+owner = "{{ nobody \"knows\" }}"
+"""
+SERIES = 'dataexport_export_info{job="dataexport",instance="a:10047",source="prod",export=%s,declared="true"}'
+STRANGE = 'a "quoted" \\ näme 🚚 with {{ braces }}: #1'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "dataexport.toml"
+    path.write_text(CONFIG, "utf-8")
+    return path
+
+
+def rules(config: Path, *arguments: str) -> str:
+    """What the command prints."""
+    result = CliRunner().invoke(main, ["rules", "--config", str(config), *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def promtool(*arguments: str | Path) -> None:
+    done = subprocess.run([tool("promtool"), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def alert(export: str, **labels: str) -> dict[str, Any]:
+    own = "".join(
+        text
+        for name, text in (
+            ("owner", f" Owner: {labels.get('owner')}."),
+            ("runbook_url", f" Its own runbook: {labels.get('runbook_url')}"),
+        )
+        if name in labels
+    )
+    return {
+        "exp_labels": {"severity": "warning", "job": "dataexport", "source": "prod", "export": export} | labels,
+        "exp_annotations": {
+            "summary": "A declared export is not among the metrics.",
+            "description": f"Prometheus has had no series of export {export} of prod for 15 minutes or more, "
+            f"although it was declared. Nobody watches it.{own}",
+            "runbook_url": RUNBOOK,
+            "dashboard_url": DASHBOARD.replace("{{ $labels.source }}", "prod"),
+        },
+    }
+
+
+def test_a_declared_export_that_vanishes_is_told_by_name_and_one_that_is_there_is_not(
+    config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "declared.rules.yaml").write_text(rules(config), "utf-8")
+    there = {"series": SERIES % '"nightly"', "values": "1x30 stale _x60"}
+    restarted = {"series": SERIES % json.dumps(STRANGE, ensure_ascii=False), "values": "1x30 stale _x9 1x20 stale"}
+    nightly = alert("nightly", owner="data-platform", runbook_url="https://wiki.example/nightly")
+    strange = alert(STRANGE, owner='{{ nobody "knows" }}')
+    checks = {0: [], 44: [], 49: [nightly], 70: [nightly], 80: [nightly, strange]}
+    test = {
+        "rule_files": ["declared.rules.yaml"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [there, restarted],
+                "alert_rule_test": [
+                    {"eval_time": f"{minute}m", "alertname": "ExportDeclaredAbsent", "exp_alerts": alerts}
+                    for minute, alerts in checks.items()
+                ],
+            },
+            {
+                "interval": "1m",
+                "input_series": [],
+                "alert_rule_test": [
+                    {"eval_time": "1m", "alertname": "ExportDeclaredAbsent"},
+                    {"eval_time": "2m", "alertname": "ExportDeclaredAbsent", "exp_alerts": [nightly, strange]},
+                ],
+            },
+        ],
+    }
+    path = tmp_path / "declared.test.yaml"
+    path.write_text(yaml.safe_dump(test, allow_unicode=True), "utf-8")
+
+    promtool("check", "rules", tmp_path / "declared.rules.yaml")
+    promtool("test", "rules", path)
+
+
+def test_the_job_can_be_another(config: Path) -> None:
+    [group] = yaml.safe_load(rules(config, "--job", "exports"))["groups"]
+    assert all('{job="exports",' in rule["expr"] for rule in group["rules"])
+
+
+def test_no_declared_export_is_no_rule(tmp_path: Path) -> None:
+    config = tmp_path / "dataexport.toml"
+    config.write_text("", "utf-8")
+    path = tmp_path / "declared.rules.yaml"
+    path.write_text(rules(config), "utf-8")
+    assert yaml.safe_load(path.read_text("utf-8"))["groups"][0]["rules"] == []
+    promtool("check", "rules", path)
+
+
+def test_its_runbook_is_there() -> None:
+    assert (ROOT / "docs" / "runbooks" / Path(RUNBOOK).name).is_file()
+
+
+def test_an_export_without_owner_and_runbook_is_told_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text('[[exports]]\nname = "plain"\nmatch = { partner = "Amazon S3" }\n', "utf-8")
+
+    [group] = yaml.safe_load(rules(path))["groups"]
+
+    assert group["rules"][0]["labels"] == {"severity": "warning"}
+    assert "wner" not in group["rules"][0]["annotations"]["description"]
