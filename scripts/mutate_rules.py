@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""Change the alerting rules in one place after the other, and demand that the rule tests notice each change.
+
+Changed are comparisons, thresholds, ranges, guards (``and``, ``unless``, ``or``), aggregations, label
+matchers and ``for``. A change that no test notices is a gap in the tests, unless it changes nothing
+that can be observed: then `EXCUSED` says why.
+
+For speed, each change is tested with the rules that it can reach, and with what the tests expect of those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from monitoring import ROOT, find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RULES = ROOT / "alerts" / "dataexport.rules.yaml"
+TESTS = sorted((ROOT / "alerts" / "tests").glob("*.test.yaml"), key=lambda path: path.stat().st_size)
+RECORD = re.compile(r"dataexport:\w+")
+METRIC = re.compile(r"\b(?:dataexport_\w+|up)\b")
+
+EXCUSED: dict[str, str] = {
+    "dataexport:export_info: topk -> bottomk": "which of two owners is shown, where replicas disagree, is not promised",
+    "dataexport:export_info: max -> min": "the info metric is always 1",
+    "dataexport:export_info: max -> min #2": "0 times any deadline is 0",
+    "dataexport:export_info: max -> min #3": "0 times any deadline is 0",
+    "dataexport:export_overdue_seconds: 0 -> 1": "no deadline is a second after 1970",
+    "dataexport:export_overdue_seconds: max -> min #4": "0 times any deadline is 0",
+    "dataexport:export_never_completed_overdue_seconds: 0 -> 1": "no deadline is a second after 1970",
+    "dataexport:export_never_completed_overdue_seconds: max -> min #4": "0 times any deadline is 0",
+    "dataexport:run_overdue_seconds: 0 -> 1": "no deadline is a second after 1970",
+    "dataexport:run_overdue_seconds: max -> min #3": "0 times any deadline is 0",
+    "dataexport:export_start_overdue_seconds: 0 -> 1": "no deadline is a second after 1970",
+    "dataexport:export_start_overdue_seconds: max -> min #4": "0 times any deadline is 0",
+    "dataexport:run_failed_seconds: max -> min #4": "0 times any time is 0",
+    "dataexport:webhook_silent_seconds: 0 -> 1": "no interval is a second long",
+    "dataexport:webhook_silent_seconds: 0 -> 1 #2": "nothing arrived a second after 1970",
+    "dataexport:webhook_silent_seconds: max -> min #9": "0 times any time is 0",
+    "dataexport:series_limit_reached: max -> min": "the info metric is always 1",
+    "dataexport:series_limit_reached: max -> min #2": "0 times any time is 0",
+    "dataexport:config_reload_failed_seconds: max -> min #2": "0 times 0 or 1 is 0",
+    "ExportOverdueCritical: 15m -> 1800s #2": "the lateness that the interval is compared with ends after 15 minutes",
+    "ExportOverdueCritical: 0 -> 1": "no interval is a second long",
+    "ExportFreshnessBudgetBurn: 0 -> 1": "the record is 0, or more than one slot",
+    "ExportRunSlow: 0 -> 1": "events have whole seconds, so what is over twice as long takes three",
+    "ExportWebhookSilent: 0 -> 1": "two intervals are longer than a second",
+    "ExportTimezoneSuspect: 15m -> 1800s": "the other half ends after 15 minutes",
+    "ExportTimezoneSuspect: 15m -> 1800s #2": "the other half ends after 15 minutes",
+    "ExportWatchdog: 1 -> 0": "an alert has no value to its receiver",
+    "ExportWatchdog: 1 -> 2": "an alert has no value to its receiver",
+}
+"""Changes that no test can notice, by their name, and why."""
+
+_COMPARISONS = {">": (">=", "<"), ">=": (">", "<"), "<": ("<=", ">"), "==": ("!=",)}
+_AGGREGATIONS = {"max": "min", "min": "max", "sum": "max", "topk": "bottomk"}
+_FUNCTIONS = {"max_over_time": "min_over_time", "min_over_time": "max_over_time", "clamp_min": "clamp_max"}
+_MATCHERS = {"=": "!=", "!=": "=", "=~": "!~"}
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change of one rule.
+
+    Attributes:
+        rule: the name of the record or the alert.
+        what: what became what, and which occurrence of it.
+        key: the part of the rule: ``expr`` or ``for``.
+        text: that part, changed.
+    """
+
+    rule: str
+    what: str
+    key: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        """A name that lasts while the rule does."""
+        return f"{self.rule}: {self.what}"
+
+
+def name_of(rule: dict[str, Any]) -> str:
+    """The name of a record or an alert."""
+    name: str = rule.get("record") or rule["alert"]
+    return name
+
+
+def mutants(rule: dict[str, Any]) -> Iterator[Mutant]:
+    """Every change of a rule."""
+    name, expression = name_of(rule), rule["expr"]
+    seen: dict[str, int] = {}
+    for start, end, new in sorted(_changes(expression)):
+        old = " ".join(expression[start:end].split())
+        label = f"{old} -> {' '.join(new.split()) or 'nothing'}"
+        seen[label] = seen.get(label, 0) + 1
+        count = f" #{seen[label]}" if seen[label] > 1 else ""
+        yield Mutant(name, label + count, "expr", expression[:start] + new + expression[end:])
+    if "for" in rule:
+        yield Mutant(name, f"for {rule['for']} -> 0s", "for", "0s")
+        longer = _duration(10 * _seconds(rule["for"]))
+        yield Mutant(name, f"for {rule['for']} -> {longer}", "for", longer)
+
+
+def _changes(text: str) -> Iterator[tuple[int, int, str]]:
+    """Places in an expression, and what to put there."""
+    for match in re.finditer(r"(?<![=!<>])(>=|<=|==|>|<)(?![=~])", text):
+        yield from ((*match.span(), new) for new in _COMPARISONS[match[0]])
+    for match in re.finditer(r"\[(\d+[mhd])\]", text):
+        seconds = _seconds(match[1])
+        yield from ((*match.span(1), _duration(new)) for new in (seconds * 2, seconds // 2))
+    for match in re.finditer(r"(?<![\w\".\[])(\d+(?:\.\d+)?)(?![\w\"\]])", text):
+        value = float(match[1])
+        yield from ((*match.span(), f"{new:g}") for new in (value + 1, value - 1 if value >= 1 else value / 2 - 0.4))
+    for match in re.finditer(r"\b(max|min|sum|topk)(?= without)", text):
+        yield (*match.span(), _AGGREGATIONS[match[0]])
+    for match in re.finditer(r"\b(max_over_time|min_over_time|clamp_min)\b", text):
+        yield (*match.span(), _FUNCTIONS[match[0]])
+    for match in re.finditer(r"(?<=[a-z])(=~|!=|=)(?=\")", text):
+        yield (*match.span(), _MATCHERS[match[0]])
+    yield from _guards(text)
+
+
+def _guards(text: str) -> Iterator[tuple[int, int, str]]:
+    """Each ``and``, ``unless`` and ``or`` with what it rules, to be left out; the first two also reversed."""
+    for match in re.finditer(r"\b(and|unless|or)\b", text):
+        yield (match.start(), _clause_end(text, match.end(), match[0]), "")
+        if match[0] != "or":
+            yield (*match.span(), "and" if match[0] == "unless" else "unless")
+
+
+def _clause_end(text: str, start: int, keyword: str) -> int:
+    """Where the right side of a set operator ends: ``or`` binds weaker than the other two."""
+    depth = 0
+    ends = {"or"} if keyword == "or" else {"or", "and", "unless"}
+    for match in re.finditer(r"[()]|\b(?:and|unless|or)\b", text[start:]):
+        if match[0] == "(":
+            depth += 1
+        elif match[0] == ")":
+            depth -= 1
+            if depth < 0:
+                return start + match.start()
+        elif depth == 0 and match[0] in ends:
+            return start + match.start()
+    return len(text)
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds}s"
+
+
+class Bench:
+    """The rules and their tests, cut down to what a change can reach."""
+
+    def __init__(self) -> None:
+        self.document = yaml.safe_load(RULES.read_text("utf-8"))
+        self.rules = {name_of(rule): rule for group in self.document["groups"] for rule in group["rules"]}
+        self.tests = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in TESTS}
+        self.promtool = find_tool("promtool") or "promtool"
+
+    def mutants(self) -> list[Mutant]:
+        """All of them."""
+        return [mutant for rule in self.rules.values() for mutant in mutants(rule)]
+
+    def reach(self, name: str) -> frozenset[str]:
+        """The rules that use this one, directly or not, and what all of these need."""
+        affected, needed = {name}, set[str]()
+        while more := {each for each, rule in self.rules.items() if self._uses(rule) & affected} - affected:
+            affected |= more
+        wanted = set(affected)
+        while wanted - needed:
+            needed |= wanted
+            wanted = set().union(*(self._uses(self.rules[each]) for each in needed))
+        return frozenset(needed)
+
+    def notices(self, reach: frozenset[str], mutant: Mutant | None) -> bool:
+        """Whether a test fails with the rules of ``reach``, one of them changed."""
+        document = deepcopy(self.document)
+        for group in document["groups"]:
+            group["rules"] = [rule for rule in group["rules"] if name_of(rule) in reach]
+            for rule in group["rules"]:
+                if mutant is not None and name_of(rule) == mutant.rule:
+                    rule[mutant.key] = mutant.text
+        metrics = {metric for each in reach for metric in METRIC.findall(self.rules[each]["expr"])}
+        with tempfile.TemporaryDirectory() as folder:
+            rules = Path(folder) / "rules.yaml"
+            rules.write_text(json.dumps(document), "utf-8")
+            for name, whole in self.tests.items():
+                tests = [kept for test in whole["tests"] if (kept := _cut(test, reach, metrics))]
+                if not tests:
+                    continue
+                path = Path(folder) / name
+                path.write_text(json.dumps(whole | {"rule_files": [str(rules)], "tests": tests}), "utf-8")
+                done = subprocess.run([self.promtool, "test", "rules", path], capture_output=True, check=False)
+                if done.returncode:
+                    return True
+        return False
+
+    def _uses(self, rule: dict[str, Any]) -> set[str]:
+        return set(RECORD.findall(rule["expr"]))
+
+
+def _cut(test: dict[str, Any], reach: frozenset[str], metrics: set[str]) -> dict[str, Any] | None:
+    """A test with only the checks and the series that concern the rules of ``reach``; None if none does."""
+    cut = dict(test)
+    cut["alert_rule_test"] = [each for each in test.get("alert_rule_test", []) if each["alertname"] in reach]
+    cut["promql_expr_test"] = []
+    for check in test.get("promql_expr_test", []):
+        named = set(RECORD.findall(check["expr"])) | set(re.findall(r'alertname="(\w+)"', check["expr"]))
+        if named <= reach:
+            samples = [each for each in check.get("exp_samples", []) if _concerns(each["labels"], reach)]
+            cut["promql_expr_test"].append(check | {"exp_samples": samples})
+    cut["input_series"] = [
+        each for each in test["input_series"] if re.split(r"\{", each["series"], maxsplit=1)[0] in metrics
+    ]
+    return cut if cut["input_series"] and (cut["alert_rule_test"] or cut["promql_expr_test"]) else None
+
+
+def _concerns(labels: str, reach: frozenset[str]) -> bool:
+    match = re.search(r'alertname="(\w+)"|^(dataexport:\w+)', labels)
+    return match is None or (match[1] or match[2]) in reach
+
+
+def main() -> int:
+    """Test all changes, or some; 1 if one is not noticed and not excused."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="print the names of the changes, and test none")
+    parser.add_argument(
+        "--only", metavar="PATTERN", default="*", help="changes whose name fits, such as 'ExportOverdue:*'"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time (default: %(default)s)")
+    options = parser.parse_args()
+    bench = Bench()
+    everything = bench.mutants()
+    stale = EXCUSED.keys() - {mutant.name for mutant in everything}
+    chosen = [mutant for mutant in everything if fnmatch(mutant.name, options.only)]
+    if options.list:
+        print(*(mutant.name for mutant in chosen), sep="\n")
+        return 0
+    began = time.monotonic()
+    reaches = {mutant.rule: bench.reach(mutant.rule) for mutant in chosen}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        sound = pool.map(lambda reach: not bench.notices(reach, None), sorted(set(reaches.values()), key=sorted))
+        if not all(sound):
+            print("the tests fail without any change", file=sys.stderr)
+            return 1
+        noticed = []
+        for mutant, caught in zip(
+            chosen, pool.map(lambda each: bench.notices(reaches[each.rule], each), chosen), strict=True
+        ):
+            noticed.append(caught)
+            if not caught and mutant.name not in EXCUSED:
+                print(f"not noticed: {mutant.name}", file=sys.stderr, flush=True)
+    missed = [mutant.name for mutant, caught in zip(chosen, noticed, strict=True) if not caught]
+    unexcused = [name for name in missed if name not in EXCUSED]
+    needless = [each.name for each, caught in zip(chosen, noticed, strict=True) if caught and each.name in EXCUSED]
+    for text, names in (
+        ("excused, but noticed", needless),
+        ("excused, but no such change", sorted(stale)),
+    ):
+        for name in names:
+            print(f"{text}: {name}", file=sys.stderr)
+    print(
+        f"{len(chosen)} changes, {sum(noticed)} noticed, {len(missed) - len(unexcused)} excused, "
+        f"{len(unexcused)} not noticed; {time.monotonic() - began:.0f} s"
+    )
+    return 1 if unexcused or needless or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
