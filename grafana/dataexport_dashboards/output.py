@@ -1,0 +1,82 @@
+"""The dashboards as JSON: for provisioning, and for publishing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from dataexport_dashboards import alerting, export_detail, health, overview
+from dataexport_dashboards.panels import DATASOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INPUT = "DS_PROMETHEUS"
+GRAFANA = "11.0.0"
+"""The oldest Grafana that the dashboards are meant for."""
+
+
+def dashboards() -> list[dict[str, Any]]:
+    """Every dashboard as plain JSON values."""
+    return [
+        _without_defaults(json.loads(json.dumps(module.build(), cls=JSONEncoder)))
+        for module in (overview, export_detail, health)
+    ]
+
+
+def _without_defaults(board: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the library adds although Grafana's own types do not know it, or it does harm."""
+    for variable in board["templating"]["list"]:
+        for name in ("auto", "auto_min", "auto_count"):
+            variable.pop(name, None)
+    for link in board["links"]:
+        link.pop("placement")  # it would hide the links in a menu
+    for panel in board["panels"]:
+        panel.get("options", {}).pop("footer", None)
+        defaults = panel.get("fieldConfig", {}).get("defaults", {})
+        if "links" in defaults:
+            defaults["links"] = [
+                {name: each[name] for name in ("title", "url", "targetBlank")} for each in defaults["links"]
+            ]
+    return board
+
+
+def published(board: dict[str, Any]) -> dict[str, Any]:
+    """The form that Grafana's import page asks a data source for, as its export "for sharing" writes it."""
+    text = json.dumps(board).replace("&${datasource:queryparam}", "").replace(DATASOURCE, f"${{{INPUT}}}")
+    made: dict[str, Any] = json.loads(text)
+    variables = made["templating"]["list"]
+    made["templating"]["list"] = [each for each in variables if each["type"] != "datasource"]
+    kinds = sorted({panel["type"] for panel in board["panels"]} - {"row"})
+    return {
+        "__inputs": [
+            {
+                "name": INPUT,
+                "label": "Prometheus",
+                "description": "The Prometheus that scrapes the exporter.",
+                "type": "datasource",
+                "pluginId": "prometheus",
+                "pluginName": "Prometheus",
+            }
+        ],
+        "__requires": [
+            {"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA},
+            {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+            *({"type": "panel", "id": kind, "name": kind, "version": ""} for kind in kinds),
+        ],
+        **made,
+    }
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """Every file, as its path under ``grafana/`` and its text."""
+    for board in dashboards():
+        yield f"dashboards/{board['uid']}.json", _text(board)
+        yield f"publish/{board['uid']}.json", _text(published(board))
+    yield "provisioning/alerting/dataexport.yaml", alerting.text()
+
+
+def _text(board: dict[str, Any]) -> str:
+    return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,138 @@
+"""The PromQL that several panels share.
+
+Two replicas show the same ledger, so the newest value wins: ``max``, never ``sum``. What a process
+counts for itself is summed. No recording rule is used: the dashboards need the scrape and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataexport_dashboards.palette import (
+    IS_FINE,
+    IS_LATE,
+    IS_STUCK,
+    MUTED,
+    NEVER_COMPLETED,
+    NOT_STARTED,
+    RUN_FAILED,
+    RUNNING,
+    Condition,
+)
+
+IDENTITY = ("source", "export", "partner", "data_type", "frequency")
+BY = ", ".join(IDENTITY)
+MADE_LABELS = frozenset({"alert"})
+"""Labels that no metric has and queries make."""
+LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
+SHORT_LEGEND = "{{partner}} {{data_type}} {{frequency}}"
+
+CHOSEN = 'source=~"$source", export=~"$export"'
+ONE = 'source="$source", export="$export", partner=~"$partner", data_type=~"$data_type", frequency=~"$frequency"'
+OF_SOURCE = 'source=~"$source"'
+
+
+def newest(metric: str, where: str, by: str = BY, before: str = "") -> str:
+    """A metric that is computed from the ledger, whichever replica showed it.
+
+    Args:
+        metric: its name without the prefix.
+        where: the selector.
+        by: the labels to keep.
+        before: how long ago, a duration; empty for now.
+    """
+    offset = f" offset {before}" if before else ""
+    return f"max by ({by}) (dataexport_{metric}{{{where}}}{offset})"
+
+
+def milliseconds(instant: str) -> str:
+    """An instant as Grafana's date units want it; 0 stays 0, which is shown as a word."""
+    return f"1000 * {instant}"
+
+
+def grown(counter: str, where: str, by: str = BY, over: str = "$__interval") -> str:
+    """By how much a counter of the ledger grew, in whole numbers; `increase` would extrapolate to fractions."""
+    return f"clamp_min({newest(counter, where, by)} - {newest(counter, where, by, over)}, 0)"
+
+
+def grown_in_range(counter: str, where: str, by: str = BY) -> str:
+    """By how much it grew in the shown time; all of it, where it was not there at the beginning."""
+    now = newest(counter, where, by)
+    return f"clamp_min({now} - ({newest(counter, where, by, '$__range')} or 0 * {now}), 0)"
+
+
+def counted(counter: str, where: str, by: str) -> str:
+    """By how much something grew in each step that every process counts for itself."""
+    return f"sum by ({by}) (increase(dataexport_{counter}{{{where}}}[$__rate_interval]))"
+
+
+def is_overdue(where: str) -> str:
+    """Exports past their deadline."""
+    return f"({newest('deadline_timestamp_seconds', where)} > 0) < time()"
+
+
+def has_completed(where: str) -> str:
+    """Exports that completed at least once."""
+    return f"{newest('last_completed_timestamp_seconds', where)} > 0"
+
+
+def is_muted(where: str) -> str:
+    """Muted exports."""
+    return f"{newest('muted', where)} == 1"
+
+
+def is_stuck(where: str) -> str:
+    """Exports with a run that is past its maximum runtime."""
+    return f"({newest('run_deadline_timestamp_seconds', where)} > 0) < time()"
+
+
+def has_failed(where: str) -> str:
+    """Exports whose newest failure came after their newest completion."""
+    return f"{newest('last_failed_timestamp_seconds', where)} > {newest('last_completed_timestamp_seconds', where)}"
+
+
+def is_not_started(where: str) -> str:
+    """Exports past their start deadline."""
+    return f"({newest('start_deadline_timestamp_seconds', where)} > 0) < time()"
+
+
+def condition(where: str, *, alert: bool = False) -> str:
+    """The most urgent thing that is true of each export, as a code of `palette.CONDITIONS`.
+
+    Args:
+        where: the selector.
+        alert: whether to add the alert that stands for it as the label ``alert``.
+    """
+    # The order is that of the exporter's own pages: the first that holds is what the export is.
+    branches: tuple[tuple[Condition, str], ...] = (
+        (MUTED, is_muted(where)),
+        (NEVER_COMPLETED, f"{is_overdue(where)} unless {has_completed(where)}"),
+        (IS_LATE, is_overdue(where)),
+        (IS_STUCK, is_stuck(where)),
+        (RUN_FAILED, has_failed(where)),
+        (NOT_STARTED, is_not_started(where)),
+        (RUNNING, f"{newest('runs_in_progress', where)} > 0"),
+        (IS_FINE, newest("muted", where)),
+    )
+    terms = []
+    for each, expression in branches:
+        term = f"{each.code} + 0 * ({expression})"
+        if alert and each.alert:
+            term = f'label_replace({term}, "alert", "{each.alert}", "", "")'
+        terms.append(term)
+    return ("\nor ignoring (alert) " if alert else "\nor ").join(terms)
+
+
+def how_many(exports: str, where: str) -> str:
+    """The number of some exports: 0 where there is none of them, and nothing where nothing is known at all."""
+    return f"count({exports}) or 0 * count({newest('muted', where)})"
+
+
+def time_left(deadline: str, where: str) -> str:
+    """Seconds until a deadline, negative when past it; no sample where there is none."""
+    return f"({newest(deadline, where)} > 0) - time()"
+
+
+def share_of_deadline(where: str) -> str:
+    """The age of the newest completion as a share of the age at which the export is late; not of muted ones."""
+    completed = newest("last_completed_timestamp_seconds", where)
+    deadline = newest("deadline_timestamp_seconds", where)
+    return f"(time() - ({completed} > 0)) / (({deadline} > 0) - {completed}) unless {is_muted(where)}"

@@ -1,0 +1,309 @@
+"""An exporter with a made-up past, and a Prometheus that knows that past and scrapes it.
+
+The past of exports and sources is the exporter's own: ``simulate`` and ``backfill``. What a process
+counts for itself, duplicates and test calls have no past; it is drawn as a straight line between
+two scrapes, one before and one after some traffic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import ZoneInfo
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import simulation
+from exporter.backfill import FAMILIES
+from exporter.config import REVISION_VARIABLE, load
+from exporter.intake import Intake
+from exporter.sql_ledger import SqlLedger
+from monitoring import answers, find_tool, free_port, stop, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+HOUR, DAY = 3600, 86400
+STEP_SECONDS = 60
+SEED = 1
+LIMIT_SECONDS = 600
+CONFIG = """
+[server]
+webhook_listen = "127.0.0.1:{webhook}"
+admin_listen = "127.0.0.1:{admin}"
+
+[store]
+url = "sqlite:///{database}"
+
+[[sources]]
+slug = "app"
+timezone = "Europe/Berlin"
+
+[[sources]]
+slug = "shop"
+timezone = "Asia/Kolkata"
+
+[[exports]]
+name = "nightly-s3"
+source = "app"
+match = {{ partner = "Amazon S3", frequency = "24h" }}
+owner = "data-platform"
+runbook_url = "https://wiki.example/nightly-s3"
+
+[[exports]]
+name = "warehouse"
+source = "shop"
+match = {{ partner = "{partner}", data_type = "{data_type}", frequency = "4h" }}
+owner = "analytics"
+runbook_url = "https://wiki.example/warehouse"
+
+[[exports]]
+name = "old-project"
+source = "shop"
+match = {{ frequency = "12h" }}
+owner = "analytics"
+muted_until = {muted:%Y-%m-%dT%H:%M:%SZ}
+
+[[exports]]
+name = "new-bucket"
+source = "app"
+match = {{ partner = "Google Cloud Storage", frequency = "1h" }}
+owner = "growth"
+first_expected = {first:%Y-%m-%dT%H:%M:%SZ}
+"""
+NOT_UNDERSTOOD = {"Export Request Id": 1, "Partner": "AWS S3", "Type": "Events", "Frequency": "Daily"}
+
+FAILED = {
+    "Export Request Id": 2,
+    "Partner": "Microsoft Azure",
+    "Type": "Audit",
+    "Status": "Failed",
+    "Frequency": "One Time",
+}
+
+
+class Stand:
+    """The two of them, on free loopback ports.
+
+    Args:
+        folder: for everything that they keep.
+        exports: how many are made up.
+        days: how much of a past they have.
+    """
+
+    def __init__(self, folder: Path, exports: int, days: int) -> None:
+        self.folder = folder
+        self.exports = exports
+        self.days = days
+        self._webhook, self._admin = free_port(), free_port()
+        self.exporter = f"127.0.0.1:{self._admin}"
+        self.prometheus_url = f"http://127.0.0.1:{free_port()}"
+        self._config = folder / "dataexport.toml"
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._fill()
+            self._start(stack, "exporter", self._command("serve"), f"http://{self.exporter}/-/ready")
+            before = self._scrape()
+            self._talk()
+            self._backfill(before, self._scrape())
+            self._start(stack, "prometheus", self._prometheus(), f"{self.prometheus_url}/-/ready")
+            wait_for(self._scraped, "the first scrapes")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def states(self) -> list[dict[str, Any]]:
+        """What the exporter itself says of each export."""
+        said: list[dict[str, Any]] = json.loads(self._run(self._command("exports", "--json")))
+        return said
+
+    def _command(self, *arguments: str) -> list[str]:
+        name, *options = arguments
+        return [
+            str(Path(sys.executable).with_name("dataexport-exporter")),
+            name,
+            "--config",
+            str(self._config),
+            *options,
+        ]
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            message = f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
+            raise RuntimeError(message)
+        return done.stdout
+
+    def _start(self, stack: ExitStack, name: str, command: list[str], ready: str) -> None:
+        log = stack.enter_context((self.folder / f"{name}.log").open("wb"))
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        stack.callback(stop, process)
+        wait_for(lambda: answers(ready), f"{name} to be ready")
+
+    def _fill(self) -> None:
+        now = time.time()
+        database = self.folder / "history.db"
+        sources = [("app", ZoneInfo("Europe/Berlin")), ("shop", ZoneInfo("Asia/Kolkata"))]
+        plans = simulation.fleet(self.exports, sources, now, SEED)
+        warehouse = next(plan for plan in plans if plan.source == "shop" and plan.interval == 4 * HOUR)
+        self._config.write_text(
+            CONFIG.format(
+                webhook=self._webhook,
+                admin=self._admin,
+                database=database,
+                partner=warehouse.partner,
+                data_type=warehouse.data_type.lower(),
+                muted=datetime.fromtimestamp(now + DAY, UTC),
+                first=datetime.fromtimestamp(now - DAY / 2, UTC),
+            ),
+            "utf-8",
+        )
+        self._run(
+            self._command(
+                "simulate",
+                f"--store=sqlite:///{database}",
+                f"--exports={self.exports}",
+                f"--days={self.days}",
+                f"--seed={SEED}",
+                "--late=0.01",
+                "--missed=0.005",
+                "--stuck=0.01",
+            )
+        )
+        settings = load(self._config, {})
+        with closing(SqlLedger(f"sqlite:///{database}")) as ledger:
+            intake = Intake(ledger, settings.limits.event_bytes)
+            for count, hours in enumerate((3, 9, 20)):
+                body = json.dumps(NOT_UNDERSTOOD | {"Date and Time": str(count)})
+                intake.take(settings.plain_sources["shop"], body.encode(), now - hours * HOUR)
+            failed = FAILED | {"Date and Time": _on_the_clock(now - 6 * HOUR, "Europe/Berlin")}
+            intake.take(settings.plain_sources["app"], json.dumps(failed).encode(), now - 6 * HOUR)
+
+    def _scrape(self) -> list[Metric]:
+        answer = requests.get(f"http://{self.exporter}/metrics", timeout=LIMIT_SECONDS)
+        answer.raise_for_status()
+        return list(text_string_to_metric_families(answer.text))
+
+    def _talk(self) -> None:
+        """Post a little of everything."""
+        webhook = f"http://127.0.0.1:{self._webhook}/webhooks/clevertap"
+        good = {
+            "Export Request Id": int(time.time()),
+            "Partner": "Amazon S3",
+            "Type": "Events",
+            "Status": "Completed",
+            "Frequency": "One Time",
+            "Date and Time": _on_the_clock(time.time(), "Europe/Berlin"),
+        }
+        for path, body in (
+            *(("app", json.dumps(good)),) * 5,
+            ("shop", json.dumps({"is_test": True})),
+            ("shop", json.dumps(NOT_UNDERSTOOD)),
+            ("shop", "no JSON"),
+            ("nobody", json.dumps(good)),
+        ):
+            requests.post(f"{webhook}/{path}", body, timeout=LIMIT_SECONDS)
+
+    def _backfill(self, before: list[Metric], after: list[Metric]) -> None:
+        history = self.folder / "history.om"
+        self._run(self._command("backfill", f"--output={history}"))
+        text = history.read_text("utf-8").removesuffix("# EOF\n")
+        end = int(time.time())
+        with history.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.writelines(_past(before, after, end))
+            file.write("# EOF\n")
+        self._run(
+            [
+                find_tool("promtool") or "promtool",
+                "tsdb",
+                "create-blocks-from",
+                "openmetrics",
+                "--label=job=dataexport",
+                f"--label=instance={self.exporter}",
+                "--max-block-duration=720h",
+                "--quiet",
+                str(history),
+                str(self.folder / "prometheus"),
+            ]
+        )
+
+    def _prometheus(self) -> list[str]:
+        config = self.folder / "prometheus.yaml"
+        config.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "2s"},
+                    "scrape_configs": [{"job_name": "dataexport", "static_configs": [{"targets": [self.exporter]}]}],
+                }
+            ),
+            "utf-8",
+        )
+        return [
+            find_tool("prometheus") or "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.folder / 'prometheus'}",
+            "--storage.tsdb.retention.time=10y",
+            f"--web.listen-address={self.prometheus_url.removeprefix('http://')}",
+        ]
+
+    def _scraped(self) -> bool:
+        query = {"query": 'count_over_time(up{job="dataexport"}[1m]) >= 3'}
+        answer = requests.get(f"{self.prometheus_url}/api/v1/query", query, timeout=LIMIT_SECONDS)
+        return bool(answer.json()["data"]["result"])
+
+
+def _on_the_clock(at: float, zone: str) -> str:
+    return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%d/%m/%Y %I:%M:%S %p")
+
+
+def _environment() -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
+    return clean | {REVISION_VARIABLE: "0a1b2c3"}
+
+
+def _past(before: list[Metric], after: list[Metric], end: int) -> Iterator[str]:
+    """A day of what has no past: counters grow evenly from one scrape to the other."""
+    old = {(each.name, frozenset(each.labels.items())): each.value for family in before for each in family.samples}
+    told = {family.name for family in FAMILIES}
+    for family in after:
+        if family.name in told or not family.name.startswith(("dataexport_", "process_")):
+            continue
+        kind = family.type if family.type in {"counter", "histogram"} else "gauge"
+        yield f"# TYPE {family.name} {kind}\n"
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+            first = old.get((sample.name, frozenset(sample.labels.items())), 0.0)
+            for at in range(end - DAY, end, STEP_SECONDS):
+                grown = (sample.value - first) * (1 - (end - at) / DAY) if kind != "gauge" else sample.value - first
+                yield f"{sample.name}{{{labels}}} {first + grown} {at}\n"

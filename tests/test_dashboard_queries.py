@@ -1,0 +1,194 @@
+"""Every query of every panel, asked of a real Prometheus with a past, as Grafana would ask it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from dataexport_dashboards import ask, palette, queries
+from dataexport_dashboards.stand import Stand
+from tools import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BOARDS = {board["uid"]: board for board in ask.boards()}
+TARGETS = [target for board in BOARDS.values() for target in ask.targets(board)]
+PANELS = [(board, panel) for board in BOARDS.values() for panel in ask.panels(board)]
+CHOSEN = {"dataexport-export": {"source": "shop", "export": "warehouse"}}
+
+MAY_BE_EMPTY = {
+    "dataexport-export: Run due in: A": "nothing runs most of the time, and the panel says none",
+}
+
+
+def is_table(panel: dict[str, Any]) -> bool:
+    """Whether a panel shows rows and columns instead of series."""
+    return bool(panel["type"] == "table")
+
+
+def each_target_of(targets: Iterable[ask.Target]) -> pytest.MarkDecorator:
+    """Run a test for each of these queries."""
+    return pytest.mark.parametrize("target", [pytest.param(target, id=target.name) for target in targets])
+
+
+def each_panel_of(panels: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> pytest.MarkDecorator:
+    """Run a test for each of these panels."""
+    named = [pytest.param(board, panel, id=f"{board['uid']}: {panel['title']}") for board, panel in panels]
+    return pytest.mark.parametrize(("board", "panel"), named)
+
+
+each_target = each_target_of(TARGETS)
+each_target_of_a_chart = each_target_of(target for target in TARGETS if not is_table(target.panel))
+each_table = each_panel_of((board, panel) for board, panel in PANELS if is_table(panel))
+each_chart = each_panel_of((board, panel) for board, panel in PANELS if not is_table(panel))
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    for name in ("prometheus", "promtool"):
+        tool(name)
+    with Stand(tmp_path_factory.mktemp("stand"), exports=8, days=10) as running:
+        yield running
+
+
+def variables(board: dict[str, Any]) -> dict[str, str]:
+    """One export where the dashboard is about one, else all of them."""
+    return ask.choices(board, CHOSEN.get(board["uid"], {}))
+
+
+def asked(stand: Stand, target: ask.Target) -> ask.Answer:
+    """The answer to a query."""
+    return ask.ask(stand.prometheus_url, target, variables(BOARDS[target.board]))
+
+
+def targets(board: dict[str, Any], panel: dict[str, Any]) -> list[ask.Target]:
+    """The queries of one panel."""
+    return [target for target in ask.targets(board) if target.panel["id"] == panel["id"]]
+
+
+def label_values(stand: Stand, label: str, selector: str) -> list[str]:
+    """The values of a label, as Prometheus lists them."""
+    url = f"{stand.prometheus_url}/api/v1/label/{label}/values"
+    answer = requests.get(url, {"match[]": selector}, timeout=60)
+    found: list[str] = answer.json()["data"]
+    return found
+
+
+@each_target
+def test_a_query_has_an_answer_of_the_right_kind(target: ask.Target, stand: Stand) -> None:
+    answer = asked(stand, target)
+    assert answer.kind == ("vector" if target.instant else "matrix")
+    assert answer.series or target.name in MAY_BE_EMPTY
+
+
+@each_target
+def test_a_legend_names_labels_that_the_answer_has(target: ask.Target, stand: Stand) -> None:
+    wanted = set(re.findall(r"\{\{(\w+)\}\}", target.spec.get("legendFormat", "")))
+    answer = asked(stand, target)
+    assert not answer.series or wanted <= answer.labels
+
+
+@each_target_of_a_chart
+def test_the_series_of_a_chart_have_names_of_their_own(target: ask.Target, stand: Stand) -> None:
+    legend = target.spec.get("legendFormat", "")
+    names = [
+        re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend)  # noqa: B023 - used at once
+        for labels in (each["metric"] for each in asked(stand, target).series)
+    ]
+    assert len(names) == len(set(names))
+
+
+@each_table
+def test_the_columns_of_a_table_are_in_the_answers(board: dict[str, Any], panel: dict[str, Any], stand: Stand) -> None:
+    columns = {"Time"}
+    for target in targets(board, panel):
+        columns |= asked(stand, target).labels | {f"Value #{target.spec['refId']}"}
+    [organize] = [each["options"] for each in panel["transformations"] if each["id"] == "organize"]
+    named = {*organize["renameByName"], *organize["excludeByName"]}
+    # Without anything wrong there is no alert to lead to, and so no column for it.
+    assert named - queries.MADE_LABELS == columns - queries.MADE_LABELS
+    assert set(organize["indexByName"]) == set(organize["renameByName"])
+    headings = set(organize["renameByName"].values())
+    assert {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]} <= headings
+    assert {each["displayName"] for each in panel["options"].get("sortBy", [])} <= headings
+    assert set(re.findall(r"__data\.fields\.(\w+)", str(panel))) <= headings
+
+
+@each_chart
+def test_an_override_of_a_chart_meets_a_series(board: dict[str, Any], panel: dict[str, Any], stand: Stand) -> None:
+    names = {
+        re.sub(r"\{\{(\w+)\}\}", lambda match: each["metric"].get(match[1], ""), target.spec.get("legendFormat", ""))  # noqa: B023 - used at once
+        for target in targets(board, panel)
+        for each in asked(stand, target).series
+    }
+    for override in panel["fieldConfig"]["overrides"]:
+        matcher = override["matcher"]
+        if matcher["id"] == "byName":
+            assert matcher["options"] in names
+        else:
+            assert matcher["id"] == "byRegexp"
+            assert any(re.search(matcher["options"].strip("/"), name) for name in names)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        pytest.param((board, each), id=f"{board['uid']}: {each['name']}")
+        for board in BOARDS.values()
+        for each in board["templating"]["list"]
+        if each["type"] == "query"
+    ],
+)
+def test_a_variable_has_values_to_choose_from(variable: tuple[dict[str, Any], dict[str, Any]], stand: Stand) -> None:
+    board, spec = variable
+    text = ask.fill(spec["query"]["query"], variables(board))
+    match = re.fullmatch(r"label_values\((.*), (\w+)\)", text)
+    assert match is not None
+    assert label_values(stand, match[2], match[1].removesuffix("{}"))
+
+
+def test_the_states_on_the_dashboard_are_the_exporters_own(stand: Stand) -> None:
+    words = {each.code: each.word for each in palette.CONDITIONS}
+    expression = ask.fill(queries.condition(queries.CHOSEN), {"source": ".*", "export": ".*"})
+    answer = requests.get(f"{stand.prometheus_url}/api/v1/query", {"query": expression}, timeout=60).json()
+    shown = {
+        tuple(each["metric"].get(label, "") for label in queries.IDENTITY): words[int(float(each["value"][1]))]
+        for each in answer["data"]["result"]
+    }
+    said = {tuple(each[label] for label in queries.IDENTITY): each["state"] for each in stand.states()}
+    assert shown == said
+    assert {"never completed", "muted", "failed"} <= set(said.values())
+
+
+def test_the_counts_on_the_overview_are_those_of_the_exporter(stand: Stand) -> None:
+    states = [each["state"] for each in stand.states()]
+    board = BOARDS["dataexport-overview"]
+    counts = {
+        target.panel["title"]: asked(stand, target).series[0]["value"][1]
+        for target in ask.targets(board)
+        if target.panel["type"] == "stat"
+    }
+    assert int(counts["Fine"]) == states.count("fine") + states.count("running")
+    assert int(counts["Never completed"]) == states.count("never completed")
+    assert int(counts["Late"]) == states.count("late")
+    assert int(counts["Muted"]) == states.count("muted")
+    # An export that is late may be stuck or failed as well, and is counted as both.
+    assert int(counts["Stuck"]) >= states.count("stuck")
+    assert int(counts["Failed"]) >= states.count("failed")
+    assert int(counts["Not started"]) >= states.count("not started")
+
+
+def test_every_row_of_the_table_has_its_state_and_its_owner(stand: Stand) -> None:
+    [panel] = [each for each in ask.panels(BOARDS["dataexport-overview"]) if each["type"] == "table"]
+    rows = {
+        target.spec["refId"]: {
+            tuple(each["metric"].get(label, "") for label in queries.IDENTITY) for each in asked(stand, target).series
+        }
+        for target in targets(BOARDS["dataexport-overview"], panel)
+    }
+    assert rows["A"] == rows["B"] == rows["E"]
+    assert rows["C"] <= rows["A"]

@@ -1,0 +1,83 @@
+"""The alerts for Grafana's own alerting: the Prometheus alerts, without recording rules."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dataexport_dashboards import alerting
+from tools import tool
+
+ROOT = Path(__file__).parent.parent
+PROVISIONING = ROOT / "grafana" / "provisioning"
+GIVEN = {rule["alert"]: rule for group in alerting.groups() for rule in group["rules"] if "alert" in rule}
+GRAFANA = {
+    rule["title"]: rule
+    for group in yaml.safe_load((PROVISIONING / "alerting" / "dataexport.yaml").read_text("utf-8"))["groups"]
+    for rule in group["rules"]
+}
+RULE_TESTS = sorted((ROOT / "alerts" / "tests").glob("*.test.yaml"))
+
+each_alert = pytest.mark.parametrize("name", list(GIVEN))
+
+
+def test_every_alert_is_there() -> None:
+    assert list(GRAFANA) == list(GIVEN)
+    assert len({rule["uid"] for rule in GRAFANA.values()}) == len(GRAFANA)
+
+
+@each_alert
+def test_an_alert_means_the_same(name: str) -> None:
+    rule, given = GRAFANA[name], GIVEN[name]
+    assert rule["labels"] == given["labels"]
+    assert set(rule["annotations"]) == set(given["annotations"])
+    assert rule["for"] == given.get("for", "0s")
+    assert len(rule["uid"]) <= 40
+
+
+@each_alert
+def test_an_alert_needs_no_recording_rule_and_no_environment(name: str) -> None:
+    query, condition = GRAFANA[name]["data"]
+    assert "dataexport:" not in query["model"]["expr"]
+    # Grafana would put environment variables in here; in annotations it does not.
+    assert "$" not in query["model"]["expr"]
+    assert "$" not in str(GRAFANA[name]["labels"])
+    assert "$value " not in str(GRAFANA[name]["annotations"])
+    assert (GRAFANA[name]["condition"], condition["refId"]) == ("B", "B")
+
+
+def test_alerts_and_dashboards_ask_the_data_source_that_is_provided() -> None:
+    [source] = yaml.safe_load((PROVISIONING / "datasources" / "dataexport.yaml").read_text("utf-8"))["datasources"]
+    assert source["uid"] == alerting.DATASOURCE_UID
+    assert {rule["data"][0]["datasourceUid"] for rule in GRAFANA.values()} == {source["uid"]}
+
+
+@pytest.fixture
+def inlined_rules(tmp_path: Path) -> Path:
+    """The alerts as Grafana asks for them, in a Prometheus rule file."""
+    path = tmp_path / "dataexport.rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": alerting.inlined_groups()}), "utf-8")
+    return path
+
+
+def of_alerts(test: dict[str, Any]) -> dict[str, Any]:
+    """A rule test without what it asks of recording rules."""
+    return test | {
+        "promql_expr_test": [each for each in test.get("promql_expr_test", []) if "dataexport:" not in each["expr"]]
+    }
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in RULE_TESTS])
+def test_the_alerts_fire_and_stay_silent_as_the_prometheus_alerts_do(path: Path, inlined_rules: Path) -> None:
+    promtool = tool("promtool")
+    content = yaml.safe_load(path.read_text("utf-8"))
+    content["rule_files"] = [inlined_rules.name]
+    content["tests"] = [of_alerts(test) for test in content["tests"]]
+    copy = inlined_rules.with_name(path.name)
+    copy.write_text(yaml.safe_dump(content), "utf-8")
+    done = subprocess.run([promtool, "test", "rules", copy], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
