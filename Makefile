@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help run test check demo bench format pins
+.PHONY: help run test check demo bench confusion mutants dashboards format pins
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,15 @@ demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made
 bench: $(VENV)/dev.stamp ## measure, beside Pushgateway where it is there
 	scripts/install-tools pushgateway
 	$(BIN)/python benchmarks/run.py
+
+confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
+	$(BIN)/python benchmarks/confusion.py
+
+mutants: $(VENV)/dev.stamp tools ## change every threshold and guard of the alert rules: is each change caught?
+	$(BIN)/python scripts/mutate_rules.py
+
+dashboards: $(VENV)/dev.stamp ## write the dashboards and Grafana's alerts from their generators
+	grafana/generate
 
 format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 	$(BIN)/ruff format
