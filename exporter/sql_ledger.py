@@ -70,7 +70,7 @@ class SqlLedger:
             self.close()
             message = f"store.url: cannot open {self._engine.url.render_as_string()}: {error}"
             raise StoreRefusedError(message) from error
-        if self._file is not None:
+        if self._file is not None:  # pragma: no branch - without a file only on PostgreSQL, which no setting allows yet
             self._file.opened()
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
