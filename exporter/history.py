@@ -141,7 +141,7 @@ class Runs:
             self.slots += missed + 1
             self.unknown += unknown
             self.missed += missed - unknown
-            due = start if rescheduled else schedule.slot_after(self.anchor, count, promise)
+            due = start if rescheduled else schedule.latest_after(self.anchor, count, promise)
             self.late += start > due + promise.grace
             self.anchor = start
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from exporter.frequency import DAY, HOUR
 from exporter.model import Terms
@@ -19,6 +21,32 @@ if TYPE_CHECKING:
 LEAST_GRACE = 30 * 60
 LONGEST_RUN = 6 * HOUR
 LONGEST_ONE_TIME_RUN = 24 * HOUR
+QUARTER = 15 * 60
+
+CLOCKS_THAT_GO_BACK = (
+    "Africa/Cairo",
+    "America/Anchorage",
+    "America/Chicago",
+    "America/Denver",
+    "America/Halifax",
+    "America/Havana",
+    "America/Los_Angeles",
+    "America/New_York",
+    "America/Nuuk",
+    "America/Santiago",
+    "America/St_Johns",
+    "Asia/Beirut",
+    "Asia/Jerusalem",
+    "Atlantic/Azores",
+    "Australia/Adelaide",
+    "Australia/Lord_Howe",
+    "Australia/Sydney",
+    "Europe/Athens",
+    "Europe/Berlin",
+    "Europe/London",
+    "Pacific/Auckland",
+)
+"""One zone for each time at which clocks still go back in some part of the world."""
 
 
 def terms(interval: int, zone: tzinfo | None, declared: Declaration | None = None) -> Terms:
@@ -38,22 +66,40 @@ def slot_after(start: float, count: int, promise: Terms) -> float:
 
     Where the interval is a whole number of days and the zone is known, that is the same time of
     day on that clock, 23 or 25 hours later when summer time changes; a time of day that the
-    clock skips is the hour after. Where several intervals make a day, a slot may come an hour
-    later on the day on which the clock goes back, since runs start anew at its midnight: whether
-    the sender counts hours or looks at the clock until then, two of them lie an hour further apart.
+    clock skips is the hour after.
     """
-    if promise.zone is None:
+    if promise.zone is None or promise.interval % DAY:
         return start + count * promise.interval
-    if promise.interval % DAY:
-        due = start + count * promise.interval
-        return due + _gone_back(start, due, promise.zone) if promise.interval < DAY else due
     local = datetime.fromtimestamp(start, promise.zone)
     return (local + timedelta(seconds=count * promise.interval)).astimezone(UTC).timestamp()
 
 
-def _gone_back(start: float, due: float, zone: tzinfo) -> float:
-    """By how many seconds the clock went back between the midnight before ``start`` and ``due``."""
-    midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+def latest_after(start: float, count: int, promise: Terms) -> float:
+    """The latest instant at which the slot ``count`` intervals after ``start`` may be due.
+
+    Where several intervals make a day, that is an hour later on the day on which the clock goes
+    back, since runs start anew at its midnight: whether the sender counts hours or looks at the
+    clock until then, two of them lie an hour further apart. Where the zone is not known, it is
+    every such day of a clock that goes back at all.
+    """
+    due = slot_after(start, count, promise)
+    if promise.interval >= DAY:
+        return due
+    return due + _gone_back(int(start // QUARTER), int(due // QUARTER), promise.zone)
+
+
+@lru_cache(maxsize=65536)
+def _gone_back(start: int, due: int, zone: tzinfo | None) -> float:
+    """By how many seconds a clock went back between the midnight before ``start`` and ``due``.
+
+    Both in quarters of an hour since 1970, which is when clocks change; many exports share one.
+    """
+    zones = (ZoneInfo(name) for name in CLOCKS_THAT_GO_BACK) if zone is None else (zone,)
+    return max(_back(start * QUARTER, due * QUARTER, each) for each in zones)
+
+
+def _back(start: float, due: float, zone: tzinfo) -> float:
+    midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, fold=0)
     before, after = midnight.utcoffset(), datetime.fromtimestamp(due, zone).utcoffset()
     return max(0.0, ((before or timedelta()) - (after or timedelta())).total_seconds())
 
@@ -79,11 +125,11 @@ def deadline_from(since: float, promise: Terms, gaps: Sequence[Gap], lead: float
         lead: by how many seconds it may come before it is due; a run may be shorter than the last.
     """
     count = 1
-    due = slot_after(since, count, promise)
+    due = latest_after(since, count, promise)
     for gap in gaps:
         while gap.began_at < due and due - lead <= gap.ended_at:
             count += 1
-            due = slot_after(since, count, promise)
+            due = latest_after(since, count, promise)
     return after_blind_time(due + promise.grace, promise.grace, gaps)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +14,7 @@ from exporter.model import Declaration, Gap, Selection, Terms
 from exporter.schedule import (
     after_blind_time,
     deadline_from,
+    latest_after,
     missed_by,
     next_miss,
     run_deadline_from,
@@ -216,7 +217,26 @@ def test_a_run_whose_end_may_have_come_unheard_is_stuck_when_the_next_does_not_s
 def test_part_of_a_day_may_take_an_hour_more_on_the_day_on_which_the_clock_goes_back(
     start: str, hours: int, due: str
 ) -> None:
-    assert slot_after(instant(start), 1, terms(hours * HOUR, NEW_YORK)) == instant(due)
+    assert latest_after(instant(start), 1, terms(hours * HOUR, NEW_YORK)) == instant(due)
+
+
+def offset(at: float, zone: ZoneInfo) -> timedelta:
+    found = datetime.fromtimestamp(at, zone).utcoffset()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/Denver", "Australia/Melbourne", "Pacific/Auckland"])
+def test_without_a_zone_it_may_take_an_hour_more_on_any_day_on_which_some_clock_goes_back(name: str) -> None:
+    zone = ZoneInfo(name)
+    unknown = terms(4 * HOUR, None)
+    hours = range(int(instant("2026-01-01T00:00Z")), int(instant("2027-01-01T00:00Z")), HOUR)
+    [change] = [hour for hour in hours if offset(hour - HOUR, zone) > offset(hour, zone)]
+    for before in (4 * HOUR - 1, HOUR, 1):
+        start = change - before
+        assert latest_after(start, 1, unknown) == start + 5 * HOUR
+    quiet = instant("2026-07-15T00:00Z")
+    assert latest_after(quiet, 1, unknown) == quiet + 4 * HOUR
 
 
 def test_none_stays_none() -> None:
