@@ -21,19 +21,10 @@ class _Ticket(Generic[Item, Answer]):
         self.items = items
         self.answers: list[Answer] | None = None
         self.error: Exception | None = None
-        self.woken = threading.Event()
-
-    @property
-    def done(self) -> bool:
-        """Whether a leader has taken it."""
-        return self.answers is not None or self.error is not None
 
 
 class GroupCommit(Generic[Item, Answer]):
     """Gathers what several threads submit into one call of ``commit`` at a time.
-
-    The first caller leads: it commits for all who wait. Whoever comes meanwhile waits for the next
-    commit, which the first of them leads.
 
     Args:
         commit: keeps all items it is given, or raises; answers item by item.
@@ -42,39 +33,25 @@ class GroupCommit(Generic[Item, Answer]):
     def __init__(self, commit: Callable[[list[Item]], list[Answer]]) -> None:
         self._commit = commit
         self._waiting: list[_Ticket[Item, Answer]] = []
-        self._led = False
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
 
     def submit(self, items: list[Item]) -> list[Answer]:
         """Commit ``items`` with those of whoever else is waiting; what ``commit`` raised is raised."""
         ticket: _Ticket[Item, Answer] = _Ticket(items)
         with self._lock:
             self._waiting.append(ticket)
-            leads, self._led = not self._led, True
-        if not leads:
-            ticket.woken.wait()
-        if not ticket.done:
-            self._lead()
+        with self._turn:
+            # Whoever had the turn before may have committed this ticket with its own.
+            if ticket.answers is None and ticket.error is None:
+                self._lead()
         if ticket.error is not None:
             raise ticket.error
         return ticket.answers or []
 
     def _lead(self) -> None:
-        """Commit all that wait, tell them, and hand the lead on."""
         with self._lock:
             batch, self._waiting = self._waiting, []
-        try:
-            self._answer(batch)
-        finally:
-            with self._lock:
-                heir = self._waiting[0] if self._waiting else None
-                self._led = heir is not None
-            if heir is not None:
-                heir.woken.set()
-            for ticket in batch:
-                ticket.woken.set()
-
-    def _answer(self, batch: list[_Ticket[Item, Answer]]) -> None:
         try:
             answers = self._commit([item for ticket in batch for item in ticket.items])
         except Exception as error:  # noqa: BLE001 - it is raised again in every caller
