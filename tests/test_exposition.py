@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import subprocess
 import time
 from datetime import UTC
@@ -31,6 +29,7 @@ from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from running import Exporter, series
+from tools import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -369,11 +368,7 @@ def test_dataexport_series_counts_the_series_of_exports_and_sources(scrape: str)
 
 
 def test_promtool_finds_nothing_to_complain_about(scrape: str) -> None:
-    tools = Path(__file__).parent.parent / ".tools" / "bin"
-    promtool = shutil.which("promtool", path=f"{tools}{os.pathsep}{os.environ.get('PATH', '')}")
-    if promtool is None:
-        assert os.environ.get("CI") != "true", "promtool has to be there in CI"
-        pytest.skip("promtool is neither in .tools/bin nor in PATH")
+    promtool = tool("promtool", oldest=(2, 42))
     # No name is excused. Should promtool ever dislike one, then what to do depends on who it is of:
     # one of ours is renamed, with a reason in a decision record; one of the client library is
     # taken out of the text before the check, by its full name, here.

@@ -15,12 +15,12 @@ OLDEST = {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 27), "am
 """The versions from which the tests pass; Debian 12 has older ones, which are enough for the rules."""
 
 
-def tool(name: str) -> str:
-    """The path of a tool; without it the test is skipped, or fails where CI is true."""
+def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
+    """The path of a tool, of a version from ``oldest`` on; else the test is skipped, or fails where CI is true."""
     found = find_tool(name)
     if found is None:
         message = f"{name} is not there; scripts/install-tools gets it"
-    elif _version(found) < OLDEST.get(name, (0, 0)):
+    elif _version(found) < (oldest or OLDEST[name]):
         message = f"{name} is too old; with Go, scripts/install-tools builds a current one"
     else:
         return found
