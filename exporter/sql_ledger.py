@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import func, select
 
-from exporter.errors import StoreError, StoreRefusedError
 from exporter.event_time import naive_timestamp
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE, Received
-from exporter.migrations import migrate
 from exporter.model import Event, Gap, Quarantined, Tally
+from exporter.sql_database import Database
 from exporter.sql_schema import declarations, events, quarantine, tallies, watches
-from exporter.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,11 +22,10 @@ if TYPE_CHECKING:
 
     from exporter.ledger import Entry
     from exporter.model import Selection
+    from exporter.sql_database import Observer
 
 BLIND_AFTER = 30.0
 """Seconds between two heartbeats from which nobody is taken to have listened."""
-
-Observer = Callable[[str, float, bool], None]
 
 _EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
 
@@ -50,35 +42,16 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, observe: Observer = lambda *_: None) -> None:
-        self._observe = observe
-        try:
-            self._engine = create_engine(url)
-        except (SQLAlchemyError, ImportError) as error:
-            message = f"store.url: {error}"
-            raise StoreRefusedError(message) from error
-        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        self._file = SqliteFile(self._engine) if self._engine.dialect.name == "sqlite" else None
+        self._database = Database(url, observe)
         self._began: dict[str, tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
-        try:
-            with self._writing("open") as connection:
-                migrate(connection)
-        except StoreRefusedError:
-            self.close()
-            raise
-        except (StoreError, OSError) as error:
-            self.close()
-            message = f"store.url: cannot open {self._engine.url.render_as_string()}: {error}"
-            raise StoreRefusedError(message) from error
-        if self._file is not None:  # pragma: no branch - without a file only on PostgreSQL, which no setting allows yet
-            self._file.opened()
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Keep all of ``entries``; callers that wait at the same time share a commit."""
         return self._commits.submit(list(entries))
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
-        with self._writing("append") as connection:
+        with self._database.writing("append") as connection:
             fresh_events = self._insert_new(connection, events, map(_event_row, _of(entries, Received)))
             fresh_quarantined = self._insert_new(
                 connection, quarantine, map(_quarantine_row, _of(entries, Quarantined))
@@ -116,12 +89,12 @@ class SqlLedger:
 
     def body(self, sequence: int) -> bytes | None:
         """The body of an event."""
-        rows = self._rows(select(events.c.body).where(events.c.sequence == sequence))
+        rows = self._database.rows(select(events.c.body).where(events.c.sequence == sequence))
         return bytes(rows[0].body) if rows else None
 
     def quarantine(self, limit: int = 100) -> list[Quarantined]:
         """What was not understood."""
-        rows = self._rows(select(quarantine).order_by(quarantine.c.sequence.desc()).limit(limit))
+        rows = self._database.rows(select(quarantine).order_by(quarantine.c.sequence.desc()).limit(limit))
         return [
             Quarantined(
                 source=row.source,
@@ -137,20 +110,20 @@ class SqlLedger:
 
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""
-        rows = self._rows(select(tallies).order_by(tallies.c.source, tallies.c.kind, tallies.c.label))
+        rows = self._database.rows(select(tallies).order_by(tallies.c.source, tallies.c.kind, tallies.c.label))
         return [Tally(row.source, row.kind, row.label, row.total, row.last_us / 1e6) for row in rows]
 
     def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
         rows = [{"source": source, "name": name, "declared_us": _micros(now)} for source, name in exports]
         if rows:
-            with self._writing("declare") as connection:
-                connection.execute(self._insert(declarations).on_conflict_do_nothing(), rows)
+            with self._database.writing("declare") as connection:
+                connection.execute(self._database.insert(declarations).on_conflict_do_nothing(), rows)
         return self.declared()
 
     def declared(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = self._rows(select(declarations))
+        rows = self._database.rows(select(declarations))
         return {(row.source, row.name): row.declared_us / 1e6 for row in rows}
 
     def beat(self, watch: str, now: float) -> None:
@@ -159,11 +132,11 @@ class SqlLedger:
         if now - seen > BLIND_AFTER:
             began = now
         row = {"watch": watch, "began_us": _micros(began), "seen_us": _micros(now)}
-        insert = self._insert(watches)
+        insert = self._database.insert(watches)
         upsert = insert.on_conflict_do_update(
             index_elements=["watch", "began_us"], set_={"seen_us": insert.excluded.seen_us}
         )
-        with self._writing("heartbeat") as connection:
+        with self._database.writing("heartbeat") as connection:
             connection.execute(upsert, [row])
         self._began[watch] = (began, now)
 
@@ -171,7 +144,7 @@ class SqlLedger:
         """When nobody listened."""
         gaps: list[Gap] = []
         seen: int | None = None
-        for row in self._rows(select(watches.c.began_us, watches.c.seen_us).order_by(watches.c.began_us)):
+        for row in self._database.rows(select(watches.c.began_us, watches.c.seen_us).order_by(watches.c.began_us)):
             if seen is not None and row.began_us - seen > BLIND_AFTER * 1e6:
                 gaps.append(Gap(seen / 1e6, row.began_us / 1e6))
             seen = max(seen or 0, row.seen_us)
@@ -179,11 +152,11 @@ class SqlLedger:
 
     def last_sequence(self) -> int:
         """The sequence of the newest event."""
-        return int(self._rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
+        return int(self._database.rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def _insert_new(
         self, connection: Connection, table: Table, rows: Iterable[dict[str, object]]
@@ -192,7 +165,7 @@ class SqlLedger:
         given = list(rows)
         if not given:
             return Counter()
-        insert = self._insert(table).on_conflict_do_nothing(index_elements=["source", "digest"])
+        insert = self._database.insert(table).on_conflict_do_nothing(index_elements=["source", "digest"])
         found = connection.execute(insert.returning(table.c.source, table.c.digest), given)
         return Counter((row.source, bytes(row.digest)) for row in found)
 
@@ -206,14 +179,14 @@ class SqlLedger:
                 last[key] = max(last.get(key, 0), _arrived_at(entry))
         if not counts:
             return
-        insert = self._insert(tallies)
+        insert = self._database.insert(tallies)
         later = insert.excluded.last_us
         upsert = insert.on_conflict_do_update(
             index_elements=["source", "kind", "label"],
             set_={
                 "total": tallies.c.total + insert.excluded.total,
                 "last_us": func.max(tallies.c.last_us, later)
-                if self._file
+                if self._database.is_sqlite
                 else func.greatest(tallies.c.last_us, later),
             },
         )
@@ -230,41 +203,7 @@ class SqlLedger:
         connection.execute(upsert, rows)
 
     def _events(self, query: Select[Any]) -> list[Event]:
-        return [_event(row) for row in self._rows(query)]
-
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self._told("read"):
-            with self._engine.connect() as connection:
-                rows = connection.execute(query).all()
-            self._check_file("read")
-            return rows
-
-    @contextmanager
-    def _writing(self, operation: str) -> Iterator[Connection]:
-        with self._told(operation), self._file.only_writer() if self._file else nullcontext():
-            self._check_file(operation)
-            with self._engine.connect().execution_options(writing=True) as connection, connection.begin():
-                yield connection
-            self._check_file(operation)
-
-    def _check_file(self, operation: str) -> None:
-        if self._file is not None and operation != "open":
-            self._file.still_there()
-
-    @contextmanager
-    def _told(self, operation: str) -> Iterator[None]:
-        """Turn what the database raises into a `StoreError` that says what it said."""
-        began, failed = time.perf_counter(), True
-        try:
-            yield
-            failed = False
-        except SQLAlchemyError as error:
-            said = getattr(error, "orig", None) or error
-            raise StoreError(str(said)) from error
-        except OSError as error:
-            raise StoreError(str(error)) from error
-        finally:
-            self._observe(operation, time.perf_counter() - began, failed)
+        return [_event(row) for row in self._database.rows(query)]
 
 
 def _of(entries: Iterable[Entry], kind: type) -> list[Any]:
