@@ -1,0 +1,98 @@
+"""The commands that show what is known, and change nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter import listing
+from exporter.commands.options import FAILED, config_option, json_option, source_option
+from exporter.commands.store import opened
+from exporter.doctor import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from exporter.reader import Reader
+    from exporter.sql_ledger import SqlLedger
+
+
+@click.command()
+@config_option
+@json_option
+def exports(path: Path | None, *, as_json: bool) -> None:
+    """List all exports, the most urgent first.
+
+    \b
+    Example:
+      dataexport-exporter exports --config dataexport.toml --json
+    """
+    now = time.time()
+    _show(path, lambda reader, _: listing.exports(reader.states(now), now, as_json=as_json))
+
+
+@click.command()
+@config_option
+@json_option
+@source_option
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
+def events(path: Path | None, source: str | None, limit: int, *, as_json: bool) -> None:
+    """List the newest events.
+
+    \b
+    Example:
+      dataexport-exporter events --limit 5
+    """
+    _show(path, lambda _, ledger: listing.events(ledger.newest(source, limit), as_json=as_json))
+
+
+@click.command()
+@config_option
+@json_option
+def sources(path: Path | None, *, as_json: bool) -> None:
+    """List the sources and what arrived from each.
+
+    \b
+    Example:
+      dataexport-exporter sources
+    """
+    now = time.time()
+    _show(path, lambda reader, _: listing.sources(reader.sources(), now, as_json=as_json))
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
+def quarantine(path: Path | None, limit: int, *, as_json: bool) -> None:
+    """List what was kept but not understood, newest first.
+
+    \b
+    Example:
+      dataexport-exporter quarantine --json
+    """
+    _show(path, lambda _, ledger: listing.quarantine(ledger.quarantine(limit), as_json=as_json))
+
+
+@click.command()
+@config_option
+def doctor(path: Path | None) -> None:
+    """Examine configuration, store, clocks and zones; exit 1 if anything is wrong.
+
+    \b
+    Example:
+      dataexport-exporter doctor --config dataexport.toml
+    """
+    with opened(path) as (settings, reader, ledger):
+        report = examine(settings, ledger, reader, time.time())
+    click.echo(report.text)
+    sys.exit(0 if report.healthy else FAILED)
+
+
+def _show(path: Path | None, told: Callable[[Reader, SqlLedger], str]) -> None:
+    with opened(path) as (_, reader, ledger):
+        click.echo(told(reader, ledger))

@@ -1,0 +1,42 @@
+"""What several commands ask in the same words, and how they end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from exporter.config import CONFIG_VARIABLE
+
+FAILED = 1
+WRONG_USAGE = 2
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar=CONFIG_VARIABLE,
+    help="The TOML file; without one, defaults and DATAEXPORT_… variables hold.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")
+
+source_option = click.option("--source", help="Only of this source.")
+
+
+class _Instant(click.ParamType[float]):
+    """A date and time as Unix seconds; UTC where it names no offset."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Unix seconds."""
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no date and time; give one such as 2026-12-31T16:50:52Z", param, ctx)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+INSTANT = _Instant()

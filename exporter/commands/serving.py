@@ -1,0 +1,69 @@
+"""The commands that start the exporter, and check before a start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+from exporter import config, logs, server
+from exporter.commands.options import config_option
+from exporter.config import REVISION_VARIABLE
+from exporter.service import Service
+from exporter.sql_ledger import SqlLedger
+from exporter.telemetry import Telemetry
+from exporter.web import admin, receiver
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from exporter.config import Config
+
+log = structlog.get_logger()
+
+
+@click.command()
+@config_option
+def serve(path: Path | None) -> None:
+    """Receive webhooks and show metrics, until stopped.
+
+    \b
+    Example:
+      dataexport-exporter serve --config dataexport.toml
+    """
+
+    def reread() -> Config:
+        return config.load(path, os.environ)
+
+    settings = reread()
+    logs.configure(settings.log)
+    if not (settings.admin_listen.is_loopback or settings.admin_credentials.wanted):
+        log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
+    # Opened here first: what is wrong with it is said before anything listens.
+    SqlLedger(settings.store_url).close()
+    server.refuse_taken([settings.webhook_listen, settings.admin_listen])
+
+    def start() -> tuple[Service, WSGIApplication, WSGIApplication]:
+        telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
+        ledger = SqlLedger(settings.store_url, telemetry.observe_store)
+        service = Service(settings, reread, ledger, telemetry)
+        service.start()
+        return service, receiver.create_app(service), admin.create_app(service)
+
+    server.serve(settings, start)
+
+
+@click.command("check-config")
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+def check_config(path: Path) -> None:
+    """Say what is wrong with a configuration file; exit 2 if anything is.
+
+    \b
+    Example:
+      dataexport-exporter check-config dataexport.toml
+    """
+    found = config.load(path, os.environ)
+    click.echo(f"{path}: fine, {len(found.sources)} sources, {len(found.exports)} declared exports")

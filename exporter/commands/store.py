@@ -1,0 +1,35 @@
+"""The database that a command works with."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter import config
+from exporter.errors import StoreRefusedError
+from exporter.reader import Reader
+from exporter.sql_ledger import SqlLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config import Config
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
+    """The configuration, and what its database has; a command that only looks makes none."""
+    settings = config.load(path, os.environ)
+    name = Path(settings.store_url.removeprefix("sqlite:///"))
+    if not name.exists():
+        message = f"store.url: there is no database at {name}; start the exporter first, or give its --config"
+        raise StoreRefusedError(message)
+    ledger = SqlLedger(settings.store_url)
+    try:
+        reader = Reader(ledger, settings.plain_sources, settings.exports)
+        reader.refresh()
+        yield settings, reader, ledger
+    finally:
+        ledger.close()

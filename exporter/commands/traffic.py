@@ -1,0 +1,139 @@
+"""The commands that make events up: one of them, or those of a whole fleet."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import closing
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from exporter import config, simulation
+from exporter.commands.options import INSTANT, config_option
+from exporter.event_time import load_zone
+from exporter.frequency import DAY
+from exporter.send import sample_body, send_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_SHARE = click.FloatRange(0, 1)
+
+
+@click.command()
+@click.option("--url", default="http://127.0.0.1:8080/webhooks/clevertap/default", show_default=True)
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the source's token.")
+@click.option("--initiated", "status", flag_value="Initiated", help="An export has begun.")
+@click.option(
+    "--completed", "status", flag_value="Completed", default="Completed", help="An export is done (the default)."
+)
+@click.option("--partner", default="Amazon S3", show_default=True)
+@click.option("--type", "data_type", default="Events", show_default=True)
+@click.option("--frequency", default="Every 24 hours", show_default=True)
+@click.option("--request-id", default="1690283492", show_default=True)
+@click.option("--at", help="Local time as 2026-12-31T16:50:52; now in UTC if not given.")
+@click.option("--test-call", is_flag=True, help="What CleverTap posts when someone creates the webhook.")
+def send(url: str, token_file: Path | None, *, test_call: bool, **event: str | None) -> None:
+    """Post one made-up event to a running exporter, as CleverTap would.
+
+    \b
+    Example:
+      dataexport-exporter send --initiated --partner "Amazon S3" --frequency "Every 4 hours"
+    """
+    body = sample_body(test_call=test_call, now=time.time(), **event)
+    click.echo(send_to(url, body, token_file))
+
+
+@click.command()
+@config_option
+@click.option("--store", help="A new database to fill as if it had listened, such as sqlite:///demo.db.")
+@click.option("--url", help="The webhook of a running exporter to post to.")
+@click.option("--json-lines", is_flag=True, help="Print arrivals, bodies and faults instead.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="With --url: a file with the source's token.")
+@click.option(
+    "--speed", default=0.0, type=click.FloatRange(0), help="With --url: times faster than it happened; 0 is at once."
+)
+@click.option("--exports", "count", default=40, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, 3660, min_open=True))
+@click.option("--until", type=INSTANT, help="When the history ends, such as 2026-12-31T16:50:52Z; now if not given.")
+@click.option("--late", default=0.01, show_default=True, type=_SHARE, help="The share of runs that start late.")
+@click.option("--missed", default=0.01, show_default=True, type=_SHARE, help="The share that never starts.")
+@click.option("--stuck", default=0.01, show_default=True, type=_SHARE, help="The share that never ends.")
+@click.option("--seed", default=1, show_default=True, help="Another seed, another history.")
+@click.option(
+    "--timezone", default="Europe/Berlin", show_default=True, help="The clock of sources on auto, and of --url."
+)
+def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
+    path: Path | None,
+    store: str | None,
+    url: str | None,
+    token_file: Path | None,
+    speed: float,
+    count: int,
+    days: float,
+    until: float | None,
+    late: float,
+    missed: float,
+    stuck: float,
+    seed: int,
+    timezone: str,
+    *,
+    json_lines: bool,
+) -> None:
+    """Make up a fleet of exports with delays, misses and stuck runs.
+
+    With --store the exports are spread over the configured sources. With --url they belong to one
+    source, which has to be configured with this --timezone: old events say nothing about a clock.
+
+    \b
+    Example:
+      dataexport-exporter simulate --store sqlite:///demo.db --exports 40 --days 30
+      dataexport-exporter simulate --url http://127.0.0.1:8080/webhooks/clevertap/default --days 2
+    """
+    now = time.time()
+    ends = now if until is None else until
+    begins = ends - days * DAY
+    if bool(store) + bool(url) + json_lines != 1:
+        message = "give one of --store, --url and --json-lines"
+        raise click.UsageError(message)
+    if late + missed + stuck > 1:
+        message = f"--late, --missed and --stuck are shares of all runs; together they are {late + missed + stuck:g}"
+        raise click.UsageError(message)
+    if ends > now and not json_lines:
+        message = "--until lies in the future, where nothing has arrived yet"
+        raise click.UsageError(message)
+    settings = config.load(path, os.environ)
+    try:
+        clock = load_zone(timezone) or UTC
+    except ValueError as error:
+        message = f"--timezone: {error}"
+        raise click.UsageError(message) from error
+    clocks = [(each.slug, each.zone or clock) for each in settings.plain_sources.values()]
+    plans = simulation.fleet(count, [("url", clock)] if url else clocks, begins, seed)
+    made_up = simulation.history(plans, begins, ends, seed, simulation.rates(late, missed, stuck))
+    if json_lines:
+        for each in made_up:
+            click.echo(json.dumps(each.record()))
+        return
+    with click.progressbar(length=int(days * DAY), label="simulating", file=sys.stderr) as bar:
+        watched = _watched(made_up, lambda each: bar.update(int(each.at - begins) - bar.pos))
+        if url:
+            done = simulation.post(watched, lambda text: send_to(url, text, token_file), speed, time.sleep)
+        else:
+            with closing(simulation.HoldingLedger(store or "")) as ledger:
+                done = simulation.keep(watched, ledger, settings, (begins, ends))
+    click.echo(f"{done} events of {count} exports in {days:g} days", err=True)
+
+
+Item = TypeVar("Item")
+
+
+def _watched(items: Iterable[Item], tell: Callable[[Item], object]) -> Iterator[Item]:
+    for each in items:
+        tell(each)
+        yield each

@@ -1,0 +1,88 @@
+"""The commands that show what is known: as a table for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import HOUR, MINUTE, body
+from commands import Store, columns, run
+from exporter.ledger import PAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+pytestmark = pytest.mark.usefixtures("in_a_folder")
+
+
+def test_nothing_known_yet_is_said(store: Store) -> None:
+    assert store.path.exists()
+    for command in ("exports", "events", "quarantine"):
+        assert run(command).stdout == "nothing yet\n"
+        assert json.loads(run(command, "--json").stdout) == []
+    assert run("sources").stdout.splitlines()[1].split() == ["default", "auto", "0", "0", "0", "never"]
+
+
+def test_exports_are_listed_with_the_most_urgent_first(store: Store) -> None:
+    store.deliver("Completed", 30 * MINUTE, 1, Partner="Azure", Frequency="Daily")
+    store.deliver("Initiated", 9 * HOUR, 2)
+    heads, late, fine = columns(run("exports"))
+    assert heads == ["STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"]
+    assert late[:7] == ["never completed", "default", "any", "Amazon S3", "events", "4h", "never"]
+    assert late[7] == "4 h 12 min overdue"
+    assert fine[:6] == ["fine", "default", "any", "Microsoft Azure", "events", "24h"]
+    assert fine[6].endswith(" ago")
+    first, second = json.loads(run("exports", "--json").stdout)
+    assert (first["state"], first["partner"], first["completed"]) == ("never completed", "Amazon S3", 0)
+    assert (second["state"], second["partner"], second["completed"]) == ("fine", "Microsoft Azure", 1)
+
+
+def test_events_are_listed_newest_first(store: Store) -> None:
+    for number in range(3):
+        store.deliver("Completed", 10 - number, f"id {number}")
+    heads, *rows = columns(run("events", "--limit", "2"))
+    assert heads[:3] == ["SEQUENCE", "ARRIVED AT", "OCCURRED AT"]
+    assert [row[5] for row in rows] == ["id 2", "id 1"]
+    told = json.loads(run("events", "--json", "--source", "default").stdout)
+    assert [event["request_id"] for event in told] == ["id 2", "id 1", "id 0"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told[0]["arrived_at"])
+    assert told[0]["utc_offset"] == "+00:00"
+    assert run("events", "--source", "elsewhere").stdout == "nothing yet\n"
+
+
+def test_sources_are_listed_with_their_counts_and_clocks(tmp_path: Path) -> None:
+    store = Store(tmp_path, "Asia/Kolkata")
+    for number in range(3):
+        store.deliver("Completed", 5, number)
+    store.take(b'{"odd": 1}')
+    store.take(b'{"odd": 1}')
+    store.ledger.close()
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text('[[sources]]\nslug = "default"\ntimezone = "Asia/Kolkata"\n', "utf-8")
+    _, (slug, zone, offset, *counts, _) = columns(run("sources", "--config", str(configuration)))
+    assert (slug, zone, offset, counts) == ("default", "Asia/Kolkata (suspect)", "+00:00", ["3", "1", "1"])
+    (told,) = json.loads(run("sources", "--config", str(configuration), "--json").stdout)
+    assert (told["duplicates"], told["quarantined"], told["suspect"]) == (1, {"missing_key": 1}, True)
+
+
+def test_what_was_not_understood_is_listed_and_cannot_move_the_cursor(store: Store) -> None:
+    store.take(body(when=b"\\u001b[2J yesterday".decode("unicode_escape")))
+    heads, row = columns(run("quarantine"))
+    assert heads == ["SEQUENCE", "ARRIVED AT", "SOURCE", "REASON", "DETAIL"]
+    assert row[2:4] == ["default", "unprintable_text"]
+    assert "\x1b" not in run("quarantine").stdout
+    (told,) = json.loads(run("quarantine", "--json").stdout)
+    assert json.loads(told["body"])["Date and Time"] == "\x1b[2J yesterday"
+    store.take(b"{}")
+    assert len(json.loads(run("quarantine", "--json", "--limit", "1").stdout)) == 1
+
+
+def test_more_events_than_a_page_are_read(store: Store) -> None:
+    assert PAGE > 20
+    for number in range(21):
+        store.deliver("Completed", 5, number)
+    assert len(columns(run("events"))) == 1 + 20

@@ -1,0 +1,100 @@
+"""What the doctor finds, and what it suggests to declare."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import DAY, HOUR
+from commands import Store, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+pytestmark = pytest.mark.usefixtures("in_a_folder")
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) -> None:
+    store.deliver("Completed", 5)
+    result = run("doctor")
+    assert result.exit_code == 0
+    findings = result.stdout.partition("\nDeclare these")[0].splitlines()
+    assert all(line.startswith("ok  ") for line in findings if line)
+    assert "source default: no credential (loopback only), time zone auto" in result.stdout
+    assert "store: sqlite:///dataexport.db: 1 events" in result.stdout
+    assert "arrivals suggest UTC offset +00:00" in result.stdout
+
+
+def test_the_doctor_shows_a_gap_a_silent_source_and_a_recognised_id(store: Store, tmp_path: Path) -> None:
+    now = time.time()
+    store.ledger.beat("first", now - 3 * DAY)
+    store.ledger.beat("second", now - 2 * DAY)
+    store.deliver("Initiated", 5 * HOUR)
+    store.deliver("Initiated", HOUR)
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text('[[sources]]\nslug = "default"\ntokens = ["a"]\n[[sources]]\nslug = "silent"\n', "utf-8")
+    told = run("doctor", "--config", str(configuration)).stdout
+    assert "nobody listened for 86400 s" in told
+    assert "ok   source silent: no event yet" in told
+    assert "ok   source default: a credential, time zone auto" in told
+    assert "request id 1700000001 is an export of its own: Amazon S3, 4h" in told
+
+
+def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
+    store = Store(tmp_path, "Asia/Kolkata")
+    for number in range(3):
+        store.deliver("Completed", 5, number, Frequency="One Time", Partner=f"partner {number}")
+    store.take(b"{}")
+    store.ledger.close()
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text(
+        '[limits]\nexports_per_source = 2\n[[sources]]\nslug = "default"\ntimezone = "Asia/Kolkata"\n', "utf-8"
+    )
+    result = run("doctor", "--config", str(configuration))
+    assert result.exit_code == 1
+    wrong = [line for line in result.stdout.splitlines() if line.startswith("BAD ")]
+    assert len(wrong) == 3
+    assert 'timezone = "Asia/Kolkata" contradicts that: set timezone = "auto"' in wrong[0]
+    assert "1 bodies not understood; see: dataexport-exporter quarantine" in wrong[1]
+    assert "source default: 3 exports, more than limits.exports_per_source = 2" in wrong[2]
+    assert "Declare these" not in result.stdout
+
+
+def test_what_the_doctor_suggests_can_be_pasted_and_tells_the_same_exports_apart(store: Store, tmp_path: Path) -> None:
+    for hours in (5, 1):
+        store.deliver("Initiated", hours * HOUR, 7)
+    store.deliver("Initiated", 9 * HOUR, 8)  # its group is the most urgent, but must not come first
+    store.deliver("Initiated", HOUR, 9, Type="Profiles")
+    store.deliver("Initiated", HOUR, 10, Partner='back\\slash "quoted" ünï 🚀')
+    store.deliver("Initiated", HOUR, 11, Partner="x" * 128)
+    store.deliver("Initiated", HOUR, 12, Partner="x" * 127 + "y")
+    store.deliver("Initiated", HOUR, 13, Frequency="every 90 minutes")
+    store.deliver("Initiated", HOUR, 14, Frequency="One Time")
+    before = json.loads(run("exports", "--json").stdout)
+
+    configuration = tmp_path / "suggested.toml"
+    configuration.write_text(run("doctor").stdout.partition("\n[[exports]]")[2].join(("[[exports]]", "")), "utf-8")
+    checked = run("check-config", str(configuration))
+    assert checked.exit_code == 0, checked.output
+    assert "7 declared exports" in checked.stdout
+
+    after = json.loads(run("exports", "--config", str(configuration), "--json").stdout)
+    assert [each for each in after if not each["declared"]] == [each for each in before if not each["recurring"]]
+
+    def known(states: list[dict[str, object]]) -> list[tuple[object, ...]]:
+        names = ("partner", "data_type", "frequency", "interval", "initiated", "last_initiated")
+        return sorted(tuple(str(state[name]) for name in names) for state in states)
+
+    assert known(after) == known(before)
+    assert "Declare these" not in run("doctor", "--config", str(configuration)).stdout
+
+
+def test_a_suggested_name_is_not_one_that_is_taken(store: Store, tmp_path: Path) -> None:
+    store.deliver("Initiated", HOUR)
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text('[[exports]]\nname = "amazon-s3-events-4h"\nmatch = { request_id = "x" }\n', "utf-8")
+    assert 'name = "amazon-s3-events-4h-2"' in run("doctor", "--config", str(configuration)).stdout

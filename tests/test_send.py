@@ -1,0 +1,121 @@
+"""`send`: one made-up event, as CleverTap would post it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from builders import vendor_clock
+from commands import run, said
+from running import Exporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from requests_mock import Mocker
+
+
+pytestmark = pytest.mark.usefixtures("in_a_folder")
+
+
+URL = "http://exporter.example:8080/webhooks/clevertap/shop"
+
+
+def test_send_posts_what_clevertap_would(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, text='{"accepted":1}\n')
+    options = ["--initiated", "--partner", "Google Cloud Storage", "--type", "Profiles", "--frequency", "One Time"]
+    result = run("send", "--url", URL, *options, "--request-id", "1690283492", "--at", "2023-07-25T16:50:52")
+    assert (result.exit_code, result.stdout) == (0, '200 {"accepted":1}\n')
+    assert requests_mock.last_request is not None
+    assert requests_mock.last_request.json() == {
+        "Export Request Id": 1690283492,
+        "Partner": "Google Cloud Storage",
+        "Type": "Profiles",
+        "Status": "Initiated",
+        "Frequency": "One Time",
+        "Date and Time": "25/07/2023 4:50:52 PM",
+    }
+    assert requests_mock.last_request.headers["Content-Type"] == "application/json"
+    assert "Authorization" not in requests_mock.last_request.headers
+    assert requests_mock.last_request.timeout == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        ("2026-01-02T00:05:09", "02/01/2026 12:05:09 AM"),
+        ("2026-12-31T12:00:00", "31/12/2026 12:00:00 PM"),
+        ("2026-12-31T11:59:59", "31/12/2026 11:59:59 AM"),
+    ],
+)
+def test_send_writes_the_twelve_hour_clock(requests_mock: Mocker, at: str, text: str) -> None:
+    requests_mock.post(URL)
+    assert run("send", "--url", URL, "--at", at).exit_code == 0
+    assert requests_mock.last_request is not None
+    assert requests_mock.last_request.json()["Date and Time"] == text
+
+
+def test_send_means_a_completed_event_now_unless_told_otherwise(requests_mock: Mocker) -> None:
+    requests_mock.post(URL)
+    before = time.time()
+    assert run("send", "--url", URL, "--request-id", "a-7").exit_code == 0
+    assert requests_mock.last_request is not None
+    sent = requests_mock.last_request.json()
+    assert (sent["Status"], sent["Export Request Id"]) == ("Completed", "a-7")
+    assert sent["Date and Time"] in {vendor_clock(before + seconds) for seconds in range(60)}
+
+
+def test_send_makes_the_test_call(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, text='{"test":true}')
+    assert run("send", "--url", URL, "--test-call").stdout == '200 {"test":true}\n'
+    assert requests_mock.last_request is not None
+    assert requests_mock.last_request.json()["is_test"] is True
+    assert "Partner" not in requests_mock.last_request.json()
+
+
+def test_send_shows_the_token_of_a_file(requests_mock: Mocker, tmp_path: Path) -> None:
+    requests_mock.post(URL)
+    (tmp_path / "token").write_text("secret\n", "utf-8")
+    assert run("send", "--url", URL, "--token-file", str(tmp_path / "token")).exit_code == 0
+    assert requests_mock.last_request is not None
+    assert requests_mock.last_request.headers["Authorization"] == "Bearer secret"
+
+
+def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, exc=requests.exceptions.ReadTimeout("timed out"))
+    assert said(run("send", "--url", URL), 1) == f"error: --url {URL}: no answer: timed out\n"
+    requests_mock.post(URL, status_code=401, text='{"status": 401}')
+    assert said(run("send", "--url", URL), 1) == 'error: 401 {"status": 401}\n'
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--at", "yesterday"),
+        ("--url", "nonsense"),
+        ("--token-file", "missing"),
+        ("--token-file", "binary"),
+        ("--token-file", "wide"),
+    ],
+)
+def test_send_names_the_option_that_is_wrong(tmp_path: Path, option: str, value: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (tmp_path / "wide").write_text("☃", "utf-8")
+    sentence = said(run("send", option, value), 1)
+    assert sentence.startswith(f"error: {option}")
+    assert sentence.count("\n") == 1
+
+
+def test_what_is_sent_arrives_at_a_running_exporter(tmp_path: Path) -> None:
+    sources = '[[sources]]\nslug = "shop"\ntokens = ["right"]\n'
+    (tmp_path / "right").write_text("right\n", "utf-8")
+    with Exporter(tmp_path, sources) as exporter:
+        options = ["send", "--url", f"{exporter.webhook_url}/webhooks/clevertap/shop"]
+        refused = exporter.run(*options)
+        assert (refused.returncode, refused.stderr[:10]) == (1, "error: 401")
+        sent = exporter.run(*options, "--token-file", "right")
+        assert (sent.returncode, sent.stdout[:5]) == (0, "200 {")
+        assert exporter.value("dataexport_webhook_events_total", source="shop", status="completed") == 1
