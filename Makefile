@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help run test check demo bench confusion mutants dashboards format pins
+.PHONY: help run test check demo bench soak confusion mutants dashboards format pins
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made
 bench: $(VENV)/dev.stamp ## measure, beside Pushgateway where it is there
 	scripts/install-tools pushgateway
 	$(BIN)/python benchmarks/run.py
+
+soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files and latency stay flat?
+	$(BIN)/python benchmarks/soak.py
 
 confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py

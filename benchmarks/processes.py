@@ -72,6 +72,10 @@ class Server:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def open_files(self) -> int:
+        """How many file descriptors all its processes hold."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in _family(self._process.pid))
+
     def stop(self) -> None:
         """End it as a service manager does."""
         if self._process.poll() is None:
