@@ -56,7 +56,7 @@ def draw(title: str, axis: str, panels: Sequence[Panel]) -> str:
     wide, high = 2 * WIDTH, rows * HEIGHT + 26
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">',
-        "<style>svg{font:10px sans-serif}.title{font-size:12px;font-weight:bold}.grid{stroke:#ddd}.name{font-weight:bold}</style>",
+        "<style>svg{font:10px sans-serif}.title,.name{font-weight:bold}.grid{stroke:#ddd}</style>",
         f'<rect width="{wide}" height="{high}" fill="#fff"/>',
         f'<text x="{wide / 2}" y="18" text-anchor="middle" style="font-size:14px">{escape(title)}</text>',
     ]
