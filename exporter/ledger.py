@@ -1,7 +1,8 @@
 """The ledger: the only truth, and what every implementation of it guarantees.
 
-1. What `Ledger.append` returned for is on disk, and survives a crash of the process and of the
-   machine. What it raised for may or may not be there; the sender has to try again.
+1. What `Ledger.append` returned for, or the future of `Ledger.submit` has answers for, is on disk,
+   and survives a crash of the process and of the machine. What it raised for may or may not be
+   there; the sender has to try again.
 2. The same announcement is there once per source, however often and from wherever it is appended.
 3. Events become visible to `Ledger.read` in the order of their sequence, and none later below a
    sequence that a reader has already seen.
@@ -19,6 +20,7 @@ from exporter.model import Event, Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from exporter.model import Gap, Selection, Tally
 
@@ -46,7 +48,7 @@ Entry = Received | Quarantined | TestCalled
 
 
 class Ledger(Protocol):
-    """Where events are kept. Every method may raise `exporter.errors.StoreError`."""
+    """Where events are kept, for several threads. Every method may raise `exporter.errors.StoreError`."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Keep all of ``entries`` or, where it raises, acknowledge none.
@@ -54,6 +56,14 @@ class Ledger(Protocol):
         Returns:
             For each whether it was new; an event or a quarantined body that is not is counted
             as a duplicate.
+        """
+
+    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
+        """Begin to `append`; what waits at the same time shares a commit.
+
+        Raises `exporter.errors.StoreError` only where the ledger is closed; whatever else goes
+        wrong is that error in the future. The future cannot be cancelled, and its callbacks run in
+        the thread that commits, so that they have to be short.
         """
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
@@ -90,4 +100,4 @@ class Ledger(Protocol):
         """The sequence of the newest event; 0 while there is none. Cheap: the health check."""
 
     def close(self) -> None:
-        """Give everything back; nothing may be called afterwards."""
+        """Commit what was submitted, and give everything back; nothing may be called afterwards."""

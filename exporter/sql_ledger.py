@@ -17,6 +17,7 @@ from exporter.sql_schema import declarations, events, quarantine, tallies, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection, Row, Select, Table
 
@@ -47,7 +48,11 @@ class SqlLedger:
         self._commits = GroupCommit(self._commit)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Keep all of ``entries``; callers that wait at the same time share a commit."""
+        """Keep all of ``entries``, and come back when they are on disk."""
+        return self.submit(entries).result()
+
+    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
+        """Keep all of ``entries`` soon; what waits at the same time shares a commit."""
         return self._commits.submit(list(entries))
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
@@ -155,7 +160,8 @@ class SqlLedger:
         return int(self._database.rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
 
     def close(self) -> None:
-        """Close all connections."""
+        """Commit what was submitted, and close all connections."""
+        self._commits.close()
         self._database.close()
 
     def _insert_new(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from exporter.errors import StoreError
 from exporter.ledger import PAGE, Entry, Received
 from exporter.model import Event, Gap, Quarantined, Selection, Tally
 
@@ -30,6 +32,15 @@ class MemoryLedger:
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
             return [self._take(entry) for entry in entries]
+
+    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
+        done: Future[list[bool]] = Future()
+        done.set_running_or_notify_cancel()
+        try:
+            done.set_result(self.append(entries))
+        except StoreError as error:  # of a test's own kind of ledger
+            done.set_exception(error)
+        return done
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         return [kept.event for kept in self._events[after : after + limit]]

@@ -10,6 +10,7 @@ import pytest
 
 from builders import DAY, HOUR, at, event, received
 from exporter import ledger as ledgers
+from exporter.errors import StoreError
 from exporter.model import Gap, Quarantined, Selection, Tally
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
@@ -102,6 +103,19 @@ def test_a_duplicate_takes_no_place_away_from_the_order(ledger: Ledger) -> None:
 def test_nothing_appended_is_nothing_kept(ledger: Ledger) -> None:
     assert ledger.append([]) == []
     assert (ledger.read(0), ledger.last_sequence(), ledger.tallies()) == ([], 0, [])
+
+
+def test_what_is_submitted_is_answered_in_a_future_as_if_it_were_appended(ledger: Ledger) -> None:
+    lists = [[FIRST, SECOND], [SECOND], [], [THIRD, FIRST]]
+    futures = [ledger.submit([received(each) for each in wanted]) for wanted in lists]
+    assert [each.result() for each in futures] == [[True, True], [False], [], [True, False]]
+    assert digests(ledger.read(0)) == digests([FIRST, SECOND, THIRD])
+
+
+def test_what_was_submitted_cannot_be_taken_back(ledger: Ledger) -> None:
+    future = ledger.submit([received(FIRST)])
+    assert not future.cancel()
+    assert future.result() == [True]
 
 
 def test_reading_goes_page_by_page_and_the_last_page_is_short(ledger: Ledger) -> None:
@@ -310,6 +324,19 @@ def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledge
     closer.join()
     assert tail == ledger.read(0)
     assert len(tail) == 120
+
+
+def test_a_close_keeps_what_was_submitted_before_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = SqlLedger(url)
+    futures = [ledger.submit([received(event("initiated", at("0:00") + n * HOUR))]) for n in range(50)]
+    ledger.close()
+    assert [each.result(timeout=0) for each in futures] == [[True]] * 50
+    with pytest.raises(StoreError, match="closed"):
+        ledger.submit([received(SECOND)])
+    again = SqlLedger(url)
+    assert len(again.read(0)) == 50
+    again.close()
 
 
 def test_everything_is_there_again_after_it_was_closed(tmp_path: Path) -> None:

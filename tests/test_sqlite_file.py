@@ -15,7 +15,6 @@ from sqlalchemy import create_engine, text
 
 from builders import HOUR, at, event, received
 from exporter.errors import StoreError, StoreRefusedError
-from exporter.group_commit import GroupCommit
 from exporter.sql_ledger import SqlLedger
 from exporter.sqlite_file import SqliteFile, journal_mode
 
@@ -192,100 +191,6 @@ def test_a_database_that_does_not_take_the_settings_is_an_error() -> None:
     SqliteFile(engine)
     with pytest.raises(StoreError, match="did not take the settings: journal_mode memory"):
         engine.connect()
-
-
-class Commits:
-    """A slow database: every commit waits until it is let through."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.began = threading.Semaphore(0)
-        self.may_go = threading.Semaphore(0)
-
-    def commit(self, items: list[int]) -> list[int]:
-        self.batches.append(items)
-        self.began.release()
-        self.may_go.acquire()
-        if any(item < 0 for item in items):
-            message = "the disk is full"
-            raise StoreError(message)
-        if any(item > 1000 for item in items):
-            raise KeyboardInterrupt
-        return [item * item for item in items]
-
-
-class Callers:
-    """Threads that submit, and what each of them got."""
-
-    def __init__(self, commits: Commits) -> None:
-        self.group = GroupCommit(commits.commit)
-        self.answers: dict[int, list[int] | str] = {}
-        self._threads: list[threading.Thread] = []
-
-    def submit(self, *items: int) -> None:
-        thread = threading.Thread(target=self._submit, args=(list(items),))
-        self._threads.append(thread)
-        thread.start()
-
-    def _submit(self, items: list[int]) -> None:
-        try:
-            self.answers[items[0]] = self.group.submit(items)
-        except (StoreError, KeyboardInterrupt) as error:
-            self.answers[items[0]] = f"{type(error).__name__}: {error}"
-
-    def join(self) -> None:
-        for each in self._threads:
-            each.join()
-
-    def wait_until_queued(self, count: int) -> None:
-        while len(self.group._waiting) < count:  # noqa: SLF001 - nothing outside tells who waits
-            threading.Event().wait(0.001)
-
-
-def test_those_who_wait_share_the_next_commit_and_get_their_own_answers() -> None:
-    commits = Commits()
-    callers = Callers(commits)
-    callers.submit(1)
-    commits.began.acquire()
-    for item in (2, 3, 4):
-        callers.submit(item, item * 10)
-    callers.wait_until_queued(3)
-    commits.may_go.release(2)
-    callers.join()
-    assert [sorted(batch) for batch in commits.batches] == [[1], [2, 3, 4, 20, 30, 40]]
-    assert callers.answers == {1: [1], 2: [4, 400], 3: [9, 900], 4: [16, 1600]}
-
-
-def test_a_commit_that_fails_fails_for_all_who_waited_for_it_and_for_nobody_else() -> None:
-    commits = Commits()
-    callers = Callers(commits)
-    callers.submit(1)
-    commits.began.acquire()
-    callers.submit(2)
-    callers.submit(-3)
-    callers.wait_until_queued(2)
-    commits.may_go.release(2)
-    callers.join()
-    assert callers.answers == {1: [1], 2: "StoreError: the disk is full", -3: "StoreError: the disk is full"}
-    commits.may_go.release()
-    assert callers.group.submit([5]) == [25]
-
-
-def test_a_thread_that_ends_in_its_commit_leaves_no_other_with_an_empty_answer() -> None:
-    commits = Commits()
-    callers = Callers(commits)
-    callers.submit(1)
-    commits.began.acquire()
-    callers.submit(2)
-    callers.submit(1001)
-    callers.wait_until_queued(2)
-    commits.may_go.release(2)
-    callers.join()
-    assert callers.answers[1] == [1]
-    assert sorted(str(callers.answers[item]) for item in (2, 1001)) == [
-        "KeyboardInterrupt: ",
-        "StoreError: the commit was interrupted",
-    ]
 
 
 def test_requests_that_come_together_are_all_on_disk_when_they_return(ledger: SqlLedger) -> None:
