@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import subprocess
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -17,73 +20,109 @@ from scrape import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from processes import Server
     from report import Scale
 
 EXPORTS = 1000
+MANY_EXPORTS = 10_000
 LIST = 100
+SYNC_MS = 5
 SINGLE = "single events"
-SCRAPED = "single events, scraped every second"
 LISTS = f"lists of {LIST} events"
+MANY = f"single events, {MANY_EXPORTS:,} exports"
+SCRAPED = f"single events, {MANY_EXPORTS:,} exports scraped every second"
+SLOW = f"single events, 64 connections, a sync takes {SYNC_MS} ms"
 SAMPLES = (1, 10)
 
 
-class _Exporter:
+@dataclass(slots=True)
+class Stream:
     """An exporter under load, each event of which is new, and counted on disk afterwards."""
 
-    def __init__(self, server: Server, ledger: Path, since: int) -> None:
-        self.server = server
-        self._ledger = ledger
-        self._next = Job("event", first=4 * EXPORTS, spread=EXPORTS, since=since)
+    server: Server
+    ledger: Path
+    job: Job
 
-    def take(self, case: str, seconds: float) -> Load:
+    def take(self, seconds: float, *, lists: bool = False, scraped: bool = False) -> Load:
         """Send for so long.
 
         Raises:
             RuntimeError: something acknowledged is not there.
         """
-        job = replace(self._next, kind="list", many=LIST) if case == LISTS else self._next
-        before = made_up.stored(self._ledger)
-        with _scraped(self.server) if case == SCRAPED else contextlib.nullcontext():
+        job = replace(self.job, kind="list", many=LIST) if lists else self.job
+        before = made_up.stored(self.ledger)
+        with _scraped(self.server) if scraped else contextlib.nullcontext():
             done = load.send(self.server, job, seconds)
-        kept = made_up.stored(self._ledger) - before
+        kept = made_up.stored(self.ledger) - before
         # What was under way at the end is stored as well, though nobody waited for the answer.
         if done.refused or kept < done.requests * job.step:
-            message = f"{case}: {done.requests * job.step} events acknowledged, {kept} stored, {done.refused} refused"
+            message = f"{done.requests * job.step} events acknowledged, {kept} stored, {done.refused} refused"
             raise RuntimeError(message)
-        unused = done.requests + done.broken + 2 * load.CONNECTIONS
-        self._next = replace(self._next, first=self._next.first + unused * job.step)
+        unused = done.requests + done.broken + 2 * job.connections
+        self.job = replace(self.job, first=self.job.first + unused * job.step)
         return done
+
+
+@contextlib.contextmanager
+def stream(
+    ledger: Path, exports: int, since: int, more: dict[str, str] | None = None, connections: int = 16
+) -> Iterator[Stream]:
+    """An exporter whose exports have all run twice, and the events that follow."""
+    first = 4 * exports
+    made_up.fill_ledger(ledger, first, exports, since)
+    with processes.exporter(ledger, exports, more) as server:
+        yield Stream(server, ledger, Job("event", first=first, spread=exports, since=since, connections=connections))
 
 
 def measure(scale: Scale, folder: Path) -> Result:
     """Measure it, all cases in turn in each round."""
-    since = made_up.began(4000)
-    ledger = folder / "ingest.db"
-    made_up.fill_ledger(ledger, 4 * EXPORTS, EXPORTS, since)
+    since = made_up.began(20_000)
     loads: dict[tuple[str, str], list[Load]] = {}
     notes = []
+
+    def tell(case: str, server: str, done: Load) -> None:
+        loads.setdefault((case, server), []).append(done)
+
     with contextlib.ExitStack() as running:
-        ours = _Exporter(running.enter_context(processes.exporter(ledger, EXPORTS)), ledger, since)
+        ours = running.enter_context(stream(folder / "ingest.db", EXPORTS, since))
+        many = running.enter_context(stream(folder / "ingest-many.db", MANY_EXPORTS, since))
+        shim = slow_sync(folder)
+        slow = running.enter_context(stream(folder / "ingest-slow.db", EXPORTS, since, shim, 64)) if shim else None
         theirs = dict(_gateways(running, folder)) if processes.pushgateway_binary() else {}
         for _ in range(scale.rounds):
-            for case in (SINGLE, SCRAPED, LISTS):
-                loads.setdefault((case, "exporter"), []).append(ours.take(case, scale.seconds))
+            tell(SINGLE, "exporter", ours.take(scale.seconds))
+            tell(LISTS, "exporter", ours.take(scale.seconds, lists=True))
+            tell(MANY, "exporter", many.take(scale.seconds))
+            tell(SCRAPED, "exporter", many.take(scale.seconds, scraped=True))
+            if slow:
+                tell(SLOW, "exporter", slow.take(scale.seconds))
             for (case, name), (server, job) in theirs.items():
                 done = load.send(server, job, scale.seconds)
                 if done.refused:
                     message = f"Pushgateway refused {done.refused} pushes"
                     raise RuntimeError(message)
-                loads.setdefault((case, name), []).append(done)
-        held, memory = made_up.stored(ledger), ours.server.memory()[0] / 1e6
+                tell(case, name, done)
+        held, memory = made_up.stored(ours.ledger), ours.server.memory()[0] / 1e6
         notes.append(f"Afterwards the exporter has {held:,} events of {EXPORTS:,} exports and {memory:.0f} MB of RSS.")
-        notes.append(f"Generator: {load.generator()}, {load.CONNECTIONS} connections that stay open.")
+        notes.append(f"Generator: {load.generator()}, {ours.job.connections} connections unless said otherwise.")
+        if not slow:
+            notes.append("Without a C compiler there is no slow disk.")
         if theirs:
             notes += _ceilings(next(iter(theirs.values()))[0], scale.seconds)
     rows = [_row(case, server, done) for (case, server), done in loads.items()]
     return Result("Ingest", rows, _findings(rows), notes)
+
+
+def slow_sync(folder: Path) -> dict[str, str]:
+    """What makes every sync of a process slow, as environment variables; nothing without a C compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return {}
+    library = folder / "slow_sync.so"
+    source = Path(__file__).with_name("slow_sync.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "SLOW_SYNC_MS": str(SYNC_MS)}
 
 
 def _gateways(running: contextlib.ExitStack, folder: Path) -> Iterator[tuple[tuple[str, str], tuple[Server, Job]]]:
@@ -148,16 +187,26 @@ def _row(case: str, server: str, rounds: list[Load]) -> Row:
 
 def _findings(rows: list[Row]) -> list[Finding]:
     rates = {(row.case, row.server): row.figures["events or pushes/s"] for row in rows}
+    slowest = {(row.case, row.server): row.figures["p99 ms"] for row in rows}
     checked, unchecked = _gateway(checked=True), _gateway(checked=False)
     wanted = [
         (SINGLE, (_pushes(10), checked), 20.0),
         (SINGLE, (_pushes(1), checked), None),
-        (SINGLE, (_pushes(10), unchecked), None),
-        (LISTS, (_pushes(10), unchecked), 1.0),
+        (SINGLE, (_pushes(10), unchecked), 0.3),
+        (LISTS, (_pushes(10), unchecked), 2.0),
         (LISTS, (_pushes(1), unchecked), None),
     ]
-    return [
+    found = [
         Finding(f"{case} / {other[0]}, {other[1]}", rates[case, "exporter"] / rates[other], goal=goal)
         for case, other, goal in wanted
         if other in rates
     ]
+    other = (_pushes(10), checked)
+    if other in slowest:
+        ratio = slowest[SINGLE, "exporter"] / slowest[other]
+        found.append(Finding(f"p99: {SINGLE} / {other[0]}, {checked}", ratio, goal=0.1, more_is_better=False))
+    if (SLOW, "exporter") in slowest:
+        found.append(Finding(f"p99: {SLOW}", slowest[SLOW, "exporter"], "ms", goal=100, more_is_better=False))
+    kept = rates[SCRAPED, "exporter"] / rates[MANY, "exporter"]
+    found.append(Finding(f"{SCRAPED} / not scraped", kept, goal=0.8))
+    return found

@@ -20,7 +20,6 @@ import made_up
 if TYPE_CHECKING:
     from processes import Server
 
-CONNECTIONS = 16
 _PROCESSES = 4
 
 Kind = Literal["event", "list", "push"]
@@ -37,6 +36,7 @@ class Job:
         many: events of a list, or samples of a push.
         since: when the first run of every export began.
         prefix: put before the path.
+        connections: how many, kept open.
     """
 
     kind: Kind
@@ -45,6 +45,7 @@ class Job:
     many: int = 1
     since: int = 0
     prefix: str = ""
+    connections: int = 16
 
     @property
     def step(self) -> int:
@@ -92,7 +93,7 @@ def generator() -> str:
 
 
 def send(server: Server, job: Job, seconds: float) -> Load:
-    """Send one request after another on 16 connections that are kept open."""
+    """Send one request after another on connections that are kept open."""
     own, others = _processor_seconds(), server.processor_seconds()
     done = _wrk(server.port, job, seconds) if shutil.which("wrk") else _processes(server.port, job, seconds)
     own, others = _processor_seconds() - own, server.processor_seconds() - others
@@ -101,7 +102,7 @@ def send(server: Server, job: Job, seconds: float) -> Load:
 
 def _wrk(port: int, job: Job, seconds: float) -> Load:
     script = Path(__file__).with_name("load.lua")
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout=10s", f"-s{script}"]
+    command = ["wrk", "-t1", f"-c{job.connections}", f"-d{seconds:.0f}s", "--timeout=10s", f"-s{script}"]
     numbers = [str(each) for each in (job.first, job.spread, job.many, job.since)]
     command += [f"http://127.0.0.1:{port}", "--", job.kind, job.prefix, *numbers]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60)
@@ -128,7 +129,7 @@ def _one_process(port: int, job: Job, seconds: float, share: int) -> tuple[list[
     latencies: list[float] = []
     refusals: list[int] = []
     until = time.perf_counter() + seconds
-    connections = CONNECTIONS // _PROCESSES
+    connections = job.connections // _PROCESSES
 
     def work(place: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -142,7 +143,7 @@ def _one_process(port: int, job: Job, seconds: float, share: int) -> tuple[list[
             latencies.append(time.perf_counter() - began)
             if response.status >= http.HTTPStatus.BAD_REQUEST:
                 refusals.append(response.status)
-            number += CONNECTIONS * job.step
+            number += job.connections * job.step
         connection.close()
 
     threads = [threading.Thread(target=work, args=(share * connections + each,)) for each in range(connections)]

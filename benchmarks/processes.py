@@ -88,8 +88,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def exporter(ledger: Path, exports: int = 200) -> Iterator[Server]:
-    """An exporter with one source, on UTC and without a credential; else in its default settings."""
+def exporter(ledger: Path, exports: int = 200, more: dict[str, str] | None = None) -> Iterator[Server]:
+    """An exporter with one source, on UTC and without a credential; else in its default settings.
+
+    Args:
+        ledger: its database.
+        exports: how many it shows, 200 at the least.
+        more: further environment variables.
+    """
     webhook, admin = _free_port(), _free_port()
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{webhook}",
@@ -97,6 +103,7 @@ def exporter(ledger: Path, exports: int = 200) -> Iterator[Server]:
         "DATAEXPORT_STORE_URL": f"sqlite:///{ledger}",
         "DATAEXPORT_EXPORTS_PER_SOURCE": str(max(200, exports)),
         "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
+        **(more or {}),
     }
     command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve"]
     server = Server(command, environment, (webhook, admin), ledger.with_suffix(".log"))

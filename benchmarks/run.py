@@ -25,6 +25,7 @@ from report import Scale
 from exporter.sqlite_file import journal_mode
 
 FULL = Scale(seconds=10, rounds=3, exports=(100, 1_000, 10_000), stored=(0, 10_000, 100_000, 1_000_000))
+LARGE = Scale(seconds=10, rounds=3, exports=(1_000, 10_000, 100_000), stored=(10_000, 1_000_000, 10_000_000))
 QUICK = Scale(seconds=1, rounds=1, exports=(100, 1_000), stored=(0, 10_000))
 MEASURES = {"ingest": ingest.measure, "scrape": scrape.measure, "stored": stored.measure}
 LATEST = Path(__file__).parent / "results" / "latest.json"
@@ -36,10 +37,13 @@ def main() -> None:
     arguments.add_argument(
         "--quick", action="store_true", help="a smoke run of under a minute; its figures mean little"
     )
+    arguments.add_argument(
+        "--large", action="store_true", help="up to 100,000 exports and ten million events; takes an hour and 10 GB"
+    )
     arguments.add_argument("--only", choices=MEASURES, help="this measure and no other")
     arguments.add_argument("--folder", type=Path, help="where the ledgers are made and removed again; on a real disk")
     given = arguments.parse_args()
-    scale = QUICK if given.quick else FULL
+    scale = QUICK if given.quick else LARGE if given.large else FULL
     found = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=given.folder) as folder:
         machine = describe(Path(folder))
