@@ -55,7 +55,7 @@ def measure(scale: Scale, folder: Path) -> Result:
 
 def _findings(cases: list[Case], many: Case, figures: dict[str, dict[str, float]]) -> list[Finding]:
     fewest, most = min(filter(lambda each: each.events, cases), key=_events).name, max(cases, key=_events).name
-    found = [
+    return [
         Finding(f"ready with {most}", figures[most]["ready s"], "s", READY_SECONDS, more_is_better=False),
         *(
             Finding(
@@ -80,7 +80,6 @@ def _findings(cases: list[Case], many: Case, figures: dict[str, dict[str, float]
             more_is_better=False,
         ),
     ]
-    return found
 
 
 def _events(case: Case) -> int:
