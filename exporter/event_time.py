@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,8 @@ CLOCK_TOLERANCE = 2 * 60
 """Seconds by which the sender's clock may be ahead of ours."""
 EVIDENCE = 5
 """How many events in a row must agree before an offset counts as settled."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Reading:
 
 def naive_timestamp(local: datetime) -> float:
     """The Unix time of ``local`` if its clock were on UTC."""
-    return local.replace(tzinfo=UTC).timestamp()
+    return (local - _EPOCH).total_seconds()
 
 
 def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:

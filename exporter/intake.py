@@ -14,6 +14,9 @@ from exporter.model import Announcement, Event, Quarantined
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+
     from exporter.json_body import JsonObject
     from exporter.ledger import Entry, Ledger
     from exporter.model import Source
@@ -48,8 +51,28 @@ class Intake:
         self._settled: dict[str, event_time.SettledOffset] = {}
         self._lock = threading.Lock()
 
+    def recall(self, sources: Iterable[Source]) -> None:
+        """Look up what the ledger knows of these sources, so that `prepare` need not.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        for source in sources:
+            if source.zone is None:
+                self._settled_of(source)
+
     def take(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
         """Keep what ``body`` says; when this returns, it is on disk.
+
+        Raises:
+            PayloadError: the body is nothing that could be kept.
+            StoreError: it could not be stored; it should be sent again.
+        """
+        entries = self.prepare(source, body, arrived_at)
+        return self.receipt(source, entries, self._ledger.append(entries) if entries else [])
+
+    def prepare(self, source: Source, body: bytes, arrived_at: float) -> list[Entry]:
+        """What of ``body`` is to be kept; it reads the ledger only of a source not recalled.
 
         Args:
             source: whose webhook it came to.
@@ -58,24 +81,44 @@ class Intake:
 
         Raises:
             PayloadError: the body is nothing that could be kept.
-            StoreError: it could not be stored; it should be sent again.
         """
         arrived_at = round(arrived_at, 6)
-        objects = json_body.decode(body, self._most_event_bytes)
-        entries = [self._entry(source, each, arrived_at) for each in objects]
-        fresh = self._ledger.append(entries) if entries else []
-        pairs = list(zip(entries, fresh, strict=True))
-        self._remember(source, [entry for entry, new in pairs if new])
-        return Receipt(
-            accepted=sum(new for entry, new in pairs if isinstance(entry, Received)),
-            quarantined=sum(new for entry, new in pairs if isinstance(entry, Quarantined)),
-            duplicates=sum(not new for _, new in pairs),
-            test_calls=sum(isinstance(entry, TestCalled) for entry in entries),
-        )
-
-    def _entry(self, source: Source, body: JsonObject, arrived_at: float) -> Entry:
         # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
         latest = datetime.fromtimestamp(arrived_at, UTC).replace(tzinfo=None) + timedelta(days=1)
+        objects = json_body.decode(body, self._most_event_bytes)
+        return [self._entry(source, each, arrived_at, latest) for each in objects]
+
+    def submit(self, entries: list[Entry]) -> Future[list[bool]]:
+        """Begin to keep them, as `Ledger.submit` does."""
+        return self._ledger.submit(entries)
+
+    def receipt(self, source: Source, entries: list[Entry], fresh: list[bool]) -> Receipt:
+        """What became of ``entries``, and what their arrival teaches.
+
+        Args:
+            source: whose they are.
+            entries: as `prepare` made them.
+            fresh: the ledger's answer to them.
+        """
+        accepted = quarantined = duplicates = test_calls = 0
+        events = []
+        for entry, new in zip(entries, fresh, strict=True):
+            test_calls += isinstance(entry, TestCalled)
+            if not new:
+                duplicates += 1
+            elif isinstance(entry, Received):
+                accepted += 1
+                events.append(entry.event)
+            elif isinstance(entry, Quarantined):
+                quarantined += 1
+        if source.zone is None:
+            settled = self._settled_of(source)
+            with self._lock:
+                for event in events:
+                    settled.add(event.local_time, event.arrived_at)
+        return Receipt(accepted, duplicates, quarantined, test_calls)
+
+    def _entry(self, source: Source, body: JsonObject, arrived_at: float, latest: datetime) -> Entry:
         meaning = clevertap.interpret(body, latest)
         if isinstance(meaning, Announcement):
             return Received(self._dated(source, meaning, arrived_at), body.raw)
@@ -111,11 +154,3 @@ class Intake:
                 found = event_time.SettledOffset((event.local_time, event.arrived_at) for event in known)
                 self._settled[source.slug] = found
             return found
-
-    def _remember(self, source: Source, fresh: list[Entry]) -> None:
-        if source.zone is None:
-            settled = self._settled_of(source)
-            with self._lock:
-                for entry in fresh:
-                    if isinstance(entry, Received):
-                        settled.add(entry.event.local_time, entry.event.arrived_at)

@@ -10,6 +10,7 @@ from typing import NoReturn
 from exporter.errors import PayloadError, PayloadTooLargeError
 
 MOST_EVENTS = 1000
+_SPACES = frozenset(" \t\r\n")
 _WHITE = re.compile(r"[ \t\r\n]*")
 
 
@@ -103,10 +104,12 @@ def _object(text: str, start: int) -> tuple[JsonObject, int]:
     if not isinstance(value, _Pairs):
         message = f"expected a JSON object, or a list of them, and not {_kind(value)}"
         raise PayloadError(message)
-    return JsonObject(tuple(value), text[start:end].encode()), end
+    return JsonObject(value, text[start:end].encode()), end
 
 
 def _skip(text: str, at: int) -> int:
+    if text[at : at + 1] not in _SPACES:
+        return at
     match = _WHITE.match(text, at)
     return match.end() if match else at
 

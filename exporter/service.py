@@ -74,6 +74,7 @@ class Service:
         Raises:
             StoreError: the ledger does not take the heartbeat.
         """
+        self.intake.recall(self.config.plain_sources.values())
         self._ledger.beat(self._watch, self.now())
         self._declare(self.config)
         for work in (self._beat, self._catch_up):
@@ -168,9 +169,10 @@ class Service:
         self._declare(config)
         reader, collector = self._knowledge(config)
         reader.refresh()
+        intake = Intake(self._ledger, config.limits.event_bytes)
+        intake.recall(config.plain_sources.values())
         with self._knowing:
-            self.config = config
-            self.intake = Intake(self._ledger, config.limits.event_bytes)
+            self.config, self.intake = config, intake
             self._reader, self._collector, self._dropped = reader, collector, 0
 
     def _knowledge(self, config: Config) -> tuple[Reader, Collector]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.ledger import Entry
+    from exporter.model import Event
 
 AUTO = Source("shop")
 NOW = at("0:00") + 2
@@ -31,6 +32,18 @@ class BrokenLedger(MemoryLedger):
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         message = f"no room for {len(entries)}"
         raise StoreError(message)
+
+
+class AskedLedger(MemoryLedger):
+    """A ledger that notes of which sources it was asked for the newest events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str | None] = []
+
+    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
+        self.asked.append(source)
+        return super().newest(source, limit)
 
 
 @pytest.fixture
@@ -205,3 +218,19 @@ def test_the_documented_sample_is_accepted_at_its_time(intake: Intake, ledger: M
     assert intake.take(AUTO, sample, instant("2023-07-25T11:20:55")) == Receipt(accepted=1)
     assert ledger.read(0)[0].occurred_at == instant("2023-07-25T11:20:52")
     assert intake.take(AUTO, sample, instant("2023-07-25T11:20:55") + 30 * DAY) == Receipt(duplicates=1)
+
+
+def test_what_was_recalled_is_not_looked_up_when_a_body_comes() -> None:
+    ledger = AskedLedger()
+    intake = Intake(ledger, 65_536)
+    intake.recall([SHOP, AUTO])
+    assert ledger.asked == [AUTO.slug]
+    assert len(intake.prepare(AUTO, body(), NOW)) == 1
+    assert ledger.asked == [AUTO.slug]
+
+
+def test_a_body_can_be_prepared_submitted_and_accounted_for_in_three_steps(ledger: MemoryLedger) -> None:
+    intake = Intake(ledger, 65_536)
+    entries = intake.prepare(SHOP, json.dumps([fields(), fields(), {"is_test": True}]).encode(), NOW)
+    fresh = intake.submit(entries).result()
+    assert intake.receipt(SHOP, entries, fresh) == Receipt(accepted=1, duplicates=1, test_calls=1)

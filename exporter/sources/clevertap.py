@@ -11,7 +11,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import frequency
 from exporter.model import Announcement
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from exporter.json_body import JsonObject
 
 KEYS = ("Export Request Id", "Partner", "Type", "Status", "Frequency", "Date and Time")
+_DOCUMENTED = frozenset(KEYS)
+_DOCUMENTED_BY_FOLDED = {key.casefold(): key for key in KEYS}
+_NUMERIC = frozenset({"Export Request Id", "Frequency"})
+_REPEATED = frozenset({"Partner", "Type", "Status", "Frequency"})
 LONGEST_TEXT = 128
 EARLIEST_YEAR = 2000
 NOON = 12
@@ -35,6 +40,12 @@ REASONS = {
     "unprintable_text": "a value holds control characters or broken Unicode",
     "bad_date": "the date and time cannot be read, or does not exist",
     "date_out_of_range": "the date and time lies before 2000 or more than a day after its arrival",
+}
+
+_FAULTS = {
+    "empty_text": "is empty",
+    "unprintable_text": "holds control characters or broken Unicode",
+    "text_too_long": f"has more than {LONGEST_TEXT} characters",
 }
 
 PARTNERS = {
@@ -74,6 +85,14 @@ class NotUnderstood:
     detail: str
 
 
+class _Text(NamedTuple):
+    """A value as it is kept, as it is compared, and which of `REASONS` speaks against it."""
+
+    text: str
+    folded: str
+    fault: str
+
+
 class _UnknownError(Exception):
     """Carries the reason out of the reading of one value."""
 
@@ -93,18 +112,20 @@ def interpret(body: JsonObject, latest: datetime) -> Announcement | TestCall | N
         values = _values(body)
         if values is None:
             return TestCall()
-        texts = {key: _text(key, values) for key in KEYS}
-        local_time = _local_time(texts["Date and Time"], latest)
+        number, partner, data_type, status, often, when = (_text(key, values[key]) for key in KEYS)
+        local_time = _local_time(when.text, latest)
     except _UnknownError as unknown:
         return unknown.told
+    folded = (number.folded, partner.folded, data_type.folded, status.folded, often.folded, when.folded)
     return Announcement(
-        request_id=texts["Export Request Id"],
-        partner=canonical_partner(texts["Partner"]),
-        data_type=texts["Type"].lower(),
-        status=texts["Status"].lower(),
-        frequency=frequency.parse(texts["Frequency"]).label,
+        request_id=number.text,
+        partner=PARTNERS.get(partner.folded, partner.text),
+        data_type=data_type.text.lower(),
+        status=status.text.lower(),
+        frequency=frequency.parse(often.text).label,
         local_time=local_time,
-        digest=_digest(texts),
+        # The same for every delivery, whatever the order of its keys, its spaces or its case.
+        digest=hashlib.sha256("\x1f".join(folded).encode()).digest()[:16],
     )
 
 
@@ -115,69 +136,78 @@ def canonical_partner(text: str) -> str:
 
 def _values(body: JsonObject) -> Mapping[str, object] | None:
     """The values of the six keys by their documented names; None for the test call."""
-    known = {key.casefold(): key for key in KEYS}
     values: dict[str, object] = {}
     is_test = False
     for key, value in body.pairs:
-        name = known.get(" ".join(key.split()).casefold())
-        is_test = is_test or (key == "is_test" and value is True)
+        name = key if key in _DOCUMENTED else _DOCUMENTED_BY_FOLDED.get(" ".join(key.split()).casefold())
         if name is None:
+            is_test = is_test or (key == "is_test" and value is True)
             continue
         if name in values:
             raise _UnknownError("duplicate_key", f"the key {name!r} is there twice")
         values[name] = value
     if is_test and not values:
         return None
-    missing = [repr(key) for key in KEYS if key not in values]
-    if missing:
+    if len(values) < len(KEYS):
+        missing = [repr(key) for key in KEYS if key not in values]
         raise _UnknownError("missing_key", f"missing: {', '.join(missing)}")
     return values
 
 
-def _text(key: str, values: Mapping[str, object]) -> str:
+def _text(key: str, value: object) -> _Text:
     """A value as trimmed text with single inner spaces."""
-    value = values[key]
-    numeric = key in {"Export Request Id", "Frequency"}
+    numeric = key in _NUMERIC
     if numeric and isinstance(value, int) and not isinstance(value, bool):
         # Not str(): an integer of 4,300 digits or more refuses it.
         value = str(value) if abs(value) < 10**LONGEST_TEXT else "9" * (LONGEST_TEXT + 1)
     if not isinstance(value, str):
         wanted = "a number or a string" if numeric else "a string"
         raise _UnknownError("wrong_type", f"{key!r} should be {wanted}")
-    text = " ".join(value.split())
-    if not text:
-        raise _UnknownError("empty_text", f"{key!r} is empty")
-    if not text.isprintable():
-        raise _UnknownError("unprintable_text", f"{key!r} holds control characters or broken Unicode")
-    if max(len(text), len(text.casefold())) > LONGEST_TEXT:
-        raise _UnknownError("text_too_long", f"{key!r} has more than {LONGEST_TEXT} characters")
+    # The same few partners, types, states and frequencies come again and again; dates and ids do not.
+    text = _reread(value) if key in _REPEATED and len(value) <= LONGEST_TEXT else _read(value)
+    if text.fault:
+        raise _UnknownError(text.fault, f"{key!r} {_FAULTS[text.fault]}")
     return text
 
 
+def _read(value: str) -> _Text:
+    text = " ".join(value.split())
+    folded = text.casefold()
+    if not text:
+        return _Text(text, folded, "empty_text")
+    if not text.isprintable():
+        return _Text(text, folded, "unprintable_text")
+    if len(text) > LONGEST_TEXT or len(folded) > LONGEST_TEXT:
+        return _Text(text, folded, "text_too_long")
+    return _Text(text, folded, "")
+
+
+_reread = lru_cache(maxsize=1024)(_read)
+
+
 def _local_time(text: str, latest: datetime) -> datetime:
-    match = _DATE.fullmatch(text)
-    if match is None:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}; expected as in 25/07/2023 4:50:52 PM")
-    hour = int(match["hour"])
-    if not 1 <= hour <= NOON:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: the hour must be in 1..12")
-    try:
-        local = datetime(  # noqa: DTZ001 - the text has no zone
-            int(match["year"]),
-            int(match["month"]),
-            int(match["day"]),
-            hour % NOON + (NOON if match["half"].lower() == "p" else 0),
-            int(match["minute"]),
-            int(match["second"] or 0),
-        )
-    except ValueError as error:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: {error}") from error
+    local = _clock(text)
     if local.year < EARLIEST_YEAR or local > latest:
         raise _UnknownError("date_out_of_range", f"'Date and Time' is {text!r}, which cannot be")
     return local
 
 
-def _digest(texts: Mapping[str, str]) -> bytes:
-    """The same for every delivery, whatever the order of its keys, its spaces or its case."""
-    joined = "\x1f".join(texts[key].casefold() for key in KEYS)
-    return hashlib.sha256(joined.encode()).digest()[:16]
+@lru_cache(maxsize=4096)
+def _clock(text: str) -> datetime:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}; expected as in 25/07/2023 4:50:52 PM")
+    day, month, year, hour, minute, second, half = match.groups()
+    if not 1 <= int(hour) <= NOON:
+        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: the hour must be in 1..12")
+    try:
+        return datetime(  # noqa: DTZ001 - the text has no zone
+            int(year),
+            int(month),
+            int(day),
+            int(hour) % NOON + (NOON if half in "pP" else 0),
+            int(minute),
+            int(second or 0),
+        )
+    except ValueError as error:
+        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: {error}") from error
