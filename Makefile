@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help run test check demo bench soak confusion mutants dashboards format pins
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards format pins
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ bench: $(VENV)/dev.stamp ## measure, beside Pushgateway where it is there
 
 soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files and latency stay flat?
 	$(BIN)/python benchmarks/soak.py
+
+prove: $(VENV)/dev.stamp tools ## the proofs of docs/guarantees.md, ten times as long as in make test
+	PROOF=10 $(BIN)/python -m pytest tests/test_power_cut.py
 
 confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py

@@ -16,7 +16,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("dataexport-exporter")
 START_SECONDS = 30
@@ -42,6 +42,14 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that are still there."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += map(int, task.read_text().split())
+    return found
+
+
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without the exporter's own variables, but with these."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
@@ -54,9 +62,16 @@ class Exporter:
         tmp_path: the folder it works in; its database, its log and its configuration are there.
         toml: the configuration file; none is given to it where this is empty.
         environment: variables that it sees beside those of this process.
+        before: words to put before the command, such as a tracer that becomes it.
     """
 
-    def __init__(self, tmp_path: Path, toml: str = "", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        toml: str = "",
+        environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
         self.folder = tmp_path
         self.config_path = tmp_path / "dataexport.toml"
         self.database = tmp_path / "dataexport.db"
@@ -73,6 +88,7 @@ class Exporter:
                 **(environment or {}),
             }
         )
+        self._before = before
         self._arguments = ["--config", str(self.config_path)] if toml else []
         self._log = tmp_path / "exporter.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,7 +124,7 @@ class Exporter:
         """Start the command without waiting for anything."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "serve", *self._arguments],
+                [*self._before, COMMAND, "serve", *self._arguments],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

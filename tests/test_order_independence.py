@@ -186,7 +186,7 @@ def seen(exports: Exports, nows: list[float]) -> list[dict[ExportKey, ExportStat
 @thorough
 @given(world=histories, chance=st.integers(0, 2**32), batch=st.integers(1, 20))
 def test_any_order_batching_and_duplication_gives_the_same_states(world: World, chance: int, batch: int) -> None:
-    dice = Random(chance)  # noqa: S311 - a shuffle, no secret
+    dice = Random(chance)
     deliveries = [*world.events, *dice.choices(world.events, k=len(world.events) // 2)] if world.events else []
     dice.shuffle(deliveries)
     exports, ledger, after = world.exports(), MemoryLedger(), 0
@@ -202,7 +202,7 @@ def test_any_order_batching_and_duplication_gives_the_same_states(world: World, 
 @thorough
 @given(world=histories, chance=st.integers(0, 2**32))
 def test_a_restart_in_the_middle_changes_nothing(world: World, chance: int) -> None:
-    dice = Random(chance)  # noqa: S311 - a shuffle, no secret
+    dice = Random(chance)
     deliveries = list(world.events)
     dice.shuffle(deliveries)
     ledger = MemoryLedger()

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from functools import cache
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +14,9 @@ from monitoring import find_tool
 
 OLDEST = {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 27), "amtool": (0, 27)}
 """The versions from which the tests pass; Debian 12 has older ones, which are enough for the rules."""
+
+PROOF = int(os.environ.get("PROOF", "1"))
+"""How many times as long as usual the proofs take; `make prove` sets it."""
 
 
 def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
@@ -24,9 +28,29 @@ def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
         message = f"{name} is too old; with Go, scripts/install-tools builds a current one"
     else:
         return found
+    return _missing(message)
+
+
+def tracer() -> str:
+    """The path of strace; else, or where no process may be traced, the test is skipped, or fails where CI is true."""
+    found = find_tool("strace")
+    if found is None:
+        _missing("strace is not there; scripts/install-tools gets it")
+    if not _may_trace(found):
+        _missing("strace may not trace here; a container needs the capability SYS_PTRACE")
+    return found
+
+
+def _missing(message: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@cache
+def _may_trace(strace: str) -> bool:
+    tried = [strace, "-f", "-o", os.devnull, "true"]
+    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
 @cache
