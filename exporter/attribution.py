@@ -133,6 +133,10 @@ class Exports:
             declared_at=declared_at,
         )
 
+    def owns(self, key: ExportKey, event: Event) -> bool:
+        """Whether an event that was applied belongs to an export."""
+        return event.source in self._sources and self._belongs(event, key)
+
     def recognised(self) -> list[ExportKey]:
         """The request ids that are exports of their own."""
         return sorted(key for key in self._histories if key.kind == RECOGNISED)

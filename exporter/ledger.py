@@ -72,14 +72,17 @@ class Ledger(Protocol):
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence, in the order of their sequence."""
 
-    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
-        """The events that arrived last, newest first."""
+    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+        """The same, the last one first; what is not asked for is not read."""
+
+    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
+        """The events that arrived last, the newest first; or those past a sequence in its order."""
 
     def body(self, sequence: int) -> bytes | None:
         """The body of an event, as it arrived."""
 
-    def quarantine(self, limit: int = 100) -> list[Quarantined]:
-        """What was not understood, newest first."""
+    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+        """What was not understood: the newest first, or what is past a sequence in its order."""
 
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""

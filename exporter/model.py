@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -240,12 +241,19 @@ class ExportKey:
     data_type: str = ""
     frequency: str = ""
 
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits that name it for good: in paths, and wherever else a key is too long."""
+        parts = (self.source, self.kind, self.name, self.partner, self.data_type, self.frequency)
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class ExportState:
     """Everything known of one export at one instant, as it is shown everywhere.
 
     Attributes:
+        id: `ExportKey.id`; empty for the exports over a limit taken together.
         changes_at: when this will differ though no event arrives; infinity for never.
         duration_buckets: runs per bucket of `exporter.history.DURATION_BOUNDS`, not cumulative.
     """
@@ -257,6 +265,7 @@ class ExportState:
     frequency: str
     timezone: str
     declared: bool
+    id: str = ""
     owner: str = ""
     runbook_url: str = ""
     interval: float = 0

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +15,7 @@ from exporter import gzip_parts
 from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
 from exporter.intake import Intake
+from exporter.ledger import PAGE
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.ledger import Ledger
-    from exporter.model import ExportState, SourceState
+    from exporter.model import Event, ExportState, SourceState
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0
@@ -68,6 +70,11 @@ class Service:
         telemetry.reload_time.set(now())
         self._reader, self._collector = self._knowledge(config)
 
+    @property
+    def ledger(self) -> Ledger:
+        """What is kept, for those who only read it."""
+        return self._ledger
+
     def start(self) -> None:
         """Say that somebody listens, and begin to catch up with the ledger.
 
@@ -110,9 +117,7 @@ class Service:
         Raises:
             StoreError: the ledger cannot be read, or has not yet been; zeros would be a lie.
         """
-        if not self._caught_up.is_set():
-            message = "still reading the ledger"
-            raise StoreError(message)
+        self._refuse_early()
         with self._knowing:
             collector = self._collector
             collector.refresh(self.now())
@@ -129,12 +134,28 @@ class Service:
         Raises:
             StoreError: the ledger cannot be read, or has not yet been.
         """
-        if not self._caught_up.is_set():
-            message = "still reading the ledger"
-            raise StoreError(message)
+        self._refuse_early()
         with self._knowing:
             self._collector.refresh(now)
             return self._reader.states(now), self._reader.sources()
+
+    def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
+        """One export by its `ExportKey.id` with its newest events, the last one first; None for no such export.
+
+        Where other exports share its selection, it is not looked for past `PAGE` events of theirs.
+
+        Raises:
+            StoreError: the ledger cannot be read, or has not yet been.
+        """
+        self._refuse_early()
+        with self._knowing:
+            self._collector.refresh(now)
+            known = self._reader.exports
+            key = next((key for key in known.all() if key.id == identity), None)
+            if key is None:
+                return None
+            recent = islice(self._ledger.recent(known.selection(key), self._reader.sequence), PAGE)
+            return self._reader.export(key, now), list(islice((e for e in recent if known.owns(key, e)), most))
 
     def reload(self) -> tuple[str, ...]:
         """Take the configuration as it is now; where it is wrong, keep the old one.
@@ -158,6 +179,11 @@ class Service:
         self.telemetry.reload_successful.set(0)
         log.error("reload failed, the old configuration stays", problems=list(problems))
         return problems
+
+    def _refuse_early(self) -> None:
+        if not self._caught_up.is_set():
+            message = "still reading the ledger"
+            raise StoreError(message)
 
     def _take(self, config: Config) -> None:
         fixed = ("webhook_listen", "admin_listen", "store_url", "log")

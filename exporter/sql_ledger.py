@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BLIND_AFTER = 30.0
 """Seconds between two heartbeats from which nobody is taken to have listened."""
 
+_FEW = 200
+"""A page where the caller will hardly want more."""
+
 _EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
 
 
@@ -72,24 +75,30 @@ class SqlLedger:
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence."""
-        query = select(*_EVENT_COLUMNS).where(events.c.source == selection.source, events.c.sequence <= upto)
-        if selection.request_id is not None:
-            query = query.where(events.c.request_id == selection.request_id)
-        if selection.group_key is not None:
-            query = query.where(events.c.group_key == selection.group_key)
+        query = _selected(selection)
         after = 0
         while True:
-            page = self._events(query.where(events.c.sequence > after).order_by(events.c.sequence).limit(PAGE))
+            part = query.where(events.c.sequence > after, events.c.sequence <= upto)
+            page = self._events(part.order_by(events.c.sequence).limit(PAGE))
             yield from (event for event in page if selection.fits(event))
             if len(page) < PAGE:
                 return
             after = page[-1].sequence
 
-    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
-        """The events that arrived last."""
+    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+        """The same, the last one first."""
+        query = _selected(selection).order_by(events.c.sequence.desc()).limit(_FEW)
+        while page := self._events(query.where(events.c.sequence <= upto)):
+            yield from (event for event in page if selection.fits(event))
+            upto = page[-1].sequence - 1
+
+    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
+        """The events that arrived last, or those past a sequence."""
         query = select(*_EVENT_COLUMNS)
         if source is not None:
             query = query.where(events.c.source == source)
+        if after is not None:
+            return self._events(query.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))
         return self._events(query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit))
 
     def body(self, sequence: int) -> bytes | None:
@@ -97,9 +106,15 @@ class SqlLedger:
         rows = self._database.rows(select(events.c.body).where(events.c.sequence == sequence))
         return bytes(rows[0].body) if rows else None
 
-    def quarantine(self, limit: int = 100) -> list[Quarantined]:
+    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
         """What was not understood."""
-        rows = self._database.rows(select(quarantine).order_by(quarantine.c.sequence.desc()).limit(limit))
+        at = quarantine.c.sequence
+        query = select(quarantine).order_by(at.desc() if after is None else at).limit(limit)
+        if source is not None:
+            query = query.where(quarantine.c.source == source)
+        if after is not None:
+            query = query.where(at > after)
+        rows = self._database.rows(query)
         return [
             Quarantined(
                 source=row.source,
@@ -210,6 +225,15 @@ class SqlLedger:
 
     def _events(self, query: Select[Any]) -> list[Event]:
         return [_event(row) for row in self._database.rows(query)]
+
+
+def _selected(selection: Selection) -> Select[Any]:
+    query = select(*_EVENT_COLUMNS).where(events.c.source == selection.source)
+    if selection.request_id is not None:
+        query = query.where(events.c.request_id == selection.request_id)
+    if selection.group_key is not None:
+        query = query.where(events.c.group_key == selection.group_key)
+    return query
 
 
 def _of(entries: Iterable[Entry], kind: type) -> list[Any]:

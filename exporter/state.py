@@ -57,6 +57,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         frequency=declared.frequency if declared else runs.frequency,
         timezone=source.timezone,
         declared=declared is not None,
+        id=key.id,
         owner=declared.owner if declared else "",
         runbook_url=declared.runbook_url if declared else "",
         interval=promise.interval,

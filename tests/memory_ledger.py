@@ -48,15 +48,21 @@ class MemoryLedger:
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         return (kept.event for kept in self._events[:upto] if selection.fits(kept.event))
 
-    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
+    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+        return (kept.event for kept in self._events[:upto][::-1] if selection.fits(kept.event))
+
+    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         own = [kept.event for kept in self._events if source in {None, kept.event.source}]
+        if after is not None:
+            return [event for event in own if event.sequence > after][:limit]
         return sorted(own, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
         return self._events[sequence - 1].body if 0 < sequence <= len(self._events) else None
 
-    def quarantine(self, limit: int = 100) -> list[Quarantined]:
-        return self._quarantined[::-1][:limit]
+    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+        own = [each for each in self._quarantined if source in {None, each.source}]
+        return (own[::-1] if after is None else [each for each in own if each.sequence > after])[:limit]
 
     def tallies(self) -> list[Tally]:
         return [self._tallies[key] for key in sorted(self._tallies)]

@@ -41,9 +41,9 @@ class AskedLedger(MemoryLedger):
         super().__init__()
         self.asked: list[str | None] = []
 
-    def newest(self, source: str | None = None, limit: int = 100) -> list[Event]:
+    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         self.asked.append(source)
-        return super().newest(source, limit)
+        return super().newest(source, limit, after)
 
 
 @pytest.fixture

@@ -357,3 +357,29 @@ def test_everything_is_there_again_after_it_was_closed(tmp_path: Path) -> None:
     after.beat("b", at("0:05"))
     assert after.gaps() == [Gap(at("0:00"), at("0:01")), Gap(at("0:01"), at("0:05"))]
     after.close()
+
+
+def test_events_are_followed_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
+    elsewhere = event("initiated", at("0:00"), source="other-shop")
+    ledger.append([received(each) for each in (THIRD, elsewhere, FIRST, SECOND)])
+    assert digests(ledger.newest(None, 2, 0)) == digests([THIRD, elsewhere])
+    assert digests(ledger.newest("shop", 100, 1)) == digests([FIRST, SECOND])
+    assert ledger.newest("shop", 100, 4) == []
+
+
+def test_a_selection_is_read_backwards_as_far_as_it_is_asked_for(ledger: Ledger) -> None:
+    many = [event("initiated", at("0:00") + minute * 60) for minute in range(450)]
+    ledger.append([received(each) for each in (THIRD, *many)])
+    whole = Selection("shop", partner="amazon s3", data_type="EVENTS", frequency="4h")
+    assert digests(list(ledger.recent(whole, 451))) == digests(many[::-1])
+    assert digests(list(ledger.recent(whole, 10))) == digests(many[8::-1])
+    assert next(ledger.recent(Selection("shop", request_id=THIRD.request_id), 451)).digest == THIRD.digest
+    assert list(ledger.recent(Selection("nowhere"), 451)) == []
+
+
+def test_the_quarantine_is_followed_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
+    ledger.append([a_quarantined(digest=bytes([number]) * 16) for number in range(3)])
+    ledger.append([a_quarantined(digest=b"x" * 16, source="other-shop")])
+    assert [each.sequence for each in ledger.quarantine(2, after=1)] == [2, 3]
+    assert [each.sequence for each in ledger.quarantine(10, "other-shop")] == [4]
+    assert [each.sequence for each in ledger.quarantine(10, "shop", 2)] == [3]

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from exporter import __version__, durations, event_time
 from exporter.errors import StoreError
+from exporter.web import api
 from exporter.web.access_log import log_requests
 from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
 
@@ -86,6 +87,7 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
             "status.html", states=states, sources=sources, trouble=trouble, now=now, version=__version__
         )
 
+    app.register_blueprint(api.create_blueprint(service))
     answer_with_problems(app)
     return app
 

@@ -32,9 +32,10 @@ _DETAILS = {
 log = structlog.get_logger()
 
 
-def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem document."""
-    body = json.dumps({"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail})
+def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None, **more: str) -> Response:
+    """A problem document; ``more`` are members beside the usual ones."""
+    told = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    body = json.dumps(told | more)
     return Response(body + "\n", status.value, headers, mimetype="application/problem+json")
 
 

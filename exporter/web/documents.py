@@ -1,0 +1,193 @@
+"""What the JSON API says of an export, a source, an event and a quarantined body, and its schema.
+
+Instants are Unix seconds, and null for never. A field is written here once, so that what is
+answered and what is described cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from exporter.event_time import naive_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.model import Event, ExportState, Quarantined, SourceState
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a document: its name, what it may be, and where its value is from."""
+
+    name: str
+    schema: Schema
+    value: Callable[[Any], object]
+
+
+def _text(name: str, meaning: str, value: Callable[[Any], object] | None = None) -> Field:
+    return Field(name, {"type": "string", "description": meaning}, value or (lambda each: getattr(each, name)))
+
+
+def _flag(name: str, meaning: str) -> Field:
+    return Field(name, {"type": "boolean", "description": meaning}, lambda each: getattr(each, name))
+
+
+def _count(name: str, meaning: str) -> Field:
+    schema = {"type": "integer", "minimum": 0, "description": meaning}
+    return Field(name, schema, lambda each: getattr(each, name))
+
+
+def _seconds(name: str, meaning: str) -> Field:
+    return Field(name, {"type": "number", "description": meaning}, lambda each: getattr(each, name))
+
+
+def _instant(name: str, meaning: str) -> Field:
+    schema = {"type": ["number", "null"], "description": f"{meaning}; Unix seconds, null for never."}
+    return Field(name, schema, lambda each: getattr(each, name) or None)
+
+
+def _counts(name: str, meaning: str) -> Field:
+    schema = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}, "description": meaning}
+    return Field(name, schema, lambda each: getattr(each, name))
+
+
+CONDITIONS = ("muted", "never completed", "late", "stuck", "failed", "not started", "running", "fine")
+"""The words of `exporter.model.ExportState.condition`, the most urgent first after ``muted``."""
+
+EXPORT = (
+    _text("id", "Names this export for good; the last part of its own path."),
+    _text("source", "The slug of its source."),
+    _text("export", "The declared name, the recognised request id, or any."),
+    _text("partner", "Where it exports to."),
+    _text("data_type", "What it exports."),
+    _text("frequency", "How often, such as 4h, 24h or one-time."),
+    _text("timezone", "The clock of its source, or auto."),
+    _flag("declared", "Whether the configuration declares it."),
+    _text("owner", "As declared."),
+    _text("runbook_url", "As declared."),
+    _flag("recurring", "Whether it has an interval, and so deadlines and slots."),
+    _seconds("interval", "Seconds from one run to the next; 0 where it is not known."),
+    _seconds("grace", "Seconds that a run may be late and still be fine."),
+    _seconds("max_runtime", "Seconds that a run may take."),
+    _seconds("objective", "The share of slots that should be on time."),
+    _instant("last_initiated", "Start of the newest run"),
+    _instant("last_completed", "End of the newest completed run"),
+    _instant("last_failed", "End of the newest run that a status word ended as failed"),
+    _instant("last_received", "Arrival of the newest event"),
+    _seconds("last_duration", "Seconds that the newest completed run took whose start is known."),
+    _count("in_progress", "Runs that were initiated and not yet completed."),
+    _instant("running_since", "Start of the oldest run in progress"),
+    _instant("start_deadline", "When the next run has to have started"),
+    _instant("deadline", "When the next run has to have completed"),
+    _instant("run_deadline", "When the oldest run in progress has to have completed"),
+    _count("initiated", "Runs that started."),
+    _count("completed", "Runs that completed."),
+    _count("failed", "Runs that a status word ended as failed."),
+    _count("abandoned", "Runs that were still open when the export started again."),
+    _count("slots", "Times at which a run was due, whatever became of it."),
+    _count("slots_late", "Slots whose run started later than the grace allows."),
+    _count("slots_missed", "Slots in which no run started."),
+    _count("slots_unknown", "Slots that fell into a time in which the exporter was away."),
+    _flag("muted", "Whether alerts about it hold their tongue."),
+)
+
+EVENT = (
+    _count("sequence", "Its place in the ledger."),
+    _text("source", "The slug of its source."),
+    _text("request_id", "The export request id."),
+    _text("partner", "The canonical name, or the sender's text."),
+    _text("data_type", "In lower case."),
+    _text("status", "In lower case."),
+    _text("frequency", "Such as 4h, 24h or one-time, or the sender's text."),
+    Field(
+        "local_seconds",
+        {"type": "number", "description": "The sender's date and time as Unix seconds of a clock on UTC."},
+        lambda each: naive_timestamp(each.local_time),
+    ),
+    _seconds("arrived_at", "When it arrived; Unix seconds."),
+    _seconds("occurred_at", "When it happened; Unix seconds."),
+    Field(
+        "utc_offset",
+        {"type": "integer", "description": "The offset at which its text was read, in seconds east of UTC."},
+        lambda each: each.utc_offset,
+    ),
+    _flag("skewed", "Whether its text lay in the future, so that the arrival stands for it."),
+)
+
+SOURCE = (
+    _text("slug", "The last part of its webhook's path, and its source label."),
+    _text("timezone", "Its clock, or auto."),
+    _counts("events", "Stored events by status word."),
+    _count("duplicates", "Deliveries of what was stored already."),
+    _count("test_calls", "Test calls, made when someone creates the webhook."),
+    _counts("quarantined", "Bodies that were kept but not understood, by reason."),
+    _count("skewed", "Events dated in the future, for which the arrival stands."),
+    _count("unknown_frequencies", "Events whose frequency was not understood."),
+    _instant("last_accepted", "Arrival of the newest accepted body"),
+    _seconds("delay", "Arrival minus occurrence of the newest event, signed."),
+    Field(
+        "suspected_offset",
+        {"type": ["integer", "null"], "description": "The UTC offset that its arrivals suggest, in seconds."},
+        lambda each: each.suspected_offset,
+    ),
+    _flag("suspect", "Whether that contradicts the configured time zone."),
+)
+
+QUARANTINED = (
+    _count("sequence", "Its place in the quarantine."),
+    _text("source", "The slug of its source."),
+    _seconds("arrived_at", "When it arrived; Unix seconds."),
+    _text("reason", "Why it was not understood, in one word."),
+    _text("detail", "The same as a sentence."),
+    _text("body", "As it arrived; what is not UTF-8 is replaced.", lambda each: each.body.decode("utf-8", "replace")),
+)
+
+
+def export(state: ExportState, now: float) -> dict[str, object]:
+    """An export as the API tells it, with its state as one word."""
+    return _document(EXPORT, state) | {"state": state.condition(now)}
+
+
+def event(each: Event) -> dict[str, object]:
+    """An event as the API tells it."""
+    return _document(EVENT, each)
+
+
+def source(state: SourceState) -> dict[str, object]:
+    """A source as the API tells it."""
+    return _document(SOURCE, state)
+
+
+def quarantined(each: Quarantined) -> dict[str, object]:
+    """A quarantined body as the API tells it."""
+    return _document(QUARANTINED, each)
+
+
+def _document(fields: tuple[Field, ...], each: object) -> dict[str, object]:
+    return {field.name: field.value(each) for field in fields}
+
+
+def schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
+    """The schema of a document: all of its fields are there, and nothing else."""
+    properties = {field.name: field.schema for field in fields} | more
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+SCHEMAS = {
+    "Export": schema(
+        EXPORT, state={"enum": list(CONDITIONS), "description": "One word: the most urgent thing that is true now."}
+    ),
+    "Event": schema(EVENT),
+    "Source": schema(SOURCE),
+    "Quarantined": schema(QUARANTINED),
+}
+"""By name, as the API's description refers to them."""

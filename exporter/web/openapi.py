@@ -1,0 +1,188 @@
+"""The description of both listeners' HTTP in OpenAPI 3.1, for clients and for fuzzers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exporter import __version__
+from exporter.json_body import MOST_EVENTS
+from exporter.web.documents import SCHEMAS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.config import Config
+    from exporter.credentials import Credentials
+    from exporter.web.api import Queries
+    from exporter.web.parameters import Parameter
+
+Schema = dict[str, Any]
+
+_BODY = {
+    "type": "object",
+    "description": "An announcement as CleverTap posts it. What is not understood is kept and answered 200 all the "
+    "same, so any object is taken.",
+    "examples": [
+        {
+            "Export Request Id": 1690283492,
+            "Partner": "Google Cloud Storage",
+            "Type": "Events",
+            "Status": "Completed",
+            "Frequency": "One Time",
+            "Date and Time": "25/07/2023 4:50:52 PM",
+        }
+    ],
+}
+_RECEIPT = {
+    "type": "object",
+    "properties": {name: {"type": "integer", "minimum": 0} for name in ("accepted", "duplicates", "quarantined")},
+    "required": ["accepted", "duplicates", "quarantined"],
+    "additionalProperties": False,
+}
+_TEST = {
+    "type": "object",
+    "properties": {"test": {"const": True}},
+    "required": ["test"],
+    "additionalProperties": False,
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and what would be right."},
+        "parameter": {"type": "string", "description": "The parameter of the query that is wrong."},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+_PROBLEMS = {
+    400: "The request is not what it should be.",
+    401: "No valid credential.",
+    404: "There is nothing at this path.",
+    405: "This path does not take this method.",
+    413: "The body, or one object of it, is too large.",
+    429: "Too many requests without a valid credential.",
+    503: "The store cannot be used just now; try again after Retry-After seconds.",
+}
+
+
+def describe(config: Config, asked: Queries) -> Schema:
+    """The description, with this configuration's sources, addresses and credentials."""
+    exports, event, source, body = (_listed(name) for name in ("Export", "Event", "Source", "Quarantined"))
+    one = _object(export={"$ref": "#/components/schemas/Export"}, events=event)
+    total = {"type": "integer", "minimum": 0, "description": "How many there are, shown or not."}
+    paths = {
+        "/api/v1/exports": _get(
+            "All exports, the most urgent first", _object(exports=exports, total=total), asked.exports
+        ),
+        "/api/v1/exports/{id}": _get(
+            "One export with its newest events", one, path=[_segment("id", {"type": "string"}, "The id of an export.")]
+        ),
+        "/api/v1/events": _get("Events", _object(events=event), asked.events),
+        "/api/v1/sources": _get("All sources", _object(sources=source)),
+        "/api/v1/quarantine": _get("Bodies that were not understood", _object(quarantine=body), asked.quarantine),
+        "/api/v1/openapi.json": _get("This description", {"type": "object"}),
+    }
+    paths["/api/v1/exports/{id}"]["get"]["operationId"] = "export"
+    paths["/api/v1/exports"]["get"]["responses"]["200"]["links"] = {
+        "first": {"operationId": "export", "parameters": {"id": "$response.body#/exports/0/id"}}
+    }
+    security = _security(config.admin_credentials)
+    for path in paths.values():
+        path["get"]["security"] = security
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "dataexport-exporter",
+            "version": __version__,
+            "description": "Knows when a scheduled CleverTap data export is late. Instants are Unix seconds.",
+        },
+        "servers": [{"url": f"http://{config.admin_listen}", "description": "The admin listener."}],
+        "paths": paths | {"/webhooks/clevertap/{source}": _webhook(config)},
+        "components": {
+            "schemas": SCHEMAS | {"Problem": _PROBLEM, "Announcement": _BODY, "Receipt": _RECEIPT, "Test": _TEST},
+            "securitySchemes": _schemes(config),
+        },
+    }
+
+
+def _webhook(config: Config) -> Schema:
+    one = {"$ref": "#/components/schemas/Announcement"}
+    done = {"anyOf": [{"$ref": "#/components/schemas/Receipt"}, {"$ref": "#/components/schemas/Test"}]}
+    credentials = [each.credentials for each in config.sources.values()]
+    security: list[Schema] = []
+    for each in credentials:
+        security += [way for way in _security(each) or [{}] if way not in security]
+    return {
+        "servers": [{"url": f"http://{config.webhook_listen}", "description": "The public listener."}],
+        "post": {
+            "summary": "Take announcements; 200 once they are on disk",
+            "operationId": "receive",
+            "parameters": [
+                _segment("source", {"type": "string", "enum": sorted(config.sources)}, "The slug of a source.")
+            ],
+            "requestBody": {
+                "required": True,
+                "description": f"At most {config.limits.request_bytes} bytes, {config.limits.event_bytes} an object.",
+                "content": {
+                    "application/json": {
+                        "schema": {"anyOf": [one, {"type": "array", "maxItems": MOST_EVENTS, "items": one}]}
+                    }
+                },
+            },
+            "responses": _responses(done, _PROBLEMS),
+            "security": security,
+        },
+    }
+
+
+def _get(
+    summary: str, schema: Schema, query: Iterable[Parameter] = (), path: Iterable[Schema] = ()
+) -> dict[str, Schema]:
+    asked = [{"name": each.name, "in": "query", "description": each.meaning, "schema": each.schema} for each in query]
+    problems = (400, 401, 404, 405, 503)
+    responses = _responses(schema, problems)
+    return {"get": {"summary": summary, "parameters": [*path, *asked], "responses": responses}}
+
+
+def _responses(schema: Schema, problems: Iterable[int]) -> Schema:
+    answer = {"description": "Fine.", "content": {"application/json": {"schema": schema}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"200": answer} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
+
+
+def _segment(name: str, schema: Schema, meaning: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _listed(name: str) -> Schema:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _security(credentials: Credentials) -> list[Schema]:
+    """Any of the ways in; nothing where none is wanted."""
+    ways: list[Schema] = []
+    if credentials.tokens:
+        ways.append({credentials.header or "bearer": []})
+    if credentials.basic:
+        ways.append({"basic": []})
+    return ways
+
+
+def _schemes(config: Config) -> Schema:
+    headers = {each.credentials.header for each in config.sources.values()} - {""}
+    return {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "basic": {"type": "http", "scheme": "basic"},
+    } | {name: {"type": "apiKey", "in": "header", "name": name} for name in sorted(headers)}

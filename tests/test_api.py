@@ -1,0 +1,241 @@
+"""The JSON API of the real process: what it answers, what it refuses, and that it is as it describes itself."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+import pytest
+
+from builders import HOUR, body, vendor_clock
+from exporter import __version__
+from running import Exporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import requests
+
+CONFIGURATION = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+
+[[sources]]
+slug = "quiet"
+
+[[exports]]
+name = "nightly"
+source = "quiet"
+match = { partner = "s3", frequency = "daily" }
+owner = "data"
+runbook_url = "https://example.org/nightly"
+"""
+PATHS = ("exports", "events", "sources", "quarantine", "openapi.json")
+
+
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    with Exporter(tmp_path_factory.mktemp("api"), CONFIGURATION) as running:
+        now = time.time()
+        for hours in (5, 1):
+            running.post(body("Initiated", vendor_clock(now - hours * HOUR), 7), "shop")
+        running.post(body("Initiated", vendor_clock(now - HOUR), 8, Partner="Azure", Frequency="One Time"), "shop")
+        running.post(body("Initiated", vendor_clock(now - 60), 8, Partner="Azure", Frequency="One Time"), "shop")
+        running.post(b'{"odd": "\xc3\xbc"}', "shop")
+        running.post(b'{"odder": 1}', "quiet")
+        yield running
+        assert "Traceback" not in running.log()
+
+
+def api(exporter: Exporter, path: str, **query: object) -> dict[str, Any]:
+    """What is answered, which is as it is described."""
+    answer = exporter.admin(f"/api/v1/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    described(exporter, path if "/" not in path else "exports/{id}", answer)
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def described(exporter: Exporter, path: str, answer: requests.Response) -> None:
+    """Hold an answer against the description that the exporter gives of itself."""
+    description = exporter.admin("/api/v1/openapi.json").json()
+    content = description["paths"][f"/api/v1/{path}"]["get"]["responses"][str(answer.status_code)]["content"]
+    kind = answer.headers["Content-Type"]
+    jsonschema_rs.validate({**content[kind]["schema"], "components": description["components"]}, answer.json())
+
+
+def refused(exporter: Exporter, path: str, query: str) -> dict[str, Any]:
+    """The problem document for a query that is wrong."""
+    answer = exporter.admin(f"/api/v1/{path}?{query}")
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    described(exporter, path, answer)
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_exports_are_told_with_their_state_and_null_for_never(exporter: Exporter) -> None:
+    told = api(exporter, "exports")
+    assert told["total"] == 3
+    (nightly,) = [each for each in told["exports"] if each["declared"]]
+    assert (nightly["export"], nightly["source"], nightly["owner"]) == ("nightly", "quiet", "data")
+    assert (nightly["last_completed"], nightly["last_received"], nightly["initiated"]) == (None, None, 0)
+    assert nightly["deadline"] > time.time()
+    (recognised,) = [each for each in told["exports"] if each["export"] == "7"]
+    assert (recognised["initiated"], recognised["interval"], recognised["state"]) == (2, 4 * HOUR, "never completed")
+    assert time.time() - 2 * HOUR < recognised["last_initiated"] < time.time()
+
+
+def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporter: Exporter) -> None:
+    def names(**query: object) -> list[tuple[str, str]]:
+        return [(each["source"], each["export"]) for each in api(exporter, "exports", **query)["exports"]]
+
+    assert names(source="quiet") == [("quiet", "nightly")]
+    assert sorted(names(source="shop")) == [("shop", "7"), ("shop", "any")]
+    assert names(state="fine") == [("quiet", "nightly")]
+    assert names(state="late") == []
+    assert names(source="shop", state="fine") == []
+    cut = api(exporter, "exports", limit=1)
+    assert (len(cut["exports"]), cut["total"]) == (1, 3)
+
+
+def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: Exporter) -> None:
+    listed = api(exporter, "exports", source="shop")["exports"]
+    for each in listed:
+        told = api(exporter, f"exports/{each['id']}")
+        assert told["export"]["id"] == each["id"]
+        events = told["events"]
+        assert {event["request_id"] for event in events} == {"7" if each["export"] == "7" else "8"}
+        assert [event["sequence"] for event in events] == sorted((e["sequence"] for e in events), reverse=True)
+        assert len(events) == 2
+    assert exporter.run("exports", "--config", str(exporter.config_path), "--json").stdout.count(listed[0]["id"]) == 1
+    (nightly,) = api(exporter, "exports", source="quiet")["exports"]
+    assert api(exporter, f"exports/{nightly['id']}")["events"] == []
+
+
+def test_an_id_that_does_not_exist_is_not_found(exporter: Exporter) -> None:
+    answer = exporter.admin("/api/v1/exports/0123456789abcdef")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_events_are_told_newest_first_or_followed_from_a_sequence(exporter: Exporter) -> None:
+    newest = api(exporter, "events")["events"]
+    assert [each["sequence"] for each in newest] == [4, 3, 2, 1]
+    assert newest[0]["partner"] == "Microsoft Azure"
+    assert newest[0]["arrived_at"] - newest[0]["occurred_at"] < 90
+    assert [each["sequence"] for each in api(exporter, "events", limit=1)["events"]] == [4]
+    assert [each["sequence"] for each in api(exporter, "events", after=1, limit=2)["events"]] == [2, 3]
+    assert api(exporter, "events", after=4)["events"] == []
+    assert api(exporter, "events", source="quiet")["events"] == []
+    assert len(api(exporter, "events", source="shop", after=0)["events"]) == 4
+
+
+def test_sources_are_told_with_their_counts(exporter: Exporter) -> None:
+    quiet, shop = api(exporter, "sources")["sources"]
+    assert (quiet["slug"], shop["slug"]) == ("quiet", "shop")
+    assert (shop["events"]["initiated"], shop["quarantined"], shop["timezone"]) == (4, {"missing_key": 1}, "UTC")
+    assert quiet["suspected_offset"] is None
+
+
+def test_what_was_not_understood_is_told_with_its_body(exporter: Exporter) -> None:
+    odder, odd = api(exporter, "quarantine")["quarantine"]
+    assert (odd["source"], odd["reason"], odd["body"]) == ("shop", "missing_key", '{"odd": "ü"}')
+    assert api(exporter, "quarantine", source="quiet")["quarantine"] == [odder]
+    assert api(exporter, "quarantine", limit=1)["quarantine"] == [odder]
+    assert api(exporter, "quarantine", after=0)["quarantine"] == [odd, odder]
+    assert api(exporter, "quarantine", after=odd["sequence"])["quarantine"] == [odder]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "name", "detail"),
+    [
+        ("exports", "state=lost", "state", "give one of muted, "),
+        ("exports", "source=elsewhere", "source", "give one of quiet, shop"),
+        ("exports", "sorce=shop", "sorce", "did you mean source?"),
+        ("exports", "limit=0", "limit", "give a whole number from 1 to 10000"),
+        ("exports", "limit=10001", "limit", "give a whole number from 1 to 10000"),
+        ("exports", "limit=1&limit=2", "limit", "given more than once"),
+        ("events", "limit=", "limit", "give a whole number"),
+        ("events", "limit=1.5", "limit", "give a whole number"),
+        ("events", "limit=%D9%A1", "limit", "give a whole number"),
+        ("events", "after=-1", "after", "give a whole number from 0 to 9223372036854775807"),
+        ("events", "after=9223372036854775808", "after", "give a whole number"),
+        ("events", f"after={'9' * 5000}"[:1500], "after", "give a whole number"),
+        ("quarantine", "limit=101", "limit", "give a whole number from 1 to 100"),
+        ("sources", "x=1", "x", "the parameters here are none"),
+        ("openapi.json", "pretty", "pretty", "the parameters here are none"),
+    ],
+)
+def test_a_wrong_parameter_is_named(exporter: Exporter, path: str, query: str, name: str, detail: str) -> None:
+    told = refused(exporter, path, query)
+    assert told["parameter"] == name
+    assert told["detail"].startswith(f"{name}: ")
+    assert detail in told["detail"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_only_get_and_head_are_taken(exporter: Exporter, path: str) -> None:
+    assert exporter.admin(f"/api/v1/{path}", "HEAD").status_code == 200
+    answer = exporter.admin(f"/api/v1/{path}", "POST")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (405, "application/problem+json")
+    assert exporter.webhook("GET", f"/api/v1/{path}").status_code == 404
+
+
+def test_the_largest_numbers_are_taken(exporter: Exporter) -> None:
+    assert api(exporter, "events", after=2**63 - 1, limit=1000) == {"events": []}
+    assert api(exporter, "quarantine", after=2**63 - 1, limit=100) == {"quarantine": []}
+
+
+def test_the_description_names_both_listeners_and_every_path(exporter: Exporter) -> None:
+    told = api(exporter, "openapi.json")
+    jsonschema_rs.meta.validate(told["components"]["schemas"]["Export"])
+    assert (told["openapi"], told["info"]["version"]) == ("3.1.0", __version__)
+    assert told["servers"][0]["url"] == exporter.admin_url
+    assert {f"/api/v1/{path}" for path in PATHS} < set(told["paths"])
+    webhook = told["paths"]["/webhooks/clevertap/{source}"]
+    assert webhook["servers"][0]["url"] == exporter.webhook_url
+    assert webhook["post"]["parameters"][0]["schema"]["enum"] == ["quiet", "shop"]
+    assert webhook["post"]["security"] == [{}]
+    assert told["paths"]["/api/v1/events"]["get"]["security"] == []
+
+
+def test_the_webhook_answers_as_it_is_described(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        told = api(exporter, "openapi.json")
+        post = told["paths"]["/webhooks/clevertap/{source}"]["post"]
+        for sent in (b"{}", b'{"is_test": true}', b"", b"[]"):
+            answer = exporter.post(sent)
+            responses = post["responses"][str(answer.status_code)]["content"]
+            schema = responses[answer.headers["Content-Type"]]["schema"]
+            jsonschema_rs.validate({**schema, "components": told["components"]}, answer.json())
+
+
+def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(tmp_path: Path) -> None:
+    toml = """
+    [server]
+    admin_tokens = ["t"]
+    admin_basic = { username = "u", password = "p" }
+    [[sources]]
+    slug = "open"
+    [[sources]]
+    slug = "guarded"
+    tokens = ["x"]
+    [[sources]]
+    slug = "headed"
+    tokens = ["x"]
+    header = "X-Export-Token"
+    basic = { username = "u", password = "p" }
+    """
+    with Exporter(tmp_path, toml) as exporter:
+        for path in (*PATHS, "exports/0123456789abcdef"):
+            assert exporter.admin(f"/api/v1/{path}").status_code == 401
+        pair = base64.b64encode(b"u:p").decode()
+        told = exporter.admin("/api/v1/openapi.json", headers={"Authorization": f"Basic {pair}"}).json()
+    assert told["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}]
+    post = told["paths"]["/webhooks/clevertap/{source}"]["post"]
+    assert post["security"] == [{}, {"bearer": []}, {"X-Export-Token": []}, {"basic": []}]
+    assert told["components"]["securitySchemes"]["X-Export-Token"]["name"] == "X-Export-Token"
