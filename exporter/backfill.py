@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from exporter import families
 from exporter.attribution import Exports
-from exporter.collector import together
 from exporter.errors import ExporterError
 from exporter.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
 from exporter.ledger import PAGE
 from exporter.model import Tally
+from exporter.overflow import together
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:

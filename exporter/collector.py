@@ -1,26 +1,49 @@
 """From states to the text of a scrape, rendering again only what changed since the last one.
 
-The families of exports and sources are put together here from kept pieces, and their compressed
-form is kept as well. This process's own metrics are the client library's, and are put behind them.
+The families of exports and sources are kept compressed, in parts small enough that an event costs
+a few of them. This process's own metrics are the client library's, and are put behind them.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from array import array
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter import families, gzip_parts
-from exporter.families import DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.model import OTHER, ExportState
+from exporter import families
+from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.gzip_parts import Body, Press, engine
+from exporter.model import ANY, OTHER, ExportKey
+from exporter.overflow import Durations, Limit, Overflow
+from exporter.sheet import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from exporter.model import ExportKey, SourceState
+    from exporter.gzip_parts import Engine
+    from exporter.model import ExportState, SourceState
     from exporter.reader import Reader
+    from exporter.sheet import Place
+
+EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 64, 8, 64
+"""Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
+BATCH = 2_048
+"""How many rows may wait as plain text."""
 
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
+_SINGLES = len(EXPORT_COLUMNS) - 1
+"""How many figures of an export are a sample each; those of its histogram follow."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """An export with series of its own, as it stands in the text."""
+
+    place: Place
+    figures: array[float]
+    series: int
+    changes_at: float
 
 
 class Collector:
@@ -30,26 +53,66 @@ class Collector:
         reader: what is known.
         exports_per_source: how many exports of a source get series of their own.
         reasons: the reasons for quarantine, so that each has a series from the start.
+        counted: exports over the limit that are not to be counted as dropped another time.
+        by: what compresses.
     """
 
-    def __init__(self, reader: Reader, exports_per_source: int, reasons: Iterable[str]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        exports_per_source: int,
+        reasons: Iterable[str],
+        counted: Iterable[ExportKey] = (),
+        by: Engine | None = None,
+    ) -> None:
         self._reader = reader
         self._limit = exports_per_source
         self._reasons = tuple(reasons)
-        self._states: dict[ExportKey, ExportState] = {}
-        self._lines: dict[ExportKey, tuple[str, ...]] = {}
-        self._changes: list[tuple[float, ExportKey]] = []
-        self._source_states: list[SourceState] = []
-        self._source_lines: list[tuple[str, ...]] = []
-        self._texts: dict[bool, bytes] = {}
-        self._compressed: dict[bool, gzip_parts.Part] = {}
-        self._overflow: set[ExportKey] = set()
-        self._order: list[ExportKey] | None = None
-        self._durations: dict[tuple[str, str], tuple[tuple[int, ...], float, str]] = {}
-        self.series = 0
-        """How many series the last scrape had of exports and sources."""
+        self._counted = set(counted)
+        self._engine = by or engine()
+        self._press = press = Press(self._engine)
+        self._headers = {
+            openmetrics: [
+                press.compress(family.header(openmetrics=openmetrics).encode())
+                for family in EXPORT_FAMILIES + SOURCE_FAMILIES
+            ]
+            for openmetrics in (False, True)
+        }
         self.dropped = 0
         """How many series fell to the limit since this was made, each once."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._exports = Sheet(len(EXPORT_COLUMNS), EXPORT_ROWS, self._press)
+        self._durations = Sheet(1, DURATION_ROWS, self._press)
+        self._sources = Sheet(len(SOURCE_FAMILIES), SOURCE_ROWS, self._press)
+        self._columns = [(self._exports, column) for column in range(len(EXPORT_COLUMNS))]
+        self._columns.insert(_DURATIONS, (self._durations, 0))
+        self._columns += [(self._sources, column) for column in range(len(SOURCE_FAMILIES))]
+        self._shown: dict[ExportKey, _Shown] = {}
+        self._changes: list[tuple[float, ExportKey]] = []
+        self._limits: dict[str, Limit] = {}
+        self._overflows: dict[str, Overflow] = {}
+        self._shared: dict[str, Durations] = {}
+        """The histogram of the groups of each source."""
+        self._source_states: dict[str, tuple[SourceState, int]] = {}
+        self._fell: dict[ExportKey, int] = {}
+        self._rose: set[ExportKey] = set()
+        self._stirred: set[str] = set()
+        """Sources whose exports over the limit changed."""
+        self._bodies: dict[bool, Body] = {}
+        self._series = 0
+        """All but those of the histograms that are shared."""
+
+    @property
+    def series(self) -> int:
+        """How many series there are of exports and sources."""
+        shared = sum(durations.exports > 0 for durations in self._shared.values())
+        return self._series + shared * families.DURATION_SERIES
+
+    def hidden(self) -> set[ExportKey]:
+        """The exports that have no series of their own."""
+        return {key for overflow in self._overflows.values() for key in overflow}
 
     def refresh(self, now: float) -> None:
         """Find out what is new, and what changed by the time alone.
@@ -57,128 +120,156 @@ class Collector:
         Raises:
             StoreError: the ledger cannot be read.
         """
-        exports = self._reader.exports
         if self._reader.refresh():
-            exports = self._reader.exports
-            self._states.clear()
-            self._lines.clear()
-            self._changes.clear()
-            self._order = None
-            exports.changed.update(exports.all())
+            self._counted |= self.hidden()
+            self._forget()
+            self._reader.exports.changed.update(self._reader.exports.all())
+        exports = self._reader.exports
         dirty, exports.changed = exports.changed, set()
         while self._changes and self._changes[0][0] <= now:
-            dirty.add(heapq.heappop(self._changes)[1])
-        for key in dirty:
-            self._update(key, now)
-        states = self._reader.sources()
-        if dirty or states != self._source_states:
-            self._source_states = states
-            self._source_lines = [families.source_lines(state, self._reasons) for state in states]
-            self._texts.clear()
-            self._compressed.clear()
+            instant, key = heapq.heappop(self._changes)
+            if key in self._shown and self._shown[key].changes_at == instant:
+                dirty.add(key)
+        # Nearly in the order of the text, so that what waits together stands together.
+        for key in sorted(dirty, key=lambda key: (key.source, key.name, key.partner, key.data_type, key.frequency)):
+            self._take(key, now)
+            if self._exports.waiting >= BATCH:
+                self._settle()
+        for state in self._reader.sources():
+            self._take_source(state)
+        for source in self._stirred:
+            self._show_overflow(source)
+        self._stirred.clear()
+        self._count_dropped()
+        self._settle()
 
-    def text(self, *, openmetrics: bool) -> bytes:
+    def body(self, *, openmetrics: bool) -> Body:
         """The families of exports and sources, as of the last `refresh`."""
-        if openmetrics not in self._texts:
-            self._texts[openmetrics] = self._render(openmetrics=openmetrics)
-        return self._texts[openmetrics]
+        body = self._bodies.get(openmetrics)
+        if body is None:
+            pieces, sums = [], []
+            for header, (sheet, column) in zip(self._headers[openmetrics], self._columns, strict=True):
+                pieces += [header.deflated, *sheet.pieces(column)]
+                sums += [header.sum, sheet.sum(column)]
+            body = self._bodies[openmetrics] = Body(self._engine, pieces, self._press.combine(sums))
+        return body
 
-    def compressed(self, *, openmetrics: bool) -> gzip_parts.Part:
-        """The same, compressed."""
-        if openmetrics not in self._compressed:
-            self._compressed[openmetrics] = gzip_parts.compress(self.text(openmetrics=openmetrics))
-        return self._compressed[openmetrics]
+    def _settle(self) -> None:
+        if any([self._exports.settle(), self._durations.settle(), self._sources.settle()]):
+            self._bodies.clear()
 
-    def _update(self, key: ExportKey, now: float) -> None:
-        before = self._states.pop(key, None)
-        if key not in self._reader.exports:
-            self._lines.pop(key, None)
-            self._order = None
+    def _take(self, key: ExportKey, now: float) -> None:
+        """Put an export on its side of the limit, and those that change sides for it."""
+        limit = self._limits.get(key.source)
+        if limit is None:
+            limit = self._limits[key.source] = Limit(self._limit)
+        exports = self._reader.exports
+        moved = limit.put(key, exports.birth(key)) if key in exports else limit.drop(key)
+        for each in (*moved, key):
+            if each not in exports:
+                self._hide(each)
+                self._drop_hidden(each)
+            elif limit.admits(each):
+                self._drop_hidden(each)
+                self._show(each, self._reader.export(each, now))
+            else:
+                self._hide(each)
+                self._keep_hidden(each, self._reader.export(each, now))
+
+    def _show(self, key: ExportKey, state: ExportState) -> None:
+        place = (state.source, state.export, state.partner, state.data_type, state.frequency)
+        shown = self._shown.get(key)
+        if shown is not None and shown.place != place:
+            self._hide(key)
+            shown = None
+        new = families.export_figures(state)
+        if shown is None:
+            lines = families.export_lines(state)
+            lines = (*lines[:_DURATIONS], *lines[_DURATIONS + 1 :])
+            self._exports.put(place, [line.encode() for line in lines])
+            shown = self._shown[key] = _Shown(place, array("d"), 0, 0)
+        else:
+            changed = {n: value for n, value in enumerate(new) if value != shown.figures[n]}
+            if changed:
+                self._exports.change(place, families.figure_lines(state, changed))
+        figures = array("d", (*new, state.duration_sum, *state.duration_buckets))
+        self._show_durations(shown, figures)
+        self._series -= shown.series
+        shown.figures, shown.series = figures, families.export_series(state)
+        if state.export != ANY:
+            shown.series += families.DURATION_SERIES
+        self._series += shown.series
+        if state.changes_at != shown.changes_at:
+            shown.changes_at = state.changes_at
+            if state.changes_at < float("inf"):
+                heapq.heappush(self._changes, (state.changes_at, key))
+
+    def _hide(self, key: ExportKey) -> None:
+        shown = self._shown.pop(key, None)
+        if shown is None:
             return
-        state = self._reader.export(key, now)
-        if before is None or _place(before) != _place(state):
-            self._order = None
-        self._states[key] = state
-        self._lines[key] = families.export_lines(state)
-        if state.changes_at < float("inf"):
-            heapq.heappush(self._changes, (state.changes_at, key))
+        self._exports.remove(shown.place)
+        self._show_durations(shown, array("d"))
+        self._series -= shown.series
 
-    def _render(self, *, openmetrics: bool) -> bytes:
-        if self._order is None:
-            self._order = sorted(self._states, key=lambda key: _place(self._states[key]))
-        shown, overflow = self._shown(self._order)
-        rows = [self._lines[key] for key in shown] + [families.export_lines(state) for state in overflow]
-        columns: list[Iterable[str]] = list(zip(*rows, strict=True)) or [()] * len(EXPORT_FAMILIES)
-        columns[_DURATIONS] = self._duration_lines([self._states[key] for key in shown] + overflow)
-        columns += zip(*self._source_lines, strict=True)
-        pieces: list[str] = []
-        self.series = 0
-        for family, column in zip(EXPORT_FAMILIES + SOURCE_FAMILIES, columns, strict=True):
-            lines = "".join(column)
-            self.series += lines.count("\n")
-            pieces += [family.header(openmetrics=openmetrics), lines]
-        return "".join(pieces).encode()
+    def _show_durations(self, shown: _Shown, figures: array[float]) -> None:
+        """Show the histogram of an export, of which groups of one source have one together."""
+        old, new = shown.figures[_SINGLES:], figures[_SINGLES:]
+        if old == new:
+            return
+        source, export = place = shown.place[:2]
+        exports = len(new) > 0
+        if export == ANY:
+            durations = self._shared.setdefault(source, Durations())
+            for sign, given in ((-1, old), (1, new)):
+                if given:
+                    durations.change(sign, given[0], given[1:])
+            exports = durations.exports > 0
+            new = array("d", (durations.sum, *durations.buckets))
+        if exports:
+            counts = tuple(map(int, new[1:]))
+            self._durations.put(place, [families.duration_lines(source, export, counts, new[0]).encode()])
+        else:
+            self._durations.remove(place)
 
-    def _duration_lines(self, states: Sequence[ExportState]) -> list[str]:
-        """The histograms; groups of one source share their labels, and so their histogram."""
-        counts: dict[tuple[str, str], tuple[int, ...]] = {}
-        sums: dict[tuple[str, str], float] = {}
-        for state in states:
-            name = (state.source, state.export)
-            old = counts.get(name)
-            both = zip(old, state.duration_buckets, strict=True) if old else None
-            counts[name] = tuple(map(sum, both)) if both else state.duration_buckets
-            sums[name] = sums.get(name, 0.0) + state.duration_sum
-        kept = self._durations
-        self._durations = {}
-        for name in sorted(counts):
-            found = kept.get(name)
-            if found is None or found[:2] != (counts[name], sums[name]):
-                found = (counts[name], sums[name], families.duration_lines(*name, counts[name], sums[name]))
-            self._durations[name] = found
-        return [text for _, _, text in self._durations.values()]
+    def _keep_hidden(self, key: ExportKey, state: ExportState) -> None:
+        overflow = self._overflows.setdefault(key.source, Overflow())
+        if key not in overflow:
+            if key not in self._rose:
+                self._fell[key] = families.export_series(state)
+            self._rose.discard(key)
+        overflow.put(key, state)
+        self._stirred.add(key.source)
 
-    def _shown(self, order: Sequence[ExportKey]) -> tuple[Sequence[ExportKey], list[ExportState]]:
-        """The exports that get series of their own, and per source one state for all the others."""
-        overflow: list[ExportState] = []
-        over: set[ExportKey] = set()
-        for source, count in Counter(key.source for key in order).items():
-            if count > self._limit:
-                keys = [key for key in order if key.source == source]
-                keys.sort(key=lambda key: (self._reader.exports.birth(key), key))
-                over.update(keys[self._limit :])
-                overflow.append(together(source, [self._states[key] for key in keys[self._limit :]]))
-        for key in over - self._overflow:
-            self.dropped += sum(line.count("\n") for line in self._lines[key])
-        self._overflow = over
-        return [key for key in order if key not in over] if over else order, overflow
+    def _drop_hidden(self, key: ExportKey) -> None:
+        overflow = self._overflows.get(key.source)
+        if overflow is not None and key in overflow:
+            overflow.drop(key)
+            self._stirred.add(key.source)
+            if self._fell.pop(key, None) is None:
+                self._rose.add(key)
 
+    def _show_overflow(self, source: str) -> None:
+        """Show all exports of a source that are over the limit as one."""
+        key, overflow = ExportKey(source, OTHER, OTHER), self._overflows[source]
+        if len(overflow):
+            self._show(key, overflow.state(source, self._source_states[source][0].timezone))
+        else:
+            self._hide(key)
 
-def _place(state: ExportState) -> tuple[str, ...]:
-    return (state.source, state.export, state.partner, state.data_type, state.frequency)
+    def _count_dropped(self) -> None:
+        self.dropped += sum(series for key, series in self._fell.items() if key not in self._counted)
+        self._counted.clear()
+        self._fell.clear()
+        self._rose.clear()
 
-
-def together(source: str, states: Sequence[ExportState]) -> ExportState:
-    """What is over the limit, as one export without a schedule: counts add up, the newest wins."""
-    since = [state.running_since for state in states if state.running_since]
-    return ExportState(
-        source=source,
-        export=OTHER,
-        partner="",
-        data_type="",
-        frequency="",
-        timezone=states[0].timezone,
-        declared=False,
-        last_initiated=max(state.last_initiated for state in states),
-        last_completed=max(state.last_completed for state in states),
-        last_failed=max(state.last_failed for state in states),
-        last_received=max(state.last_received for state in states),
-        duration_buckets=tuple(map(sum, zip(*(state.duration_buckets for state in states), strict=True))),
-        duration_sum=sum(state.duration_sum for state in states),
-        in_progress=sum(state.in_progress for state in states),
-        running_since=min(since, default=0),
-        initiated=sum(state.initiated for state in states),
-        completed=sum(state.completed for state in states),
-        failed=sum(state.failed for state in states),
-        abandoned=sum(state.abandoned for state in states),
-    )
+    def _take_source(self, state: SourceState) -> None:
+        known, series = self._source_states.get(state.slug, (None, 0))
+        if known == state:
+            return
+        lines = families.source_lines(state, self._reasons)
+        self._sources.put((state.slug,), [line.encode() for line in lines])
+        self._series -= series
+        series = sum(line.count("\n") for line in lines)
+        self._series += series
+        self._source_states[state.slug] = (state, series)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.exposition import Family, escape, histogram, labels, sample
+from exporter.exposition import Family, escape, histogram, labels, number, sample
 from exporter.history import DURATION_BOUNDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.model import ExportState, SourceState
 
 P = "dataexport_"
@@ -61,6 +64,21 @@ EXPORT_FAMILIES = (
     INFO,
 )
 
+EXPORT_COLUMNS = tuple(family for family in EXPORT_FAMILIES if family is not DURATION)
+"""Those of which every export has a sample of its own; groups of a source share a histogram."""
+
+DURATION_SERIES = len(DURATION_BOUNDS) + 3
+"""A series for each bucket, the last of which has no bound, and the count and the sum."""
+
+_FIGURES = (
+    *(attribute for _, _, attribute in (*EXPORT_GAUGES, *EXPORT_COUNTERS, *SLOT_COUNTERS)),
+    "muted",
+)
+_SLOTS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_FIGURES) - 1)
+_ABSENT = -float("inf")
+_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
+_figures = attrgetter(*_FIGURES)
+
 EVENTS = Family(f"{P}webhook_events", "counter", "Stored events by status word.")
 DUPLICATES = Family(f"{P}webhook_duplicates", "counter", "Deliveries of what was stored already.")
 TEST_CALLS = Family(f"{P}webhook_test_calls", "counter", "Test calls, made when someone creates the webhook.")
@@ -90,12 +108,38 @@ SOURCE_FAMILIES = (
 )
 
 
-def export_lines(state: ExportState) -> tuple[str, ...]:
-    """The samples of one export, a text for each of `EXPORT_FAMILIES`."""
-    text = (
+def export_figures(state: ExportState) -> tuple[float, ...]:
+    """The values of `EXPORT_COLUMNS`, but for the last, which is always 1; minus infinity where there is no sample."""
+    figures: tuple[float, ...] = _figures(state)
+    if not state.recurring:
+        figures = (*figures[: _SLOTS.start], *(_ABSENT for _ in SLOT_COUNTERS), *figures[_SLOTS.stop :])
+    return figures
+
+
+def export_series(state: ExportState) -> int:
+    """How many series an export has in `EXPORT_COLUMNS`."""
+    return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_COUNTERS))
+
+
+def figure_lines(state: ExportState, figures: Mapping[int, float]) -> dict[int, bytes]:
+    """The samples of some of `EXPORT_COLUMNS`, with those of `export_figures`."""
+    text = _export_labels(state)
+    return {
+        column: f"{_STARTS[column]}{text}}} {number(value)}\n".encode() if value != _ABSENT else b""
+        for column, value in figures.items()
+    }
+
+
+def _export_labels(state: ExportState) -> str:
+    return (
         f'data_type="{escape(state.data_type)}",export="{escape(state.export)}",'
         f'frequency="{escape(state.frequency)}",partner="{escape(state.partner)}",source="{escape(state.source)}"'
     )
+
+
+def export_lines(state: ExportState) -> tuple[str, ...]:
+    """The samples of one export, a text for each of `EXPORT_FAMILIES`."""
+    text = _export_labels(state)
     slots = [
         sample(f"{P}{name}_total", text, getattr(state, attribute)) if state.recurring else ""
         for name, _, attribute in SLOT_COUNTERS

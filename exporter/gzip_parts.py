@@ -8,14 +8,70 @@ one body would be allowed as well, but browsers and curl stop after the first.
 
 from __future__ import annotations
 
+import importlib
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 FASTEST = 1
 """The level: a scrape crosses a local network, and level 9 takes ten times as long."""
+TOGETHER = 64
+"""How many parts are inflated at a time, so that the whole never stands in memory."""
+
+Sum = tuple[int, int]
+"""The CRC-32 and the length of a text."""
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, any system
+_ONES = 0xFFFFFFFF
+_ZEROS = memoryview(bytes(1 << 16))
+
+
+Bytes = bytes | memoryview
+
+
+class Compressing(Protocol):
+    """A stream that is being compressed."""
+
+    def compress(self, data: Bytes, /) -> bytes:
+        """Take more."""
+
+    def flush(self, mode: int = ..., /) -> bytes:
+        """Give out what was held back."""
+
+
+class Inflating(Protocol):
+    """A stream that is being read."""
+
+    def decompress(self, data: Bytes, /) -> bytes:
+        """Take more."""
+
+
+class Engine(Protocol):
+    """What `zlib` and `isal.isal_zlib` have in common."""
+
+    __name__: str
+
+    def compressobj(self, level: int, method: int, wbits: int) -> Compressing:
+        """A new stream."""
+
+    def decompressobj(self, wbits: int) -> Inflating:
+        """A new stream."""
+
+    def crc32(self, data: Bytes, value: int = 0, /) -> int:
+        """A checksum, or its continuation."""
+
+
+def engine(name: str = "isal.isal_zlib") -> Engine:
+    """The module that compresses: ``name`` where it is installed, which is several times as fast, else zlib."""
+    try:
+        found: Engine = importlib.import_module(name)
+    except ImportError:
+        return zlib
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +79,79 @@ class Part:
     """A compressed part.
 
     Attributes:
-        plain: what it holds.
-        deflated: that, as raw deflate up to a full flush.
-        checksum: the CRC-32 of ``plain`` alone.
+        deflated: its raw deflate up to a full flush.
+        sum: of its plain text alone.
     """
 
-    plain: bytes
     deflated: bytes
-    checksum: int
+    sum: Sum
 
 
-def compress(plain: bytes) -> Part:
-    """Compress a part to be kept."""
-    stream = zlib.compressobj(FASTEST, wbits=-zlib.MAX_WBITS)
-    deflated = stream.compress(plain) + stream.flush(zlib.Z_FULL_FLUSH)
-    return Part(plain, deflated, zlib.crc32(plain))
+class Press:
+    """Compresses parts and reads them again. Not safe for several threads at once.
+
+    A full flush forgets what came before, so one stream serves for all parts; to make a new
+    one takes longer than to compress a part.
+    """
+
+    def __init__(self, by: Engine) -> None:
+        self._engine = by
+        self._deflate = by.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._inflate = by.decompressobj(-zlib.MAX_WBITS)
+
+    def compress(self, plain: bytes) -> Part:
+        """Compress a part to be kept."""
+        deflated = self._deflate.compress(plain) + self._deflate.flush(zlib.Z_FULL_FLUSH)
+        return Part(deflated, (self._engine.crc32(plain), len(plain)))
+
+    def inflate(self, deflated: bytes) -> bytes:
+        """The plain text of a part, or of several that follow each other."""
+        return self._inflate.decompress(deflated)
+
+    def combine(self, sums: Iterable[Sum]) -> Sum:
+        """The sum of texts that follow each other, out of their own."""
+        crc32 = self._engine.crc32
+        whole = total = 0
+        for checksum, length in sums:
+            # The checksum is linear: what came before goes on as over so many zeros.
+            whole ^= _ONES
+            for _ in range(length // len(_ZEROS)):
+                whole = crc32(_ZEROS, whole)
+            whole = crc32(_ZEROS[: length % len(_ZEROS)], whole) ^ _ONES ^ checksum
+            total += length
+        return whole, total
 
 
-def join(kept: Part, rest: bytes) -> bytes:
-    """The gzip body of a kept part and what follows it."""
-    stream = zlib.compressobj(FASTEST, wbits=-zlib.MAX_WBITS)
-    end = stream.compress(rest) + stream.flush()
-    checksum = zlib.crc32(rest, kept.checksum)
-    length = (len(kept.plain) + len(rest)) & 0xFFFFFFFF
-    return b"".join((_HEADER, kept.deflated, end, struct.pack("<II", checksum, length)))
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that is kept but for its end.
+
+    Attributes:
+        by: what compresses.
+        pieces: raw deflate, each up to a full flush.
+        sum: of the plain text of all.
+    """
+
+    by: Engine
+    pieces: Sequence[bytes]
+    sum: Sum
+
+    @property
+    def length(self) -> int:
+        """Of the plain text, in bytes."""
+        return self.sum[1]
+
+    def compressed(self, rest: bytes) -> bytes:
+        """As gzip, followed by ``rest``."""
+        stream = self.by.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
+        end = stream.compress(rest) + stream.flush(zlib.Z_FINISH)
+        checksum, length = self.sum
+        checksum, length = self.by.crc32(rest, checksum), (length + len(rest)) & _ONES
+        return b"".join((_HEADER, *self.pieces, end, struct.pack("<II", checksum, length)))
+
+    def plain(self, rest: bytes) -> Iterator[bytes]:
+        """As plain text, piece by piece, followed by ``rest``."""
+        stream = self.by.decompressobj(-zlib.MAX_WBITS)
+        for first in range(0, len(self.pieces), TOGETHER):
+            yield stream.decompress(b"".join(self.pieces[first : first + TOGETHER]))
+        yield rest

@@ -29,7 +29,7 @@ class Reader:
         self._sources = sources
         self._declarations = declarations
         self._gaps: list[Gap] = []
-        self._tallies: list[Tally] = []
+        self._tallies: dict[str, list[Tally]] = {}
         self._declared_at: Mapping[tuple[str, str], float] = {}
         self.sequence = 0
         """The place in the ledger up to which everything is known."""
@@ -40,6 +40,7 @@ class Reader:
         self.sequence = 0
         self.exports = Exports(self._sources, self._declarations, self._gaps)
         self._histories = {slug: SourceHistory() for slug in self._sources}
+        self._source_states: dict[str, SourceState] = {}
 
     def refresh(self) -> bool:
         """Fold what is new.
@@ -60,6 +61,7 @@ class Reader:
             for event in page:
                 if event.source in self._histories:
                     self._histories[event.source].add(event)
+                    self._source_states.pop(event.source, None)
             self.exports.apply(page)
             if page:
                 self.sequence = page[-1].sequence
@@ -68,7 +70,7 @@ class Reader:
         while self.exports.stale:
             key = min(self.exports.stale)
             self.exports.rebuild(key, self._ledger.select(self.exports.selection(key), self.sequence))
-        self._tallies = self._ledger.tallies()
+        self._count(self._ledger.tallies())
         self._declared_at = self._ledger.declared()
         again, self._again = self._again, False
         return again
@@ -84,7 +86,18 @@ class Reader:
 
     def sources(self) -> list[SourceState]:
         """The states of all sources, by slug."""
-        return [self._histories[slug].state(source, self._tallies) for slug, source in sorted(self._sources.items())]
+        for slug, source in self._sources.items():
+            if slug not in self._source_states:
+                self._source_states[slug] = self._histories[slug].state(source, self._tallies.get(slug, ()))
+        return [self._source_states[slug] for slug in sorted(self._sources)]
+
+    def _count(self, tallies: Sequence[Tally]) -> None:
+        known, self._tallies = self._tallies, {}
+        for tally in tallies:
+            self._tallies.setdefault(tally.source, []).append(tally)
+        for slug in known.keys() | self._tallies.keys():
+            if known.get(slug) != self._tallies.get(slug):
+                self._source_states.pop(slug, None)
 
 
 _URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")

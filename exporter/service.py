@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter import gzip_parts
 from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
 from exporter.intake import Intake
@@ -20,11 +19,12 @@ from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from exporter.config import Config
+    from exporter.gzip_parts import Body
     from exporter.ledger import Ledger
-    from exporter.model import Event, ExportState, SourceState
+    from exporter.model import Event, ExportKey, ExportState, SourceState
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0
@@ -106,13 +106,8 @@ class Service:
             return f"the store does not answer: {error}"
         return ""
 
-    def scrape(self, *, openmetrics: bool, compressed: bool, own: Callable[[], bytes]) -> bytes:
-        """The body of a scrape.
-
-        Args:
-            openmetrics: which of the two text formats.
-            compressed: whether with gzip.
-            own: renders this process's own metrics in that format.
+    def scrape(self, *, openmetrics: bool) -> Body:
+        """The body of a scrape in one of the two text formats, but for this process's own metrics.
 
         Raises:
             StoreError: the ledger cannot be read, or has not yet been; zeros would be a lie.
@@ -121,12 +116,10 @@ class Service:
         with self._knowing:
             collector = self._collector
             collector.refresh(self.now())
-            text = collector.text(openmetrics=openmetrics)  # also where it is kept compressed: it counts the series
-            kept = collector.compressed(openmetrics=openmetrics) if compressed else None
             self.telemetry.series.set(collector.series)
             self.telemetry.series_dropped.inc(collector.dropped - self._dropped)
             self._dropped = collector.dropped
-        return text + own() if kept is None else gzip_parts.join(kept, own())
+            return collector.body(openmetrics=openmetrics)
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """The states of all exports, the most urgent first, and of all sources.
@@ -193,17 +186,19 @@ class Service:
             config = replace(config, **{name: getattr(self.config, name) for name in fixed})
         self.telemetry.expect_sources(config.sources)
         self._declare(config)
-        reader, collector = self._knowledge(config)
-        reader.refresh()
+        with self._knowing:
+            hidden = self._collector.hidden()
+        reader, collector = self._knowledge(config, hidden)
+        collector.refresh(self.now())
         intake = Intake(self._ledger, config.limits.event_bytes)
         intake.recall(config.plain_sources.values())
         with self._knowing:
             self.config, self.intake = config, intake
             self._reader, self._collector, self._dropped = reader, collector, 0
 
-    def _knowledge(self, config: Config) -> tuple[Reader, Collector]:
+    def _knowledge(self, config: Config, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, config.plain_sources, config.exports)
-        return reader, Collector(reader, config.limits.exports_per_source, REASONS)
+        return reader, Collector(reader, config.limits.exports_per_source, REASONS, counted=hidden)
 
     def _declare(self, config: Config) -> None:
         self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())
@@ -219,7 +214,7 @@ class Service:
         while not self._stopping.is_set():
             try:
                 with self._knowing:
-                    self._reader.refresh()
+                    self._collector.refresh(self.now())  # with all there is to render, so that no scrape waits for it
             except StoreError as error:
                 log.error("cannot read the ledger", error=str(error))
                 self._stopping.wait(RETRY_SECONDS)

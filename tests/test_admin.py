@@ -114,6 +114,8 @@ def test_metrics_are_compressed_where_that_is_accepted(exporter: Exporter, accep
         # Of this process's own metrics, some differ from scrape to scrape.
         return encoded, [line for line in text.splitlines() if line.startswith("#") or 'source="' in line]
 
+    length = int(exporter.admin("/metrics", headers={"Accept-Encoding": "identity"}).headers["Content-Length"])
+    assert length > 10_000
     encoded, compressed = lines("gzip")
     assert encoded == "gzip"
     for refusal in ("identity", "gzip;q=0, deflate"):

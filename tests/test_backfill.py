@@ -155,7 +155,7 @@ def assert_as_scraped(ledger: Remembering, known: Knowledge, until: float, since
             continue
         ledger.now = second
         collector.refresh(second)
-        expected = samples_of(collector.text(openmetrics=True).decode())
+        expected = samples_of(b"".join(collector.body(openmetrics=True).plain(b"")).decode())
         if second in hours or second == seconds[0] or any(gap.ended_at == second for gap in gaps):
             assert here == expected
         now |= here
@@ -383,7 +383,7 @@ def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
     then = Remembering(received(each) for each in events if each.arrived_at <= now)
     collector = Collector(Reader(then, {source.slug: source}), 200, REASONS)
     collector.refresh(now)
-    found = series(collector.text(openmetrics=False).decode())
+    found = series(b"".join(collector.body(openmetrics=False).plain(b"")).decode())
     # To Prometheus a label without a value is no label.
     return {
         (name, frozenset(each for each in labels if each[1])): value

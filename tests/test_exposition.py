@@ -7,147 +7,27 @@ import subprocess
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from prometheus_client.registry import Collector as ClientCollector
 
 from builders import HOUR, MINUTE, at, body, fields, vendor_clock
 from exporter import families
 from exporter.collector import Collector
-from exporter.history import DURATION_BOUNDS
 from exporter.intake import Intake
 from exporter.model import Declaration, ExportState, Selection, Source, SourceState
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
+from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series
 from tools import tool
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
 GOLDEN = Path(__file__).parent / "golden"
-LABELS = ("source", "export", "partner", "data_type", "frequency")
-GAUGES = {
-    "last_initiated_timestamp_seconds": "last_initiated",
-    "last_completed_timestamp_seconds": "last_completed",
-    "last_failed_timestamp_seconds": "last_failed",
-    "last_received_timestamp_seconds": "last_received",
-    "last_run_duration_seconds": "last_duration",
-    "runs_in_progress": "in_progress",
-    "running_since_timestamp_seconds": "running_since",
-    "interval_seconds": "interval",
-    "grace_seconds": "grace",
-    "max_runtime_seconds": "max_runtime",
-    "freshness_objective_ratio": "objective",
-    "start_deadline_timestamp_seconds": "start_deadline",
-    "deadline_timestamp_seconds": "deadline",
-    "run_deadline_timestamp_seconds": "run_deadline",
-}
-COUNTERS = ("initiated", "completed", "failed", "abandoned")
-SLOTS = ("slots", "slots_late", "slots_missed", "slots_unknown")
-HELP = {family.name: family.documentation for family in families.EXPORT_FAMILIES + families.SOURCE_FAMILIES}
-
-
-class Reference(ClientCollector):
-    """The same states as `exporter.collector` shows, in the client library's own classes."""
-
-    def __init__(self, states: Sequence[ExportState], sources: Sequence[SourceState]) -> None:
-        self._states = sorted(states, key=lambda each: [getattr(each, label) for label in LABELS])
-        self._sources = sources
-
-    def collect(self) -> Iterator[Metric]:
-        """All families, in the order of a scrape."""
-        for name, attribute in GAUGES.items():
-            yield self._gauge(name, attribute)
-        yield self._durations()
-        for name in COUNTERS:
-            yield self._counter(name, self._states)
-        for name in SLOTS:
-            yield self._counter(name, [state for state in self._states if state.recurring])
-        yield self._gauge("muted", "muted")
-        yield self._info()
-        yield from self._of_sources()
-
-    def _gauge(self, name: str, attribute: str) -> Metric:
-        metric = GaugeMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=LABELS)
-        for state in self._states:
-            metric.add_metric([getattr(state, label) for label in LABELS], getattr(state, attribute))
-        return metric
-
-    def _counter(self, name: str, states: Sequence[ExportState]) -> Metric:
-        metric = CounterMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=LABELS)
-        for state in states:
-            metric.add_metric([getattr(state, label) for label in LABELS], getattr(state, name))
-        return metric
-
-    def _durations(self) -> Metric:
-        name = "dataexport_run_duration_seconds"
-        metric = HistogramMetricFamily(name, HELP[name], labels=("source", "export"))
-        for labels in sorted({(state.source, state.export) for state in self._states}):
-            own = [state for state in self._states if (state.source, state.export) == labels]
-            counts = [sum(state.duration_buckets[index] for state in own) for index in range(len(DURATION_BOUNDS) + 1)]
-            bounds = [*(str(bound) for bound in DURATION_BOUNDS), "+Inf"]
-            buckets = [(bound, float(sum(counts[: index + 1]))) for index, bound in enumerate(bounds)]
-            metric.add_metric(labels, buckets, sum(state.duration_sum for state in own))
-        return metric
-
-    def _info(self) -> Metric:
-        names = (*LABELS, "timezone", "declared", "owner", "runbook_url")
-        metric = GaugeMetricFamily("dataexport_export_info", HELP["dataexport_export_info"], labels=names)
-        for state in self._states:
-            values = [getattr(state, name) for name in names]
-            metric.add_metric([str(value).lower() if isinstance(value, bool) else value for value in values], 1)
-        return metric
-
-    def _of_sources(self) -> Iterator[Metric]:
-        def counter(name: str, values: Sequence[tuple[Sequence[str], float]], *more: str) -> Metric:
-            metric = CounterMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=("source", *more))
-            for labels, value in values:
-                metric.add_metric(labels, value)
-            return metric
-
-        def gauge(name: str, attribute: str) -> Metric:
-            metric = GaugeMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=("source",))
-            for state in self._sources:
-                value = getattr(state, attribute)
-                metric.add_metric([state.slug], 0 if value is None else value)
-            return metric
-
-        def plain(attribute: str) -> list[tuple[Sequence[str], float]]:
-            return [([state.slug], getattr(state, attribute)) for state in self._sources]
-
-        statuses = [
-            ([state.slug, status], state.events[status]) for state in self._sources for status in sorted(state.events)
-        ]
-        reasons = [
-            ([state.slug, reason], state.quarantined.get(reason, 0))
-            for state in self._sources
-            for reason in sorted(REASONS)
-        ]
-        yield counter("webhook_events", statuses, "status")
-        yield counter("webhook_duplicates", plain("duplicates"))
-        yield counter("webhook_test_calls", plain("test_calls"))
-        yield counter("webhook_quarantined", reasons, "reason")
-        yield counter("webhook_skewed", plain("skewed"))
-        yield counter("webhook_unknown_frequencies", plain("unknown_frequencies"))
-        yield gauge("webhook_last_accepted_timestamp_seconds", "last_accepted")
-        yield gauge("event_delay_seconds", "delay")
-        yield gauge("suspected_utc_offset_seconds", "suspected_offset")
-        yield gauge("timezone_suspect", "suspect")
-
-
-def rendered_by_library(reference: Reference, *, openmetrics: bool) -> str:
-    text = (generate_openmetrics if openmetrics else generate_latest)(reference).decode()
-    return text.removesuffix("# EOF\n")
 
 
 def read_back(text: str, *, openmetrics: bool) -> list[tuple[str, dict[str, str], float]]:
@@ -222,7 +102,7 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 ) -> None:
     name = f"{'day' if with_history else 'empty'}.{'openmetrics' if openmetrics else 'text'}.txt"
     actual = tmp_path / name
-    actual.write_bytes(world(with_history=with_history).collector.text(openmetrics=openmetrics))
+    actual.write_bytes(b"".join(world(with_history=with_history).collector.body(openmetrics=openmetrics).plain(b"")))
     golden = GOLDEN / name
     expected = golden.read_text("utf-8") if golden.exists() else ""
     assert actual.read_text("utf-8") == expected, f"where the change is meant: cp {actual} {golden}"
@@ -233,7 +113,9 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 def test_the_scrape_is_what_the_library_writes_for_the_same_states(*, with_history: bool, openmetrics: bool) -> None:
     reader, collector = world(with_history=with_history)
     reference = Reference(reader.states(NOW), reader.sources())
-    assert collector.text(openmetrics=openmetrics).decode() == rendered_by_library(reference, openmetrics=openmetrics)
+    assert b"".join(collector.body(openmetrics=openmetrics).plain(b"")).decode() == rendered_by_library(
+        reference, openmetrics=openmetrics
+    )
 
 
 texts = st.text(max_size=12) | st.text(alphabet='\\"\n\r\t{}=, aü\u2028\x00\x85', max_size=6)

@@ -67,7 +67,7 @@ def made(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
 
 
 def scraped(made: Service) -> bytes:
-    return made.scrape(openmetrics=False, compressed=False, own=lambda: b"")
+    return b"".join(made.scrape(openmetrics=False).plain(b""))
 
 
 def start(made: Service) -> None:
@@ -126,6 +126,36 @@ def test_while_the_ledger_fails_it_is_not_ready_and_recovers_by_itself(made: Ser
     ledger.failing.clear()
     assert made.unready() == ""
     assert scraped(made)
+
+
+def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -> None:
+    limits = [1]
+
+    def configured() -> config.Config:
+        return config.load(None, {"DATAEXPORT_EXPORTS_PER_SOURCE": str(limits[-1])})
+
+    made = Service(configured(), configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    for partner in ("first", "second", "third"):
+        ledger.append([received(event("completed", at("11:00"), source="default", partner=partner))])
+    start(made)
+
+    def dropped() -> float | None:
+        scraped(made)
+        return made.telemetry.registry.get_sample_value("dataexport_series_dropped_total")
+
+    each = 24
+    assert dropped() == 2 * each
+    assert made.reload() == ()
+    assert dropped() == 2 * each
+    ledger.append([received(event("completed", at("11:00"), source="default", partner="fourth"))])
+    assert dropped() == 3 * each
+    limits.append(2)  # the second is shown again
+    assert made.reload() == ()
+    assert dropped() == 3 * each
+    limits.append(1)
+    assert made.reload() == ()
+    assert dropped() == 4 * each
+    made.stop()
 
 
 def test_what_nobody_thought_of_is_a_problem_document_without_its_details(made: Service, ledger: FailingLedger) -> None:

@@ -49,13 +49,15 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
         openmetrics = _prefers_openmetrics(request.accept_mimetypes)
         encoder, content_type = OPENMETRICS if openmetrics else TEXT
         compressed = request.accept_encodings.quality("gzip") > 0
-        body = service.scrape(
-            openmetrics=openmetrics, compressed=compressed, own=lambda: encoder(service.telemetry.registry)
-        )
-        response = Response(body, content_type=content_type)
-        response.headers["Vary"] = "Accept, Accept-Encoding"
+        body = service.scrape(openmetrics=openmetrics)
+        own = encoder(service.telemetry.registry)
         if compressed:
+            response = Response(body.compressed(own), content_type=content_type)
             response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = Response(body.plain(own), content_type=content_type)
+            response.content_length = body.length + len(own)
+        response.headers["Vary"] = "Accept, Accept-Encoding"
         return response
 
     @app.get("/-/healthy")

@@ -1,0 +1,203 @@
+"""What is over the limit of exports per source: which exports that are, and what they amount to. Pure.
+
+A flood of names must cost little: of an export that is not shown a few figures are kept and no
+text, and the sums of all of them are kept up as each one changes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, insort
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from exporter.history import DURATION_BOUNDS
+from exporter.model import OTHER, ExportKey, ExportState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_UNIT = 1 << 1074
+"""Every float is a whole number of these parts of one."""
+_NEWEST = ("last_initiated", "last_completed", "last_failed", "last_received")
+_COUNTS = ("in_progress", "initiated", "completed", "failed", "abandoned")
+_NEVER = -float("inf")
+_FIRST_COUNT = len(_NEWEST) + 1
+_FIRST_DURATION = _FIRST_COUNT + len(_COUNTS)
+_newest, _counts = attrgetter(*_NEWEST), attrgetter(*_COUNTS)
+
+
+class Durations:
+    """The durations of several exports together, the same in whatever order they came and went."""
+
+    def __init__(self) -> None:
+        self.exports = 0
+        """How many they are of."""
+        self.buckets = (0,) * (len(DURATION_BOUNDS) + 1)
+        self._sum = 0
+
+    @property
+    def sum(self) -> float:
+        """In seconds, rounded once."""
+        return self._sum / _UNIT
+
+    def change(self, sign: int, total: float, buckets: Iterable[float]) -> None:
+        """Take those of a further export, with 1, or give them up as they were taken, with -1."""
+        self.exports += sign
+        numerator, denominator = total.as_integer_ratio()
+        self._sum += sign * numerator * (_UNIT // denominator)
+        self.buckets = tuple(old + sign * int(more) for old, more in zip(self.buckets, buckets, strict=True))
+
+
+class Overflow:
+    """The exports of one source that have no series of their own."""
+
+    def __init__(self) -> None:
+        self._figures: dict[ExportKey, array[float]] = {}
+        self._counts = [0] * len(_COUNTS)
+        self._newest = [_NEVER] * _FIRST_COUNT
+        self._lost: set[int] = set()
+        """Which of the newest instants have to be found again."""
+        self._durations = Durations()
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def __contains__(self, key: ExportKey) -> bool:
+        return key in self._figures
+
+    def __iter__(self) -> Iterator[ExportKey]:
+        return iter(self._figures)
+
+    def put(self, key: ExportKey, state: ExportState) -> None:
+        """Take an export, or what has become of it."""
+        # Negative, so that the oldest start is the greatest.
+        since = -state.running_since if state.running_since else _NEVER
+        new = array("d", (*_newest(state), since, *_counts(state), state.duration_sum, *state.duration_buckets))
+        self._exchange(self._figures.get(key), new)
+        self._figures[key] = new
+
+    def drop(self, key: ExportKey) -> None:
+        """Give up an export that is there."""
+        self._exchange(self._figures.pop(key), None)
+
+    def state(self, source: str, timezone: str) -> ExportState:
+        """All of them as one export without a schedule: counts add up, the newest wins."""
+        for place in self._lost:
+            self._newest[place] = max((each[place] for each in self._figures.values()), default=_NEVER)
+        self._lost.clear()
+        last_initiated, last_completed, last_failed, last_received, since = self._newest
+        in_progress, initiated, completed, failed, abandoned = self._counts
+        return ExportState(
+            source=source,
+            export=OTHER,
+            partner="",
+            data_type="",
+            frequency="",
+            timezone=timezone,
+            declared=False,
+            last_initiated=last_initiated,
+            last_completed=last_completed,
+            last_failed=last_failed,
+            last_received=last_received,
+            in_progress=in_progress,
+            initiated=initiated,
+            completed=completed,
+            failed=failed,
+            abandoned=abandoned,
+            duration_buckets=self._durations.buckets,
+            duration_sum=self._durations.sum,
+            running_since=0 if since == _NEVER else -since,
+        )
+
+    def _exchange(self, old: array[float] | None, new: array[float] | None) -> None:
+        for sign, figures in ((-1, old), (1, new)):
+            if figures is not None:
+                counts, (total, *buckets) = figures[_FIRST_COUNT:_FIRST_DURATION], figures[_FIRST_DURATION:]
+                self._counts = [kept + sign * int(one) for kept, one in zip(self._counts, counts, strict=True)]
+                self._durations.change(sign, total, buckets)
+        for place in range(_FIRST_COUNT):
+            before = _NEVER if old is None else old[place]
+            after = _NEVER if new is None else new[place]
+            if after >= self._newest[place]:
+                self._newest[place] = after
+                self._lost.discard(place)
+            elif before == self._newest[place]:
+                self._lost.add(place)
+
+
+def together(source: str, states: Sequence[ExportState]) -> ExportState:
+    """What `Overflow` makes of these, at least one."""
+    overflow = Overflow()
+    for number, state in enumerate(states):
+        overflow.put(ExportKey(source, OTHER, str(number)), state)
+    return overflow.state(source, states[0].timezone)
+
+
+class Limit:
+    """Which exports of one source come first, so many of them.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._births: dict[ExportKey, int] = {}
+        self._first: list[tuple[int, ExportKey]] | None = None
+        """Those that come first, in order; None while all do."""
+        self._later: list[tuple[int, ExportKey]] = []
+        """A heap of the others, and of some that have gone since or were born at another time."""
+
+    def __len__(self) -> int:
+        return len(self._births)
+
+    def admits(self, key: ExportKey) -> bool:
+        """Whether an export is among those that come first."""
+        birth = self._births.get(key)
+        return birth is not None and (self._first is None or (birth, key) <= self._first[-1])
+
+    def put(self, key: ExportKey, birth: int) -> set[ExportKey]:
+        """Take an export, born at this place of the ledger; which others come or go for it."""
+        old = self._births.get(key)
+        if old == birth:
+            return set()
+        moved = set() if old is None else self._leave(key, old)
+        self._births[key] = birth
+        if self._first is None and len(self._births) > self._most:
+            self._first = sorted((born, each) for each, born in self._births.items())
+        elif self._first is not None and (len(self._first) < self._most or (birth, key) < self._first[-1]):
+            insort(self._first, (birth, key))
+        elif self._first is not None:
+            heappush(self._later, (birth, key))
+        if self._first is not None and len(self._first) > self._most:
+            rank = self._first.pop()
+            heappush(self._later, rank)
+            moved ^= {rank[1]}  # one that came for what left, and goes again, has not moved
+        return moved - {key}
+
+    def drop(self, key: ExportKey) -> set[ExportKey]:
+        """Give up an export, if it is there; which others come for it."""
+        birth = self._births.get(key)
+        if birth is None:
+            return set()
+        moved = self._leave(key, birth)
+        del self._births[key]
+        if len(self._births) <= self._most:
+            self._first = None
+            self._later.clear()
+        return moved
+
+    def _leave(self, key: ExportKey, birth: int) -> set[ExportKey]:
+        first = self._first
+        if first is None or (birth, key) > first[-1]:
+            return set()
+        del first[bisect_left(first, (birth, key))]
+        while self._later:
+            rank = heappop(self._later)
+            born, other = rank
+            if other != key and self._births.get(other) == born and not (first and rank <= first[-1]):
+                first.append(rank)
+                return {other}
+        return set()

@@ -1,0 +1,152 @@
+"""Lines in rows and columns, kept compressed: a column of a block of rows is one part of a gzip body.
+
+Rows stand in order. A change compresses the changed columns of its block again and nothing else,
+and a block that has grown too long is split, so that no other block moves.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.gzip_parts import Part, Press, Sum
+
+Place = tuple[str, ...]
+"""Where a row stands, and which it is."""
+
+
+@dataclass(slots=True)
+class _Chunk:
+    part: Part
+    lengths: array[int]
+    """Of the text of each row in it."""
+
+    def texts(self, press: Press) -> list[bytes]:
+        plain = press.inflate(self.part.deflated)
+        ends = list(accumulate(self.lengths))
+        return [plain[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
+
+
+@dataclass(slots=True)
+class _Block:
+    places: list[Place]
+    chunks: list[_Chunk]
+
+
+class Sheet:
+    """Rows of texts, one for each column.
+
+    Args:
+        columns: how many.
+        rows: how many rows a block has when it is new; at most twice as many later.
+        press: what compresses.
+    """
+
+    def __init__(self, columns: int, rows: int, press: Press) -> None:
+        self._columns = range(columns)
+        self._rows = rows
+        self._press = press
+        self._blocks: list[_Block] = []
+        self._edits: dict[Place, dict[int, bytes] | None] = {}
+        self._sums: dict[int, Sum] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many rows were changed and not yet settled."""
+        return len(self._edits)
+
+    def put(self, place: Place, texts: Sequence[bytes]) -> None:
+        """Add a row, or replace all of it."""
+        self._edits[place] = dict(zip(self._columns, texts, strict=True))
+
+    def change(self, place: Place, texts: Mapping[int, bytes]) -> None:
+        """Replace some columns of a row that is there."""
+        edit = self._edits.get(place)
+        if edit is None:
+            self._edits[place] = dict(texts)
+        else:
+            edit.update(texts)
+
+    def remove(self, place: Place) -> None:
+        """Remove a row that is there."""
+        self._edits[place] = None
+
+    def settle(self) -> bool:
+        """Compress what was changed; False where nothing was."""
+        edits, self._edits = self._edits, {}
+        lasts = [block.places[-1] for block in self._blocks]
+        most = max(0, len(lasts) - 1)
+        grouped = groupby(sorted(edits), key=lambda place: min(most, bisect_left(lasts, place)))
+        for number, places in reversed([(number, list(places)) for number, places in grouped]):
+            own = {place: edits[place] for place in places}
+            block = self._blocks[number] if self._blocks else _Block([], [])
+            if not self._patch(block, own):
+                self._blocks[number : number + 1] = self._rebuild(block, own)
+                self._sums.clear()
+        return bool(edits)
+
+    def pieces(self, column: int) -> list[bytes]:
+        """The compressed text of a column, in order."""
+        return [block.chunks[column].part.deflated for block in self._blocks]
+
+    def sum(self, column: int) -> Sum:
+        """The checksum and the length of the plain text of a column."""
+        if column not in self._sums:
+            self._sums[column] = self._press.combine(block.chunks[column].part.sum for block in self._blocks)
+        return self._sums[column]
+
+    def _patch(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> bool:
+        """Change texts in their places; False where a row comes or goes."""
+        changes: dict[int, list[tuple[int, bytes]]] = {}
+        for place, edit in edits.items():
+            row = bisect_left(block.places, place)
+            if edit is None or row == len(block.places) or block.places[row] != place:
+                return False
+            for column, text in edit.items():
+                changes.setdefault(column, []).append((row, text))
+        for column, changed in changes.items():
+            chunk = block.chunks[column]
+            plain = self._press.inflate(chunk.part.deflated)
+            pieces: list[bytes] = []
+            below = done = 0
+            for row, text in changed:
+                start = done + sum(chunk.lengths[below:row])
+                pieces += (plain[done:start], text)
+                below, done = row + 1, start + chunk.lengths[row]
+                chunk.lengths[row] = len(text)
+            pieces.append(plain[done:])
+            new = b"".join(pieces)
+            if new != plain:
+                chunk.part = self._press.compress(new)
+                self._sums.pop(column, None)
+        return True
+
+    def _rebuild(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> list[_Block]:
+        old = zip(*(chunk.texts(self._press) for chunk in block.chunks), strict=True)
+        rows = {place: list(texts) for place, texts in zip(block.places, old, strict=True)}
+        for place, edit in edits.items():
+            if edit is None:
+                rows.pop(place, None)
+            else:
+                row = rows.setdefault(place, [b""] * len(self._columns))
+                for column, text in edit.items():
+                    row[column] = text
+        places = sorted(rows)
+        size = self._rows if len(places) > 2 * self._rows else 2 * self._rows
+        return [
+            self._block({place: rows[place] for place in places[first : first + size]})
+            for first in range(0, len(places), size)
+        ]
+
+    def _block(self, rows: Mapping[Place, Sequence[bytes]]) -> _Block:
+        chunks = [
+            _Chunk(self._press.compress(b"".join(texts)), array("I", map(len, texts)))
+            for texts in zip(*rows.values(), strict=True)
+        ]
+        return _Block(list(rows), chunks)

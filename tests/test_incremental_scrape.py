@@ -1,0 +1,117 @@
+"""However a scrape came about, it is what the client library writes of everything that is known now."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from datetime import UTC
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, MINUTE, at, event, received
+from exporter import ledger as ledgers
+from exporter.collector import Collector
+from exporter.gzip_parts import Engine, engine
+from exporter.model import Declaration, ExportState, Selection, Source
+from exporter.overflow import together
+from exporter.reader import Reader
+from exporter.sources.clevertap import REASONS
+from memory_ledger import MemoryLedger
+from reference import Reference, rendered_by_library
+
+SOURCES = {slug: Source(slug, "UTC", UTC) for slug in ("shop", "other-shop")}
+DECLARATIONS = (
+    Declaration("nightly", Selection("shop", partner="nightly"), interval=DAY, muted_until=at("12:00")),
+    Declaration("by id", Selection("shop", request_id="3"), interval=4 * HOUR, owner="somebody"),
+)
+LIMIT = 3
+
+
+class Tell(NamedTuple):
+    """An event, so many minutes after the step before."""
+
+    minutes: int
+    status: str
+    request_id: int
+    partner: str
+    frequency: str
+    source: str
+
+
+class Wait(NamedTuple):
+    """Nothing, for so many hours; somebody else's exporter may begin to listen after it."""
+
+    hours: int
+    gap: bool
+
+
+steps = st.lists(
+    st.builds(
+        Tell,
+        minutes=st.integers(0, 300),
+        status=st.sampled_from(["initiated", "initiated", "completed", "failed"]),
+        request_id=st.integers(1, 6),
+        partner=st.sampled_from(["nightly", "Amazon S3", "amazon s3", "GCS"]),
+        frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
+        source=st.sampled_from(["shop", "shop", "other-shop"]),
+    )
+    | st.builds(Wait, hours=st.integers(0, 30), gap=st.booleans()),
+    min_size=1,
+    max_size=25,
+)
+
+
+def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> str:
+    """Everything read and rendered anew, with what is over the limit put together."""
+    reader = Reader(ledger, SOURCES, DECLARATIONS)
+    reader.refresh()
+    shown: list[ExportState] = []
+    for slug in SOURCES:
+        keys = [key for key in reader.exports.all() if key.source == slug]
+        keys.sort(key=lambda key: (reader.exports.birth(key), key))
+        shown += [reader.export(key, now) for key in keys[:LIMIT]]
+        if over := [reader.export(key, now) for key in keys[LIMIT:]]:
+            shown.append(together(slug, over))
+    return rendered_by_library(Reference(shown, reader.sources()), openmetrics=openmetrics)
+
+
+@pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=steps)
+def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
+    ledger, now = MemoryLedger(), at("0:00")
+    ledger.declare([(each.match.source, each.name) for each in DECLARATIONS], now)
+    collector = Collector(Reader(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, by=by)
+    dropped = 0
+    for number, step in enumerate(steps):
+        if isinstance(step, Wait):
+            if step.gap:
+                ledger.beat(f"watch {number}", now)
+            else:
+                ledger.append([ledgers.TestCalled("shop", now)])
+            now += step.hours * HOUR
+            if step.gap:
+                ledger.beat(f"watch {number}, again", now)
+        else:
+            now += step.minutes * MINUTE
+            told = event(
+                step.status,
+                now,
+                request_id=str(step.request_id),
+                partner=step.partner,
+                frequency=step.frequency,
+                source=step.source,
+            )
+            ledger.append([received(told)])
+        collector.refresh(now)
+        for openmetrics in (False, True):
+            body = collector.body(openmetrics=openmetrics)
+            expected = of_the_library(ledger, now, openmetrics=openmetrics)
+            assert b"".join(body.plain(b"")).decode() == expected
+            assert gzip.decompress(body.compressed(b"# EOF\n")).decode() == expected + "# EOF\n"
+        assert collector.series == sum(not line.startswith("#") for line in expected.splitlines())
+        assert collector.dropped >= dropped
+        dropped = collector.dropped

@@ -1,0 +1,115 @@
+"""What is over the limit: the same as if it were worked out anew, however it came about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.history import DURATION_BOUNDS
+from exporter.model import ExportKey, ExportState
+from exporter.overflow import Durations, Limit, Overflow, together
+
+BUCKETS = len(DURATION_BOUNDS) + 1
+PLAIN = ExportState("shop", "any", "", "", "", "UTC", declared=False)
+
+instants = st.sampled_from([0.0, 0.0, 1.5, 1_800_000_000.25, 1_800_000_001.0])
+counts = st.integers(0, 3)
+states = st.builds(
+    ExportState,
+    source=st.just("shop"),
+    export=st.just("any"),
+    partner=st.text(max_size=3),
+    data_type=st.just(""),
+    frequency=st.just(""),
+    timezone=st.just("UTC"),
+    declared=st.booleans(),
+    last_initiated=instants,
+    last_completed=instants,
+    last_failed=instants,
+    last_received=instants,
+    duration_buckets=st.lists(counts, min_size=BUCKETS, max_size=BUCKETS).map(tuple),
+    duration_sum=st.floats(0, 1e9),
+    in_progress=counts,
+    running_since=instants,
+    initiated=counts,
+    completed=counts,
+    failed=counts,
+    abandoned=counts,
+    recurring=st.booleans(),
+    slots=counts,
+)
+keys = st.integers(0, 5).map(lambda number: ExportKey("shop", "group", "any", str(number)))
+
+
+def anew(kept: list[ExportState]) -> ExportState:
+    since = [state.running_since for state in kept if state.running_since]
+    return replace(
+        PLAIN,
+        export="other",
+        last_initiated=max(state.last_initiated for state in kept),
+        last_completed=max(state.last_completed for state in kept),
+        last_failed=max(state.last_failed for state in kept),
+        last_received=max(state.last_received for state in kept),
+        duration_buckets=tuple(sum(state.duration_buckets[n] for state in kept) for n in range(BUCKETS)),
+        duration_sum=float(sum(Fraction(state.duration_sum) for state in kept)),
+        in_progress=sum(state.in_progress for state in kept),
+        running_since=min(since, default=0),
+        initiated=sum(state.initiated for state in kept),
+        completed=sum(state.completed for state in kept),
+        failed=sum(state.failed for state in kept),
+        abandoned=sum(state.abandoned for state in kept),
+    )
+
+
+@given(st.lists(st.tuples(keys, states | st.none()), max_size=30))
+def test_what_is_kept_up_is_what_would_be_added_up_anew(steps: list[tuple[ExportKey, ExportState | None]]) -> None:
+    overflow = Overflow()
+    kept: dict[ExportKey, ExportState] = {}
+    for key, state in steps:
+        if state is not None:
+            overflow.put(key, state)
+            kept[key] = state
+        elif key in overflow:
+            overflow.drop(key)
+            del kept[key]
+        assert set(overflow) == set(kept)
+        assert len(overflow) == len(kept)
+        if kept:
+            assert overflow.state("shop", "UTC") == anew(list(kept.values())) == together("shop", list(kept.values()))
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=1))
+def test_durations_are_the_same_in_whatever_order_they_come_and_go(values: list[float]) -> None:
+    durations = Durations()
+    for value in values:
+        durations.change(1, value, [1] * BUCKETS)
+        durations.change(1, value / 3, [0] * BUCKETS)
+    for value in sorted(values):
+        durations.change(-1, value / 3, [0] * BUCKETS)
+    assert durations.exports == len(values)
+    assert durations.sum == float(sum(map(Fraction, values)))
+    assert durations.buckets == (len(values),) * BUCKETS
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(keys, st.integers(0, 6) | st.none()), max_size=60))
+def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
+    most: int, steps: list[tuple[ExportKey, int | None]]
+) -> None:
+    limit = Limit(most)
+    births: dict[ExportKey, int] = {}
+    admitted: set[ExportKey] = set()
+    for key, birth in steps:
+        if birth is None:
+            moved = limit.drop(key)
+            births.pop(key, None)
+        else:
+            moved = limit.put(key, birth)
+            births[key] = birth
+        expected = set(sorted(births, key=lambda each: (births[each], each))[:most])
+        assert {each for each in births if limit.admits(each)} == expected
+        assert not limit.admits(ExportKey("shop", "group", "any", "never there"))
+        assert moved == (admitted ^ expected) - {key}
+        admitted = expected

@@ -1,0 +1,77 @@
+"""Rows and columns that are kept compressed hold what was written into them, in order."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.gzip_parts import Body, Engine, Press, engine
+from exporter.sheet import Sheet
+
+COLUMNS = 3
+places = st.tuples(st.sampled_from("ab"), st.integers(0, 9).map(str))
+texts = st.binary(max_size=20) | st.integers(0, 300).map(lambda count: b"line\n" * count)
+steps = st.lists(
+    st.tuples(st.just("put"), places, st.tuples(*[texts] * COLUMNS))
+    | st.tuples(st.just("change"), places, st.dictionaries(st.integers(0, COLUMNS - 1), texts))
+    | st.tuples(st.just("remove"), places, st.none())
+    | st.tuples(st.just("settle"), places, st.none()),
+    max_size=40,
+)
+
+
+def shown(sheet: Sheet, by: Engine, column: int) -> bytes:
+    body = Body(by, sheet.pieces(column), sheet.sum(column))
+    text = b"".join(body.plain(b""))
+    assert gzip.decompress(body.compressed(b"")) == text
+    return text
+
+
+@pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
+@given(steps=steps, rows=st.integers(1, 4))
+def test_after_any_changes_each_column_is_the_texts_of_all_rows_in_order(
+    steps: list[tuple[str, tuple[str, str], object]], rows: int, by: Engine
+) -> None:
+    sheet = Sheet(COLUMNS, rows, Press(by))
+    model: dict[tuple[str, str], list[bytes]] = {}
+    for what, place, given_texts in [*steps, ("settle", ("a", "0"), None)]:
+        if what == "put" and isinstance(given_texts, tuple):
+            sheet.put(place, given_texts)
+            model[place] = list(given_texts)
+        elif what == "change" and isinstance(given_texts, dict) and place in model:
+            sheet.change(place, given_texts)
+            for column, text in given_texts.items():
+                model[place][column] = text
+        elif what == "remove" and place in model:
+            sheet.remove(place)
+            del model[place]
+        elif what == "settle":
+            some = sheet.waiting > 0
+            assert sheet.settle() is some
+            for column in range(COLUMNS):
+                assert shown(sheet, by, column) == b"".join(model[each][column] for each in sorted(model))
+
+
+def test_a_new_row_in_the_middle_moves_no_other_block() -> None:
+    press = Press(engine())
+    sheet = Sheet(1, 8, press)
+    for number in range(0, 1000, 10):
+        sheet.put((f"{number:03}",), [f"row {number}\n".encode()])
+    sheet.settle()
+    before = sheet.pieces(0)
+    sheet.put(("505",), [b"row 505\n"])
+    sheet.settle()
+    after = sheet.pieces(0)
+    assert len(set(map(id, before)) - set(map(id, after))) == 1
+
+
+def test_blocks_stay_within_bounds_however_rows_come() -> None:
+    sheet = Sheet(1, 4, Press(engine()))
+    for number in range(100):
+        sheet.put((f"{number * 37 % 100:02}",), [b"x\n"])
+        sheet.settle()
+    assert 100 / 8 <= len(sheet.pieces(0)) <= 100 / 2
