@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.commands import knowledge, prometheus, serving, traffic
+from exporter.commands import copies, knowledge, prometheus, serving, traffic
 from exporter.commands.options import FAILED, WRONG_USAGE
 from exporter.errors import ConfigurationError, ExporterError
 
@@ -47,6 +47,8 @@ for _command in (
     knowledge.sources,
     knowledge.quarantine,
     knowledge.doctor,
+    copies.backup,
+    copies.restore,
     prometheus.backfill,
     prometheus.rules,
 ):

@@ -43,6 +43,7 @@ class Database:
             raise StoreRefusedError(message) from error
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         self._file = SqliteFile(self._engine) if self.is_sqlite else None
+        self._claim = self._file.claim() if self._file else None
         try:
             with self.writing("open") as connection:
                 migrate(connection)
@@ -88,6 +89,8 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        if self._claim is not None:  # pragma: no branch - None on PostgreSQL, which no setting allows yet
+            self._claim.close()
 
     def _check_file(self, operation: str) -> None:
         if self._file is not None and operation != "open":

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sqlalchemy import event
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 WAL_SAFE_SINCE = (3, 51, 3)
+SqliteError = sqlite3.Error
+SqliteLockedError = sqlite3.OperationalError
+"""What a database raises that another program has locked, among others; one that is damaged raises its base."""
+
 BUSY_SECONDS = 1.2
 """How long to wait for another process; the sender gives up after three seconds."""
 
@@ -32,6 +36,45 @@ BUSY_SECONDS = 1.2
 def journal_mode(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
     """The journal mode that is safe with several connections in this version of SQLite."""
     return "wal" if version >= WAL_SAFE_SINCE else "truncate"
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection beside the ledger's own, to copy a file or to look into it.
+
+    Args:
+        path: the file.
+        mode: ``ro``, ``rw``, or ``rwc`` to make it.
+    """
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+
+
+@contextmanager
+def only_user(path: Path) -> Iterator[None]:
+    """Keep every other process of this program from having the database open.
+
+    Raises:
+        StoreRefusedError: one has it open.
+    """
+    with _used(path, fcntl.LOCK_EX, f"{path} is in use: a running exporter or command has it open; stop that first"):
+        yield
+
+
+def _used(path: Path, kind: int, refusal: str) -> BinaryIO:
+    """The file whose shared lock says that somebody has the database open; to be closed."""
+    try:
+        used = Path(f"{path}.use").open("ab")  # noqa: SIM115 - open for as long as the database is
+    except OSError as error:
+        message = (
+            f"store.url: nothing can be written beside {path} ({error.strerror}), where its locks and journals have "
+            "to be; make the folder writable for this user, or give another path"
+        )
+        raise StoreRefusedError(message) from error
+    try:
+        fcntl.flock(used, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        used.close()
+        raise StoreRefusedError(refusal) from error
+    return used
 
 
 class SqliteFile:
@@ -51,6 +94,10 @@ class SqliteFile:
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         self._identity: tuple[int, int] | None = None
+
+    def claim(self) -> BinaryIO:
+        """Keep others from having the file to themselves, until what is returned is closed."""
+        return _used(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
 
     def opened(self) -> None:
         """Remember which file was opened."""

@@ -21,19 +21,30 @@ def migrate(connection: Connection) -> None:
     Raises:
         StoreRefusedError: a newer release wrote them.
     """
-    scripts = ScriptDirectory(str(Path(__file__).parent))
-    head = scripts.get_current_head()
-    known = {script.revision for script in scripts.walk_revisions()}
+    scripts = _scripts()
     context = MigrationContext.configure(
         connection,
         opts={"fn": lambda revision, _: scripts._upgrade_revs("head", revision)},  # noqa: SLF001
     )
-    found = context.get_current_revision()
-    if found is not None and found not in known:
-        message = (
-            f"a newer release of dataexport-exporter wrote this database (its tables are at revision "
-            f"{found}, this release knows up to {head}): start that release, or restore a backup"
-        )
-        raise StoreRefusedError(message)
+    refuse_newer(context.get_current_revision())
     with Operations.context(context):
         context.run_migrations()
+
+
+def refuse_newer(found: str | None) -> None:
+    """Refuse tables at a revision that this release does not know; None is none at all.
+
+    Raises:
+        StoreRefusedError: a newer release wrote them.
+    """
+    scripts = _scripts()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        message = (
+            f"a newer release of dataexport-exporter wrote this database (its tables are at revision "
+            f"{found}, this release knows up to {scripts.get_current_head()}): start that release, or restore a backup"
+        )
+        raise StoreRefusedError(message)
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent))

@@ -1,0 +1,92 @@
+"""The commands that copy the ledger, and put a copy in its place."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter import backup as copies
+from exporter import config
+from exporter.commands.options import config_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.backup import Contents, Progress
+
+_BIG = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+
+
+@click.command()
+@config_option
+@click.argument("target", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
+def backup(path: Path | None, target: Path, *, force: bool) -> None:
+    """Copy the ledger to FILE, also while the exporter runs.
+
+    Everything that was acknowledged before it begins is in it. It is checked before it gets its
+    name, so that FILE is whole or not there. For PostgreSQL use pg_dump.
+
+    \b
+    Example:
+      dataexport-exporter backup /var/backups/dataexport-2026-12-31.db
+    """
+    database = sqlite_file(config.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE URL")
+    with _progress("copying") as tell:
+        contents = copies.back_up(database, target, tell, overwrite=force)
+    click.echo(f"{target}: {_told(contents)}")
+
+
+@click.command()
+@config_option
+@click.argument("copy", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--force", is_flag=True, help="Although an exporter's heartbeat is fresh: you know that it has ended.")
+def restore(path: Path | None, copy: Path, *, force: bool) -> None:
+    """Put a backup in the place of the ledger of an exporter that is stopped.
+
+    The ledger that was there is kept beside it, under a name that is printed.
+
+    \b
+    Example:
+      dataexport-exporter restore /var/backups/dataexport-2026-12-31.db
+    """
+    database = sqlite_file(config.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE")
+    with _progress("restoring") as tell:
+        restored = copies.restore(copy, database, time.time(), tell, force=force)
+    click.echo(f"{database}: {_told(restored.contents)}")
+    if restored.kept is not None:
+        click.echo(f"{restored.kept}: what was there before")
+
+
+def sqlite_file(url: str, otherwise: str) -> Path:
+    """The file of a SQLite URL.
+
+    Raises:
+        UsageError: it is another database's; ``otherwise`` is what to do then.
+    """
+    if not url.startswith("sqlite:///"):
+        message = f"store.url is no SQLite file; with PostgreSQL, do this instead: {otherwise}"
+        raise click.UsageError(message)
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def tell(done: int, pages: int) -> None:
+            bar.length = pages
+            bar.update(done - bar.pos)
+
+        yield tell
+
+
+def _told(contents: Contents) -> str:
+    size = next((f"{contents.bytes / unit:.1f} {name}" for name, unit in _BIG if contents.bytes >= unit), "0 KiB")
+    return f"{contents.events} events, {size}"
