@@ -40,6 +40,7 @@ class Telemetry:
     def __init__(self, revision: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
+        self._failing: set[str] = set()
         self.requests = Counter(
             "dataexport_webhook_requests", "Answers of the webhook by code.", ["source", "code"], registry=registry
         )
@@ -54,7 +55,9 @@ class Telemetry:
             "dataexport_webhook_auth_failures", "Requests without a valid credential.", ["source"], registry=registry
         )
         self.store_up = Gauge(
-            "dataexport_store_up", "Whether the newest operation on the store worked.", registry=registry
+            "dataexport_store_up",
+            "Whether the newest read and the newest write of the store worked.",
+            registry=registry,
         )
         self.store_errors = Counter(
             "dataexport_store_errors", "Operations of the store that failed.", ["operation"], registry=registry
@@ -101,9 +104,16 @@ class Telemetry:
             for code in CODES if slug != UNKNOWN else ("404",):
                 self.requests.labels(slug, code)
 
+    @property
+    def writes_fail(self) -> bool:
+        """Whether the newest write to the ledger failed."""
+        return "write" in self._failing
+
     def observe_store(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
         """Take note of an operation on the ledger."""
-        self.store_up.set(not failed)
+        kind = "read" if operation == "read" else "write"
+        (self._failing.add if failed else self._failing.discard)(kind)
+        self.store_up.set(not self._failing)
         if failed:
             self.store_errors.labels(operation).inc()
         elif operation == "append":

@@ -14,8 +14,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from running import children
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -334,8 +332,3 @@ def acknowledged(records: Iterable[Record], asked: dict[int, list[str]]) -> Iter
             yield record, request if record.status == 200 else ""
         else:
             yield record, ""
-
-
-def recorded(pid: int) -> list[int]:
-    """The process and all of its descendants."""
-    return [pid, *(each for child in children(pid) for each in recorded(child))]

@@ -42,11 +42,11 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process started and that are still there."""
-    found: list[int] = []
+def family(pid: int) -> list[int]:
+    """A process and everything that it started and that is still there."""
+    found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += map(int, task.read_text().split())
+        found += [each for child in task.read_text().split() for each in family(int(child))]
     return found
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body
-from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, acknowledged, read, recorded, recorder
-from running import Exporter, wait_until
+from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, acknowledged, read, recorder
+from running import Exporter, family, wait_until
 from tools import PROOF, tracer
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def record(folder: Path, events: int, *inject: str) -> Recording:
         recording = Recording(trace, exporter.database, exporter.webhook_port)
         Load(recording, events).deliver()
         exporter.scrape()
-        processes = recorded(exporter.pid)
+        processes = family(exporter.pid)
         exporter.kill()
     assert len(processes) > 1
     wait_until(lambda: all(re.search(rb"\n%d +[+]{3} " % pid, tail(trace)) for pid in processes), "the trace to end")

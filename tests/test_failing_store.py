@@ -1,0 +1,165 @@
+"""While the store fails, the exporter says so, acknowledges nothing, and goes on by itself once it is mended."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import body
+from faults import held_by_another_process, injected, small_disk
+from running import Exporter, series, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANSWER_SECONDS = 2.0
+"""What the exporter promises; the sender gives up after three."""
+
+
+def stored(exporter: Exporter) -> list[str]:
+    """The request ids of all events, in the order of their keys."""
+    listed = exporter.run("events", "--json", "--limit", "100000")
+    assert listed.returncode == 0, listed.stderr
+    return sorted(event["request_id"] for event in json.loads(listed.stdout))
+
+
+def accept(exporter: Exporter, request_id: str) -> None:
+    """Deliver an event as a sender does, until it is acknowledged."""
+    wait_until(lambda: exporter.post(body(request_id=request_id)).status_code == 200, f"{request_id} to be taken")
+
+
+def assert_refused(exporter: Exporter, request_id: str) -> None:
+    """An event is not acknowledged, in time, and the sender is told to come again."""
+    answer = exporter.post(body(request_id=request_id))
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.elapsed.total_seconds() < ANSWER_SECONDS
+
+
+def assert_said(exporter: Exporter, *, readable: bool) -> None:
+    """Readiness and metrics tell that the store fails; where it can still be read, the metrics are there."""
+    assert exporter.admin("/-/ready").status_code == 503
+    answer = exporter.admin("/metrics")
+    if readable:
+        assert answer.status_code == 200, answer.text
+        assert series(answer.text)["dataexport_store_up", frozenset()] == 0
+        assert series(answer.text)["dataexport_store_errors_total", frozenset({("operation", "append")})] > 0
+    else:
+        assert answer.status_code == 503
+        assert "dataexport_" not in answer.text
+
+
+def assert_well(exporter: Exporter, *request_ids: str) -> None:
+    """Everything that was acknowledged is there, once, now and after a crash."""
+    wait_until(lambda: exporter.admin("/-/ready").status_code == 200, "it to be ready")
+    assert exporter.value("dataexport_store_up") == 1
+    assert stored(exporter) == sorted(request_ids)
+    before = exporter.value("dataexport_webhook_events_total", source="default", status="initiated")
+    assert before == len(request_ids)
+    exporter.kill()
+    exporter.start()
+    assert stored(exporter) == sorted(request_ids)
+    assert "Traceback" not in exporter.log()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Exporter]:
+    """An exporter that has acknowledged one event."""
+    with Exporter(folder) as exporter:
+        accept(exporter, "before")
+        yield exporter
+
+
+def fill(path: Path) -> None:
+    """Write into a file until there is no space left."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(512))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "4m") as disk, running(disk) as exporter:
+        filler = disk / "filler"
+        fill(filler)
+        large = [json.loads(body(request_id=f"large-{n}")) | {"more": "x" * 60_000} for n in range(8)]
+        assert exporter.post(large).status_code == 503
+        assert_refused(exporter, "during")
+        assert_said(exporter, readable=True)
+        filler.unlink()
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS"])
+def test_a_file_system_that_refuses_writes(tmp_path: Path, error: str) -> None:
+    """EROFS is what a file system answers that the kernel made read-only under an open file."""
+    with running(tmp_path) as exporter:
+        with injected(exporter, "pwrite64,ftruncate,fallocate,fsync,fdatasync", f"error={error}"):
+            assert_refused(exporter, "during")
+            assert_said(exporter, readable=True)
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
+
+
+@pytest.mark.parametrize("which", range(1, 7))
+def test_a_sync_that_fails_anywhere_in_a_commit(tmp_path: Path, which: int) -> None:
+    with running(tmp_path) as exporter:
+        sent = [f"during-{number}" for number in range(16)]
+        with injected(exporter, "fsync,fdatasync", f"error=EIO:when={which}") as trace:
+            codes = [exporter.post(body(request_id=each)).status_code for each in sent]
+            assert "(INJECTED)" in trace.read_text("utf-8")
+        assert set(codes) <= {200, 503}
+        for each, code in zip(sent, codes, strict=True):
+            if code == 503:
+                accept(exporter, each)
+        assert_well(exporter, "before", *sent)
+
+
+def test_syncs_that_all_fail(tmp_path: Path) -> None:
+    with running(tmp_path) as exporter:
+        with injected(exporter, "fsync,fdatasync", "error=EIO"):
+            assert_refused(exporter, "during")
+            assert_said(exporter, readable=True)
+            assert_refused(exporter, "during")
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
+
+
+@pytest.mark.parametrize("lock", ["flock", "transaction"])
+def test_a_lock_that_another_process_holds(tmp_path: Path, lock: str) -> None:
+    with running(tmp_path) as exporter:
+        with held_by_another_process(exporter.database, lock):
+            assert_refused(exporter, "during")
+            assert_said(exporter, readable=True)
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
+
+
+def test_a_file_whose_header_was_overwritten(tmp_path: Path) -> None:
+    with running(tmp_path) as exporter:
+        with exporter.database.open("r+b") as file:
+            header = file.read(100)
+            file.seek(0)
+            file.write(b"\0" * 100)
+        assert_refused(exporter, "during")
+        assert_said(exporter, readable=False)
+        with exporter.database.open("r+b") as file:
+            file.write(header)
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
+
+
+def test_a_file_that_was_moved_away_and_comes_back(tmp_path: Path) -> None:
+    with running(tmp_path) as exporter:
+        aside = tmp_path / "aside.db"
+        exporter.database.rename(aside)
+        assert_refused(exporter, "during")
+        assert_said(exporter, readable=False)
+        aside.rename(exporter.database)
+        accept(exporter, "during")
+        assert_well(exporter, "before", "during")
