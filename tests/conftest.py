@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from commands import Store
+from postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,3 +28,19 @@ def store(in_a_folder: Path) -> Iterator[Store]:
     made = Store(in_a_folder)
     yield made
     made.ledger.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for all tests that neither stop nor configure it; skips where there is none."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A new and empty database in it."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgres.create(name)
+    yield postgres.url(name)
+    postgres.drop(name)

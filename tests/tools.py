@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from monitoring import find_tool
+from monitoring import ROOT, find_tool
 
 OLDEST = {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 27), "amtool": (0, 27)}
 """The versions from which the tests pass; Debian 12 has older ones, which are enough for the rules."""
@@ -39,6 +41,21 @@ def tracer() -> str:
     if not _may_trace(found):
         _missing("strace may not trace here; a container needs the capability SYS_PTRACE")
     return found
+
+
+def postgres_program(name: str) -> str:
+    """The path of a program of PostgreSQL's server, or pgbouncer; else as with `tool`.
+
+    Debian keeps the server's programs out of the path, and pgbouncer with those of the administrator.
+    """
+    folders = [
+        ROOT / ".tools" / "bin",
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name), reverse=True),
+        os.environ.get("PATH", ""),
+        "/usr/sbin",
+    ]
+    found = shutil.which(name, path=os.pathsep.join(map(str, folders)))
+    return found or _missing(f"{name} is not there; scripts/install-tools gets it")
 
 
 def _missing(message: str) -> NoReturn:
