@@ -14,29 +14,55 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from exporter.history import History
-from exporter.model import ANY, OTHER, ExportKey, Selection
+from exporter.history import History, came_back
+from exporter.model import ANY, COMPLETED, INITIATED, OTHER, ExportKey, Selection
 from exporter.schedule import terms
 from exporter.state import DECLARED, GROUP, RECOGNISED, export_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from exporter.history import Base
     from exporter.model import Declaration, Event, ExportState, Gap, Source, Terms
 
 
-class _Id:
-    """A request id with a recurring frequency: an export of its own once it came back."""
+MOST_IDS = 20_000
+"""How many request ids that did not come back are remembered; of the others the ledger is asked."""
 
-    __slots__ = ("groups", "history", "recognised")
+
+class _Id:
+    """A request id with a recurring frequency that has not come back yet."""
+
+    __slots__ = ("_completed", "_interval", "_started", "groups", "history")
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.recognised = False
         self.groups: Counter[ExportKey] = Counter()
-        """How many of its events stand in which group, until it is recognised."""
+        """How many of its events stand in which group."""
+        self._interval = 0
+        self._started = self._completed = (0.0, 0.0)
+
+    def note(self, event: Event) -> None:
+        """Take note of an event, in any order, also where the history has to be read again."""
+        self.groups[_group_key(event)] += 1
+        self._interval = min(event.schedule.interval, self._interval or event.schedule.interval)
+        if event.status == INITIATED:
+            self._started = _widened(self._started, event.occurred_at)
+        elif event.status == COMPLETED:
+            self._completed = _widened(self._completed, event.occurred_at)
+
+    @property
+    def came_back(self) -> bool:
+        """The same as `Runs.came_back`, without a fold."""
+        (first_start, last_start), (first_completed, last_completed) = self._started, self._completed
+        return came_back(self._interval, first_start, last_start, first_completed, last_completed)
+
+
+def _widened(span: tuple[float, float], instant: float) -> tuple[float, float]:
+    return (min(span[0] or instant, instant), max(span[1], instant))
 
 
 class Exports:
@@ -46,6 +72,7 @@ class Exports:
         sources: by slug; events of any other source are passed over.
         declarations: in the order of the configuration.
         gaps: when nobody listened, in order.
+        bases: what exports begin with, of whose events some are no longer in the ledger.
     """
 
     def __init__(
@@ -53,9 +80,11 @@ class Exports:
         sources: Mapping[str, Source],
         declarations: Sequence[Declaration] = (),
         gaps: Sequence[Gap] = (),
+        bases: Mapping[ExportKey, Base] | None = None,
     ) -> None:
         self._sources = sources
-        self._gaps = gaps
+        self._gaps = list(gaps)
+        self._bases = dict(bases or {})
         self._declared = {_declared_key(each): each for each in declarations}
         self._by_source: dict[str, list[tuple[ExportKey, Declaration]]] = {}
         for key, each in self._declared.items():
@@ -63,12 +92,13 @@ class Exports:
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
         self._histories = {key: self._history(key) for key in self._declared}
         self._ids: dict[ExportKey, _Id] = {}
-        self._members: Counter[ExportKey] = Counter()
-        """How many events each declared export and group has, also while it is stale."""
+        self._remembers_all = True
         self.stale: set[ExportKey] = set()
         """Exports to be read again from the ledger, by `selection`, and given to `rebuild`."""
         self.changed: set[ExportKey] = set(self._declared)
         """Exports whose state may differ from what it was; the reader of them clears it."""
+        self.unsaved: set[ExportKey] = set(self._declared)
+        """Exports that differ from the checkpoint; whoever writes it clears it."""
 
     def all(self) -> list[ExportKey]:
         """Every export that there is, declared or with an event of its own."""
@@ -76,10 +106,76 @@ class Exports:
 
     def birth(self, key: ExportKey) -> int:
         """The place of an export's first event in the ledger; 0 for a declared one."""
-        return 0 if key in self._declared else self._histories[key].runs().first_sequence
+        return 0 if key in self._declared else self._histories[key].first_sequence()
 
     def __contains__(self, key: ExportKey) -> bool:
         return key in self._histories
+
+    def unfamiliar(self, events: Iterable[Event]) -> dict[str, set[str]]:
+        """The request ids of further events, by source, of which the ledger may know earlier ones.
+
+        They have to be given to `recall` before these events are applied.
+        """
+        found: dict[str, set[str]] = {}
+        if self._remembers_all:
+            return found
+        for event in events:
+            if event.source in self._sources and event.schedule.interval and self._declared_for(event) is None:
+                key = _id_key(event)
+                if key not in self._ids and key not in self._histories and key not in self._bases:
+                    found.setdefault(event.source, set()).add(event.request_id)
+        return found
+
+    def recall(self, events: Iterable[Event]) -> None:
+        """Take all applied events of ids that were `unfamiliar`, in any order."""
+        found: dict[ExportKey, list[Event]] = {}
+        for event in events:
+            if event.schedule.interval and self._declared_for(event) is None:
+                found.setdefault(_id_key(event), []).append(event)
+        for key, own in found.items():
+            entry = self._ids[key] = _Id(self._history(key))
+            for event in own:
+                entry.note(event)
+            entry.history.rebuild(own)
+
+    def forget_ids(self) -> None:
+        """Rely on the ledger for every id that has not come back, since it may have lost events of them."""
+        self._ids.clear()
+        self.stale.intersection_update(self._histories)
+        self._remembers_all = False
+
+    def take_gaps(self, gaps: Sequence[Gap]) -> bool:
+        """Take the gaps as they are now.
+
+        Returns:
+            False, and nothing was done, where they are not the old ones and later ones: then all
+            has to be folded again.
+        """
+        old = len(self._gaps)
+        if gaps[:old] != self._gaps:
+            return False
+        if gaps[old:]:
+            began = gaps[old].began_at
+            self._gaps += gaps[old:]  # the list that every history has
+            self.stale.update(key for key, history in self._histories.items() if history.settled_beyond(began))
+            self.changed.update(self._histories)
+            self.forget_ids()
+        return True
+
+    def rebase(self, key: ExportKey, count: int) -> None:
+        """Take note that ``count`` events of an export are not in the ledger any more."""
+        if key in self._histories:
+            self._histories[key].rebase(count)
+            self.unsaved.add(key)
+
+    def history(self, key: ExportKey) -> History | None:
+        """What is known of an export, to be stored; None where it is gone."""
+        return self._histories.get(key)
+
+    def restore(self, key: ExportKey, fill: Callable[[History], None]) -> None:
+        """Take an export as it was stored."""
+        self._bases.pop(key, None)
+        fill(self._histories.setdefault(key, self._history(key)))
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take further events, each once, in any order."""
@@ -96,6 +192,11 @@ class Exports:
                 self._add(_group_key(event), event)
         for key, added in touched.items():
             self._take(key, added)
+        if len(self._ids) > MOST_IDS:
+            for key in list(islice(self._ids, MOST_IDS // 2)):
+                del self._ids[key]
+                self.stale.discard(key)
+            self._remembers_all = False
 
     def selection(self, key: ExportKey) -> Selection:
         """Which events may belong to an export; `rebuild` passes over those that do not."""
@@ -105,17 +206,12 @@ class Exports:
             return Selection(key.source, request_id=key.name)
         return Selection(key.source, partner=key.partner, data_type=key.data_type, frequency=key.frequency)
 
-    def rebuild(self, key: ExportKey, events: Iterable[Event]) -> None:
-        """Start an export again from all events of its selection, in any order."""
+    def rebuild(self, key: ExportKey, events: Iterable[Event], base: Base | None = None) -> None:
+        """Start an export again from all events of its selection, in any order, and what was before them."""
         own = [event for event in events if self._belongs(event, key)]
-        if key.kind == RECOGNISED:
-            entry = self._ids[key]
-            entry.history.rebuild(own)
-            if not entry.recognised and entry.history.runs().came_back and self._may_be_a_label(key):
-                self._recognise(key, entry)
-        else:
-            self._histories[key].rebuild(own)
-        self.changed.add(key)
+        history = self._histories.get(key) or self._ids[key].history
+        history.rebuild(own, base)
+        self._mark(key)
         self.stale.discard(key)
 
     def state(self, key: ExportKey, now: float, declared_at: float = 0) -> ExportState:
@@ -143,36 +239,47 @@ class Exports:
 
     def _take(self, key: ExportKey, added: Sequence[Event]) -> None:
         """Take new events of one request id, and recognise it where it came back."""
+        if key in self._histories or key in self._bases:
+            for event in added:
+                self._add(key, event)
+            return
         entry = self._ids.get(key)
         if entry is None:
             entry = self._ids[key] = _Id(self._history(key))
         for event in added:
+            entry.note(event)
             if key not in self.stale and not entry.history.add(event):
                 self.stale.add(key)
-        if entry.recognised:
-            self.changed.add(key)
-        elif entry.history.runs().came_back and self._may_be_a_label(key):
-            self._recognise(key, entry)
+        if entry.came_back and self._may_be_a_label(key):
+            self._recognise(key, entry, added)
         else:
             for event in added:
-                group = _group_key(event)
-                entry.groups[group] += 1
-                self._add(group, event)
+                self._add(_group_key(event), event)
 
-    def _recognise(self, key: ExportKey, entry: _Id) -> None:
-        entry.recognised = True
+    def _recognise(self, key: ExportKey, entry: _Id, added: Sequence[Event]) -> None:
         self._histories[key] = entry.history
+        entry.history.members = entry.groups.total()
+        entry.groups.subtract(Counter(map(_group_key, added)))  # which no group has taken
         for group, count in entry.groups.items():
-            self._members[group] -= count
-            if not self._members[group]:
-                # Gone, and not worth reading again.
-                self.stale.discard(group)
-                del self._histories[group], self._members[group]
-            elif group not in self.stale and not self._histories[group].remove(key.name, count):
-                self.stale.add(group)
-            self.changed.add(group)
-        entry.groups.clear()
+            if count:
+                self._leave(group, key.name, count)
+        del self._ids[key]
+        self._mark(key)
+
+    def _leave(self, group: ExportKey, request_id: str, count: int) -> None:
+        history = self._histories[group]
+        history.members -= count
+        if not history.members:
+            # Gone, and not worth reading again.
+            self.stale.discard(group)
+            del self._histories[group]
+        elif group not in self.stale and not history.remove(request_id, count):
+            self.stale.add(group)
+        self._mark(group)
+
+    def _mark(self, key: ExportKey) -> None:
         self.changed.add(key)
+        self.unsaved.add(key)
 
     def _may_be_a_label(self, key: ExportKey) -> bool:
         """Whether the id can name a series beside those that are there by declaration."""
@@ -183,19 +290,18 @@ class Exports:
         history = self._histories.get(key)
         if history is None:
             history = self._histories[key] = self._history(key)
-        self._members[key] += 1
+        history.members += 1
         if key not in self.stale and not history.add(event):
             self.stale.add(key)
-        self.changed.add(key)
+        self._mark(key)
 
     def _belongs(self, event: Event, key: ExportKey) -> bool:
         declared = self._declared_for(event)
         if declared is not None or key.kind == DECLARED:
             return declared == key
         if event.schedule.interval:
-            entry = self._ids.get(_id_key(event))
-            recognised = entry is not None and entry.recognised
-            return _id_key(event) == key if key.kind == RECOGNISED else not recognised and _group_key(event) == key
+            own = _id_key(event)
+            return own == key if key.kind == RECOGNISED else own not in self._histories and _group_key(event) == key
         return _group_key(event) == key
 
     def _declared_for(self, event: Event) -> ExportKey | None:
@@ -205,7 +311,7 @@ class Exports:
         return None
 
     def _history(self, key: ExportKey) -> History:
-        return History(self._promises_of(key), self._gaps)
+        return History(self._promises_of(key), self._gaps, self._bases.pop(key, None))
 
     def _promises_of(self, key: ExportKey) -> Callable[[int], Terms]:
         declared = self._declared.get(key)

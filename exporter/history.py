@@ -8,11 +8,15 @@ One that is older than that asks for the export's events again.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+import copy
+import sys
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import schedule
+from exporter.frequency import parse
 from exporter.model import COMPLETED, FAILURES, INITIATED
 
 if TYPE_CHECKING:
@@ -25,6 +29,29 @@ DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14
 
 RECENT = 16
 """How many of the newest events stay loose before the older half is folded for good."""
+
+_MARK = Struct(">QBQ16sQ")
+_BEFORE_1970 = 1 << 62  # so that no instant is negative, and bytes compare as instants do
+
+
+class Said(NamedTuple):
+    """What an event says but for when; events of one export that say the same share it."""
+
+    request_id: str
+    partner: str
+    data_type: str
+    status: str
+    frequency: str
+
+
+def mark_of(event: Event) -> bytes:
+    """When an event was, its digest and its place in the ledger: bytes that compare as `Event.order` does.
+
+    A tenth of what the event takes, and every export keeps its newest ones.
+    """
+    occurred_at, rank, arrived_at, digest = event.order
+    occurred, arrived = round(occurred_at * 1e6), round(arrived_at * 1e6)
+    return _MARK.pack(occurred + _BEFORE_1970, rank, arrived + _BEFORE_1970, digest, event.sequence)
 
 
 @dataclass(slots=True)
@@ -61,7 +88,9 @@ class Runs:
 
     def copy(self) -> Runs:
         """An independent copy."""
-        return replace(self, open=dict(self.open))
+        other = copy.copy(self)
+        other.open = dict(self.open)
+        return other
 
     @property
     def came_back(self) -> bool:
@@ -70,54 +99,55 @@ class Runs:
         A further event never takes this back, wherever in history its place is: what is told here
         counts every announcement, since which of them is a run of its own may change.
         """
-        if not self.shortest_interval:
-            return False
-        firsts = [first for first in (self.first_start, self.first_completed) if first]
-        started_again = self.last_announced - min(firsts, default=0) if self.last_announced else 0
-        # Where only completions arrive, two of them tell the same.
-        completed_again = self.last_completed - self.first_completed
-        return max(started_again, completed_again) >= self.shortest_interval / 2
+        return came_back(
+            self.shortest_interval, self.first_start, self.last_announced, self.first_completed, self.last_completed
+        )
 
-    def step(self, event: Event, promise: Terms, gaps: Sequence[Gap]) -> None:
+    def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap]) -> None:
         """Take the next event in the order of history."""
-        self._describe(event)
-        if event.status == INITIATED:
-            self._start(event, promise, gaps)
-        elif event.status == COMPLETED:
-            self._complete(event)
-        elif event.status in FAILURES:
-            self.open.pop(event.request_id, None)
+        occurred, _, arrived, _, sequence = _MARK.unpack(mark)
+        occurred_at = (occurred - _BEFORE_1970) / 1e6
+        self._describe(said)
+        self.first_sequence = min(sequence, self.first_sequence or sequence)
+        self.last_received = max(self.last_received, (arrived - _BEFORE_1970) / 1e6)
+        if said.status == INITIATED:
+            self._start(said.request_id, occurred_at, promise, gaps)
+        elif said.status == COMPLETED:
+            self._complete(said.request_id, occurred_at)
+        elif said.status in FAILURES:
+            self.open.pop(said.request_id, None)
             self.failed += 1
-            self.last_failed = event.occurred_at
+            self.last_failed = occurred_at
 
-    def _describe(self, event: Event) -> None:
+    def _describe(self, said: Said) -> None:
         # Two spellings that differ in case only must not make the labels go to and fro.
-        self.partner = _respelled(self.partner, event.partner)
-        self.data_type = _respelled(self.data_type, event.data_type)
-        self.frequency = _respelled(self.frequency, event.frequency)
-        self.first_sequence = min(event.sequence, self.first_sequence or event.sequence)
-        if interval := event.schedule.interval:
+        if said.partner != self.partner:
+            self.partner = _respelled(self.partner, said.partner)
+        if said.data_type != self.data_type:
+            self.data_type = _respelled(self.data_type, said.data_type)
+        if said.frequency != self.frequency:
+            self.frequency = _respelled(self.frequency, said.frequency)
+        if interval := parse(said.frequency).interval:
             # A one-time run among those of a declared export must not take its deadline away.
             self.interval = interval
             self.shortest_interval = min(interval, self.shortest_interval or interval)
-        self.last_received = max(self.last_received, event.arrived_at)
 
-    def _start(self, event: Event, promise: Terms, gaps: Sequence[Gap]) -> None:
-        self.last_announced = event.occurred_at
-        began = self.open.get(event.request_id)
+    def _start(self, request_id: str, occurred_at: float, promise: Terms, gaps: Sequence[Gap]) -> None:
+        self.last_announced = occurred_at
+        began = self.open.get(request_id)
         if began is not None:
             # Where no interval is known, the longest a run may take tells two runs apart.
             apart = promise.interval / 2 if promise.interval else promise.max_runtime
-            if event.occurred_at - began < apart:
+            if occurred_at - began < apart:
                 return  # the same run, announced again
             self.abandoned += 1
-        self._give_up(event.occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
-        self.open[event.request_id] = event.occurred_at
+        self._give_up(occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
+        self.open[request_id] = occurred_at
         self.initiated += 1
-        self.first_start = self.first_start or event.occurred_at
-        self.last_initiated = event.occurred_at
+        self.first_start = self.first_start or occurred_at
+        self.last_initiated = occurred_at
         if promise.interval:
-            self._take_slot(event.occurred_at, promise, gaps)
+            self._take_slot(occurred_at, promise, gaps)
 
     def _give_up(self, before: float) -> None:
         """Abandon runs that began before an instant, though no run of their own id followed.
@@ -145,17 +175,31 @@ class Runs:
             self.late += start > due + promise.grace
             self.anchor = start
 
-    def _complete(self, event: Event) -> None:
+    def _complete(self, request_id: str, occurred_at: float) -> None:
         self.completed += 1
-        self.first_completed = self.first_completed or event.occurred_at
-        self.last_completed = event.occurred_at
-        began = self.open.pop(event.request_id, None)
+        self.first_completed = self.first_completed or occurred_at
+        self.last_completed = occurred_at
+        began = self.open.pop(request_id, None)
         if began is None:
             return
-        self.last_duration = event.occurred_at - began
+        self.last_duration = occurred_at - began
         self.duration_sum += self.last_duration
         bucket = bisect_left(DURATION_BOUNDS, self.last_duration)
         self.durations = (*self.durations[:bucket], self.durations[bucket] + 1, *self.durations[bucket + 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the events amount to that are no longer in the ledger: a history begins with it.
+
+    Attributes:
+        watermark: the mark of the last of them; what belongs before it changes nothing any more.
+        count: how many they were.
+    """
+
+    runs: Runs
+    watermark: bytes
+    count: int
 
 
 class History:
@@ -164,22 +208,36 @@ class History:
     Args:
         promises: what the export promises when its events have this interval.
         gaps: when nobody listened, in order.
+        base: what it begins with.
     """
 
-    __slots__ = ("_current", "_gaps", "_promises", "_recent", "_settled", "_settled_count", "_watermark")
+    __slots__ = (
+        "_floor",
+        "_gaps",
+        "_marks",
+        "_promises",
+        "_said",
+        "_settled",
+        "_settled_count",
+        "_watermark",
+        "based",
+        "members",
+    )
 
-    def __init__(self, promises: Callable[[int], Terms], gaps: Sequence[Gap] = ()) -> None:
+    def __init__(self, promises: Callable[[int], Terms], gaps: Sequence[Gap] = (), base: Base | None = None) -> None:
         self._promises = promises
         self._gaps = gaps
-        self._settled = Runs()
-        self._settled_count = 0
-        self._watermark: tuple[float, int, float, bytes] | None = None
-        self._recent: list[Event] = []
-        self._current: Runs | None = None
+        self._marks: list[bytes] = []
+        self._said: list[Said] = []
+        self.members = 0
+        """How many events of the ledger are its own, also while it has to be read again; kept by its owner."""
+        self.based = base.count if base else 0
+        """How many events are not in the ledger any more."""
+        self._begin(base)
 
     def __len__(self) -> int:
         """How many events it holds."""
-        return self._settled_count + len(self._recent)
+        return self._settled_count + len(self._marks)
 
     def add(self, event: Event) -> bool:
         """Put ``event`` in its place.
@@ -187,51 +245,131 @@ class History:
         Returns:
             False, and nothing was done, where it is too old for that: give all to `rebuild`.
         """
-        if self._watermark is not None and event.order < self._watermark:
-            return False
-        self._current = None
-        recent = self._recent
-        if recent and event.order < recent[-1].order:
-            insort(recent, event, key=lambda each: each.order)
-        else:
-            recent.append(event)
-        if len(recent) > RECENT:
+        mark = mark_of(event)
+        if mark < self._watermark:
+            return mark < self._floor
+        marks = self._marks
+        at = len(marks) if not marks or mark > marks[-1] else bisect_right(marks, mark)
+        marks.insert(at, mark)
+        self._said.insert(at, self._shared(event))
+        if len(marks) > RECENT:
             self._settle(RECENT // 2)
         return True
 
     def remove(self, request_id: str, count: int) -> bool:
         """Take the ``count`` events of a request id out, where they are all recent; else False."""
-        kept = [event for event in self._recent if event.request_id != request_id]
-        if len(self._recent) - len(kept) != count:
+        kept = [(mark, said) for mark, said in zip(self._marks, self._said, strict=True) if said[0] != request_id]
+        if len(self._marks) - len(kept) != count:
             return False
-        self._recent, self._current = kept, None
+        self._marks, self._said = [mark for mark, _ in kept], [said for _, said in kept]
         return True
 
-    def rebuild(self, events: Iterable[Event]) -> None:
-        """Start again from these events, in any order."""
-        self._settled, self._settled_count, self._watermark = Runs(), 0, None
-        self._recent = sorted(events, key=lambda each: each.order)
-        self._current = None
-        if len(self._recent) > RECENT:
-            self._settle(len(self._recent) - RECENT // 2)
+    def rebuild(self, events: Iterable[Event], base: Base | None = None) -> None:
+        """Start again from these events, in any order, and from what was before them."""
+        self._begin(base)
+        if base:
+            self.rebase(base.count)
+        self._said = []
+        found = sorted((mark_of(event), event) for event in events)
+        for _, event in found:
+            self._said.append(self._shared(event))
+        self._marks = [mark for mark, _ in found]
+        ignored = bisect_left(self._marks, self._floor)
+        del self._marks[:ignored], self._said[:ignored]
+        if len(self._marks) > RECENT:
+            self._settle(len(self._marks) - RECENT // 2)
+
+    def rebase(self, count: int) -> None:
+        """Take note that ``count`` events are not in the ledger any more."""
+        self.members -= count - self.based
+        self.based = count
 
     def runs(self) -> Runs:
-        """What all of its events amount to; not to be changed by the caller."""
-        if self._current is None:
-            self._current = self._settled.copy()
-            for event in self._recent:
-                self._step(self._current, event)
-        return self._current
+        """What all of its events amount to."""
+        runs = self._settled.copy() if self._settled else Runs()
+        for mark, said in zip(self._marks, self._said, strict=True):
+            self._step(runs, mark, said)
+        return runs
+
+    @property
+    def floor(self) -> bytes:
+        """The mark before which an event changes nothing any more."""
+        return self._floor
+
+    def parts(self) -> tuple[Base | None, Sequence[bytes], Sequence[Said]]:
+        """What is folded for good, and the loose events after it, to be stored."""
+        settled = None if self._settled is None else Base(self._settled, self._watermark, self._settled_count)
+        return settled, self._marks, self._said
+
+    def fill(self, settled: Base | None, floor: bytes, recent: Iterable[tuple[bytes, Sequence[str]]]) -> None:
+        """Take what was stored instead of what is known.
+
+        Raises:
+            TypeError, ValueError: it can be no such thing.
+        """
+        self._begin(settled)
+        self._floor = floor
+        said: dict[tuple[str, ...], Said] = {}
+        for mark, words in recent:
+            if len(mark) != _MARK.size:
+                message = f"a mark has {_MARK.size} bytes, not {len(mark)}"
+                raise ValueError(message)
+            self._marks.append(mark)
+            self._said.append(said.setdefault(tuple(words), _interned(*words)))
+
+    def first_sequence(self) -> int:
+        """The place of its first event in the ledger; 0 where it has none."""
+        found = [_MARK.unpack(mark)[-1] for mark in self._marks]
+        if self._settled and self._settled.first_sequence:
+            found.append(self._settled.first_sequence)
+        return min(found, default=0)
+
+    def settled_beyond(self, instant: float) -> bool:
+        """Whether a slot that was waited for at or after ``instant`` may be folded for good."""
+        settled = self._settled
+        if settled is None or settled.anchor_promise is None:
+            return False
+        return settled.last_announced + max(settled.anchor_promise.grace, schedule.LEAST_GRACE) > instant
+
+    def _begin(self, base: Base | None) -> None:
+        self._settled = base.runs.copy() if base else None
+        self._settled_count = base.count if base else 0
+        self._watermark = self._floor = base.watermark if base else b""
+
+    def _shared(self, event: Event) -> Said:
+        said = Said(event.request_id, event.partner, event.data_type, event.status, event.frequency)
+        for known in self._said[:-4:-1]:
+            if known == said:
+                return known
+        return _interned(*said)
 
     def _settle(self, count: int) -> None:
-        for event in self._recent[:count]:
-            self._step(self._settled, event)
-        self._watermark = self._recent[count - 1].order
+        if self._settled is None:
+            self._settled = Runs()
+        for mark, said in zip(self._marks[:count], self._said, strict=False):
+            self._step(self._settled, mark, said)
+        self._watermark = self._marks[count - 1]
         self._settled_count += count
-        del self._recent[:count]
+        del self._marks[:count], self._said[:count]
 
-    def _step(self, runs: Runs, event: Event) -> None:
-        runs.step(event, self._promises(event.schedule.interval), self._gaps)
+    def _step(self, runs: Runs, mark: bytes, said: Said) -> None:
+        runs.step(mark, said, self._promises(parse(said.frequency).interval), self._gaps)
+
+
+def _interned(request_id: str, *words: str) -> Said:
+    return Said(request_id, *map(sys.intern, words))
+
+
+def came_back(
+    shortest_interval: int, first_start: float, last_start: float, first_completed: float, last_completed: float
+) -> bool:
+    """Whether an id ran again: two announcements lie at least half of its shortest interval apart."""
+    if not shortest_interval:
+        return False
+    started_again = last_start - min(first_start, first_completed or first_start) if last_start else 0
+    # Where only completions arrive, two of them tell the same.
+    completed_again = last_completed - first_completed
+    return max(started_again, completed_again) >= shortest_interval / 2
 
 
 def _respelled(old: str, new: str) -> str:

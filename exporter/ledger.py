@@ -72,6 +72,9 @@ class Ledger(Protocol):
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence, in the order of their sequence."""
 
+    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+        """The events of many request ids up to a sequence, in any order."""
+
     def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The same, the last one first; what is not asked for is not read."""
 

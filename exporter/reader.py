@@ -55,9 +55,12 @@ class Reader:
         if gaps != self._gaps:
             # A time in which nobody listened changes what was missed; that is rare.
             self._gaps, self._again = gaps, True
-            self._forget()
+            if not self.exports.take_gaps(gaps):
+                self._forget()
         while True:
             page = self._ledger.read(self.sequence, PAGE)
+            for source, ids in self.exports.unfamiliar(page).items():
+                self.exports.recall(self._ledger.of_ids(source, ids, self.sequence))
             for event in page:
                 if event.source in self._histories:
                     self._histories[event.source].add(event)

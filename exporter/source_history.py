@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.event_time import EVIDENCE, offset_by_arrival, suspected_offset, zone_offset
 from exporter.model import COMPLETED, INITIATED, OTHER, SourceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.model import Event, Source, Tally
 
 MOST_STATUSES = 10
 LEAST_EVIDENCE = 3
 """How many arrivals have to agree before a configured zone is called into question."""
+
+
+class _Arrival(NamedTuple):
+    """What is kept of one of the newest events; in the order of arrival."""
+
+    arrived_at: float
+    digest: bytes
+    local_time: datetime
+    occurred_at: float
 
 
 class SourceHistory:
@@ -26,7 +36,7 @@ class SourceHistory:
         self._events: Counter[str] = Counter({INITIATED: 0, COMPLETED: 0})
         self._skewed = 0
         self._unknown_frequencies = 0
-        self._newest: list[Event] = []
+        self._newest: list[_Arrival] = []
 
     def add(self, event: Event) -> None:
         """Take a further event, once."""
@@ -34,8 +44,48 @@ class SourceHistory:
         self._events[event.status if known else OTHER] += 1
         self._skewed += event.skewed
         self._unknown_frequencies += not event.schedule.understood
-        insort(self._newest, event, key=lambda each: (each.arrived_at, each.digest))
-        del self._newest[:-EVIDENCE]
+        if len(self._newest) < EVIDENCE or event.arrived_at >= self._newest[0].arrived_at:
+            insort(self._newest, _Arrival(event.arrived_at, event.digest, event.local_time, event.occurred_at))
+            del self._newest[:-EVIDENCE]
+
+    def know(self, statuses: Iterable[str]) -> None:
+        """Count these words by themselves, as somebody does who has seen more events."""
+        for status in statuses:
+            self._events.setdefault(status, 0)
+
+    @property
+    def statuses(self) -> list[str]:
+        """The words that are counted by themselves, and `OTHER` once there is a further one."""
+        return list(self._events)
+
+    def dump(self) -> dict[str, object]:
+        """Everything that is known, fit for JSON."""
+        newest = [
+            (each.arrived_at, each.digest.hex(), each.local_time.isoformat(), each.occurred_at) for each in self._newest
+        ]
+        return {
+            "events": dict(self._events),
+            "skewed": self._skewed,
+            "unknown_frequencies": self._unknown_frequencies,
+            "newest": newest,
+        }
+
+    @classmethod
+    def restored(cls, dumped: Mapping[str, Any]) -> SourceHistory:
+        """What was dumped.
+
+        Raises:
+            KeyError, TypeError, ValueError: that is no dump.
+        """
+        history = cls()
+        history._events.update({str(status): int(count) for status, count in dumped["events"].items()})
+        history._skewed = int(dumped["skewed"])
+        history._unknown_frequencies = int(dumped["unknown_frequencies"])
+        history._newest = [
+            _Arrival(float(arrived_at), bytes.fromhex(digest), datetime.fromisoformat(local_time), float(occurred_at))
+            for arrived_at, digest, local_time, occurred_at in dumped["newest"]
+        ]
+        return history
 
     def state(self, source: Source, tallies: Iterable[Tally]) -> SourceState:
         """What is known of the source, with what the ledger counts beside its events."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BLIND_AFTER = 30.0
 """Seconds between two heartbeats from which nobody is taken to have listened."""
 
+_MOST_IN_A_QUERY = 500
 _FEW = 200
 """A page where the caller will hardly want more."""
 
@@ -84,6 +85,13 @@ class SqlLedger:
             if len(page) < PAGE:
                 return
             after = page[-1].sequence
+
+    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+        """The events of many request ids up to a sequence."""
+        query = select(*_EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
+        wanted = sorted(request_ids)
+        parts = [wanted[at : at + _MOST_IN_A_QUERY] for at in range(0, len(wanted), _MOST_IN_A_QUERY)]
+        return [event for some in parts for event in self._events(query.where(events.c.request_id.in_(some)))]
 
     def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The same, the last one first."""

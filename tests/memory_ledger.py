@@ -48,6 +48,10 @@ class MemoryLedger:
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         return (kept.event for kept in self._events[:upto] if selection.fits(kept.event))
 
+    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+        wanted = set(request_ids)
+        return [each for each in self.select(Selection(source), upto) if each.request_id in wanted]
+
     def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
         return (kept.event for kept in self._events[:upto][::-1] if selection.fits(kept.event))
 

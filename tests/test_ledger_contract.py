@@ -146,6 +146,15 @@ def test_a_selection_by_some_fields_fits_all_of_them(ledger: Ledger) -> None:
     assert [each.sequence for each in ledger.select(Selection("shop", partner="azure", frequency="4h"), 99)] == []
 
 
+def test_events_of_many_request_ids_are_found_at_once(ledger: Ledger) -> None:
+    told = [event("initiated", at("0:00"), request_id=str(number)) for number in range(1200)]
+    ledger.append([received(each) for each in [*told, event("initiated", at("0:00"), source="elsewhere")]])
+    wanted = [each.request_id for each in told[1:]]
+    found = ledger.of_ids("shop", [*wanted, "nobody"], upto=1199)
+    assert sorted(each.sequence for each in found) == [*range(2, 1200)]
+    assert ledger.of_ids("shop", [], upto=1199) == []
+
+
 def test_a_selection_may_be_longer_than_a_page(ledger: Ledger) -> None:
     total = ledgers.PAGE + 1
     made = [received(event("initiated", at("0:00") + second)) for second in range(total)]
