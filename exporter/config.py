@@ -41,6 +41,8 @@ VARIABLES = {
     "DATAEXPORT_ADMIN_LISTEN": "server.admin_listen",
     "DATAEXPORT_ADMIN_TOKENS": "server.admin_tokens",
     "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
+    "DATAEXPORT_WEBHOOK_FRONT": "server.webhook_front",
+    "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
     "DATAEXPORT_STORE_URL": "store.url",
     "DATAEXPORT_STORE_RETENTION": "store.retention",
     "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
@@ -84,6 +86,8 @@ class Config:
 
     Attributes:
         path: the file, or None where there is none.
+        webhook_front: ``async`` or ``flask``.
+        trusted_hops: how many proxies before the webhook name the sender's address.
         sources: by slug.
         exports: declared exports, in order.
         retention: seconds that events are kept at the least.
@@ -93,6 +97,8 @@ class Config:
     webhook_listen: Address
     admin_listen: Address
     admin_credentials: Credentials
+    webhook_front: str
+    trusted_hops: int
     store_url: str = field(repr=False)
     retention: int
     limits: Limits
@@ -279,6 +285,8 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
             at=f"{place}: server.admin_",
             problems=problems,
         ),
+        webhook_front=server.webhook_front,
+        trusted_hops=server.trusted_hops,
         store_url=settings.store.url.get_secret_value(),
         retention=settings.store.retention,
         limits=settings.limits,

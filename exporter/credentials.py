@@ -31,6 +31,12 @@ class Credentials:
     tokens: tuple[str, ...] = field(default=(), repr=False)
     header: str = ""
     basic: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    _tokens: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    _pairs: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tokens", tuple(_secret(each) for each in self.tokens))
+        object.__setattr__(self, "_pairs", tuple(_secret(f"{user}:{word}") for user, word in self.basic))
 
     @property
     def wanted(self) -> bool:
@@ -45,8 +51,8 @@ class Credentials:
         scheme, shown = scheme.lower(), _bytes(rest.strip())
         token = _bytes(headers.get(self.header, "")) if self.header else shown if scheme == "bearer" else b""
         pair = _decoded(shown) if scheme == "basic" else b""
-        matches = [hmac.compare_digest(token, _secret(each)) for each in self.tokens]
-        matches += [hmac.compare_digest(pair, _secret(f"{user}:{word}")) for user, word in self.basic]
+        matches = [hmac.compare_digest(token, each) for each in self._tokens]
+        matches += [hmac.compare_digest(pair, each) for each in self._pairs]
         return any(matches) and bool(token or pair)  # an empty secret opens nothing
 
 

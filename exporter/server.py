@@ -7,9 +7,10 @@ connection and no counter is lost.
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,39 +20,76 @@ from gunicorn.glogging import Logger
 
 from exporter import logs
 from exporter.errors import ListenError
+from exporter.web import admin, receiver
+from exporter.web.access_log import RequestLog
+from exporter.web.connection import Connections
+from exporter.web.fast_receiver import FastReceiver
+from exporter.web.webhook import Webhook
+from exporter.web.wsgi_front import WsgiFront
+from exporter.worker import LoopWorker
 
 if TYPE_CHECKING:
+    import asyncio
+    import ssl
     from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from exporter.config import Config
     from exporter.service import Service
     from exporter.settings import Address
+    from exporter.web.exchange import Front
 
 THREADS = 16
-STOP_SECONDS = 8
-REQUEST_LINE_BYTES = 2048
-HEADER_BYTES = 4096
-HEADERS = 50
+STOP_SECONDS = 9
+"""When the worker is killed; it stops by itself before that."""
+MOST_CONNECTIONS = 1000
+LEAST_CONNECTIONS = 16
+MOST_ADMIN_CONNECTIONS = 100
+OTHER_FILES = 200
+"""Files and connections that are open for other things: admin listener, store, logs."""
+ADMIN_BYTES = 65536
 
 log = structlog.get_logger()
 
 
-class ByListener:
-    """Passes a request to the application of the listener that it came in by.
+class Listening:
+    """What the worker serves, an `exporter.worker.Listening`.
 
     Args:
-        applications: by the address and port of the listener; gunicorn puts the listener's own
-            into ``SERVER_NAME`` and ``SERVER_PORT``, and not what a client wrote into ``Host``.
+        config: as it was at the start.
+        service: running, and this process's own.
+        loop: in which connections live.
     """
 
-    def __init__(self, applications: dict[tuple[str, str], WSGIApplication]) -> None:
-        self._applications = applications
+    def __init__(self, config: Config, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self._service = service
+        self._threads = ThreadPoolExecutor(THREADS, "http")
+        as_flask = config.webhook_front == "flask"
+        webhook = Webhook(service, None if as_flask else loop.call_soon)
+        self._fast = FastReceiver(webhook, loop, self._threads)
+        front: Front = self._fast
+        if as_flask:
+            application = receiver.create_app(webhook)
+            front = WsgiFront(application, config.webhook_listen, loop, self._threads, webhook.begin, webhook.note)
+        application = admin.create_app(service)
+        log_admin = RequestLog("admin", config.log)
+        back = WsgiFront(application, config.admin_listen, loop, self._threads, lambda _: ADMIN_BYTES, log_admin.note)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
+        self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
+        self.contexts: list[ssl.SSLContext | None] = [None, None]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        application = self._applications[environ["SERVER_NAME"], environ["SERVER_PORT"]]
-        return application(environ, start_response)
+    def sweep(self) -> None:
+        """Answer the requests whose commit takes too long."""
+        self._fast.sweep()
+
+    def hang_up(self) -> None:
+        """Read the configuration again, beside the loop."""
+        self._threads.submit(self._service.reload)
+
+    def close(self) -> None:
+        """Give everything back, once nothing more comes."""
+        self._threads.shutdown()
+        self._service.stop()
 
 
 class _Logger(Logger):
@@ -70,7 +108,7 @@ class _Arbiter(Arbiter):
 
 
 class _Application(BaseApplication):
-    def __init__(self, options: dict[str, object], load: Callable[[], WSGIApplication]) -> None:
+    def __init__(self, options: dict[str, object], load: Callable[[asyncio.AbstractEventLoop], Listening]) -> None:
         self._options = options
         self._load = load
         super().__init__()
@@ -79,56 +117,37 @@ class _Application(BaseApplication):
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> WSGIApplication:
-        return self._load()
+    def load(self) -> object:
+        return self._load
 
 
-def serve(config: Config, start: Callable[[], tuple[Service, WSGIApplication, WSGIApplication]]) -> None:
+def serve(config: Config, start: Callable[[], Service]) -> None:
     """Listen until a signal ends it.
 
     Args:
         config: says where.
-        start: called in the worker process; the running service with its webhook and its admin
-            application.
+        start: called in the worker process; the running service.
     """
-    holder: list[Service] = []
-
-    def load() -> WSGIApplication:
-        service, webhook, admin = start()
-        holder.append(service)
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=service.reload).start())
-        return ByListener({_name(config.webhook_listen): webhook, _name(config.admin_listen): admin})
-
-    def stop(_arbiter: Arbiter, _worker: object) -> None:
-        for service in holder:
-            service.stop()
-
     options: dict[str, object] = {
         "bind": [str(config.webhook_listen), str(config.admin_listen)],
         "workers": 1,
-        "worker_class": "gthread",
-        "threads": THREADS,
+        "worker_class": LoopWorker,
         "graceful_timeout": STOP_SECONDS,
         "timeout": 60,
-        "keepalive": 5,
-        "limit_request_line": REQUEST_LINE_BYTES,
-        "limit_request_field_size": HEADER_BYTES,
-        "limit_request_fields": HEADERS,
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
         "logger_class": _Logger,
         "proc_name": "dataexport-exporter",
-        "worker_exit": stop,
         "when_ready": lambda _arbiter: log.info(
             "listening", webhook=str(config.webhook_listen), admin=str(config.admin_listen)
         ),
     }
     logs.configure(config.log)
+
+    def load(loop: asyncio.AbstractEventLoop) -> Listening:
+        return Listening(config, start(), loop)
+
     _Arbiter(_Application(options, load)).run()
-
-
-def _name(address: Address) -> tuple[str, str]:
-    return ("127.0.0.1" if address.host == "localhost" else address.host, str(address.port))
 
 
 def refuse_taken(addresses: Iterable[Address]) -> None:

@@ -138,6 +138,8 @@ class Server(Section):
     admin_tokens: list[SecretStr] = []
     admin_tokens_file: list[str] = []
     admin_basic: Basic | None = None
+    webhook_front: Literal["async", "flask"] = "async"
+    trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
 
 
 class Store(Section):

@@ -54,6 +54,7 @@ class Telemetry:
         self.auth_failures = Counter(
             "dataexport_webhook_auth_failures", "Requests without a valid credential.", ["source"], registry=registry
         )
+        self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.store_up = Gauge(
             "dataexport_store_up",
             "Whether the newest read and the newest write of the store worked.",
@@ -108,6 +109,16 @@ class Telemetry:
     def writes_fail(self) -> bool:
         """Whether the newest write to the ledger failed."""
         return "write" in self._failing
+
+    def answered(self, source: str, status: int, seconds: float) -> None:
+        """Count an answer of the webhook, and the time it took."""
+        found = self._answers.get((source, status))
+        if found is None:
+            # Kept, since finding the series by its labels takes longer than to count.
+            found = self.requests.labels(source, str(status)), self.request_duration.labels(source)
+            self._answers[source, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def observe_store(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
         """Take note of an operation on the ledger."""

@@ -14,6 +14,7 @@ from exporter.ledger import PAGE
 from exporter.service import Service
 from exporter.telemetry import Telemetry
 from exporter.web import admin, receiver
+from exporter.web.webhook import Webhook
 from memory_ledger import MemoryLedger
 from running import wait_until
 
@@ -170,7 +171,7 @@ def test_what_nobody_thought_of_is_a_problem_document_without_its_details(made: 
 
 
 def test_requests_are_counted_by_configured_source_or_as_unknown(made: Service) -> None:
-    client = receiver.create_app(made).test_client()
+    client = receiver.create_app(Webhook(made)).test_client()
     client.post("/webhooks/clevertap/default", data=b"{}")
     client.post("/webhooks/clevertap/a-stranger-made-this-up", data=b"{}")
 

@@ -15,11 +15,8 @@ from exporter.config import REVISION_VARIABLE
 from exporter.service import Service
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
-from exporter.web import admin, receiver
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
-
     from exporter.config import Config
 
 log = structlog.get_logger()
@@ -46,12 +43,12 @@ def serve(path: Path | None) -> None:
     SqlLedger(settings.store_url).close()
     server.refuse_taken([settings.webhook_listen, settings.admin_listen])
 
-    def start() -> tuple[Service, WSGIApplication, WSGIApplication]:
+    def start() -> Service:
         telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
         ledger = SqlLedger(settings.store_url, telemetry.observe_store)
         service = Service(settings, reread, ledger, telemetry)
         service.start()
-        return service, receiver.create_app(service), admin.create_app(service)
+        return service
 
     server.serve(settings, start)
 

@@ -1,4 +1,4 @@
-"""How often an address failed to show a credential: past ten a minute it is told to wait.
+"""Who sends, and how often an address failed to show a credential: past ten a minute it is told to wait.
 
 A valid credential is looked at first and always passes, so that nobody who guesses from behind
 the sender's address can lock the sender out.
@@ -6,8 +6,10 @@ the sender's address can lock the sender out.
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import OrderedDict, deque
+from functools import lru_cache
 
 MOST_PER_MINUTE = 10
 MOST_ADDRESSES = 10_000
@@ -23,6 +25,7 @@ class FailedAttempts:
 
     def too_many(self, address: str, now: float) -> bool:
         """Note a failure at ``now`` (monotonic seconds); whether there were over ten in a minute."""
+        address = network(address)
         with self._lock:
             times = self._times.pop(address, None) or deque(maxlen=MOST_PER_MINUTE + 1)
             self._times[address] = times
@@ -30,3 +33,37 @@ class FailedAttempts:
                 self._times.popitem(last=False)
             times.append(now)
             return len(times) > MOST_PER_MINUTE and now - times[0] < MINUTE
+
+
+def client_address(peer: str, forwarded_for: str, hops: int) -> str:
+    """The address of the sender.
+
+    Args:
+        peer: the other end of the connection.
+        forwarded_for: ``X-Forwarded-For``, of several such headers all with commas. Each proxy
+            adds on the right whom it heard from; what stands further left anyone can make up.
+        hops: how many proxies are trusted to have added theirs.
+    """
+    if hops:
+        given = forwarded_for.split(",")
+        if len(given) >= hops and _parsed(given[-hops].strip()) is not None:
+            return given[-hops].strip()
+    return peer
+
+
+@lru_cache(maxsize=1024)
+def network(address: str) -> str:
+    """What is counted as one: of IPv6 the first 64 bits, since whoever has one address has all of those."""
+    found = _parsed(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.IPv6Address(int(found) >> 64 << 64))
+    return address
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

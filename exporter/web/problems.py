@@ -11,8 +11,11 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from exporter.errors import PayloadError, PayloadTooLargeError, StoreError
+from exporter.web.exchange import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask
 
 RETRY_AFTER_SECONDS = 5
@@ -32,11 +35,39 @@ _DETAILS = {
 log = structlog.get_logger()
 
 
-def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None, **more: str) -> Response:
+def document(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Answer:
     """A problem document; ``more`` are members beside the usual ones."""
     told = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    body = json.dumps(told | more)
-    return Response(body + "\n", status.value, headers, mimetype="application/problem+json")
+    fields = {"Content-Type": "application/problem+json"} | dict(headers or {})
+    return Answer(status.value, f"{json.dumps(told | more)}\n".encode(), tuple(fields.items()))
+
+
+def usual(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Answer:
+    """The document of an error that says the same wherever it occurs."""
+    return document(status, _DETAILS[status], headers)
+
+
+def answer_to(error: Exception) -> Answer:
+    """What an error is answered with."""
+    for kind, status in STATUS_OF:
+        if isinstance(error, kind):
+            if status is HTTPStatus.SERVICE_UNAVAILABLE:
+                log.error("store", error=str(error))
+                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+                return document(status, f"the store cannot be used just now, please try again: {error}", headers)
+            return document(status, str(error))
+    log.error("unexpected", error=repr(error), exc_info=error)
+    return document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
+
+
+def response(answer: Answer) -> Response:
+    """An answer as Flask has it."""
+    return Response(answer.body, answer.status, list(answer.headers))
+
+
+def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
+    """A problem document, as Flask has it."""
+    return response(document(status, detail, headers, **more))
 
 
 def answer_with_problems(app: Flask) -> None:
@@ -49,12 +80,4 @@ def _answer(error: Exception) -> Response:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name.lower() in {"allow", "retry-after"}}
         return problem(status, _DETAILS.get(status, status.description), headers)
-    for kind, status in STATUS_OF:
-        if isinstance(error, kind):
-            if status is HTTPStatus.SERVICE_UNAVAILABLE:
-                log.error("store", error=str(error))
-                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-                return problem(status, f"the store cannot be used just now, please try again: {error}", headers)
-            return problem(status, str(error))
-    log.error("unexpected", error=repr(error), exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
+    return response(answer_to(error))

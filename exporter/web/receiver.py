@@ -1,67 +1,75 @@
-"""The public listener: ``POST /webhooks/clevertap/<source>``, and nothing else."""
+"""The webhook as a Flask application: ``POST /webhooks/clevertap/<source>``, and nothing else."""
 
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
-from exporter.settings import UNKNOWN
-from exporter.web.access_log import log_requests
-from exporter.web.failures import MINUTE, FailedAttempts
-from exporter.web.problems import answer_with_problems, problem
+from exporter.errors import StoreError
+from exporter.web.exchange import Answer, Exchange, Headers
+from exporter.web.problems import answer_with_problems, response
+from exporter.web.webhook import NOT_FOUND, STORE_SECONDS, acknowledgement, outcome
 
 if TYPE_CHECKING:
-    from exporter.service import Service
+    from exporter.intake import Receipt
+    from exporter.model import Source
+    from exporter.web.webhook import Webhook
 
 
-def create_app(service: Service) -> Flask:
+def create_app(webhook: Webhook) -> Flask:
     """The WSGI application of the public listener."""
     app = Flask("exporter.web.receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    failures = FailedAttempts()
+
+    @app.before_request
+    def begin() -> None:
+        peer = request.remote_addr or ""
+        g.exchange = Exchange(
+            request.method,
+            request.path.encode(),
+            Headers(()),
+            peer,
+            "",
+            time.perf_counter(),
+            webhook.client(peer, request.headers),
+        )
 
     @app.post("/webhooks/clevertap/<slug>")
     def receive(slug: str) -> Response:
-        arrived_at = service.now()
-        configured = service.config.sources.get(slug)
-        if configured is None:
+        admitted = webhook.admit(slug, request.headers, g.exchange.client)
+        if admitted is NOT_FOUND:
             raise NotFound
-        g.source = slug
-        if not configured.credentials.admit(request.headers):
-            service.telemetry.auth_failures.labels(slug).inc()
-            if failures.too_many(request.remote_addr or "", time.monotonic()):
-                wait = {"Retry-After": str(int(MINUTE))}
-                return problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests without a valid credential", wait)
-            schemes = {"WWW-Authenticate": 'Bearer realm="webhook", Basic realm="webhook"'}
-            return problem(HTTPStatus.UNAUTHORIZED, "no valid credential for this source", schemes)
-        most = service.config.limits.request_bytes
+        g.exchange.source = slug
+        if isinstance(admitted, Answer):
+            return response(admitted)
         # One more than that, since Werkzeug cuts a chunked body off at its limit and says nothing.
-        request.max_content_length = most + 1
+        request.max_content_length = webhook.most_bytes + 1
         body = request.get_data(cache=False)
-        if len(body) > most:
+        if len(body) > webhook.most_bytes:
             raise RequestEntityTooLarge
-        receipt = service.intake.take(configured.source, body, arrived_at)
-        g.outcome = {
-            "accepted": receipt.accepted,
-            "duplicates": receipt.duplicates,
-            "quarantined": receipt.quarantined,
-        }
-        if receipt.is_test:
-            g.outcome = {"test": True}
-        return jsonify(g.outcome)
+        receipt = keep(admitted.source, body)
+        g.exchange.outcome = outcome(receipt)
+        return response(acknowledgement(receipt))
+
+    def keep(source: Source, body: bytes) -> Receipt:
+        intake = webhook.intake
+        entries = intake.prepare(source, body, webhook.now())
+        try:
+            fresh = intake.submit(entries).result(STORE_SECONDS) if entries else []
+        except FutureTimeoutError as error:
+            message = f"no commit within {STORE_SECONDS:g} s"
+            raise StoreError(message) from error
+        return intake.receipt(source, entries, fresh)
 
     answer_with_problems(app)
-    log_requests(app, "webhook")
 
     @app.after_request
-    def count(response: Response) -> Response:
-        source = g.get("source", UNKNOWN)
-        service.telemetry.requests.labels(source, str(response.status_code)).inc()
-        service.telemetry.request_duration.labels(source).observe(time.perf_counter() - g.began)
-        return response
+    def note(told: Response) -> Response:
+        webhook.note(g.exchange, Answer(told.status_code, b"", ()))
+        return told
 
     return app

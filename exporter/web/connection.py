@@ -1,0 +1,400 @@
+"""One HTTP/1.1 connection: whole requests to a front, whole answers back, and a limit on everything.
+
+gunicorn's own connections give headers no time limit, keep as much of a body as is sent, and drop
+what comes behind a request in the same packet. These here use the same parser, and a deadline for
+every wait: a client that dawdles is told 408 where it began a request, and hung up on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from gunicorn_h1c import H1CProtocol, LimitRequestHeaders, LimitRequestLine
+
+from exporter.web.exchange import Answer, Exchange, Headers
+from exporter.web.problems import answer_to, document, usual
+
+if TYPE_CHECKING:
+    from exporter.web.exchange import Front
+
+REQUEST_LINE_BYTES = 2048
+HEADER_BYTES = 4096
+HEADERS = 50
+FIRST_BYTE_SECONDS = 10.0
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 30.0
+WRITE_SECONDS = 30.0
+IDLE_SECONDS = 15.0
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 16 * 1024 * 1024
+FRESH_SECONDS = 1.0
+"""How long a new connection may still begin its request while the server stops."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"Connection: close\r\n"
+_KEEP = b"Connection: keep-alive\r\n"
+_TARGETS = (b"/", b"*", b"http://", b"https://")
+
+
+class State(enum.Enum):
+    """What a connection waits for."""
+
+    FRESH = "the first byte of all"
+    HEAD = "the rest of a request's headers"
+    BODY = "the rest of its body"
+    ANSWERING = "the front"
+    IDLE = "the next request"
+    LINGERING = "the client to read the last answer and hang up"
+    CLOSED = "nothing, or the last answer to be sent"
+
+
+class Connections:
+    """The connections of one listener.
+
+    Args:
+        front: answers them.
+        most: with one more than these, the one that has waited for its client longest is closed.
+        loop: in which they live.
+    """
+
+    def __init__(self, front: Front, most: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.front = front
+        self.loop = loop
+        self.stopping = False
+        self._most = most
+        self._open: dict[Connection, None] = {}  # those that have waited longest first
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def accept(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection that was made, and make room for it."""
+        self._open[connection] = None
+        if len(self._open) > self._most:
+            waiting = (each for each in self._open if each.waits_for_client)
+            next(waiting).hang_up()  # the new one, at the latest
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that was lost."""
+        self._open.pop(connection, None)
+
+    def renew(self, connection: Connection) -> None:
+        """Note that a client has just been answered, and has not waited long for anything."""
+        if connection in self._open:
+            del self._open[connection]
+            self._open[connection] = None
+
+    def sweep(self) -> None:
+        """Give up on those whose time is over."""
+        now = self.loop.time()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.expire()
+
+    def stop(self) -> None:
+        """Close what is idle; what has begun is answered, and closed then."""
+        self.stopping = True
+        for connection in list(self._open):
+            connection.leave()
+
+    def abort(self) -> None:
+        """Close everything at once."""
+        for connection in list(self._open):
+            connection.hang_up()
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        siblings: the connections of its listener.
+    """
+
+    def __init__(self, siblings: Connections) -> None:
+        self.deadline = 0.0
+        self._siblings = siblings
+        self._front = siblings.front
+        self._now = siblings.loop.time
+        self._state = State.FRESH
+        self._parser = H1CProtocol(
+            on_headers_complete=self._headers_complete,
+            on_body=self._body_part,
+            limit_request_line=REQUEST_LINE_BYTES,
+            limit_request_fields=HEADERS,
+            limit_request_field_size=HEADER_BYTES,
+        )
+        self._peer = ""
+        self._scheme = "http"
+        self._feeding = False
+        self._paused = False
+        self._blocked = False
+        self._later = bytearray()  # came while a request was being answered
+        self._ended = False  # the client sends nothing more
+        self._forget()
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether it is the client's turn."""
+        return self._state is not State.ANSWERING
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._wait(State.FRESH, FRESH_SECONDS if self._siblings.stopping else FIRST_BYTE_SECONDS)
+        self._siblings.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Forget it; what is being answered is answered all the same, and noted."""
+        self._siblings.remove(self)
+        if self._state is not State.ANSWERING:
+            self._state = State.CLOSED
+        self._parser = None  # it refers back to this
+        self._ended = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self._state is State.ANSWERING:
+            self._later += data
+            self._pause()
+        elif self._state is State.LINGERING:
+            self._lingered += len(data)
+            if self._lingered > LINGER_BYTES:
+                self.hang_up()
+        elif self._state is not State.CLOSED:
+            self._feed(data)
+
+    def eof_received(self) -> bool:
+        """Answer what was asked before the client closed its half."""
+        self._ended = True
+        return self._state is State.ANSWERING
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: take nothing more until it does."""
+        self._blocked = True
+        self._pause()
+        self.deadline = self._now() + WRITE_SECONDS
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._blocked = False
+        if self._state is State.IDLE:
+            self._wait(State.IDLE, IDLE_SECONDS)
+            self._resume()
+
+    def expire(self) -> None:
+        """The time is over for what it waits for."""
+        if self._state in {State.HEAD, State.BODY}:
+            seconds = HEAD_SECONDS if self._state is State.HEAD else BODY_SECONDS
+            self._send(document(HTTPStatus.REQUEST_TIMEOUT, f"not complete within {seconds:g} s"), keep=False)
+            self._close()
+        elif self._state in {State.FRESH, State.IDLE} and not self._blocked:
+            self._close()
+        else:
+            self.hang_up()
+
+    def leave(self) -> None:
+        """The server stops."""
+        if self._state is State.IDLE:
+            self._close()
+        elif self._state is State.FRESH:
+            self.deadline = min(self.deadline, self._now() + FRESH_SECONDS)
+
+    def hang_up(self) -> None:
+        """Close it at once, whatever is under way."""
+        if self._state is not State.ANSWERING:
+            self._state = State.CLOSED
+        self._transport.abort()
+
+    def _forget(self) -> None:
+        self._exchange: Exchange | None = None
+        self._verdict: Answer | int = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._lingered = 0
+
+    def _wait(self, state: State, seconds: float) -> None:
+        self._state = state
+        self.deadline = self._now() + (WRITE_SECONDS if self._blocked else seconds)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self._blocked:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse, and answer every request that is complete."""
+        self._feeding = True
+        while data and self._state is not State.CLOSED:
+            if self._state in {State.FRESH, State.IDLE}:
+                data = data.lstrip(b"\r\n")  # some clients send an empty line behind a body
+                if not data:
+                    break
+                self._wait(State.HEAD, HEAD_SECONDS)
+            try:
+                self._parser.feed(data)
+            except ValueError as error:
+                self._refuse(error)
+                break
+            data = self._advance()
+        self._feeding = False
+
+    def _advance(self) -> bytes:
+        """Go on with what was parsed; what is left to parse, of the next request."""
+        exchange, verdict, parser = self._exchange, self._verdict, self._parser
+        if exchange is None:
+            return b""
+        if isinstance(verdict, Answer):
+            if self._send(verdict, keep=parser.is_complete):
+                return self._renew()
+            self._linger()
+            return b""
+        if not parser.is_complete:
+            if self._state is State.HEAD:
+                self._wait(State.BODY, BODY_SECONDS)
+                if not self._parts and exchange.headers.get("expect").lower() == "100-continue":
+                    self._transport.write(_CONTINUE)
+            return b""
+        self._state = State.ANSWERING
+        self.deadline = math.inf
+        try:
+            self._front.finish(exchange, b"".join(self._parts), self._reply)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is answered, and not hung up on
+            self._reply(answer_to(error))
+        if self._state is not State.ANSWERING:
+            return self._renew() if self._state is State.IDLE else b""
+        return b""
+
+    def _reply(self, answer: Answer) -> None:
+        """Send what the front answers, and go on with what has come meanwhile."""
+        if self._parser is None:
+            self._front.note(cast("Exchange", self._exchange), answer)
+            self._state = State.CLOSED
+        elif not self._send(answer, keep=True):
+            self._close()
+        elif self._feeding:
+            self._state = State.IDLE
+        else:
+            rest = self._renew() + bytes(self._later)
+            self._later.clear()
+            self._resume()
+            self._feed(rest)
+
+    def _renew(self) -> bytes:
+        """Be ready for the next request; what of it is there already."""
+        parser = self._parser
+        rest = cast("bytes", parser.remaining())
+        truncated = parser.remaining_truncated
+        parser.reset()
+        self._forget()
+        self._wait(State.IDLE, IDLE_SECONDS)
+        self._siblings.renew(self)
+        if truncated:  # more was sent ahead than the parser keeps
+            self._close()
+        return rest
+
+    def _headers_complete(self) -> None:
+        parser = self._parser
+        self._exchange = exchange = Exchange(
+            parser.method.decode("latin-1"),
+            parser.path,
+            Headers(parser.asgi_headers),
+            self._peer,
+            self._scheme,
+            time.perf_counter(),
+            self._peer,
+        )
+        try:
+            self._verdict = _fault(parser, exchange) or self._front.begin(exchange)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is answered, and not hung up on
+            self._verdict = answer_to(error)
+        if not isinstance(self._verdict, Answer) and (parser.content_length or 0) > self._verdict:
+            self._verdict = usual(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def _body_part(self, part: bytes) -> None:
+        if isinstance(self._verdict, Answer):
+            return
+        self._size += len(part)
+        self._parts.append(part)
+        if self._size > self._verdict:
+            self._verdict = usual(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            self._parts.clear()
+
+    def _refuse(self, error: ValueError) -> None:
+        """What was sent is not HTTP, or is too much of it."""
+        if isinstance(error, LimitRequestLine):
+            answer = document(HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is over {REQUEST_LINE_BYTES} bytes")
+        elif isinstance(error, LimitRequestHeaders):
+            detail = f"there are over {HEADERS} headers, or one is over {HEADER_BYTES} bytes"
+            answer = document(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+        else:
+            answer = document(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1")
+        self._send(self._verdict if isinstance(self._verdict, Answer) else answer, keep=False)
+        self._linger()
+
+    def _send(self, answer: Answer, *, keep: bool) -> bool:
+        """Write an answer; whether the connection is kept for another request."""
+        parser, exchange = self._parser, self._exchange
+        if exchange is None:
+            exchange = Exchange("-", b"-", Headers(()), self._peer, self._scheme, time.perf_counter(), self._peer)
+        keep = keep and parser.should_keep_alive and not self._siblings.stopping and not self._ended
+        connection = _CLOSE if not keep else b"" if parser.http_version == (1, 1) else _KEEP
+        body = answer.body
+        length = len(body) if answer.length is None else answer.length
+        if exchange.method == "HEAD":
+            body = b""
+        head = _head(answer.status, answer.headers)
+        date = _date(int(time.time()))
+        self._transport.write(b"%bContent-Length: %d\r\n%b%b\r\n%b" % (head, length, date, connection, body))
+        self._front.note(exchange, answer)
+        return keep
+
+    def _linger(self) -> None:
+        """Read on for a while: closed over unread data, a connection is reset, and its answer may be lost."""
+        self._wait(State.LINGERING, LINGER_SECONDS)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _close(self) -> None:
+        """Close it once everything is written."""
+        self._wait(State.CLOSED, WRITE_SECONDS)
+        self._transport.close()
+
+
+def _fault(parser: Any, exchange: Exchange) -> Answer | None:  # noqa: ANN401 - the parser has no types
+    """What is wrong with a request that the parser takes."""
+    if not exchange.target.startswith(_TARGETS):
+        return document(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor a URL")
+    if parser.http_version == (1, 1) and not exchange.headers.get("host"):
+        return document(HTTPStatus.BAD_REQUEST, "the request has no Host header")
+    if not parser.is_chunked and exchange.headers.get("transfer-encoding"):
+        return document(HTTPStatus.NOT_IMPLEMENTED, "of the transfer encodings, only chunked is known")
+    return None
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers), ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()

@@ -1,0 +1,111 @@
+"""One request, its answer, and what answers it: what a connection and the listeners' fronts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from exporter.config import ConfiguredSource
+
+
+class Headers:
+    """The header fields of a request, in order.
+
+    Args:
+        fields: names in lower case.
+    """
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        self.fields = fields
+
+    def get(self, name: str, default: str = "", /) -> str:
+        """The value of a header as Latin-1 text, as WSGI has it; of several, all of them with commas."""
+        wanted = name.lower().encode("latin-1", "replace")
+        values = [value for each, value in self.fields if each == wanted]
+        return b",".join(values).decode("latin-1") if values else default
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request whose headers are there, and what becomes known of it on its way.
+
+    Attributes:
+        target: as it stands in the request line.
+        peer: the address at the other end of the connection.
+        began: by `time.perf_counter`.
+        client: the address that counts as the sender's; the peer, unless a trusted proxy names it.
+        source: the slug of the configured source that it is for, once that is known.
+        outcome: what an access log says of it beside the status.
+        noted: whether a front has counted and logged it already.
+    """
+
+    method: str
+    target: bytes
+    headers: Headers
+    peer: str
+    scheme: str
+    began: float
+    client: str
+    configured: ConfiguredSource | None = None
+    source: str = ""
+    outcome: Mapping[str, object] = field(default_factory=dict)
+    noted: bool = False
+
+    @property
+    def raw_path(self) -> bytes:
+        """The path, without scheme and authority where the target has them, and without the query."""
+        path = self.target.partition(b"?")[0]
+        if path[:1] != b"/" and b"://" in path:
+            path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+        return path
+
+    @property
+    def path(self) -> str:
+        """The decoded path as Latin-1 text, as WSGI has it."""
+        path = self.raw_path
+        return (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+
+    @property
+    def shown_path(self) -> str:
+        """The decoded path as text for people."""
+        path = self.raw_path
+        return (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark."""
+        return self.target.partition(b"?")[2].decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response.
+
+    Attributes:
+        headers: beside ``Content-Length``, ``Date`` and ``Connection``, which the connection adds.
+        length: of the body that a GET would have had, where a HEAD is answered.
+    """
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    length: int | None = None
+
+
+class Front(Protocol):
+    """What answers the requests of a listener. Every method runs in the event loop and must not wait."""
+
+    def begin(self, exchange: Exchange) -> Answer | int:
+        """Whether a request is taken, by its headers: how many bytes its body may have, or why it is not."""
+
+    def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+        """Have it answered: at once or later, once, and in the event loop."""
+
+    def note(self, exchange: Exchange, answer: Answer) -> None:
+        """Count and log what was answered."""

@@ -1,0 +1,117 @@
+"""A WSGI application as the front of a listener: whole requests in, whole answers out, in a few threads."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from exporter.web.exchange import Answer
+from exporter.web.problems import answer_to
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+    from exporter.settings import Address
+    from exporter.web.exchange import Exchange
+
+
+class WsgiFront:
+    """An `exporter.web.exchange.Front`.
+
+    Args:
+        application: answers; it counts and logs its answers itself.
+        address: of the listener.
+        loop: in which connections live.
+        threads: in which the application runs.
+        begin: which requests the application gets at all.
+        note: counts and logs what the application has not seen.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a listener needs
+        self,
+        application: WSGIApplication,
+        address: Address,
+        loop: asyncio.AbstractEventLoop,
+        threads: Executor,
+        begin: Callable[[Exchange], Answer | int],
+        note: Callable[[Exchange, Answer], None],
+    ) -> None:
+        self.begin = begin
+        self._application = application
+        self._address = address
+        self._loop = loop
+        self._threads = threads
+        self._note = note
+
+    def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+        """Have the application answer in a thread."""
+        exchange.noted = True
+        self._threads.submit(self._run, exchange, body, reply)
+
+    def note(self, exchange: Exchange, answer: Answer) -> None:
+        """Count and log what did not come from the application."""
+        if not exchange.noted:
+            self._note(exchange, answer)
+
+    def _run(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+        try:
+            answer = call(self._application, environment(exchange, body, self._address))
+        except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
+            exchange.noted = False
+            answer = answer_to(error)
+        self._loop.call_soon_threadsafe(reply, answer)
+
+
+def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """The answer of a WSGI application, all of it."""
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
+        begun.append((status, headers))
+        return written.append
+
+    parts: Iterable[bytes] = application(environ, start_response)
+    try:
+        written += parts
+    finally:
+        getattr(parts, "close", lambda: None)()
+    status, headers = begun[-1]
+    given = {name.lower(): value for name, value in headers}
+    kept = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
+    body = b"".join(written)
+    length = int(given.get("content-length", len(body))) if environ["REQUEST_METHOD"] == "HEAD" else None
+    return Answer(int(status.split(" ", 1)[0]), body, kept, length)
+
+
+def environment(exchange: Exchange, body: bytes, address: Address) -> WSGIEnvironment:
+    """A request as WSGI has it; the listener's own address, and not what a client wrote into ``Host``."""
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": exchange.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": exchange.path,
+        "QUERY_STRING": exchange.query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": address.host,
+        "SERVER_PORT": str(address.port),
+        "REMOTE_ADDR": exchange.peer,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": exchange.scheme,
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for field in {name for name, _ in exchange.headers.fields if b"_" not in name}:
+        text = field.decode("latin-1")
+        environ["HTTP_" + text.upper().replace("-", "_")] = exchange.headers.get(text)
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    for name in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):  # of the body as it was sent
+        environ.pop(name, None)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ

@@ -1,0 +1,209 @@
+"""Both fronts of the webhook in this process, over one ledger: the same answers, the same counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders import at, body, fields
+from exporter import config
+from exporter.errors import StoreError
+from exporter.service import Service
+from exporter.telemetry import Telemetry
+from exporter.web import fast_receiver, receiver
+from exporter.web.exchange import Answer, Exchange, Headers
+from exporter.web.fast_receiver import LARGE_BYTES, FastReceiver
+from exporter.web.problems import answer_to
+from exporter.web.webhook import Webhook
+from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from exporter.ledger import Entry
+
+SOURCES = '[{"slug": "open"}, {"slug": "shop", "tokens": ["right", "coming"]}]'
+NOW = at("0:00") + 2
+
+
+class HeldLedger(MemoryLedger):
+    """A ledger whose commits end in a thread of their own, when the test wants, and as it wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception | None = None
+        self.released = threading.Event()
+        self.released.set()
+        self._threads = ThreadPoolExecutor(1)
+
+    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
+        return self._threads.submit(self._commit, entries)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    def _commit(self, entries: Sequence[Entry]) -> list[bool]:
+        self.released.wait()
+        if self.error is not None:
+            raise self.error
+        return self.append(entries)
+
+
+@dataclass
+class Told:
+    """An answer, whichever front gave it."""
+
+    code: int
+    content: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever was answered
+        return json.loads(self.content)
+
+
+@pytest.fixture
+def ledger() -> HeldLedger:
+    return HeldLedger()
+
+
+@pytest.fixture
+def service(ledger: HeldLedger) -> Iterator[Service]:
+    configured = config.load(None, {"DATAEXPORT_SOURCES": SOURCES, "DATAEXPORT_TRUSTED_HOPS": "1"})
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: NOW)
+    yield made
+    ledger.released.set()
+    made.stop()
+
+
+def ask_flask(webhook: Webhook) -> Callable[..., Told]:
+    client = receiver.create_app(webhook).test_client()
+
+    def ask(method: str, path: str, sent: bytes, headers: Mapping[str, str]) -> Told:
+        answer = client.open(path, method=method, data=sent, headers=dict(headers))
+        return Told(answer.status_code, answer.data, dict(answer.headers))
+
+    return ask
+
+
+def ask_fast(webhook: Webhook) -> Callable[..., Told]:
+    def ask(method: str, path: str, sent: bytes, headers: Mapping[str, str]) -> Told:
+        given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        exchange = Exchange(method, path.encode(), Headers(given), "127.0.0.1", "http", 0.0, "127.0.0.1")
+
+        async def answered() -> Answer:
+            loop = asyncio.get_running_loop()
+            with ThreadPoolExecutor(1) as threads:
+                front = FastReceiver(webhook, loop, threads)
+                begun = front.begin(exchange)
+                if isinstance(begun, Answer):
+                    return begun
+                replied: asyncio.Future[Answer] = loop.create_future()
+                try:
+                    front.finish(exchange, sent, replied.set_result)
+                except Exception as error:  # noqa: BLE001 - as a connection does
+                    return answer_to(error)
+                while not replied.done():
+                    await asyncio.wait([replied], timeout=0.05)
+                    front.sweep()
+                return await replied
+
+        answer = asyncio.run(answered())
+        webhook.note(exchange, answer)
+        return Told(answer.status, answer.body, dict(answer.headers))
+
+    return ask
+
+
+@pytest.fixture(params=[ask_fast, ask_flask], ids=["async", "flask"])
+def post(request: pytest.FixtureRequest, service: Service) -> Callable[..., Told]:
+    ask = request.param(Webhook(service))
+
+    def posted(
+        sent: object, source: str = "open", headers: Mapping[str, str] | None = None, method: str = "POST"
+    ) -> Told:
+        raw = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
+        told: Told = ask(method, f"/webhooks/clevertap/{source}", raw, headers or {})
+        return told
+
+    return posted
+
+
+def assert_problem(told: Told, code: int) -> None:
+    assert told.code == code
+    assert told.headers["Content-Type"] == "application/problem+json"
+    assert told.json["status"] == code
+
+
+def count(service: Service, code: int, source: str) -> float:
+    labels = {"source": source, "code": str(code)}
+    return service.telemetry.registry.get_sample_value("dataexport_webhook_requests_total", labels) or 0
+
+
+def test_what_is_new_known_unclear_and_a_test_call(post: Callable[..., Told], service: Service) -> None:
+    assert post(fields()).json == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+    assert post(fields()).json == {"accepted": 0, "duplicates": 1, "quarantined": 0}
+    assert post({"Partner": "S3"}).json == {"accepted": 0, "duplicates": 0, "quarantined": 1}
+    assert post({"is_test": True}).json == {"test": True}
+    assert post([]).json == {"accepted": 0, "duplicates": 0, "quarantined": 0}
+    assert count(service, 200, "open") == 5
+
+
+def test_a_large_list_is_taken_as_a_small_one_is(post: Callable[..., Told]) -> None:
+    events = [fields(request_id=number) for number in range(200)]
+    assert len(json.dumps(events)) > LARGE_BYTES
+    assert post(events).json["accepted"] == 200
+    assert_problem(post(b"[" + b" " * LARGE_BYTES), 400)
+
+
+def test_what_is_wrong_is_a_problem_of_the_same_words(post: Callable[..., Told], service: Service) -> None:
+    assert_problem(post(b"{"), 400)
+    assert_problem(post(b"{}", "nobody"), 404)
+    assert_problem(post(b"{}", "open/more"), 404)
+    assert_problem(post(b"{}", ""), 404)
+    refused = post(b"", method="GET")
+    assert_problem(refused, 405)
+    assert refused.headers["Allow"] == "POST"
+    assert (count(service, 400, "open"), count(service, 404, "unknown"), count(service, 405, "unknown")) == (1, 3, 1)
+
+
+def test_any_of_two_tokens_opens_and_strangers_wait_by_the_address_that_the_proxy_saw(
+    post: Callable[..., Told], service: Service
+) -> None:
+    stranger = {"X-Forwarded-For": "10.0.0.1, 203.0.113.7"}
+    codes = [post(b"{}", "shop", stranger | {"Authorization": f"Bearer {n}"}).code for n in range(12)]
+    assert codes == [401] * 10 + [429] * 2
+    assert post(b"{}", "shop", {"X-Forwarded-For": "203.0.113.7, 203.0.113.8"}).code == 401
+    for token in ("right", "coming"):
+        assert post({"is_test": True}, "shop", stranger | {"Authorization": f"Bearer {token}"}).code == 200
+    assert (count(service, 401, "shop"), count(service, 429, "shop")) == (11, 2)
+
+
+def test_a_store_that_fails_is_said(post: Callable[..., Told], ledger: HeldLedger, service: Service) -> None:
+    ledger.error = StoreError("the disk is on fire")
+    refused = post(body())
+    assert_problem(refused, 503)
+    assert int(refused.headers["Retry-After"]) > 0
+    ledger.error = None
+    assert post(body()).json["accepted"] == 1
+    assert count(service, 503, "open") == 1
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for_and_what_it_keeps_later_is_known_again(
+    post: Callable[..., Told], ledger: HeldLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (receiver, fast_receiver):
+        monkeypatch.setattr(module, "STORE_SECONDS", 0.01)
+    ledger.released.clear()
+    refused = post(body())
+    assert_problem(refused, 503)
+    assert "no commit within" in refused.json["detail"]
+    ledger.released.set()
+    monkeypatch.undo()
+    assert post(body()).json["duplicates"] == 1
