@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.reader import Reader
     from exporter.sheet import Place
 
-EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 64, 8, 64
+EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 """Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
 BATCH = 2_048
 """How many rows may wait as plain text."""

@@ -115,10 +115,11 @@ class Press:
         for checksum, length in sums:
             # The checksum is linear: what came before goes on as over so many zeros.
             whole ^= _ONES
-            for _ in range(length // len(_ZEROS)):
-                whole = crc32(_ZEROS, whole)
-            whole = crc32(_ZEROS[: length % len(_ZEROS)], whole) ^ _ONES ^ checksum
             total += length
+            while length > len(_ZEROS):
+                whole = crc32(_ZEROS, whole)
+                length -= len(_ZEROS)  # noqa: PLW2901 - what is left of it
+            whole = crc32(_ZEROS[:length], whole) ^ _ONES ^ checksum
         return whole, total
 
 

@@ -104,22 +104,24 @@ class Sheet:
     def _patch(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> bool:
         """Change texts in their places; False where a row comes or goes."""
         changes: dict[int, list[tuple[int, bytes]]] = {}
+        places = block.places
         for place, edit in edits.items():
-            row = bisect_left(block.places, place)
-            if edit is None or row == len(block.places) or block.places[row] != place:
+            row = bisect_left(places, place)
+            if edit is None or row == len(places) or places[row] != place:
                 return False
             for column, text in edit.items():
                 changes.setdefault(column, []).append((row, text))
         for column, changed in changes.items():
             chunk = block.chunks[column]
             plain = self._press.inflate(chunk.part.deflated)
+            lengths = chunk.lengths
             pieces: list[bytes] = []
             below = done = 0
             for row, text in changed:
-                start = done + sum(chunk.lengths[below:row])
+                start = done + sum(lengths[below:row])
                 pieces += (plain[done:start], text)
-                below, done = row + 1, start + chunk.lengths[row]
-                chunk.lengths[row] = len(text)
+                below, done = row + 1, start + lengths[row]
+                lengths[row] = len(text)
             pieces.append(plain[done:])
             new = b"".join(pieces)
             if new != plain:
