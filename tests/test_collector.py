@@ -72,8 +72,8 @@ def test_an_event_changes_the_text_in_both_formats_and_its_compressed_form() -> 
 
 
 def test_an_event_renders_no_more_than_what_it_changes() -> None:
-    world = World()
-    world.append(*(event("initiated", at("0:00"), partner=f"partner {n}", request_id=f"{n}") for n in range(300)))
+    world = World(exports_per_source=1000)
+    world.append(*(event("initiated", at("0:00"), partner=f"partner {n}", request_id=f"{n}") for n in range(1000)))
     before = world.body("0:10").pieces
     world.append(event("completed", at("0:10"), partner="partner 7", request_id="7"))
     changed = [old for old, new in zip(before, world.body("0:11").pieces, strict=True) if old is not new]
