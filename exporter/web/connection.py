@@ -91,9 +91,8 @@ class Connections:
 
     def renew(self, connection: Connection) -> None:
         """Note that a client has just been answered, and has not waited long for anything."""
-        if connection in self._open:
-            del self._open[connection]
-            self._open[connection] = None
+        del self._open[connection]
+        self._open[connection] = None
 
     def sweep(self) -> None:
         """Give up on those whose time is over."""
@@ -173,7 +172,7 @@ class Connection(asyncio.Protocol):
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES:
                 self.hang_up()
-        elif self._state is not State.CLOSED:
+        else:
             self._feed(data)
 
     def eof_received(self) -> bool:
@@ -230,9 +229,8 @@ class Connection(asyncio.Protocol):
         self.deadline = self._now() + (WRITE_SECONDS if self._blocked else seconds)
 
     def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._paused = True
+        self._transport.pause_reading()
 
     def _resume(self) -> None:
         if self._paused and not self._blocked:
