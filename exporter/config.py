@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from exporter import event_time, frequency
+from exporter import event_time, frequency, secrecy
 from exporter.credentials import Credentials
 from exporter.errors import ConfigurationError
 from exporter.model import Declaration, Selection, Source
@@ -43,6 +43,7 @@ VARIABLES = {
     "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
     "DATAEXPORT_WEBHOOK_FRONT": "server.webhook_front",
     "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
+    "DATAEXPORT_ALLOW_READABLE_SECRETS": "server.allow_readable_secrets",
     "DATAEXPORT_STORE_URL": "store.url",
     "DATAEXPORT_STORE_RETENTION": "store.retention",
     "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
@@ -132,6 +133,10 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         problems += [_problem(each, given, place, origins) for each in error.errors(include_url=False)]
         raise ConfigurationError(problems) from error
     config = _build(settings, path, place, problems)
+    if not settings.server.allow_readable_secrets:
+        variables = [name for each in sorted(FILE_VARIABLES) if (name := f"{each}_FILE") in environment]
+        named = {name: Path(environment[name]) for name in variables}
+        problems += secrecy.refusals(given, raw, path, named)
     if problems:
         raise ConfigurationError(problems)
     return config

@@ -40,5 +40,9 @@ class ConfigurationError(ExporterError):
         super().__init__("\n".join(self.problems))
 
 
+class ClockError(ExporterError):
+    """This machine's clock cannot be right."""
+
+
 class ListenError(ExporterError):
     """An address cannot be listened on."""

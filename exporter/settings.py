@@ -140,6 +140,7 @@ class Server(Section):
     admin_basic: Basic | None = None
     webhook_front: Literal["async", "flask"] = "async"
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
+    allow_readable_secrets: bool = False
 
 
 class Store(Section):

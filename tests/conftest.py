@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ from postgres import Postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# What tests write is read by nobody else: files with secrets in them are refused otherwise.
+os.umask(0o077)
 
 
 @pytest.fixture

@@ -316,6 +316,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}',
         "DATAEXPORT_WEBHOOK_FRONT": "flask",
         "DATAEXPORT_TRUSTED_HOPS": "2",
+        "DATAEXPORT_ALLOW_READABLE_SECRETS": "true",
         "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
         "DATAEXPORT_STORE_RETENTION": "10d",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 import structlog
 
 from exporter import config, logs, server
+from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
 from exporter.config import REVISION_VARIABLE
 from exporter.service import Service
@@ -36,6 +38,7 @@ def serve(path: Path | None) -> None:
         return config.load(path, os.environ)
 
     settings = reread()
+    refuse_clock(time.time())
     logs.configure(settings.log)
     if not (settings.admin_listen.is_loopback or settings.admin_credentials.wanted):
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
