@@ -68,6 +68,7 @@ class Service:
         telemetry.expect_sources(config.sources)
         telemetry.reload_successful.set(1)
         telemetry.reload_time.set(now())
+        telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
         self._reader, self._collector = self._knowledge(config)
 
     @property
@@ -197,6 +198,7 @@ class Service:
         with self._knowing:
             self.config, self.intake = config, intake
             self._reader, self._collector, self._dropped = reader, collector, 0
+            self.telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
 
     def _knowledge(self, config: Config, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, config.plain_sources, config.exports)

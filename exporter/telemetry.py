@@ -83,6 +83,11 @@ class Telemetry:
         self.series_dropped = Counter(
             "dataexport_series_dropped", "Series not shown, since their source has too many exports.", registry=registry
         )
+        self.exports_per_source_limit = Gauge(
+            "dataexport_exports_per_source_limit",
+            "How many exports of a source get series of their own.",
+            registry=registry,
+        )
         build = Gauge(
             "dataexport_build_info",
             "Always 1; what is running.",

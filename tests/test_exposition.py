@@ -216,6 +216,7 @@ OF_THIS_PROCESS = {
     "dataexport_config_last_reload_success_timestamp_seconds": (),
     "dataexport_series": (),
     "dataexport_series_dropped_total": (),
+    "dataexport_exports_per_source_limit": (),
     "dataexport_build_info": ("version", "revision", "python_version"),
 }
 

@@ -153,9 +153,11 @@ def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -
     limits.append(2)  # the second is shown again
     assert made.reload() == ()
     assert dropped() == 3 * each
+    assert made.telemetry.registry.get_sample_value("dataexport_exports_per_source_limit") == 2
     limits.append(1)
     assert made.reload() == ()
     assert dropped() == 4 * each
+    assert made.telemetry.registry.get_sample_value("dataexport_exports_per_source_limit") == 1
     made.stop()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
@@ -54,10 +53,6 @@ def build() -> models.Dashboard:
                     "qryType": 1,
                 }
             ),
-            dashboard.TextBoxVariable("limit")
-            .label("Exports per source, at most")
-            .description("What limits.exports_per_source is set to; drawn as a line.")
-            .default_value("200"),
         ],
         [
             ("", _now()),
@@ -382,10 +377,10 @@ def _series() -> timeseries.Panel:
 def _exports_per_source() -> timeseries.Panel:
     panel = chart(
         "Exports of each source, against the limit",
-        "Exports over the limit share one series called other. The dashed line is the limit as written above.",
+        "Exports over the limit share one series called other. The dashed line is limits.exports_per_source.",
         [
             query(f"count by (source) ({newest('muted', OF_SOURCE)})", "{{source}}", "A"),
-            query("vector($limit)", "limit", "B"),
+            query("min(dataexport_exports_per_source_limit)", "limit", "B"),
         ],
         "short",
     )
