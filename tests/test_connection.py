@@ -99,7 +99,11 @@ def test_who_waits_for_leave_to_send_a_body_gets_it_or_the_refusal(here: Here) -
             client.sendall(refused)
             assert statuses(received(client)) == [code]
     old = expecting.replace(b"HTTP/1.1", b"HTTP/1.0")
-    assert statuses(here.ask(old, b"abc")) == [200]
+    with here.connect() as client:
+        client.sendall(old)
+        wait_until(lambda: len(here.connections) == 1, "it is there")
+        client.sendall(b"abc")
+        assert statuses(received(client)) == [200]
 
 
 def test_http_1_0_is_answered_and_closed_unless_it_asks_otherwise(here: Here) -> None:

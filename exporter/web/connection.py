@@ -267,7 +267,8 @@ class Connection(asyncio.Protocol):
         if not parser.is_complete:
             if self._state is State.HEAD:
                 self._wait(State.BODY, BODY_SECONDS)
-                if not self._parts and exchange.headers.get("expect").lower() == "100-continue":
+                expected = exchange.headers.get("expect").lower() == "100-continue"
+                if expected and not self._parts and parser.http_version == (1, 1):
                     self._transport.write(_CONTINUE)
             return b""
         self._state = State.ANSWERING
