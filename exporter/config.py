@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from exporter import event_time, frequency, secrecy
+from exporter import event_time, frequency, secrecy, tls
 from exporter.credentials import Credentials
 from exporter.errors import ConfigurationError
 from exporter.model import Declaration, Selection, Source
@@ -24,12 +24,13 @@ from exporter.settings import Section, Settings, SourceSettings
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Mapping
 
     from pydantic import SecretStr
     from pydantic_core import ErrorDetails
 
-    from exporter.settings import Address, Basic, ExportSettings, Limits, Log
+    from exporter.settings import Address, Basic, ExportSettings, Limits, Log, Server
 
 PREFIX = "DATAEXPORT_"
 CONFIG_VARIABLE = "DATAEXPORT_CONFIG"
@@ -43,6 +44,8 @@ VARIABLES = {
     "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
     "DATAEXPORT_WEBHOOK_FRONT": "server.webhook_front",
     "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
+    "DATAEXPORT_TLS_CERTIFICATE_FILE": "server.tls_certificate_file",
+    "DATAEXPORT_TLS_KEY_FILE": "server.tls_key_file",
     "DATAEXPORT_ALLOW_READABLE_SECRETS": "server.allow_readable_secrets",
     "DATAEXPORT_STORE_URL": "store.url",
     "DATAEXPORT_STORE_RETENTION": "store.retention",
@@ -89,6 +92,7 @@ class Config:
         path: the file, or None where there is none.
         webhook_front: ``async`` or ``flask``.
         trusted_hops: how many proxies before the webhook name the sender's address.
+        tls: of the webhook's listener; None where it is plain.
         sources: by slug.
         exports: declared exports, in order.
         retention: seconds that events are kept at the least.
@@ -100,6 +104,7 @@ class Config:
     admin_credentials: Credentials
     webhook_front: str
     trusted_hops: int
+    tls: ssl.SSLContext | None
     store_url: str = field(repr=False)
     retention: int
     limits: Limits
@@ -160,7 +165,7 @@ def _with_environment(
     origins: dict[str, str] = {}
     others = {CONFIG_VARIABLE, REVISION_VARIABLE}
     for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
-        name = variable.removesuffix("_FILE")
+        name = variable if variable in VARIABLES else variable.removesuffix("_FILE")
         if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
             names = [each.removeprefix(PREFIX) for each in VARIABLES]
             close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
@@ -292,6 +297,7 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
         ),
         webhook_front=server.webhook_front,
         trusted_hops=server.trusted_hops,
+        tls=_tls(server, folder, place, problems),
         store_url=settings.store.url.get_secret_value(),
         retention=settings.store.retention,
         limits=settings.limits,
@@ -299,6 +305,20 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
         sources=sources,
         exports=tuple(_declarations(settings.exports, sources, place, problems)),
     )
+
+
+def _tls(server: Server, folder: Path, place: str, problems: list[str]) -> ssl.SSLContext | None:
+    certificate, key = server.tls_certificate_file, server.tls_key_file
+    if certificate is None or key is None:
+        if certificate != key:
+            given, missing = ("tls_key_file", "tls_certificate_file")[:: -1 if key is None else 1]
+            problems.append(f"{place}: server.{missing}: is missing; server.{given} needs it beside it")
+        return None
+    try:
+        return tls.load(folder / certificate, folder / key)
+    except ValueError as error:
+        problems.append(f"{place}: server.tls_certificate_file, server.tls_key_file: {error}")
+        return None
 
 
 def _credentials(  # noqa: PLR0913 - the settings of one table

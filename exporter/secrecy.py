@@ -56,6 +56,8 @@ def _tables(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The files that are named, with their settings."""
     for at, table in _tables(tables).items():
+        if table.get("tls_key_file"):
+            yield "server.tls_key_file", table["tls_key_file"]
         yield from ((f"{at}tokens_file", name) for name in _value(table, "tokens_file") or [])
         basic = _value(table, "basic") or {}
         if basic.get("password_file"):

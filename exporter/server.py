@@ -18,7 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from exporter import logs
+from exporter import logs, tls
 from exporter.errors import ListenError
 from exporter.web import admin, receiver
 from exporter.web.access_log import RequestLog
@@ -30,7 +30,6 @@ from exporter.worker import LoopWorker
 
 if TYPE_CHECKING:
     import asyncio
-    import ssl
     from collections.abc import Callable, Iterable
 
     from exporter.config import Config
@@ -76,7 +75,7 @@ class Listening:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
         self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
-        self.contexts: list[ssl.SSLContext | None] = [None, None]
+        self.contexts = [tls.following(lambda: service.config.tls), None]
 
     def sweep(self) -> None:
         """Answer the requests whose commit takes too long."""

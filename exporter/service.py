@@ -184,6 +184,9 @@ class Service:
     def _take(self, config: Config) -> None:
         fixed = ("webhook_listen", "admin_listen", "webhook_front", "store_url", "log")
         waiting = [name for name in fixed if getattr(config, name) != getattr(self.config, name)]
+        if (config.tls is None) != (self.config.tls is None):
+            waiting.append("tls")
+            config = replace(config, tls=self.config.tls)
         if waiting:
             log.warning("takes effect at the next start", settings=waiting)
             config = replace(config, **{name: getattr(self.config, name) for name in fixed})

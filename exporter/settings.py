@@ -140,6 +140,8 @@ class Server(Section):
     admin_basic: Basic | None = None
     webhook_front: Literal["async", "flask"] = "async"
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
     allow_readable_secrets: bool = False
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import certificates
 from exporter.config import FILE_VARIABLES, VARIABLES, load
 from exporter.errors import ConfigurationError
 from exporter.settings import Address, Section
@@ -309,6 +310,7 @@ def test_the_same_name_may_be_declared_in_two_sources(tmp_path: Path) -> None:
 
 def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     toml = '[server]\nwebhook_listen = "127.0.0.1:1"\n[log]\nlevel = "debug"\n[[sources]]\nslug = "from-the-file"\n'
+    certificate, key = certificates.make(tmp_path, "any")
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": "127.0.0.1:2",
         "DATAEXPORT_ADMIN_LISTEN": "127.0.0.1:3",
@@ -317,6 +319,8 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_WEBHOOK_FRONT": "flask",
         "DATAEXPORT_TRUSTED_HOPS": "2",
         "DATAEXPORT_ALLOW_READABLE_SECRETS": "true",
+        "DATAEXPORT_TLS_CERTIFICATE_FILE": str(certificate),
+        "DATAEXPORT_TLS_KEY_FILE": str(key),
         "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
         "DATAEXPORT_STORE_RETENTION": "10d",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
@@ -335,6 +339,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert config.admin_credentials.tokens == ("one", "two", "three")
     assert config.admin_credentials.basic == (("prometheus", "word"),)
     assert (config.webhook_front, config.trusted_hops) == ("flask", 2)
+    assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
     assert config.retention == 864000
     limits = config.limits

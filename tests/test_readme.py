@@ -63,7 +63,7 @@ def test_every_setting_has_a_row(name: str) -> None:
 @pytest.mark.parametrize("variable", sorted(VARIABLES))
 def test_every_variable_is_named_with_its_file_form_where_it_has_one(variable: str) -> None:
     [row] = [line for line in README.splitlines() if f"`{variable}`" in line and line.startswith("|")]
-    assert ("_FILE" in row) == (variable in FILE_VARIABLES)
+    assert ("`_FILE`" in row) == (variable in FILE_VARIABLES)
 
 
 @pytest.mark.parametrize(

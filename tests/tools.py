@@ -33,6 +33,12 @@ def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
     return _missing(message)
 
 
+def program(name: str) -> str:
+    """The path of a program of any version, among the administrator's as well; else as with `tool`."""
+    found = find_tool(name) or shutil.which(name, path="/usr/sbin")
+    return found or _missing(f"{name} is not there; scripts/install-tools gets it")
+
+
 def tracer() -> str:
     """The path of strace; else, or where no process may be traced, the test is skipped, or fails where CI is true."""
     found = find_tool("strace")

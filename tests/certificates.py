@@ -1,0 +1,28 @@
+"""Certificates that openssl makes for a test."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from tools import program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for loopback that its own key signed, and that key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    made = subprocess.run(
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} "
+        f"-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout {name}.key -out {name}.pem".split(),
+        executable=program("openssl"),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    key.chmod(0o600)
+    return certificate, key
