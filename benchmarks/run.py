@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import sqlite3
 import subprocess
 import tempfile
 import time
@@ -22,7 +21,7 @@ import scrape
 import stored
 from report import Scale
 
-from exporter.sqlite_file import journal_mode
+from exporter.sqlite_file import journal_mode, newest_driver
 
 FULL = Scale(seconds=10, rounds=3, exports=(100, 1_000, 10_000), stored=(0, 10_000, 100_000, 1_000_000))
 LARGE = Scale(seconds=10, rounds=3, exports=(1_000, 10_000, 100_000), stored=(10_000, 1_000_000, 10_000_000))
@@ -63,6 +62,7 @@ def main() -> None:
 
 def describe(folder: Path) -> dict[str, str]:
     """What the figures were measured on."""
+    driver = newest_driver()
     models = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
     software = [f"{name} {version(name)}" for name in ("dataexport-exporter", "gunicorn", "Flask", "SQLAlchemy")]
     return {
@@ -71,7 +71,7 @@ def describe(folder: Path) -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f}",
         "disk": f"a synced write of 4 KiB takes {_sync_milliseconds(folder):.2f} ms (median)",
         "python": platform.python_version(),
-        "sqlite": f"{sqlite3.sqlite_version}, journal_mode {journal_mode()}, synchronous FULL",
+        "sqlite": f"{driver.sqlite_version}, journal_mode {journal_mode(driver.sqlite_version_info)}, synchronous FULL",
         "software": ", ".join(software),
         "pushgateway": _pushgateway_version(),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, count
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from exporter.event_time import format_offset
 from exporter.frequency import of_interval
 from exporter.model import ANY
-from exporter.sqlite_file import journal_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +51,7 @@ def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
 
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     yield True, f"store: {config.store_url}: {ledger.last_sequence()} events"
-    version = sqlite3.sqlite_version
-    yield True, f"SQLite {version}: journal mode {journal_mode()}, which is safe in this version"
+    yield from ledger.checks()
     for gap in ledger.gaps()[-3:]:
         yield True, f"store: nobody listened for {gap.ended_at - gap.began_at:.0f} s; slots in that time are unknown"
 

@@ -105,5 +105,16 @@ class Ledger(Protocol):
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 while there is none. Cheap: the health check."""
 
+    def identity(self) -> str:
+        """A random text that came with this ledger and tells it from any other; no I/O.
+
+        It changes while the ledger is open, when another is put in its place: a backup, say. Then
+        the sequences that a reader knows mean other events, so that it has to forget everything and
+        read from 0. Ask before and after a read: what was read is of that ledger if both are equal.
+        """
+
+    def checks(self) -> list[tuple[bool, str]]:
+        """For people: a sentence each on what keeps it, and whether that is as it should be."""
+
     def close(self) -> None:
         """Commit what was submitted, and give everything back; nothing may be called afterwards."""

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from exporter.event_time import naive_timestamp
+from exporter import sqlite_append
+from exporter.batch import EVENT_COLUMNS, Batch, events_of, micros
 from exporter.group_commit import GroupCommit
-from exporter.ledger import PAGE, Received
-from exporter.model import Event, Gap, Quarantined, Tally
+from exporter.ledger import PAGE
+from exporter.model import Gap, Quarantined, Tally
 from exporter.sql_database import Database
 from exporter.sql_schema import declarations, events, quarantine, tallies, watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from types import ModuleType
 
-    from sqlalchemy import Connection, Row, Select, Table
+    from sqlalchemy import Select
 
     from exporter.ledger import Entry
-    from exporter.model import Selection
+    from exporter.model import Event, Selection
     from exporter.sql_database import Observer
 
 BLIND_AFTER = 30.0
@@ -32,7 +33,18 @@ _MOST_IN_A_QUERY = 500
 _FEW = 200
 """A page where the caller will hardly want more."""
 
-_EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
+_DIGEST = [column.name for column in EVENT_COLUMNS].index("digest")
+
+
+def _sources() -> Select[Any]:
+    """Every source that has events, by hops in an index: a DISTINCT would read all of it."""
+    first = select(func.min(events.c.source).label("source")).cte("sources", recursive=True)
+    following = select(func.min(events.c.source)).where(events.c.source > first.c.source).scalar_subquery()
+    every = first.union_all(select(following).where(first.c.source.is_not(None)))
+    return select(every.c.source).where(every.c.source.is_not(None))
+
+
+_SOURCES = _sources()
 
 
 class SqlLedger:
@@ -41,14 +53,15 @@ class SqlLedger:
     Args:
         url: ``sqlite:///path`` as SQLAlchemy writes it.
         observe: told of every operation: its name, how many seconds it took, whether it failed.
+        driver: the module to open a SQLite file with; by default the newest there is.
 
     Raises:
         StoreRefusedError: it cannot be opened, or a newer release wrote it.
     """
 
-    def __init__(self, url: str, observe: Observer = lambda *_: None) -> None:
-        self._database = Database(url, observe)
-        self._began: dict[str, tuple[float, float]] = {}
+    def __init__(self, url: str, observe: Observer = lambda *_: None, driver: ModuleType | None = None) -> None:
+        self._database = Database(url, observe, driver)
+        self._began: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
@@ -60,18 +73,13 @@ class SqlLedger:
         return self._commits.submit(list(entries))
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
+        batch = Batch(entries)
         with self._database.writing("append") as connection:
-            fresh_events = self._insert_new(connection, events, map(_event_row, _of(entries, Received)))
-            fresh_quarantined = self._insert_new(
-                connection, quarantine, map(_quarantine_row, _of(entries, Quarantined))
-            )
-            fresh = [_was_new(entry, fresh_events, fresh_quarantined) for entry in entries]
-            self._count(connection, entries, fresh)
-        return fresh
+            return sqlite_append.append(connection.connection.cursor(), batch)
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence."""
-        query = select(*_EVENT_COLUMNS).where(events.c.sequence > after)
+        query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
         return self._events(query.order_by(events.c.sequence).limit(limit))
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
@@ -88,7 +96,7 @@ class SqlLedger:
 
     def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         """The events of many request ids up to a sequence."""
-        query = select(*_EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
+        query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
         wanted = sorted(request_ids)
         parts = [wanted[at : at + _MOST_IN_A_QUERY] for at in range(0, len(wanted), _MOST_IN_A_QUERY)]
         return [event for some in parts for event in self._events(query.where(events.c.request_id.in_(some)))]
@@ -102,12 +110,16 @@ class SqlLedger:
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         """The events that arrived last, or those past a sequence."""
-        query = select(*_EVENT_COLUMNS)
-        if source is not None:
-            query = query.where(events.c.source == source)
         if after is not None:
-            return self._events(query.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))
-        return self._events(query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit))
+            query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
+            query = query if source is None else query.where(events.c.source == source)
+            return self._events(query.order_by(events.c.sequence).limit(limit))
+        sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
+        found: list[Event] = []
+        for each in sources:
+            query = select(*EVENT_COLUMNS).where(events.c.source == each)
+            found += self._events(query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit))
+        return sorted(found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
         """The body of an event."""
@@ -143,7 +155,7 @@ class SqlLedger:
 
     def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = [{"source": source, "name": name, "declared_us": _micros(now)} for source, name in exports]
+        rows = [{"source": source, "name": name, "declared_us": micros(now)} for source, name in exports]
         if rows:
             with self._database.writing("declare") as connection:
                 connection.execute(self._database.insert(declarations).on_conflict_do_nothing(), rows)
@@ -156,17 +168,17 @@ class SqlLedger:
 
     def beat(self, watch: str, now: float) -> None:
         """Note that ``watch`` is there; after a time away it begins anew."""
-        began, seen = self._began.get(watch, (now, now))
-        if now - seen > BLIND_AFTER:
-            began = now
-        row = {"watch": watch, "began_us": _micros(began), "seen_us": _micros(now)}
         insert = self._database.insert(watches)
         upsert = insert.on_conflict_do_update(
             index_elements=["watch", "began_us"], set_={"seen_us": insert.excluded.seen_us}
         )
         with self._database.writing("heartbeat") as connection:
-            connection.execute(upsert, [row])
-        self._began[watch] = (began, now)
+            key = self.identity(), watch  # in another database, put in this one's place, it was not there before
+            began, seen = self._began.get(key, (now, now))
+            if now - seen > BLIND_AFTER:
+                began = now
+            connection.execute(upsert, {"watch": watch, "began_us": micros(began), "seen_us": micros(now)})
+        self._began[key] = (began, now)
 
     def gaps(self) -> list[Gap]:
         """When nobody listened."""
@@ -182,145 +194,33 @@ class SqlLedger:
         """The sequence of the newest event."""
         return int(self._database.rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
 
+    def identity(self) -> str:
+        """Which ledger this is."""
+        return self._database.identity
+
+    def checks(self) -> list[tuple[bool, str]]:
+        """What the database is, and whether that is as it should be."""
+        return self._database.checks()
+
     def close(self) -> None:
         """Commit what was submitted, and close all connections."""
         self._commits.close()
         self._database.close()
 
-    def _insert_new(
-        self, connection: Connection, table: Table, rows: Iterable[dict[str, object]]
-    ) -> Counter[tuple[object, object]]:
-        """Insert what is not there yet; which (source, digest) pairs were new, each once."""
-        given = list(rows)
-        if not given:
-            return Counter()
-        insert = self._database.insert(table).on_conflict_do_nothing(index_elements=["source", "digest"])
-        found = connection.execute(insert.returning(table.c.source, table.c.digest), given)
-        return Counter((row.source, bytes(row.digest)) for row in found)
-
-    def _count(self, connection: Connection, entries: list[Entry], fresh: list[bool]) -> None:
-        counts: Counter[tuple[str, str, str]] = Counter()
-        last: dict[tuple[str, str, str], float] = {}
-        for entry, new in zip(entries, fresh, strict=True):
-            key = _tally_key(entry, new=new)
-            if key is not None:
-                counts[key] += 1
-                last[key] = max(last.get(key, 0), _arrived_at(entry))
-        if not counts:
-            return
-        insert = self._database.insert(tallies)
-        later = insert.excluded.last_us
-        upsert = insert.on_conflict_do_update(
-            index_elements=["source", "kind", "label"],
-            set_={
-                "total": tallies.c.total + insert.excluded.total,
-                "last_us": func.max(tallies.c.last_us, later)
-                if self._database.is_sqlite
-                else func.greatest(tallies.c.last_us, later),
-            },
-        )
-        rows = [
-            {
-                "source": source,
-                "kind": kind,
-                "label": label,
-                "total": count,
-                "last_us": _micros(last[source, kind, label]),
-            }
-            for (source, kind, label), count in sorted(counts.items())
-        ]
-        connection.execute(upsert, rows)
-
     def _events(self, query: Select[Any]) -> list[Event]:
-        return [_event(row) for row in self._database.rows(query)]
+        # One value per column, since in SQLite each row costs a handover of the interpreter's lock.
+        inner = query.subquery()
+        values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
+        [row] = self._database.rows(select(*map(func.json_group_array, values)))
+        columns = [json.loads(each) for each in row]
+        columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
+        return events_of(columns)
 
 
 def _selected(selection: Selection) -> Select[Any]:
-    query = select(*_EVENT_COLUMNS).where(events.c.source == selection.source)
+    query = select(*EVENT_COLUMNS).where(events.c.source == selection.source)
     if selection.request_id is not None:
         query = query.where(events.c.request_id == selection.request_id)
     if selection.group_key is not None:
         query = query.where(events.c.group_key == selection.group_key)
     return query
-
-
-def _of(entries: Iterable[Entry], kind: type) -> list[Any]:
-    return [entry for entry in entries if isinstance(entry, kind)]
-
-
-def _was_new(
-    entry: Entry, fresh_events: Counter[tuple[object, object]], fresh_quarantined: Counter[tuple[object, object]]
-) -> bool:
-    """Whether an entry is the one of its batch that was inserted; the first of equals is."""
-    if isinstance(entry, Received):
-        key, fresh = (entry.event.source, entry.event.digest), fresh_events
-    elif isinstance(entry, Quarantined):
-        key, fresh = (entry.source, entry.digest), fresh_quarantined
-    else:
-        return True
-    return fresh.pop(key, 0) > 0
-
-
-def _tally_key(entry: Entry, *, new: bool) -> tuple[str, str, str] | None:
-    if isinstance(entry, Received):
-        return None if new else (entry.event.source, "duplicate", "")
-    if isinstance(entry, Quarantined):
-        return (entry.source, "quarantined", entry.reason) if new else (entry.source, "duplicate", "")
-    return entry.source, "test_call", ""
-
-
-def _arrived_at(entry: Entry) -> float:
-    return entry.event.arrived_at if isinstance(entry, Received) else entry.arrived_at
-
-
-def _event_row(received: Received) -> dict[str, object]:
-    event = received.event
-    return {
-        "source": event.source,
-        "digest": event.digest,
-        "request_id": event.request_id,
-        "partner": event.partner,
-        "data_type": event.data_type,
-        "status": event.status,
-        "frequency": event.frequency,
-        "group_key": event.group_key,
-        "local_seconds": int(naive_timestamp(event.local_time)),
-        "arrived_us": _micros(event.arrived_at),
-        "occurred_us": _micros(event.occurred_at),
-        "utc_offset": event.utc_offset,
-        "skewed": event.skewed,
-        "body": received.body,
-    }
-
-
-def _quarantine_row(entry: Quarantined) -> dict[str, object]:
-    return {
-        "source": entry.source,
-        "digest": entry.digest,
-        "arrived_us": _micros(entry.arrived_at),
-        "reason": entry.reason,
-        "detail": entry.detail,
-        "body": entry.body,
-    }
-
-
-def _event(row: Row[Any]) -> Event:
-    return Event(
-        source=row.source,
-        request_id=row.request_id,
-        partner=row.partner,
-        data_type=row.data_type,
-        status=row.status,
-        frequency=row.frequency,
-        local_time=datetime.fromtimestamp(row.local_seconds, UTC).replace(tzinfo=None),
-        digest=bytes(row.digest),
-        arrived_at=row.arrived_us / 1e6,
-        occurred_at=row.occurred_us / 1e6,
-        utc_offset=row.utc_offset,
-        skewed=row.skewed,
-        sequence=row.sequence,
-    )
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * 1e6)

@@ -40,7 +40,9 @@ events = Table(
     Column("utc_offset", Integer, nullable=False),
     Column("skewed", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("source", "digest", name="events_once"),
+    # The local time is part of what the digest is made of, so that this is one per source and digest;
+    # with it first, the index grows at its end, and a batch does not write a page of it per event.
+    Index("events_once", "source", "local_seconds", "digest", unique=True),
     Index("events_by_request", "source", "request_id", "sequence"),
     Index("events_by_group", "source", "group_key", "sequence"),
     Index("events_by_arrival", "source", "arrived_us"),
@@ -86,3 +88,22 @@ watches = Table(
     Column("began_us", BigInteger, primary_key=True),
     Column("seen_us", BigInteger, nullable=False),
 )
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What is true of the whole database: ``identity``, a random text that no other has."""
+
+postgres_metadata = MetaData()
+"""What only PostgreSQL needs."""
+
+heads = Table(
+    "heads",
+    postgres_metadata,
+    Column("name", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+)
+"""The newest sequence of ``events`` and ``quarantine``; who writes holds their rows until the commit."""

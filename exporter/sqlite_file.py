@@ -7,33 +7,67 @@ corrupted ("WAL-reset bug"); older versions get a rollback journal.
 from __future__ import annotations
 
 import fcntl
+import importlib
+import os
 import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 
 from exporter.errors import StoreError, StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
-    from sqlalchemy import Connection, Engine
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy import URL, Connection, Engine
 
 WAL_SAFE_SINCE = (3, 51, 3)
-SqliteError = sqlite3.Error
-SqliteLockedError = sqlite3.OperationalError
-"""What a database raises that another program has locked, among others; one that is damaged raises its base."""
-
 BUSY_SECONDS = 1.2
 """How long to wait for another process; the sender gives up after three seconds."""
+CHECKPOINT_PAGES = 2_000
+"""From how many pages in the write-ahead log on a commit moves them into the database: 8 MB."""
+LOG_BYTES = 64 << 20
+"""To what the write-ahead log is cut after a flood."""
+CACHE_KIB = 32 << 10
+FULL = 2
+BEGINNING = b"SQLite format 3\0"
+
+Inode = tuple[int, int] | None
+"""Which file, on which device; None for none."""
+
+_SETTINGS = (
+    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+    "synchronous = FULL",
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"journal_size_limit = {LOG_BYTES}",
+    f"cache_size = -{CACHE_KIB}",
+)
 
 
-def journal_mode(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
+class StoreLostError(StoreError):
+    """The file that was open is not at its path any more."""
+
+
+def newest_driver(bundled: str = "pysqlite3.dbapi2") -> ModuleType:
+    """Python's own SQLite, or the bundled one where it is installed and newer."""
+    try:
+        found = importlib.import_module(bundled)
+    except ImportError:
+        return sqlite3
+    return found if found.sqlite_version_info > sqlite3.sqlite_version_info else sqlite3
+
+
+DRIVER: Any = newest_driver()
+SqliteError: type[Exception] = DRIVER.Error
+SqliteLockedError: type[Exception] = DRIVER.OperationalError
+"""What a database raises that another program has locked, among others; one that is damaged raises its base."""
+
+
+def journal_mode(version: tuple[int, int, int]) -> str:
     """The journal mode that is safe with several connections in this version of SQLite."""
     return "wal" if version >= WAL_SAFE_SINCE else "truncate"
 
@@ -45,7 +79,10 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         path: the file.
         mode: ``ro``, ``rw``, or ``rwc`` to make it.
     """
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+    found: sqlite3.Connection = DRIVER.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
+    )
+    return found
 
 
 @contextmanager
@@ -81,37 +118,99 @@ class SqliteFile:
     """What a ledger in a SQLite file needs beside SQL.
 
     Args:
-        engine: not connected yet.
+        url: of the file; its folder has to be there.
+        driver: the module to open it with.
+
+    Attributes:
+        engine: what connects to it.
+        mode: the journal mode.
+        inode: the file that was opened; None before. From then on none is ever made.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.path = Path(engine.url.database or "").absolute()
+    def __init__(self, url: URL, driver: ModuleType) -> None:
+        self.path = Path(url.database or "").absolute()
+        self.driver: Any = driver
+        self.mode = journal_mode(driver.sqlite_version_info)
         if not self.path.parent.is_dir():
             message = (
                 f"store.url: there is no folder {self.path.parent} for the database; make it, or give another path"
             )
             raise StoreRefusedError(message)
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
-        self._identity: tuple[int, int] | None = None
+        self.engine: Engine = create_engine(url, module=driver, creator=self._connect, pool_use_lifo=True)
+        event.listen(self.engine, "begin", _begin)
+        self.inode: Inode = None
+        self._log_inode: Inode = None
+        self._kept: Any = None
+        self._header = -1
 
     def claim(self) -> BinaryIO:
         """Keep others from having the file to themselves, until what is returned is closed."""
         return _used(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
 
     def opened(self) -> None:
-        """Remember which file was opened."""
-        self._identity = self._stat()
+        """Remember which file was opened, and keep it open until `release`.
 
-    def still_there(self) -> None:
-        """Refuse to acknowledge writes to a file that was removed or replaced underneath.
+        In WAL mode the last connection to be closed takes the log away, and the next makes a new
+        one; on a disk that refuses writes, nothing could be read any more.
+        """
+        self.inode = _inode(self.path)
+        self._kept = self._connect()
+        self._kept.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        # Closed only with everything else: whoever closes a file loses all locks that it has on it.
+        self._header = os.open(self.path, os.O_RDONLY)
+
+    def release(self) -> None:
+        """Close what was kept open, after everything else."""
+        if self._kept is not None:
+            self._kept.close()
+            os.close(self._header)
+            self._kept = None
+
+    def check(self, inode: Inode) -> None:
+        """Refuse to acknowledge writes to a file that was removed, replaced or overwritten underneath.
+
+        Args:
+            inode: the file that was open before the write began.
 
         Raises:
-            StoreError: an open but unlinked file goes on taking inserts that nobody will see.
+            StoreLostError: an open but unlinked file goes on taking inserts that nobody will see.
+            StoreError: its beginning is no database's, which SQLite would notice only at the next start.
         """
-        if self._stat() != self._identity:
+        if _inode(self.path) != inode:
             message = f"{self.path} was removed or replaced while it was open"
+            raise StoreLostError(message)
+        if os.pread(self._header, len(BEGINNING), 0) != BEGINNING:
+            message = f"{self.path} is not a database any more: something else was written over its beginning"
             raise StoreError(message)
+        self._log_inode = _inode(self._log)
+
+    def is_another(self) -> bool:
+        """Whether another file lies at the path now. Nothing may be connected.
+
+        The log that belongs to the one before is taken away: SQLite would write its pages into the other.
+
+        Raises:
+            StoreError: no file lies there.
+        """
+        found = _inode(self.path)
+        if found is None:
+            message = f"{self.path} was removed; put it or a backup back, or start again for a new one"
+            raise StoreError(message)
+        if found == self.inode:
+            return False
+        if self._log_inode is not None and _inode(self._log) == self._log_inode:
+            self._log.unlink()
+            self.path.with_name(f"{self.path.name}-shm").unlink(missing_ok=True)
+        return True
+
+    def checks(self) -> list[tuple[bool, str]]:
+        """For people: a sentence each on how it is kept, and whether that is as it should be."""
+        where = "Python's own" if self.driver is sqlite3 else "bundled with pysqlite3"
+        why = "safe since 3.51.3" if self.mode == "wal" else "since a log for writes is not safe before 3.51.3"
+        return [
+            (True, f"SQLite {self.driver.sqlite_version} ({where}): journal mode {self.mode}, {why}; synchronous FULL"),
+            (True, f"SQLite: {self.engine.pool.status()}"),
+        ]
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -129,28 +228,44 @@ class SqliteFile:
                     time.sleep(0.002)
             yield
 
-    def _stat(self) -> tuple[int, int] | None:
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-wal")
+
+    def _connect(self) -> Any:  # noqa: ANN401 - of either driver
+        # A file that is gone must not come back as an empty one.
+        mode = "rwc" if self.inode is None else "rw"
+        connection = self.driver.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,  # transactions are begun below, and not by the driver
+            check_same_thread=False,  # the pool gives a connection to one thread at a time
+            cached_statements=256,
+        )
         try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: Any) -> None:  # noqa: ANN401 - of either driver
+        cursor = connection.cursor()
+        for setting in _SETTINGS:
+            cursor.execute(f"PRAGMA {setting}")
+        [(mode,)] = cursor.execute(f"PRAGMA journal_mode = {self.mode}").fetchall()
+        [(synchronous,)] = cursor.execute("PRAGMA synchronous").fetchall()
+        if mode != self.mode or synchronous != FULL:
+            message = f"SQLite did not take the settings: journal_mode {mode}, synchronous {synchronous}"
+            raise StoreError(message)
 
 
-def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions are begun below, and not by the driver
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-    wanted = journal_mode()
-    cursor.execute(f"PRAGMA journal_mode = {wanted}")
-    (mode,) = cursor.fetchone() or ("",)
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA synchronous")
-    (synchronous,) = cursor.fetchone() or (0,)
-    cursor.close()
-    if mode != wanted or synchronous != 2:  # noqa: PLR2004 - FULL
-        message = f"SQLite did not take the settings: journal_mode {mode}, synchronous {synchronous}"
-        raise StoreError(message)
+def _inode(path: Path) -> Inode:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ class MemoryLedger:
     """An `exporter.ledger.Ledger` that keeps everything in lists, under one lock."""
 
     def __init__(self) -> None:
+        self._identity = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._events: list[Received] = []
         self._quarantined: list[Quarantined] = []
@@ -97,6 +99,12 @@ class MemoryLedger:
 
     def last_sequence(self) -> int:
         return len(self._events)
+
+    def identity(self) -> str:
+        return self._identity
+
+    def checks(self) -> list[tuple[bool, str]]:
+        return []
 
     def close(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What every ledger guarantees, shown on each implementation: the one in memory and the one in SQLite."""
+"""What every ledger guarantees, shown on each implementation: the one in memory and those in databases."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, at, event, received
+from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter import ledger as ledgers
 from exporter.errors import StoreError
 from exporter.model import Gap, Quarantined, Selection, Tally
@@ -35,9 +36,13 @@ def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
     return ledgers.TestCalled("shop", arrived_at)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    made: Ledger
+    if request.param == "memory":
+        made = MemoryLedger()
+    else:
+        made = SqlLedger(f"sqlite:///{tmp_path}/ledger.db", driver=sqlite_driver(request.param))
     yield made
     made.close()
 
@@ -284,6 +289,24 @@ def test_gaps_come_in_order(ledger: Ledger) -> None:
     beats(ledger, "a", at("0:00"))
     beats(ledger, "b", at("1:00"))
     assert ledger.gaps() == [Gap(at("0:00"), at("1:00")), Gap(at("1:00"), at("2:00"))]
+
+
+def test_a_ledger_has_an_identity_that_it_keeps(ledger: Ledger) -> None:
+    before = ledger.identity()
+    ledger.append([received(FIRST)])
+    assert ledger.identity() == before != ""
+
+
+def test_everything_is_as_it_should_be_with_a_new_ledger(ledger: Ledger) -> None:
+    assert all(fine for fine, _ in ledger.checks())
+
+
+def test_thousands_in_one_list_are_told_apart_from_those_already_there(ledger: Ledger) -> None:
+    many = [received(event("initiated", at("0:00") + n * HOUR)) for n in range(1300)]
+    assert ledger.append(many[::3]) == [True] * 434
+    assert ledger.append([*many, *many[:5]]) == [bool(n % 3) for n in range(1300)] + [False] * 5
+    assert len(ledger.read(0)) == 1300
+    assert ledger.tallies()[0].count == 434 + 5
 
 
 def test_the_last_sequence_is_that_of_the_newest_event(ledger: Ledger) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
+from exporter import migrations
 from exporter.errors import StoreRefusedError
 from exporter.migrations import migrate
 from exporter.sql_schema import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy import Connection
+
+OLD_EVENT = (
+    "(7, 'shop', x'00ff', '1700000001', 'S3', 'events', 'initiated', '4h', 'k', 1780272000, 1780272000000001,"
+    " 1780272000000000, 0, 0, x'7b7d')"
+)
+HEAD = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
 
 
 @pytest.fixture
@@ -60,13 +68,37 @@ def test_migrating_again_changes_nothing(connection: Connection) -> None:
     migrate(connection)
     assert schema(connection) == before
     assert connection.execute(text("SELECT * FROM declarations")).all() == [("shop", "nightly", 1)]
-    assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("0001",)]
+    assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
+
+
+def test_the_events_of_the_first_release_are_kept_as_they_were(connection: Connection) -> None:
+    migrate(connection, "0001")
+    connection.execute(text(f"INSERT INTO events VALUES {OLD_EVENT}"))  # noqa: S608 - made up above
+    before = connection.execute(text("SELECT * FROM events")).all()
+    migrate(connection)
+    assert connection.execute(text("SELECT * FROM events")).all() == before
+    connection.execute(text("DELETE FROM events"))
+    following = OLD_EVENT.replace("7", "NULL", 1)
+    connection.execute(text(f"INSERT INTO events VALUES {following}"))  # noqa: S608 - made up above
+    assert connection.execute(text("SELECT sequence FROM events")).all() == [(8,)]
+
+
+def test_every_database_has_an_identity_of_its_own(connection: Connection, tmp_path: Path) -> None:
+    migrate(connection)
+    engine = create_engine(f"sqlite:///{tmp_path}/other.db")
+    with engine.begin() as other:
+        migrate(other)
+        theirs = other.execute(text("SELECT value FROM facts WHERE name = 'identity'")).scalar_one()
+    engine.dispose()
+    ours = connection.execute(text("SELECT value FROM facts WHERE name = 'identity'")).scalar_one()
+    assert len(ours) == 32
+    assert ours != theirs
 
 
 def test_a_revision_that_this_release_does_not_know_is_refused(connection: Connection) -> None:
     migrate(connection)
     connection.execute(text("UPDATE alembic_version SET version_num = 'from-tomorrow'"))
-    with pytest.raises(StoreRefusedError, match=r"from-tomorrow.*0001"):
+    with pytest.raises(StoreRefusedError, match=rf"from-tomorrow.*{HEAD}"):
         migrate(connection)
 
 

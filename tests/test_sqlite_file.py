@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,16 +10,18 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import make_url, text
 
 from builders import HOUR, at, event, received
+from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
-from exporter.sqlite_file import SqliteFile, journal_mode
+from exporter.sqlite_file import SqliteFile, journal_mode, newest_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from types import ModuleType
 
 FIRST = received(event("initiated", at("0:00")))
 SECOND = received(event("completed", at("0:10")))
@@ -39,9 +40,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+@pytest.fixture(params=SQLITE_DRIVERS)
+def driver(request: pytest.FixtureRequest) -> ModuleType:
+    return sqlite_driver(request.param)
+
+
 @pytest.fixture
-def ledger(path: Path) -> Iterator[SqlLedger]:
-    made = SqlLedger(f"sqlite:///{path}")
+def ledger(path: Path, driver: ModuleType) -> Iterator[SqlLedger]:
+    made = SqlLedger(f"sqlite:///{path}", driver=driver)
     yield made
     made.close()
 
@@ -56,48 +62,6 @@ def lock_of_another_process(path: Path) -> Iterator[None]:
         holder.communicate()
 
 
-def test_a_write_to_a_file_that_was_removed_is_not_acknowledged(ledger: SqlLedger, path: Path) -> None:
-    ledger.append([FIRST])
-    path.unlink()
-    with pytest.raises(StoreError, match="removed or replaced"):
-        ledger.append([SECOND])
-
-
-def test_what_a_removed_file_had_is_not_shown_as_if_all_were_well(ledger: SqlLedger, path: Path) -> None:
-    ledger.append([FIRST])
-    path.unlink()
-    with pytest.raises(StoreError, match="removed or replaced"):
-        ledger.last_sequence()
-    with pytest.raises(StoreError, match="removed or replaced"):
-        ledger.beat("a", at("0:00"))
-
-
-def test_a_write_to_a_file_that_was_replaced_is_not_acknowledged(ledger: SqlLedger, path: Path, tmp_path: Path) -> None:
-    other = SqlLedger(f"sqlite:///{tmp_path}/other.db")
-    other.close()
-    (tmp_path / "other.db").replace(path)
-    with pytest.raises(StoreError, match="removed or replaced"):
-        ledger.append([FIRST])
-
-
-def test_a_folder_that_was_removed_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    ledger = SqlLedger(f"sqlite:///{tmp_path}/folder/ledger.db")
-    shutil.rmtree(tmp_path / "folder")
-    with pytest.raises(StoreError, match="No such file or directory"):
-        ledger.append([FIRST])
-    ledger.close()
-
-
-def test_it_goes_on_once_the_file_is_back(ledger: SqlLedger, path: Path, tmp_path: Path) -> None:
-    path.rename(tmp_path / "aside.db")
-    with pytest.raises(StoreError):
-        ledger.append([FIRST])
-    (tmp_path / "aside.db").rename(path)
-    ledger.append([SECOND])
-    assert SECOND.event.digest in {each.digest for each in ledger.read(0)}
-
-
 def test_a_lock_that_another_process_holds_is_an_error_and_then_none(ledger: SqlLedger, path: Path) -> None:
     with lock_of_another_process(path), pytest.raises(StoreError, match="another process"):
         ledger.append([FIRST])
@@ -105,8 +69,10 @@ def test_a_lock_that_another_process_holds_is_an_error_and_then_none(ledger: Sql
     assert ledger.append([FIRST]) == [True]
 
 
-def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing(ledger: SqlLedger, path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing(
+    ledger: SqlLedger, path: Path, driver: ModuleType
+) -> None:
+    with closing(driver.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
             ledger.append([FIRST])
@@ -138,18 +104,18 @@ def test_a_url_of_no_known_database_is_refused(url: str) -> None:
 
 
 def test_tables_of_a_newer_release_are_refused_and_left_alone(path: Path) -> None:
-    SqlLedger(f"sqlite:///{path}").close()
+    SqlLedger(f"sqlite:///{path}", driver=sqlite3).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
-    with pytest.raises(StoreRefusedError, match=r"newer release.*9999.*0001"):
+    with pytest.raises(StoreRefusedError, match=r"newer release.*9999.*up to 0"):
         SqlLedger(f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
-def test_a_query_that_fails_says_what_the_database_said(ledger: SqlLedger, path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
+def test_a_query_that_fails_says_what_the_database_said(ledger: SqlLedger, path: Path, driver: ModuleType) -> None:
+    with closing(driver.connect(path)) as connection:
         connection.execute("DROP TABLE tallies")
         connection.commit()
     with pytest.raises(StoreError, match="no such table: tallies"):
@@ -176,21 +142,27 @@ def test_wal_is_used_only_by_versions_that_do_not_corrupt_it(version: tuple[int,
     assert journal_mode(version) == mode
 
 
-def test_every_connection_syncs_fully_in_the_safe_journal_mode(path: Path) -> None:
-    engine = create_engine(f"sqlite:///{path}")
-    SqliteFile(engine)
+def test_every_connection_syncs_fully_in_the_safe_journal_mode(path: Path, driver: ModuleType) -> None:
+    engine = SqliteFile(make_url(f"sqlite:///{path}"), driver).engine
     with engine.connect() as connection:
+        assert connection.execute(text("SELECT sqlite_version()")).scalar() == driver.sqlite_version
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == journal_mode()
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == journal_mode(driver.sqlite_version_info)
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 1200
     engine.dispose()
 
 
-def test_a_database_that_does_not_take_the_settings_is_an_error() -> None:
-    engine = create_engine("sqlite:///:memory:")  # its journal mode is always "memory"
-    SqliteFile(engine)
-    with pytest.raises(StoreError, match="did not take the settings: journal_mode memory"):
-        engine.connect()
+def test_a_database_that_does_not_take_the_settings_is_an_error(path: Path) -> None:
+    file = SqliteFile(make_url(f"sqlite:///{path}"), newest_driver())
+    file.mode = "unheard_of"
+    with pytest.raises(StoreError, match="did not take the settings: journal_mode delete, synchronous 2"):
+        file.engine.connect()
+
+
+def test_the_bundled_sqlite_is_taken_where_it_is_there_and_newer() -> None:
+    assert newest_driver("no_such_module") is sqlite3
+    assert newest_driver("sqlite3") is sqlite3
+    assert newest_driver().sqlite_version_info >= sqlite3.sqlite_version_info
 
 
 def test_requests_that_come_together_are_all_on_disk_when_they_return(ledger: SqlLedger) -> None:

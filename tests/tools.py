@@ -30,7 +30,7 @@ def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
         message = f"{name} is too old; with Go, scripts/install-tools builds a current one"
     else:
         return found
-    return _missing(message)
+    return missing(message)
 
 
 def program(name: str) -> str:
@@ -43,9 +43,9 @@ def tracer() -> str:
     """The path of strace; else, or where no process may be traced, the test is skipped, or fails where CI is true."""
     found = find_tool("strace")
     if found is None:
-        _missing("strace is not there; scripts/install-tools gets it")
+        missing("strace is not there; scripts/install-tools gets it")
     if not _may_trace(found):
-        _missing("strace may not trace here; a container needs the capability SYS_PTRACE")
+        missing("strace may not trace here; a container needs the capability SYS_PTRACE")
     return found
 
 
@@ -61,10 +61,11 @@ def postgres_program(name: str) -> str:
         "/usr/sbin",
     ]
     found = shutil.which(name, path=os.pathsep.join(map(str, folders)))
-    return found or _missing(f"{name} is not there; scripts/install-tools gets it")
+    return found or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
-def _missing(message: str) -> NoReturn:
+def missing(message: str) -> NoReturn:
+    """Skip the test, or fail it where CI is true."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the tables to this release's, within the transaction of ``connection``.
 
     Raises:
@@ -24,7 +24,7 @@ def migrate(connection: Connection) -> None:
     scripts = _scripts()
     context = MigrationContext.configure(
         connection,
-        opts={"fn": lambda revision, _: scripts._upgrade_revs("head", revision)},  # noqa: SLF001
+        opts={"fn": lambda found, _: scripts._upgrade_revs(revision, found)},  # noqa: SLF001
     )
     refuse_newer(context.get_current_revision())
     with Operations.context(context):
