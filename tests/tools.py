@@ -36,7 +36,7 @@ def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
 def program(name: str) -> str:
     """The path of a program of any version, among the administrator's as well; else as with `tool`."""
     found = find_tool(name) or shutil.which(name, path="/usr/sbin")
-    return found or _missing(f"{name} is not there; scripts/install-tools gets it")
+    return found or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
 def tracer() -> str:
