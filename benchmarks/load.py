@@ -58,7 +58,8 @@ class Job:
             return "PUT", self.prefix + made_up.group(number, self.spread), made_up.push(number, self.many)
         if self.kind == "event":
             return "POST", self.prefix + made_up.WEBHOOK, made_up.event(number, self.spread, self.since)
-        return "POST", self.prefix + made_up.WEBHOOK, made_up.events(number, self.many, self.spread, self.since)
+        numbers = range(number, number + self.many)
+        return "POST", self.prefix + made_up.WEBHOOK, made_up.events(numbers, self.spread, self.since)
 
 
 @dataclass(frozen=True, slots=True)

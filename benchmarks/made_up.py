@@ -17,6 +17,7 @@ from exporter.model import Source
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 SOURCE = Source("bench", "UTC", UTC)
@@ -53,9 +54,9 @@ def event(number: int, exports: int, since: int) -> bytes:
     return text.encode()
 
 
-def events(first: int, count: int, exports: int, since: int) -> bytes:
+def events(numbers: Iterable[int], exports: int, since: int) -> bytes:
     """The body of a list of events."""
-    return b"[%b]" % b",".join(event(number, exports, since) for number in range(first, first + count))
+    return b"[%b]" % b",".join(event(number, exports, since) for number in numbers)
 
 
 def push(number: int, samples: int) -> bytes:
@@ -75,7 +76,7 @@ def fill_ledger(path: Path, count: int, exports: int, since: int) -> None:
     size = min(MOST_EVENTS, exports)  # so that all events of a list happened at the same time
     for first in range(0, count, size):
         some = min(size, count - first)
-        intake.take(SOURCE, events(first, some, exports, since), occurred_at(first, exports, since) + 2)
+        intake.take(SOURCE, events(range(first, first + some), exports, since), occurred_at(first, exports, since) + 2)
     ledger.close()
 
 
@@ -87,12 +88,11 @@ def stored(path: Path) -> int:
     return count
 
 
-def post_events(port: int, first: int, count: int, exports: int, since: int) -> None:
+def post_events(port: int, numbers: Sequence[int], exports: int, since: int) -> None:
     """Post events to an exporter in the longest lists that it takes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for at in range(first, first + count, MOST_EVENTS):
-        some = min(MOST_EVENTS, first + count - at)
-        connection.request("POST", WEBHOOK, events(at, some, exports, since))
+    for at in range(0, len(numbers), MOST_EVENTS):
+        connection.request("POST", WEBHOOK, events(numbers[at : at + MOST_EVENTS], exports, since))
         response = connection.getresponse()
         response.read()
         assert response.status == http.HTTPStatus.OK

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import made_up
 import processes
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from report import Finding, Result, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from processes import Server
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 TURNS = 4
 """Events of each export before the first scrape: two runs, so that it is recognised."""
 REPEATS = 11
+GROUP_SAMPLES = 36
+"""Pushed to a group: with the two that Pushgateway adds, as many as an export has."""
+PLAIN_COLLECTOR_MOST = 10_000
+"""More exports are not read back into the client library's own types; that alone would take minutes."""
+FEW = "1 % new"
+GOALS = {10_000: 40.0, 100_000: 80.0}
+"""How many times sooner a scrape with `FEW` should be there than that of another with as many samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +81,11 @@ def measure(scale: Scale, folder: Path) -> Result:
         result.rows += each
         memory["exporter", exports] = resident
         if processes.pushgateway_binary():
-            for count in (10, 35):
+            for count in (10, GROUP_SAMPLES) if exports <= PLAIN_COLLECTOR_MOST else (GROUP_SAMPLES,):
                 each, resident = _pushgateway(exports, count, folder)
                 result.rows += each
                 memory[f"Pushgateway, {count} samples each", exports] = resident
-    result.findings = _findings(result.rows, scale.exports[-1]) + _per_export(memory, scale.exports)
+    result.findings = _findings(result.rows, scale.exports) + _per_export(memory, scale.exports)
     result.notes.append(
         "A Pushgateway group has two samples more than were pushed, the times of its last push and failure."
     )
@@ -99,25 +109,60 @@ def _exporter(exports: int, rounds: int, folder: Path) -> tuple[list[Row], float
         if shown != exports:
             message = f"{shown} exports in the scrape instead of {exports}"
             raise RuntimeError(message)
+        turn = TURNS
+
+        def post_and_fetch(every: int, *, compressed: bool) -> Scrape:
+            """Scrape after a new event of every so many exports, which lie far apart in the text."""
+            nonlocal turn
+            made_up.post_events(server.port, range(turn * exports, (turn + 1) * exports, every), exports, since)
+            turn += 1
+            return fetch(server.admin_port, compressed=compressed)
+
         for compressed in (True, False):
             unchanged = [fetch(server.admin_port, compressed=compressed) for _ in range(REPEATS)]
             tell(f"nothing new, {_form(compressed=compressed)}", figures(unchanged))
-        turn = TURNS
+        for case, every in (("one new", exports), (FEW, 100)):
+            changed = [post_and_fetch(every, compressed=True) for _ in range(max(2, rounds))]
+            tell(f"{case}, gzip", figures(changed))
         for compressed in (True, False):
-            changed = []
-            for _ in range(max(2, rounds)):
-                made_up.post_events(server.port, turn * exports, exports, exports, since)
-                changed.append(fetch(server.admin_port, compressed=compressed))
-                turn += 1
+            changed = [post_and_fetch(1, compressed=compressed) for _ in range(max(2, rounds))]
             tell(f"all new, {_form(compressed=compressed)}", figures(changed))
-        one = []
-        for _ in range(max(2, rounds)):
-            made_up.post_events(server.port, turn * exports, 1, exports, since)
-            one.append(fetch(server.admin_port, compressed=True))
-            turn += 1
-        tell("one new, gzip", figures(one))
         resident = _memory(server, samples(whole), tell)
+    if exports <= PLAIN_COLLECTOR_MOST:
+        rows.append(Row(f"{exports:,} exports, plain", "client library", {"median ms": _by_the_library(whole, rounds)}))
     return rows, resident
+
+
+class _PlainCollector(Collector):
+    """The samples of a scrape, in the client library's own types, made anew for each scrape as is usual."""
+
+    def __init__(self, scrape: bytes) -> None:
+        self._families = [
+            (family.name, family.documentation, family.type, [(each.name, each.labels, each.value) for each in samples])
+            for family in text_string_to_metric_families(scrape.decode())
+            if (samples := family.samples)
+        ]
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        for name, documentation, kind, found in self._families:
+            metric = Metric(name, documentation, kind)
+            for sample, labels, value in found:
+                metric.add_sample(sample, labels, value)
+            yield metric
+
+
+def _by_the_library(scrape: bytes, rounds: int) -> float:
+    """Milliseconds that the client library takes to render as many samples, without sending them."""
+    registry = CollectorRegistry()
+    collector = _PlainCollector(scrape)
+    registry.register(collector)
+    took = []
+    for _ in range(max(2, rounds)):
+        began = time.perf_counter()
+        generate_latest(registry)
+        took.append(time.perf_counter() - began)
+    return median(took) * 1000
 
 
 def _pushgateway(groups: int, count: int, folder: Path) -> tuple[list[Row], float]:
@@ -131,7 +176,8 @@ def _pushgateway(groups: int, count: int, folder: Path) -> tuple[list[Row], floa
         made_up.fill_groups(server.port, groups, count)
         whole = fetch(server.admin_port, compressed=False).body
         for compressed in (True, False):
-            scrapes = [fetch(server.admin_port, compressed=compressed) for _ in range(REPEATS)]
+            repeats = REPEATS if groups <= PLAIN_COLLECTOR_MOST else 2
+            scrapes = [fetch(server.admin_port, compressed=compressed) for _ in range(repeats)]
             tell(_form(compressed=compressed), figures(scrapes))
         resident = _memory(server, samples(whole), tell)
     return rows, resident
@@ -147,32 +193,42 @@ def _form(*, compressed: bool) -> str:
     return "gzip" if compressed else "plain"
 
 
-def _findings(rows: list[Row], most: int) -> list[Finding]:
+def _findings(rows: list[Row], sizes: tuple[int, ...]) -> list[Finding]:
     times = {(row.case, row.server): row.figures.get("median ms", 0) for row in rows}
+    most = min(sizes[-1], PLAIN_COLLECTOR_MOST)
     found = []
     for form in ("gzip", "plain"):
-        own = times[f"{most:,} exports, nothing new, {form}", "exporter"]
-        found.append(Finding(f"{most:,} exports, nothing new, {form}", own, "ms", goal=50, more_is_better=False))
-    for form in ("gzip", "plain"):
-        for case in ("nothing new", "all new"):
-            own = times[f"{most:,} exports, {case}, {form}", "exporter"]
-            found += [
-                Finding(f"{server}, {most:,} groups, {form} / exporter, {case}, {form}", other / own)
-                for (name, server), other in times.items()
-                if name == f"{most:,} groups, {form}"
-            ]
+        case = f"{most:,} exports, nothing new, {form}"
+        found.append(Finding(case, times[case, "exporter"], "ms", goal=50, more_is_better=False))
+    for exports in (each for each in sizes if each >= sizes[-1] // 10):
+        for form in ("gzip", "plain"):
+            for case in ("nothing new", FEW, "all new"):
+                own = times.get((f"{exports:,} exports, {case}, {form}", "exporter"))
+                if own is None:
+                    continue
+                what = f"exporter, {case}, {form}"
+                goal = GOALS.get(exports) if case == FEW else None
+                for (name, server), other in times.items():
+                    if name == f"{exports:,} groups, {form}":
+                        as_many = f", {GROUP_SAMPLES} " in server
+                        text = f"{exports:,}: {server}, {form} / {what}"
+                        found.append(Finding(text, other / own, goal=goal if as_many else None))
+                if form == "gzip" and (library := times.get((f"{exports:,} exports, plain", "client library"))):
+                    found.append(Finding(f"{exports:,}: client library / {what}", library / own, goal=goal))
     return found
 
 
 def _per_export(memory: dict[tuple[str, int], float], sizes: tuple[int, ...]) -> list[Finding]:
     """Memory that one more export or group takes, between the smallest and the largest size."""
     least, most = sizes[0], sizes[-1]
-    return [
-        Finding(
-            f"RSS for each further export or group, {server}",
-            (memory[server, most] - resident) / (most - least) / 1000,
-            "kB",
-        )
+    each = {
+        server: (memory[server, most] - resident) / (most - least) / 1000
         for (server, exports), resident in memory.items()
-        if exports == least
-    ]
+        if exports == least and (server, most) in memory
+    }
+    found = [Finding(f"RSS for each further export or group, {server}", own, "kB") for server, own in each.items()]
+    other = each.get(f"Pushgateway, {GROUP_SAMPLES} samples each")
+    if other:
+        what = "RSS for each further export / group of as many samples"
+        found.append(Finding(what, each["exporter"] / other, goal=0.25, more_is_better=False))
+    return found

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FASTEST = 1
 """The level: a scrape crosses a local network, and level 9 takes ten times as long."""
-TOGETHER = 64
-"""How many parts are inflated at a time, so that the whole never stands in memory."""
+TOGETHER = 4
+"""How many parts are inflated at a time: so few that their text fits a cache, and the whole never stands in memory."""
 
 Sum = tuple[int, int]
 """The CRC-32 and the length of a text."""
