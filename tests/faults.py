@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from running import Exporter
 
+LETTING_GO_SECONDS = 5
 HOLD = """
 import fcntl, sqlite3, sys
 database, flock = sys.argv[1:]
@@ -51,6 +52,10 @@ def injected(exporter: Exporter, calls: str, what: str) -> Iterator[Path]:
             yield trace
         finally:
             strace.terminate()  # it lets go of everything
+            try:
+                strace.wait(LETTING_GO_SECONDS)
+            except subprocess.TimeoutExpired:
+                strace.kill()  # it waits for good for what was killed while it was held up
 
 
 def _traced(status: Path) -> bool:
