@@ -229,6 +229,10 @@ class Exports:
             declared_at=declared_at,
         )
 
+    def last_received(self, key: ExportKey) -> float:
+        """The arrival of an export's newest event; 0 for none."""
+        return self._histories[key].runs().last_received
+
     def owns(self, key: ExportKey, event: Event) -> bool:
         """Whether an event that was applied belongs to an export."""
         return event.source in self._sources and self._belongs(event, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.commands import copies, knowledge, prometheus, serving, traffic
+from exporter.commands import copies, deciding, knowledge, prometheus, serving, traffic
 from exporter.commands.options import FAILED, WRONG_USAGE
 from exporter.errors import ConfigurationError, ExporterError
 
@@ -47,6 +47,10 @@ for _command in (
     knowledge.sources,
     knowledge.quarantine,
     knowledge.doctor,
+    deciding.mute,
+    deciding.unmute,
+    deciding.retire,
+    deciding.mutes,
     copies.backup,
     copies.restore,
     prometheus.backfill,

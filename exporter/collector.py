@@ -164,9 +164,9 @@ class Collector:
         if limit is None:
             limit = self._limits[key.source] = Limit(self._limit)
         exports = self._reader.exports
-        moved = limit.put(key, exports.birth(key)) if key in exports else limit.drop(key)
+        moved = limit.put(key, exports.birth(key)) if key in self._reader else limit.drop(key)
         for each in (*moved, key):
-            if each not in exports:
+            if each not in self._reader:
                 self._hide(each)
                 self._drop_hidden(each)
             elif limit.admits(each):

@@ -83,7 +83,7 @@ def _ids(config: Config, reader: Reader, now: float) -> Iterator[tuple[bool, str
             True,
             f"source {key.source}: request id {key.name} is an export of its own: {state.partner}, {state.frequency}",
         )
-    for slug, number in sorted(Counter(key.source for key in reader.exports.all()).items()):
+    for slug, number in sorted(Counter(key.source for key in reader.shown()).items()):
         if number > config.limits.exports_per_source:
             most = f"limits.exports_per_source = {config.limits.exports_per_source}"
             yield False, f"source {slug}: {number} exports, more than {most}"

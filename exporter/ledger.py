@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
+    from exporter.decisions import Decision
     from exporter.model import Gap, Selection, Tally
 
 PAGE = 10_000
@@ -101,6 +102,12 @@ class Ledger(Protocol):
 
     def gaps(self) -> list[Gap]:
         """When no exporter was there to listen, between two heartbeats, in order."""
+
+    def decide(self, decision: Decision) -> None:
+        """Append a decision to the log of them."""
+
+    def decisions(self, after: int = 0) -> list[Decision]:
+        """The decisions past a sequence of the log, in its order."""
 
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 while there is none. Cheap: the health check."""

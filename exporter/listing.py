@@ -7,12 +7,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from exporter.decisions import MUTE
 from exporter.durations import ago, until
 from exporter.event_time import format_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.decisions import Decision
     from exporter.model import Event, ExportState, Quarantined, SourceState
 
 
@@ -46,8 +48,8 @@ def events(found: Iterable[Event], *, as_json: bool) -> str:
     rows = [
         {
             "sequence": event.sequence,
-            "arrived_at": _iso(event.arrived_at),
-            "occurred_at": _iso(event.occurred_at),
+            "arrived_at": iso(event.arrived_at),
+            "occurred_at": iso(event.occurred_at),
             "utc_offset": format_offset(event.utc_offset),
             "source": event.source,
             "request_id": event.request_id,
@@ -87,7 +89,7 @@ def quarantine(found: Iterable[Quarantined], *, as_json: bool) -> str:
     rows = [
         {
             "sequence": each.sequence,
-            "arrived_at": _iso(each.arrived_at),
+            "arrived_at": iso(each.arrived_at),
             "source": each.source,
             "reason": each.reason,
             "detail": each.detail,
@@ -100,6 +102,26 @@ def quarantine(found: Iterable[Quarantined], *, as_json: bool) -> str:
     for row in rows:
         row.pop("body")
     return _table_of(rows)
+
+
+def decisions(found: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
+    """Decisions that hold, each with its export."""
+    rows: list[dict[str, object]] = [
+        {
+            "decision": "muted" if each.kind == MUTE else "retired",
+            "source": state.source,
+            "export": state.export,
+            "partner": state.partner,
+            "data_type": state.data_type,
+            "frequency": state.frequency,
+            "since": iso(each.decided_at),
+            "until": iso(each.until) if each.until else "an event arrives",
+            "by": each.by,
+            "why": each.why,
+        }
+        for each, state in found
+    ]
+    return _json(rows) if as_json else _table_of(rows)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -129,5 +151,6 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=2)
 
 
-def _iso(instant: float) -> str:
+def iso(instant: float) -> str:
+    """``2026-12-31T16:50:52Z``."""
     return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

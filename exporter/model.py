@@ -294,6 +294,9 @@ class ExportState:
     slots_unknown: int = 0
     recurring: bool = False
     muted: bool = False
+    muted_until: float = 0
+    muted_by: str = ""
+    muted_why: str = ""
     changes_at: float = float("inf")
 
     def condition(self, now: float) -> str:

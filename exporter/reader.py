@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.attribution import Exports
+from exporter.decisions import Standing
 from exporter.ledger import PAGE
 from exporter.source_history import SourceHistory
 
@@ -31,6 +32,8 @@ class Reader:
         self._gaps: list[Gap] = []
         self._tallies: dict[str, list[Tally]] = {}
         self._declared_at: Mapping[tuple[str, str], float] = {}
+        self.standing = Standing()
+        """What people decided."""
         self.sequence = 0
         """The place in the ledger up to which everything is known."""
         self._again = False
@@ -75,16 +78,30 @@ class Reader:
             self.exports.rebuild(key, self._ledger.select(self.exports.selection(key), self.sequence))
         self._count(self._ledger.tallies())
         self._declared_at = self._ledger.declared()
+        touched = self.standing.take(self._ledger.decisions(self.standing.sequence))
+        self.exports.changed.update(key for key in touched if key in self.exports)
         again, self._again = self._again, False
         return again
 
     def export(self, key: ExportKey, now: float) -> ExportState:
         """The state of one export."""
-        return self.exports.state(key, now, self._declared_at.get((key.source, key.name), now))
+        state = self.exports.state(key, now, self._declared_at.get((key.source, key.name), now))
+        return self.standing.applied(key, state, now)
+
+    def __contains__(self, key: ExportKey) -> bool:
+        """Whether an export is there, and not retired."""
+        if key not in self.exports:
+            return False
+        retired_at = self.standing.retired_at(key)
+        return not retired_at or self.exports.last_received(key) > retired_at
+
+    def shown(self) -> list[ExportKey]:
+        """Every export that is there and not retired."""
+        return [key for key in self.exports.all() if key in self]
 
     def states(self, now: float) -> list[ExportState]:
         """The states of all exports, the most urgent first."""
-        states = [self.export(key, now) for key in self.exports.all()]
+        states = [self.export(key, now) for key in self.shown()]
         return sorted(states, key=lambda each: urgency(each, now))
 
     def sources(self) -> list[SourceState]:

@@ -147,7 +147,7 @@ class Service:
         with self._knowing:
             self._collector.refresh(now)
             known = self._reader.exports
-            key = next((key for key in known.all() if key.id == identity), None)
+            key = next((key for key in self._reader.shown() if key.id == identity), None)
             if key is None:
                 return None
             recent = islice(self._ledger.recent(known.selection(key), self._reader.sequence), PAGE)

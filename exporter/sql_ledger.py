@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from exporter import sqlite_append
+from exporter import sql_decisions, sqlite_append
 from exporter.batch import EVENT_COLUMNS, Batch, events_of, micros
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
+    from exporter.decisions import Decision
     from exporter.ledger import Entry
     from exporter.model import Event, Selection
     from exporter.sql_database import Observer
@@ -189,6 +190,15 @@ class SqlLedger:
                 gaps.append(Gap(seen / 1e6, row.began_us / 1e6))
             seen = max(seen or 0, row.seen_us)
         return gaps
+
+    def decide(self, decision: Decision) -> None:
+        """Append a decision to the log of them."""
+        with self._database.writing("decide") as connection:
+            sql_decisions.append(connection, decision)
+
+    def decisions(self, after: int = 0) -> list[Decision]:
+        """The decisions past a sequence of the log."""
+        return sql_decisions.read(self._database, after)
 
     def last_sequence(self) -> int:
         """The sequence of the newest event."""

@@ -81,6 +81,24 @@ declarations = Table(
     Column("declared_us", BigInteger, nullable=False),
 )
 
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("export_kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("data_type", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("decided_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 watches = Table(
     "watches",
     metadata,

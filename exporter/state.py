@@ -86,6 +86,8 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         slots_unknown=runs.unknown + unknown,
         recurring=promise.interval > 0,
         muted=now < muted_until,
+        muted_until=muted_until if now < muted_until else 0,
+        muted_by="the configuration" if now < muted_until else "",
         changes_at=min(changes, default=float("inf")),
     )
 

@@ -15,6 +15,8 @@ from exporter.model import Event, Gap, Quarantined, Selection, Tally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from exporter.decisions import Decision
+
 BLIND_AFTER = 30
 
 
@@ -29,6 +31,7 @@ class MemoryLedger:
         self._known: set[tuple[type, str, bytes]] = set()
         self._tallies: dict[tuple[str, str, str], Tally] = {}
         self._declared: dict[tuple[str, str], float] = {}
+        self._decisions: list[Decision] = []
         self._watches: list[tuple[str, float, float]] = []
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
@@ -96,6 +99,12 @@ class MemoryLedger:
                 found.append(Gap(seen, began))
             seen = ended if seen == float("inf") else max(seen, ended)
         return found
+
+    def decide(self, decision: Decision) -> None:
+        self._decisions.append(replace(decision, sequence=len(self._decisions) + 1))
+
+    def decisions(self, after: int = 0) -> list[Decision]:
+        return self._decisions[after:]
 
     def last_sequence(self) -> int:
         return len(self._events)

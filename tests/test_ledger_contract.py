@@ -11,8 +11,9 @@ import pytest
 from builders import DAY, HOUR, at, event, received
 from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter import ledger as ledgers
+from exporter.decisions import Decision
 from exporter.errors import StoreError
-from exporter.model import Gap, Quarantined, Selection, Tally
+from exporter.model import ExportKey, Gap, Quarantined, Selection, Tally
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 
@@ -415,3 +416,16 @@ def test_the_quarantine_is_followed_from_a_sequence_also_of_one_source(ledger: L
     assert [each.sequence for each in ledger.quarantine(2, after=1)] == [2, 3]
     assert [each.sequence for each in ledger.quarantine(10, "other-shop")] == [4]
     assert [each.sequence for each in ledger.quarantine(10, "shop", 2)] == [3]
+
+
+def test_a_ledger_keeps_decisions_in_order_and_gives_what_is_past_a_sequence(ledger: Ledger) -> None:
+    assert ledger.decisions() == []
+    odd = Decision("mute", ExportKey("a", "group", "any", "ü", "", "x y"), 1.5, 1e9 + 0.25, "ich", 'weil "es" so ist')
+    ledger.decide(odd)
+    ledger.decide(Decision("retire", ExportKey("shop", "declared", "nightly"), 2, 0, "me", ""))
+    first, second = ledger.decisions()
+    assert (first.kind, first.key, first.decided_at, first.until) == (odd.kind, odd.key, odd.decided_at, odd.until)
+    assert (first.by, first.why, first.sequence) == (odd.by, odd.why, 1)
+    assert (second.kind, second.key, second.sequence) == ("retire", ExportKey("shop", "declared", "nightly"), 2)
+    assert ledger.decisions(1) == [second]
+    assert ledger.decisions(2) == []

@@ -29,6 +29,7 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
     app = Flask("exporter.web.admin", static_folder=None, template_folder="templates")
     app.jinja_env.filters["ago"] = durations.ago
     app.jinja_env.filters["until"] = durations.until
+    app.jinja_env.filters["moment"] = durations.moment
     app.jinja_env.filters["offset"] = event_time.format_offset
 
     log_requests(app, "admin")

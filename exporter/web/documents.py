@@ -93,6 +93,9 @@ EXPORT = (
     _count("slots_missed", "Slots in which no run started."),
     _count("slots_unknown", "Slots that fell into a time in which the exporter was away."),
     _flag("muted", "Whether alerts about it hold their tongue."),
+    _instant("muted_until", "When that ends"),
+    _text("muted_by", "Who decided that; empty where it is not muted."),
+    _text("muted_why", "Why, in their words."),
 )
 
 EVENT = (

@@ -1,0 +1,75 @@
+"""Which export is meant: by the words of its labels, and never one of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter import frequency
+from exporter.errors import ExporterError
+from exporter.sources import clevertap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.model import ExportKey, ExportState
+
+MOST_TOLD = 20
+
+
+class NoSuchExportError(ExporterError):
+    """The words fit no export, or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is said of an export; None for what is not said. Case does not matter."""
+
+    source: str | None = None
+    export: str | None = None
+    partner: str | None = None
+    data_type: str | None = None
+    frequency: str | None = None
+
+    def fits(self, state: ExportState) -> bool:
+        """Whether all that is said is true of an export."""
+        partner = None if self.partner is None else clevertap.canonical_partner(self.partner)
+        often = None if self.frequency is None else frequency.parse(self.frequency).label
+        return all(
+            wanted is None or wanted.casefold() == given.casefold()
+            for wanted, given in (
+                (self.source, state.source),
+                (self.export, state.export),
+                (partner, state.partner),
+                (self.data_type, state.data_type),
+                (often, state.frequency),
+            )
+        )
+
+
+def choose(wanted: Wanted, states: Mapping[ExportKey, ExportState]) -> ExportKey:
+    """The one export that is meant.
+
+    Raises:
+        NoSuchExportError: there is none, or several; with all that there are.
+    """
+    found = [key for key, state in states.items() if wanted.fits(state)]
+    if len(found) == 1:
+        return found[0]
+    several = "several exports fit; say more of --source, --export, --partner, --type and --frequency:"
+    none = "no export fits; there are:" if states else "there is none to choose from"
+    shown = sorted(map(named, (states[key] for key in found or states)))
+    more = [f"… and {len(shown) - MOST_TOLD} more"] if len(shown) > MOST_TOLD else []
+    raise NoSuchExportError("\n  ".join([several if found else none, *shown[:MOST_TOLD], *more]))
+
+
+def named(state: ExportState) -> str:
+    """An export in the words by which it is chosen."""
+    words = (
+        ("source", state.source),
+        ("export", state.export),
+        ("partner", state.partner),
+        ("type", state.data_type),
+        ("frequency", state.frequency),
+    )
+    return " ".join(f'--{option} "{value}"' for option, value in words if value)

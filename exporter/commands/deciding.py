@@ -1,0 +1,196 @@
+"""The commands that decide about exports: mute, unmute, retire, and what was decided."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from exporter import listing
+from exporter.choice import Wanted, choose, named
+from exporter.commands.options import INSTANT, config_option, json_option
+from exporter.commands.store import opened
+from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.errors import ExporterError
+from exporter.settings import Duration
+from exporter.state import DECLARED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from exporter.model import ExportKey, ExportState
+    from exporter.reader import Reader
+
+LONGEST_TEXT = 512
+_DURATION: TypeAdapter[int] = TypeAdapter(Duration)
+
+
+class _Until(click.ParamType[float]):
+    """The end of a time: an instant, or how long from now, as Unix seconds."""
+
+    name = "time or duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Unix seconds."""
+        now = time.time()
+        try:
+            until = now + _DURATION.validate_python(str(value))
+        except ValidationError:
+            until = INSTANT.convert(value, param, ctx)
+        if until <= now:
+            self.fail(f"{value!r} is over already; give a time to come, or a duration such as 2h", param, ctx)
+        return until
+
+
+class _Text(click.ParamType[str]):
+    """A line of text for people."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The line."""
+        text = str(value).strip()
+        if not text.isprintable() or not 1 <= len(text) <= LONGEST_TEXT:
+            self.fail(f"give 1 to {LONGEST_TEXT} printable characters", param, ctx)
+        return text
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        message = "--by: this user has no name; say who decides"
+        raise click.UsageError(message) from error
+
+
+Command = TypeVar("Command", bound="Callable[..., None]")
+
+
+def _about_an_export(command: Command) -> Command:
+    """The options that choose an export, and those that say who and why."""
+    for option in (
+        click.option("--why", type=_Text(), required=True, help="For whoever wonders about it later."),
+        click.option("--by", type=_Text(), default=_login_name, help="Who decides; the login name if not given."),
+        click.option("--frequency", help="Its frequency, such as 24h or Daily."),
+        click.option("--type", "data_type", help="Its type, such as events."),
+        click.option("--partner", help="Its partner, such as Amazon S3."),
+        click.option("--export", help="Its declared name, or its request id; any for a group."),
+        click.option("--source", help="The slug of its source."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@config_option
+@_about_an_export
+@click.option("--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration: 2h, 7d.")
+def mute(path: Path | None, until: float, by: str, why: str, **words: str | None) -> None:
+    """Have alerts about an export hold their tongue for a time; everything is still counted.
+
+    A running exporter takes it with its next scrape. An export of the configuration can be muted
+    there as well, with muted_until.
+
+    \b
+    Example:
+      dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
+    """
+    state = _decide(path, Wanted(**words), MUTE, by, why, until=until)
+    click.echo(f"muted until {listing.iso(until)}: {named(state)}")
+
+
+@click.command()
+@config_option
+@_about_an_export
+def unmute(path: Path | None, by: str, why: str, **words: str | None) -> None:
+    """End a mute before its time.
+
+    \b
+    Example:
+      dataexport-exporter unmute --export nightly-s3 --why "bucket has moved"
+    """
+
+    def muted(reader: Reader, _: ExportState, key: ExportKey, now: float) -> bool:
+        return any(each.key == key for each in reader.standing.mutes(now))
+
+    state = _decide(path, Wanted(**words), UNMUTE, by, why, of=muted)
+    click.echo(f"no longer muted: {named(state)}")
+
+
+@click.command()
+@config_option
+@_about_an_export
+@click.option("--undo", is_flag=True, help="Take a retirement back, as if it had never been.")
+def retire(path: Path | None, by: str, why: str, *, undo: bool, **words: str | None) -> None:
+    """Take an export out of the metrics that will not run any more.
+
+    An event that arrives later brings it back, and the time until then counts no missed slots. One
+    that the configuration declares has to be removed there instead.
+
+    \b
+    Example:
+      dataexport-exporter retire --source shop --export 1690283492 --why "replaced by nightly-s3"
+    """
+    if undo:
+
+        def retired(reader: Reader, _: ExportState, key: ExportKey, _now: float) -> bool:
+            return key not in reader
+
+        state = _decide(path, Wanted(**words), KEEP, by, why, of=retired)
+        click.echo(f"back again: {named(state)}")
+        return
+    state = _decide(path, Wanted(**words), RETIRE, by, why)
+    click.echo(f"retired until an event of it arrives: {named(state)}")
+
+
+@click.command()
+@config_option
+@json_option
+def mutes(path: Path | None, *, as_json: bool) -> None:
+    """List which exports are muted or retired: until when, by whom, why.
+
+    \b
+    Example:
+      dataexport-exporter mutes --json
+    """
+    now = time.time()
+    with opened(path) as (_, reader, _ledger):
+        states = {key: reader.export(key, now) for key in reader.exports.all()}
+        standing = reader.standing
+        shown = [each for each in standing.mutes(now) if each.key in states]
+        shown += [each for each in standing.retirements() if each.key in states and each.key not in reader]
+        click.echo(listing.decisions([(each, states[each.key]) for each in shown], as_json=as_json))
+
+
+def _shown(reader: Reader, _: ExportState, key: ExportKey, _now: float) -> bool:
+    return key in reader
+
+
+def _decide(  # noqa: PLR0913 - all that a decision is made of
+    path: Path | None,
+    wanted: Wanted,
+    kind: str,
+    by: str,
+    why: str,
+    *,
+    until: float = 0,
+    of: Callable[[Reader, ExportState, ExportKey, float], bool] = _shown,
+) -> ExportState:
+    """Keep a decision about the one export that is meant."""
+    with opened(path) as (_, reader, ledger):
+        now = time.time()
+        states = {key: reader.export(key, now) for key in reader.exports.all()}
+        states = {key: state for key, state in states.items() if of(reader, state, key, now)}
+        key = choose(wanted, states)
+        if kind == RETIRE and key.kind == DECLARED:
+            message = (
+                f"{key.name!r} is declared in the configuration, where it would be missed: remove it from there, and "
+                "retire what is left of it after a reload"
+            )
+            raise ExporterError(message)
+        ledger.decide(Decision(kind, key, now, until, by, why))
+        return states[key]

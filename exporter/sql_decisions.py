@@ -1,0 +1,52 @@
+"""The log of decisions in a database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from exporter.decisions import Decision
+from exporter.model import ExportKey
+from exporter.sql_schema import decisions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from exporter.sql_database import Database
+
+
+def append(connection: Connection, decision: Decision) -> None:
+    """Append a decision within a transaction."""
+    key = decision.key
+    row = {
+        "kind": decision.kind,
+        "source": key.source,
+        "export_kind": key.kind,
+        "name": key.name,
+        "partner": key.partner,
+        "data_type": key.data_type,
+        "frequency": key.frequency,
+        "decided_us": round(decision.decided_at * 1e6),
+        "until_us": round(decision.until * 1e6),
+        "decided_by": decision.by,
+        "why": decision.why,
+    }
+    connection.execute(insert(decisions), [row])
+
+
+def read(database: Database, after: int) -> list[Decision]:
+    """The decisions past a sequence, in order."""
+    rows = database.rows(select(decisions).where(decisions.c.sequence > after).order_by(decisions.c.sequence))
+    return [
+        Decision(
+            kind=row.kind,
+            key=ExportKey(row.source, row.export_kind, row.name, row.partner, row.data_type, row.frequency),
+            decided_at=row.decided_us / 1e6,
+            until=row.until_us / 1e6,
+            by=row.decided_by,
+            why=row.why,
+            sequence=row.sequence,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,213 @@
+"""Mutes and retirements: a log that is only added to, and a running exporter that heeds it at its next scrape."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import HOUR, MINUTE, body, vendor_clock
+from commands import Store, run, said
+from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision, Standing
+from exporter.model import ExportKey
+from running import Exporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+KEY = ExportKey("shop", "group", "any", "amazon s3", "events", "4h")
+OTHER = ExportKey("shop", "declared", "nightly")
+WHY = ("--why", "moved")
+
+CONFIGURATION = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+
+[[exports]]
+name = "nightly"
+source = "shop"
+match = { partner = "Azure" }
+interval = "24h"
+"""
+LABELS = {"source": "shop", "export": "any", "partner": "Amazon S3", "data_type": "events", "frequency": "4h"}
+
+
+def standing(*decisions: Decision) -> Standing:
+    made = Standing()
+    made.take(decisions)
+    return made
+
+
+def decided(kind: str, at: float, until: float = 0, key: ExportKey = KEY) -> Decision:
+    return Decision(kind, key, at, until, "me", "because")
+
+
+def test_the_newest_mute_holds_until_its_time_or_an_unmute() -> None:
+    first, second = decided(MUTE, 1, 100), decided(MUTE, 2, 50)
+    assert standing(first).mutes(99) == [first]
+    assert standing(first).mutes(100) == []
+    assert standing(first, second).mutes(10) == [second]
+    assert standing(first, decided(UNMUTE, 3)).mutes(10) == []
+    assert standing(decided(UNMUTE, 3), first).mutes(10) == [first]
+    assert standing(first, decided(MUTE, 1, 60, OTHER), decided(UNMUTE, 3, key=OTHER)).mutes(10) == [first]
+
+
+def test_a_retirement_holds_until_it_is_taken_back() -> None:
+    first, second = decided(RETIRE, 10), decided(RETIRE, 20)
+    assert standing().retired_at(KEY) == 0
+    assert standing(first, second).retired_at(KEY) == 20
+    assert standing(first, second).retired_at(OTHER) == 0
+    assert standing(first, second, decided(KEEP, 30)).retirements() == [first]
+    assert standing(first, decided(KEEP, 30), decided(KEEP, 31)).retirements() == []
+
+
+def test_what_is_taken_says_which_exports_it_is_about() -> None:
+    made = Standing()
+    assert made.take([decided(MUTE, 1, 9), decided(RETIRE, 2, key=OTHER)]) == {KEY, OTHER}
+    assert made.take([]) == set()
+
+
+def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_restart(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        config = ("--config", str(exporter.config_path))
+        exporter.post(body("Initiated", vendor_clock(time.time() - 9 * HOUR)), "shop")
+        assert exporter.value("dataexport_muted", **LABELS) == 0
+        choice = ("--partner", "s3", "--frequency", "Every 4 hours", "--by", "Ann <b>", "--why", "bucket <moves>")
+        done = exporter.run("mute", *config, *choice, "--until", "2h")
+        assert done.returncode == 0, done
+        assert re.match(r"muted until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: --source \"shop\" --export \"any\"", done.stdout)
+        assert exporter.value("dataexport_muted", **LABELS) == 1
+        assert exporter.value("dataexport_initiated_total", **LABELS) == 1
+        page = exporter.admin("/").text
+        assert re.search(
+            r"muted</span> until \d{4}-\d\d-\d\d \d\d:\d\d UTC, by Ann &lt;b&gt;: bucket &lt;moves&gt;", page
+        )
+        (told,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
+        assert (told["muted_by"], told["muted_why"]) == ("Ann <b>", "bucket <moves>")
+        assert time.time() + HOUR < told["muted_until"] < time.time() + 3 * HOUR
+        exporter.kill()
+        exporter.start()
+        assert exporter.value("dataexport_muted", **LABELS) == 1
+        (row,) = json.loads(exporter.run("mutes", *config, "--json").stdout)
+        assert (row["decision"], row["export"], row["by"], row["why"]) == ("muted", "any", "Ann <b>", "bucket <moves>")
+        assert exporter.run("unmute", *config, "--partner", "s3", "--why", "done").returncode == 0
+        assert exporter.value("dataexport_muted", **LABELS) == 0
+        assert exporter.run("mutes", *config).stdout == "nothing yet\n"
+
+
+def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        exporter.post(body("Initiated", vendor_clock(time.time())), "shop")
+        exporter.scrape()
+        exporter.run("mute", "--config", str(exporter.config_path), "--partner", "s3", "--until", "6s", *WHY)
+        seen: list[float | None] = []
+        deadline = time.monotonic() + 60  # only one that never ends takes so long
+        while not seen or seen[-1] != 0:
+            seen.append(exporter.value("dataexport_muted", **LABELS))
+            assert time.monotonic() < deadline
+        assert seen[0] == 1
+
+
+def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        config = ("--config", str(exporter.config_path))
+        first = body("Completed", vendor_clock(time.time() - 9 * HOUR), 1)
+        exporter.post(first, "shop")
+        assert exporter.value("dataexport_completed_total", **LABELS) == 1
+        done = exporter.run("retire", *config, "--partner", "s3", "--why", "moved")
+        assert done.returncode == 0, done
+        assert exporter.value("dataexport_completed_total", **LABELS) is None
+        assert 'partner="Amazon S3"' not in exporter.scrape()
+        assert exporter.admin("/api/v1/exports").json()["total"] == 1
+        exporter.kill()
+        exporter.start()
+        assert 'partner="Amazon S3"' not in exporter.scrape()
+        (row,) = json.loads(exporter.run("mutes", *config, "--json").stdout)
+        assert (row["decision"], row["until"], row["why"]) == ("retired", "an event arrives", "moved")
+        # Another delivery of what is known already brings nothing back.
+        assert exporter.post(first, "shop").json()["duplicates"] == 1
+        assert 'partner="Amazon S3"' not in exporter.scrape()
+        exporter.post(body("Completed", vendor_clock(time.time()), 2), "shop")
+        assert exporter.value("dataexport_completed_total", **LABELS) == 2
+        assert exporter.run("mutes", *config).stdout == "nothing yet\n"
+
+
+def test_a_retirement_can_be_taken_back(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        config = ("--config", str(exporter.config_path))
+        exporter.post(body("Completed", vendor_clock(time.time() - 9 * HOUR)), "shop")
+        before = exporter.scrape().partition("# HELP dataexport_webhook")[0]
+        assert exporter.run("retire", *config, "--partner", "s3", *WHY).returncode == 0
+        assert exporter.run("retire", *config, "--partner", "s3", *WHY).returncode == 1
+        assert exporter.run("retire", *config, "--partner", "s3", "--undo", *WHY).returncode == 0
+        assert exporter.scrape().partition("# HELP dataexport_webhook")[0] == before
+        assert exporter.run("retire", *config, "--partner", "s3", "--undo", *WHY).returncode == 1
+
+
+def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "dataexport.toml"
+    declared = '[[exports]]\nname = "nightly"\nmatch = { partner = "Azure" }\ninterval = "24h"\n'
+    path.write_text(declared + "muted_until = 2999-01-01T00:00:00Z\n", "utf-8")
+    config = ("--config", str(path))
+    (told,) = json.loads(run("exports", *config, "--json").stdout)
+    assert (told["muted"], told["muted_by"], told["muted_until"]) == (True, "the configuration", 32472144000)
+    assert run("mute", *config, "--export", "nightly", "--until", "1h", *WHY).exit_code == 0
+    (told,) = json.loads(run("exports", *config, "--json").stdout)
+    assert told["muted_by"] == "the configuration"
+    path.write_text(declared, "utf-8")
+    (told,) = json.loads(run("exports", *config, "--json").stdout)
+    assert (told["muted"], told["muted_why"], told["state"]) == (True, "moved", "muted")
+    sentence = said(run("retire", *config, "--export", "nightly", *WHY), 1)
+    assert sentence.startswith("error: 'nightly' is declared in the configuration")
+    assert len(store.ledger.decisions()) == 1
+
+
+def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> None:
+    store.deliver("Initiated", MINUTE, 1)
+    store.deliver("Initiated", MINUTE, 2, Partner="Azure")
+    sentence = said(run("mute", "--source", "default", "--until", "1h", *WHY), 1)
+    assert sentence.splitlines() == [
+        "error: several exports fit; say more of --source, --export, --partner, --type and --frequency:",
+        '  --source "default" --export "any" --partner "Amazon S3" --type "events" --frequency "4h"',
+        '  --source "default" --export "any" --partner "Microsoft Azure" --type "events" --frequency "4h"',
+    ]
+    sentence = said(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
+    assert sentence.startswith("error: no export fits; there are:\n")
+    assert said(run("unmute", "--partner", "Azure", *WHY), 1) == "error: there is none to choose from\n"
+    assert store.ledger.decisions() == []
+    for number in range(25):
+        store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
+    assert said(run("mute", "--until", "1h", *WHY), 1).endswith("  … and 7 more\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--until", "1h"), "Missing option '--why'"),
+        (("--why", "x"), "Missing option '--until'"),
+        (("--until", "2020-01-01", "--why", "x"), "is over already; give a time to come, or a duration such as 2h"),
+        (("--until", "0s", "--why", "x"), "is over already"),
+        (("--until", "soon", "--why", "x"), "is no date and time; give one such as"),
+        (("--until", "1h", "--why", " "), "give 1 to 512 printable characters"),
+        (("--until", "1h", "--why", "x" * 513), "give 1 to 512 printable characters"),
+        (("--until", "1h", "--why", "x", "--by", "\x1b"), "give 1 to 512 printable characters"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(store: Store, options: tuple[str, ...], sentence: str) -> None:
+    assert store.path.exists()
+    assert sentence in said(run("mute", *options), 2)
+
+
+def test_the_login_name_stands_for_who_decides_and_is_asked_for_where_there_is_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.deliver("Initiated", MINUTE, 1)
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert run("mute", "--until", "2999-01-01", *WHY).exit_code == 0
+    (decision,) = store.ledger.decisions()
+    assert (decision.by, decision.until) == ("ann", 32472144000)
