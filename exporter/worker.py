@@ -115,6 +115,8 @@ class LoopWorker(Worker):
                 self.notify()
                 beat_at = self.loop.time() + HEARTBEAT_SECONDS
             await self._sweep(SWEEP_SECONDS)
+        for connections in self.listening.connections:
+            connections.stopping = True
         if not self._quick:
             # Whoever was let in by the kernel is let in here, too: closing the socket would reset it.
             await asyncio.sleep(ACCEPT_SECONDS)

@@ -135,8 +135,21 @@ class Exporter:
 
     def terminate(self) -> int:
         """Stop it as a service manager would; its exit code."""
+        self.begin_stop()
+        return self.wait()
+
+    def begin_stop(self) -> None:
+        """Tell it to stop, as a service manager would."""
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """Interrupt it and its worker, as Ctrl-C on a terminal does."""
+        assert self._process is not None, "not started"
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
         return self._gone()
 
     def hang_up(self) -> None:

@@ -1,0 +1,60 @@
+"""Four hundred slow clients, of each kind that slowhttptest knows, do not starve a sender."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loading import Load
+from running import Exporter, wait_until
+from tools import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLOW = 400
+AT_ONCE = 300
+"""How many of them are there at the same time while valid events are sent; the server closes some, others come."""
+KINDS = {
+    "headers": ["-H", "-t", "POST", "-i", "2", "-x", "24"],
+    "body": ["-B", "-t", "POST", "-i", "2", "-x", "10", "-s", "8192"],
+    "read": ["-X", "-w", "1", "-y", "8", "-n", "5", "-z", "1", "-k", "3"],
+}
+
+
+def open_connections(exporter: Exporter) -> int:
+    """The connections to the webhook, as the kernel counts them."""
+    local = f"0100007F:{exporter.webhook_port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(line[1] == local and line[3] == "01" for line in lines)
+
+
+@contextmanager
+def attack(exporter: Exporter, kind: list[str]) -> Iterator[None]:
+    url = f"{exporter.webhook_url}/webhooks/clevertap/default"
+    arguments = ["-c", str(SLOW), "-r", str(SLOW), "-p", "3", "-l", "60", "-u", url]
+    with subprocess.Popen(
+        [program("slowhttptest"), *kind, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as attacker:
+        try:
+            wait_until(lambda: open_connections(exporter) >= AT_ONCE, "the slow clients are there")
+            yield
+        finally:
+            attacker.kill()
+
+
+@pytest.mark.parametrize("front", ["async", "flask"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str, front: str) -> None:
+    with Exporter(tmp_path, environment={"DATAEXPORT_WEBHOOK_FRONT": front}) as exporter:
+        with attack(exporter, KINDS[kind]), Load(exporter, 4, keep=False, pause=0.01) as load:
+            load.wait_for(200)
+            assert open_connections(exporter) >= AT_ONCE // 2, "the slow clients have gone"
+        assert (load.broken, load.refused) == ([], [])
+        # A promise, and no benchmark: whoever is starved here waits for the ten seconds of the slow ones.
+        assert sorted(load.seconds)[int(len(load.seconds) * 0.99)] < 1
+        assert "Traceback" not in exporter.log()
