@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -163,3 +164,24 @@ def test_a_file_that_was_moved_away_and_comes_back(tmp_path: Path) -> None:
         aside.rename(exporter.database)
         accept(exporter, "during")
         assert_well(exporter, "before", "during")
+
+
+@pytest.mark.parametrize("deleted_first", [True, False])
+def test_a_file_that_another_ledger_takes_the_place_of(tmp_path: Path, *, deleted_first: bool) -> None:
+    """A backup put back: what it holds is what there is from then on."""
+    (tmp_path / "other").mkdir()
+    with Exporter(tmp_path / "other") as other:
+        accept(other, "backed up")
+        accept(other, "before")
+        assert other.terminate() == 0
+    with running(tmp_path) as exporter:
+        accept(exporter, "never backed up")
+        if deleted_first:
+            for each in tmp_path.glob("dataexport.db*"):
+                each.unlink()
+            assert_refused(exporter, "during")
+            assert_said(exporter, readable=False)
+        shutil.copy(tmp_path / "other" / "dataexport.db", tmp_path / "restored.db")
+        (tmp_path / "restored.db").rename(exporter.database)
+        accept(exporter, "during")
+        assert_well(exporter, "backed up", "before", "during")

@@ -6,7 +6,6 @@ import http.client
 import os
 import random
 import re
-import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body
-from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, acknowledged, read, recorder
+from exporter.sqlite_file import DRIVER
+from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, Write, acknowledged, read, recorder
 from running import Exporter, family, wait_until
 from tools import PROOF, tracer
 
@@ -74,7 +74,7 @@ class Load:
         port = connection.sock.getsockname()[1]
         with self._lock:
             self._recording.asked.setdefault(port, []).append(request_id)
-        connection.request("POST", "/webhooks/clevertap/default", body(request_id=request_id))
+        connection.request("POST", "/webhooks/clevertap/default", body(request_id=request_id, more="x" * 1000))
         answer = connection.getresponse()
         answer.read()
         if answer.status == 200:
@@ -114,11 +114,12 @@ def stored_after(files: dict[str, bytes], folder: Path) -> set[str]:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     try:
-        with closing(sqlite3.connect(folder / "dataexport.db")) as connection:
+        with closing(DRIVER.connect(folder / "dataexport.db")) as connection:
+            connection.execute("PRAGMA synchronous = OFF")  # nobody cuts the power of this one
             if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
                 return set()
             return {row[0] for row in connection.execute("SELECT request_id FROM events")}
-    except sqlite3.DatabaseError:
+    except DRIVER.DatabaseError:
         return set()
 
 
@@ -137,6 +138,10 @@ def cuts(
 
 
 def test_no_power_cut_loses_an_acknowledged_event(recording: Recording, tmp_path: Path) -> None:
+    records = [each for each, _ in recording.records()]
+    first = next(at for at, each in enumerate(records) if isinstance(each, Answer))
+    in_the_database = [each for each in records[first:] if isinstance(each, Write) and each.file == "dataexport.db"]
+    assert in_the_database, "the write-ahead log was never moved into the database"
     done = 0
     for seed in range(PROOF):
         for promised, stored in cuts(recording, Disk(), tmp_path, random.Random(seed)):
