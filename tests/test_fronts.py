@@ -121,6 +121,11 @@ def ask_fast(webhook: Webhook) -> Callable[..., Told]:
     return ask
 
 
+@pytest.fixture
+def flask(service: Service) -> Callable[..., Told]:
+    return ask_flask(Webhook(service))
+
+
 @pytest.fixture(params=[ask_fast, ask_flask], ids=["async", "flask"])
 def post(request: pytest.FixtureRequest, service: Service) -> Callable[..., Told]:
     ask = request.param(Webhook(service))
@@ -173,6 +178,12 @@ def test_what_is_wrong_is_a_problem_of_the_same_words(post: Callable[..., Told],
     assert (count(service, 400, "open"), count(service, 404, "unknown"), count(service, 405, "unknown")) == (1, 3, 1)
 
 
+def test_a_body_over_the_limit_is_refused(flask: Callable[..., Told], service: Service) -> None:
+    # Of the other front, and of this one in the running server, the connection does it.
+    assert_problem(flask("POST", "/webhooks/clevertap/open", b"x" * 1_048_577, {}), 413)
+    assert count(service, 413, "open") == 1
+
+
 def test_any_of_two_tokens_opens_and_strangers_wait_by_the_address_that_the_proxy_saw(
     post: Callable[..., Told], service: Service
 ) -> None:
@@ -207,3 +218,30 @@ def test_a_store_that_does_not_answer_is_not_waited_for_and_what_it_keeps_later_
     ledger.released.set()
     monkeypatch.undo()
     assert post(body()).json["duplicates"] == 1
+
+
+def test_what_shares_a_commit_is_answered_at_once_and_what_was_given_up_is_answered_once(
+    service: Service, ledger: HeldLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answered() -> list[int]:
+        loop = asyncio.get_running_loop()
+        webhook = Webhook(service)
+        front = FastReceiver(webhook, loop, service_threads)
+        replies: list[int] = []
+        ledger.released.clear()
+        for number in range(3):
+            monkeypatch.setattr(fast_receiver, "STORE_SECONDS", 0.0 if number == 0 else 60.0)
+            path = b"/webhooks/clevertap/open"
+            exchange = Exchange("POST", path, Headers(()), "127.0.0.1", "http", 0.0, "127.0.0.1")
+            assert not isinstance(front.begin(exchange), Answer)
+            front.finish(exchange, body(request_id=number), lambda answer: replies.append(answer.status))
+        front.sweep()
+        assert replies == [503]
+        ledger.released.set()
+        while len(replies) < 3:  # noqa: ASYNC110 - a reply is a plain call
+            await asyncio.sleep(0.001)
+        return replies
+
+    with ThreadPoolExecutor(1) as service_threads:
+        assert asyncio.run(answered()) == [503, 200, 200]
+    assert len(ledger.read(0)) == 3

@@ -16,7 +16,6 @@ import requests
 
 from builders import SAMPLES, body, fields
 from exporter.sources.clevertap import REASONS
-from exporter.web.failures import MOST_ADDRESSES, FailedAttempts
 from running import Exporter
 
 if TYPE_CHECKING:
@@ -334,16 +333,6 @@ def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp
         assert valid.json()["accepted"] == 1
         assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
         assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
-
-
-def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:
-    failures = FailedAttempts()
-    assert [failures.too_many("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
-    assert not failures.too_many("192.0.2.2", 12.0)
-    assert not failures.too_many("192.0.2.1", 62.0)  # ten of these in the last minute, not more
-    for number in range(MOST_ADDRESSES):
-        failures.too_many(f"address {number}", 63.0)
-    assert not failures.too_many("192.0.2.1", 63.0)  # forgotten among so many
 
 
 def test_a_database_that_is_gone_is_said_and_nothing_is_acknowledged_until_it_is_back(tmp_path: Path) -> None:

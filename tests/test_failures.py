@@ -1,0 +1,63 @@
+"""Strangers: under which address they are counted, and for how long and how many of them it is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.web.failures import MOST_ADDRESSES, FailedAttempts, client_address, network
+
+PEER = "192.0.2.9"
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "hops", "client"),
+    [
+        ("203.0.113.7", 0, PEER),
+        ("203.0.113.7", 1, "203.0.113.7"),
+        ("198.51.100.1, 203.0.113.7", 1, "203.0.113.7"),
+        ("198.51.100.1,203.0.113.7 ,192.0.2.1", 2, "203.0.113.7"),
+        ("2001:db8::7", 1, "2001:db8::7"),
+        ("", 1, PEER),
+        ("203.0.113.7", 2, PEER),
+        ("unknown", 1, PEER),
+        ("203.0.113.7,", 1, PEER),
+        ("203.0.113.7, 203.0.113.7:1234", 1, PEER),
+        ("<script>", 1, PEER),
+    ],
+)
+def test_the_sender_is_whom_the_outermost_trusted_proxy_saw_and_junk_is_not_trusted(
+    forwarded_for: str, hops: int, client: str
+) -> None:
+    assert client_address(PEER, forwarded_for, hops) == client
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),
+    ],
+)
+def test_one_network_of_ipv6_counts_as_one_address(address: str, counted_as: str) -> None:
+    assert network(address) == counted_as
+
+
+def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
+    failures = FailedAttempts()
+    told = [failures.too_many(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
+    assert told == [False] * 10 + [True] * 2
+    assert not failures.too_many("2001:db8:1:3::1", 12.0)
+
+
+def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:
+    failures = FailedAttempts()
+    assert [failures.too_many("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
+    assert not failures.too_many("192.0.2.2", 12.0)
+    assert not failures.too_many("192.0.2.1", 62.0)  # ten of these in the last minute, not more
+    for number in range(MOST_ADDRESSES):
+        failures.too_many(f"address {number}", 63.0)
+    assert not failures.too_many("192.0.2.1", 63.0)  # forgotten among so many

@@ -1,0 +1,115 @@
+"""A WSGI application as a front: what it is told of a request, and what becomes of its answer."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.settings import Address
+from exporter.web.exchange import Exchange, Headers
+from exporter.web.wsgi_front import WsgiFront, call, environment
+from serving_here import Here, received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from wsgiref.types import WSGIEnvironment
+
+    from exporter.web.exchange import Answer
+
+HERE = Address("127.0.0.1", 8080)
+
+
+def shown(**changes: object) -> WSGIEnvironment:
+    given = {
+        "method": "POST",
+        "target": b"http://elsewhere/a%20%c3%bc?q=1&r=%20",
+        "headers": Headers(
+            [
+                (b"host", b"made-up"),
+                (b"content-type", b"text/plain"),
+                (b"content-length", b"999"),
+                (b"transfer-encoding", b"chunked"),
+                (b"x-one", b"1"),
+                (b"x-one", b"2"),
+                (b"x_forwarded_for", b"spoofed"),
+            ]
+        ),
+        "peer": "192.0.2.1",
+        "scheme": "https",
+        "began": 0.0,
+        "client": "203.0.113.7",
+    }
+    return environment(Exchange(**given | changes), b"abc", HERE)  # type: ignore[arg-type] # of several types
+
+
+def test_an_application_is_told_the_request_and_its_own_address() -> None:
+    environ = shown()
+    assert environ.pop("wsgi.input").read() == b"abc"
+    told = {name: value for name, value in environ.items() if not name.startswith("wsgi.")}
+    assert told == {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a ü".encode().decode("latin-1"),
+        "QUERY_STRING": "q=1&r=%20",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8080",
+        "REMOTE_ADDR": "192.0.2.1",
+        "HTTP_HOST": "made-up",
+        "HTTP_X_ONE": "1,2",
+        "CONTENT_TYPE": "text/plain",
+        "CONTENT_LENGTH": "3",
+    }
+    assert environ["wsgi.url_scheme"] == "https"
+
+
+def test_an_answer_is_put_together_and_closed() -> None:
+    closed = []
+
+    class Parts:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"b", b"c"])
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def application(_environ: WSGIEnvironment, start_response: Callable[..., Callable[[bytes], object]]) -> Parts:
+        start_response("500 Sorry", [])
+        write = start_response("201 Created", [("Content-Length", "3"), ("Date", "now"), ("X-A", "b")])
+        write(b"a")
+        return Parts()
+
+    answer = call(application, shown())
+    assert (answer.status, answer.body, answer.headers, answer.length) == (201, b"abc", (("X-A", "b"),), None)
+    assert closed == [True]
+    assert call(application, shown(method="HEAD")).length == 3
+
+
+@pytest.fixture
+def noted() -> list[int]:
+    return []
+
+
+def test_what_the_application_has_not_seen_is_noted_and_its_mistakes_are_answered(noted: list[int]) -> None:
+    def application(environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/mistake":
+            raise RuntimeError("canary")  # noqa: EM101 - a mistake
+        start_response("200 OK", [])
+        return [b"fine"]
+
+    def note(_exchange: Exchange, answer: Answer) -> None:
+        noted.append(answer.status)
+
+    with ThreadPoolExecutor(1) as threads, Here() as here:
+        front = WsgiFront(application, HERE, here.loop, threads, lambda _: 10, note)
+        here.connections.front = front
+        with here.connect() as client:
+            client.sendall(
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /mistake HTTP/1.1\r\nHost: x\r\n\r\n" + b"nonsense\r\n\r\n"
+            )
+            told = received(client)
+    assert [told.count(b"HTTP/1.1 %d " % code) for code in (200, 500, 400)] == [1, 1, 1]
+    assert b"canary" not in told
+    assert noted == [500, 400]
