@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.commands import copies, deciding, knowledge, prometheus, serving, traffic
+from exporter.commands import copies, deciding, knowledge, migration, prometheus, serving, traffic
 from exporter.commands.options import FAILED, WRONG_USAGE
 from exporter.errors import ConfigurationError, ExporterError
 
@@ -53,6 +53,7 @@ for _command in (
     deciding.mutes,
     copies.backup,
     copies.restore,
+    migration.migrate_store,
     prometheus.backfill,
     prometheus.rules,
 ):

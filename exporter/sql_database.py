@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.migrations import migrate
-from exporter.sql_schema import facts
+from exporter.sql_schema import UNFINISHED, facts
 from exporter.sqlite_file import DRIVER, SqliteFile, StoreLostError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Database:
         url: as SQLAlchemy writes it.
         observe: told of every operation: its name, how many seconds it took, whether it failed.
         driver: the module to open a SQLite file with; by default the newest there is.
+        unfinished: whether it may be a copy that is not whole yet.
 
     Attributes:
         identity: a random text that came with the database. It changes when another file is put in
@@ -47,8 +48,16 @@ class Database:
         StoreRefusedError: it cannot be opened, or a newer release wrote it.
     """
 
-    def __init__(self, url: str, observe: Observer = lambda *_: None, driver: ModuleType | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        observe: Observer = lambda *_: None,
+        driver: ModuleType | None = None,
+        *,
+        unfinished: bool = False,
+    ) -> None:
         self._observe = observe
+        self._unfinished = unfinished
         self.identity = ""
         self._lost = False
         self._replaced = 0
@@ -139,7 +148,11 @@ class Database:
     def _migrate(self) -> None:
         with self._transaction(writing=True) as connection:
             migrate(connection)
-            own = connection.execute(select(facts.c.value).where(facts.c.name == "identity")).scalar_one()
+            known = {row.name: row.value for row in connection.execute(select(facts))}
+        if UNFINISHED in known and not self._unfinished:
+            message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"
+            raise StoreRefusedError(message)
+        own = known["identity"]
         self.identity = f"{own}.{self._replaced}" if self._replaced else own
         if self._file is not None:  # pragma: no branch - without a file only on PostgreSQL, which no setting allows yet
             self._file.opened()

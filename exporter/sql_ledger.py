@@ -55,13 +55,21 @@ class SqlLedger:
         url: ``sqlite:///path`` as SQLAlchemy writes it.
         observe: told of every operation: its name, how many seconds it took, whether it failed.
         driver: the module to open a SQLite file with; by default the newest there is.
+        unfinished: whether it may be a copy that is not whole yet.
 
     Raises:
         StoreRefusedError: it cannot be opened, or a newer release wrote it.
     """
 
-    def __init__(self, url: str, observe: Observer = lambda *_: None, driver: ModuleType | None = None) -> None:
-        self._database = Database(url, observe, driver)
+    def __init__(
+        self,
+        url: str,
+        observe: Observer = lambda *_: None,
+        driver: ModuleType | None = None,
+        *,
+        unfinished: bool = False,
+    ) -> None:
+        self._database = Database(url, observe, driver, unfinished=unfinished)
         self._began: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
 

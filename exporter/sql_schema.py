@@ -115,6 +115,9 @@ facts = Table(
 )
 """What is true of the whole database: ``identity``, a random text that no other has."""
 
+UNFINISHED = "unfinished_copy_of"
+"""The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
+
 postgres_metadata = MetaData()
 """What only PostgreSQL needs."""
 

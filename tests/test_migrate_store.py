@@ -1,0 +1,219 @@
+"""A ledger moves to another database: whole, compared, and with every metric as it was."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import MIDNIGHT, body, vendor_clock
+from commands import Store, run, said
+from exporter import config, store_copy
+from exporter.commands.migration import metric_differences
+from exporter.errors import StoreRefusedError
+from exporter.model import Quarantined
+from exporter.sql_database import Database
+from exporter.sql_ledger import SqlLedger
+from running import COMMAND, Exporter, clean_environment, wait_until
+from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HERE = "sqlite:///dataexport.db"
+THERE = "sqlite:///copy.db"
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A ledger with an event, a quarantined body and a test call, closed."""
+    store.deliver("Initiated", 60)
+    store.take(b'{"Partner": "Amazon S3"}')
+    store.take(b'{"is_test": true}')
+    store.ledger.declare([("default", "nightly")], 1)
+    store.ledger.beat("one", 1)
+    store.ledger.close()
+    return store
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(query).fetchall()
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement)
+
+
+def migrated(source: str, target: str, tmp_path: Path) -> None:
+    """An exporter that has seen everything goes on from the copy as if nothing had been."""
+    with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": source}) as exporter:
+        send_some_of_everything(exporter)
+        before = from_the_ledger(exporter)
+        exporter.terminate()
+        done = exporter.run("migrate-store", "--config", str(exporter.config_path), "--force", source, target)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert done.stdout.endswith(" rows copied and compared\n")
+        exporter.environment["DATAEXPORT_STORE_URL"] = target
+        exporter.start()
+        assert from_the_ledger(exporter) == before
+        assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
+        assert exporter.post(body("Initiated", vendor_clock(time.time() - 9), "new"), "shop").json()["accepted"] == 1
+        newest, *older = exporter.admin("/api/v1/events?limit=1000").json()["events"]
+        assert newest["sequence"] > max(each["sequence"] for each in older)
+
+
+def test_every_series_is_the_same_byte_for_byte_from_another_file(tmp_path: Path) -> None:
+    migrated(HERE, THERE, tmp_path)
+
+
+def test_a_copy_that_was_killed_goes_on_and_no_exporter_uses_it_before_it_is_whole(tmp_path: Path) -> None:
+    count = 20 * store_copy.ROWS
+    store = Store(tmp_path)
+    made = [body("Completed", vendor_clock(MIDNIGHT + number), number) for number in range(count)]
+    for first in range(0, count, store_copy.ROWS):
+        store.take(b"[" + b",".join(made[first : first + store_copy.ROWS]) + b"]")
+    store.ledger.close()
+    copy = tmp_path / "copy.db"
+
+    command = [str(COMMAND), "migrate-store", HERE, THERE]
+    environment = clean_environment({})
+
+    def copied() -> int:
+        try:
+            return len(rows(copy, "SELECT sequence FROM events"))
+        except sqlite3.OperationalError:
+            return 0
+
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as first_try:
+        wait_until(lambda: copied() > 0, "some to be copied")
+        first_try.kill()
+    assert 0 < copied() < count
+
+    with pytest.raises(StoreRefusedError, match="an unfinished copy"):
+        SqlLedger(f"sqlite:///{copy}")
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stderr) == (0, "going on with the copy that was begun\n"), again
+    assert rows(copy, "SELECT * FROM events") == rows(store.path, "SELECT * FROM events")
+    with closing(SqlLedger(f"sqlite:///{copy}")) as ledger:
+        assert ledger.last_sequence() == count
+
+
+def test_sequences_that_were_given_are_not_given_again(filled: Store) -> None:
+    change(filled.path, "DELETE FROM quarantine")
+    assert run("migrate-store", HERE, THERE).exit_code == 0
+    with closing(SqlLedger(THERE)) as ledger:
+        ledger.append([Quarantined("default", 1, "made up", "for the test", b"{}", b"q" * 16)])
+        assert [each.sequence for each in ledger.quarantine()] == [2]
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_copy_is_the_same_ledger() -> None:
+    assert run("migrate-store", HERE, THERE).exit_code == 0
+    with closing(Database(HERE)) as one, closing(Database(THERE)) as other:
+        assert one.identity == other.identity
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_target_with_a_ledger_of_its_own_is_refused() -> None:
+    assert run("migrate-store", HERE, THERE).exit_code == 0
+    again = said(run("migrate-store", HERE, THERE), 1)
+    assert again == "error: TO has a ledger of its own (1 events); give a new database\n"
+    assert "dataexport.db is in use" in said(run("migrate-store", HERE, HERE), 1)
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_unfinished_copy_of_another_ledger_is_refused() -> None:
+    with closing(Database("sqlite:///other.db")) as other, closing(Database(THERE)) as target:
+        store_copy.begin(other, target)
+    assert "unfinished copy of another ledger" in said(run("migrate-store", HERE, THERE), 1)
+
+
+@pytest.mark.usefixtures("in_a_folder")
+def test_a_database_that_an_exporter_uses_is_refused(tmp_path: Path) -> None:
+    with Exporter(tmp_path):
+        assert "dataexport.db is in use" in said(run("migrate-store", HERE, THERE), 1)
+        assert not (tmp_path / "copy.db").exists()
+        with closing(Database("sqlite:///empty.db")):
+            pass
+        assert "dataexport.db is in use" in said(run("migrate-store", "sqlite:///empty.db", HERE), 1)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
+    with Exporter(tmp_path):
+        pass
+    refused = said(run("migrate-store", HERE, THERE), 1)
+    assert "FROM is in use: the newest heartbeat of an exporter in it is" in refused
+    assert run("migrate-store", HERE, THERE, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (("sqlite:///nowhere.db", THERE), "FROM: there is no database at nowhere.db"),
+        ((HERE, "sqlite:///nowhere/copy.db"), "there is no folder"),
+    ],
+)
+@pytest.mark.usefixtures("filled")
+def test_a_database_that_is_not_there_is_named(arguments: tuple[str, str], wanted: str) -> None:
+    assert wanted in said(run("migrate-store", *arguments), 1)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_wrong_url_is_refused_without_repeating_it() -> None:
+    refused = said(run("migrate-store", HERE, "mysql://user:canary@db.example/ledger"), 2)
+    assert "Invalid value for 'TO': give" in refused
+    assert "canary" not in refused
+
+
+@pytest.mark.parametrize(
+    ("statement", "wanted"),
+    [
+        ("UPDATE events SET partner = 'Azure'", "events: the row with sequence 1 differs"),
+        ("UPDATE events SET body = x'00' WHERE sequence = 1", "events: the row with sequence 1 differs"),
+        ("DELETE FROM quarantine", "quarantine: the row with sequence 1 is missing in TO"),
+        ("UPDATE tallies SET total = 2 WHERE kind = 'test_call'", "tallies: the row with source 'default', kind"),
+        ("INSERT INTO declarations VALUES ('a', 'b', 1)", "declarations: the row with source 'a', name 'b' is missing"),
+        ("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'events'", "events: the next sequence differs"),
+    ],
+)
+@pytest.mark.usefixtures("filled")
+def test_what_differs_in_the_copy_is_told(tmp_path: Path, statement: str, wanted: str) -> None:
+    """The statement stands for whatever may go wrong between two databases."""
+    with closing(Database(HERE)) as source, closing(Database(THERE, unfinished=True)) as target:
+        store_copy.begin(source, target)
+        assert sum(store_copy.copy(source, target)) == store_copy.rows_of(source) == 6
+        assert [each for each in store_copy.differences(source, target) if isinstance(each, str)] == []
+        change(tmp_path / "copy.db", statement)
+        [found] = [each for each in store_copy.differences(source, target) if isinstance(each, str)]
+    assert found.startswith(wanted)
+
+
+@pytest.mark.usefixtures("filled")
+def test_metrics_that_differ_are_told() -> None:
+    settings = config.load(None, {})
+    with closing(SqlLedger("sqlite:///empty.db")):
+        pass
+    assert list(metric_differences(settings, HERE, HERE)) == []
+    differences = list(metric_differences(settings, HERE, "sqlite:///empty.db"))
+    assert any(each.startswith("the metrics differ: FROM has dataexport_") for each in differences)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_copy_that_differs_is_not_to_be_used(tmp_path: Path) -> None:
+    """A row that came into it while it was made, by whoever."""
+    with closing(Database(HERE)) as source, closing(Database(THERE, unfinished=True)) as target:
+        store_copy.begin(source, target)
+        sum(store_copy.copy(source, target))
+    change(tmp_path / "copy.db", "UPDATE events SET partner = 'Azure'")
+    ended = run("migrate-store", HERE, THERE)
+    assert "error: events: the row with sequence 1 differs; TO stays marked as unfinished" in ended.stderr
+    assert ended.exit_code == 1
+    with pytest.raises(StoreRefusedError, match="unfinished copy"):
+        SqlLedger(THERE)
