@@ -31,6 +31,7 @@ EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 BATCH = 2_048
 """How many rows may wait as plain text."""
 
+_NEVER = float("inf")
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
 _SINGLES = len(EXPORT_COLUMNS) - 1
 """How many figures of an export are a sample each; those of its histogram follow."""
@@ -190,8 +191,7 @@ class Collector:
             shown = self._shown[key] = _Shown(place, array("d"), 0, 0)
         else:
             changed = {n: value for n, value in enumerate(new) if value != shown.figures[n]}
-            if changed:
-                self._exports.change(place, families.figure_lines(state, changed))
+            self._exports.change(place, families.figure_lines(state, changed))
         figures = array("d", (*new, state.duration_sum, *state.duration_buckets))
         self._show_durations(shown, figures)
         self._series -= shown.series
@@ -201,7 +201,7 @@ class Collector:
         self._series += shown.series
         if state.changes_at != shown.changes_at:
             shown.changes_at = state.changes_at
-            if state.changes_at < float("inf"):
+            if state.changes_at != _NEVER:
                 heapq.heappush(self._changes, (state.changes_at, key))
 
     def _hide(self, key: ExportKey) -> None:

@@ -150,9 +150,6 @@ class Limit:
         self._later: list[tuple[int, ExportKey]] = []
         """A heap of the others, and of some that have gone since or were born at another time."""
 
-    def __len__(self) -> int:
-        return len(self._births)
-
     def admits(self, key: ExportKey) -> bool:
         """Whether an export is among those that come first."""
         birth = self._births.get(key)
@@ -194,10 +191,9 @@ class Limit:
         if first is None or (birth, key) > first[-1]:
             return set()
         del first[bisect_left(first, (birth, key))]
-        while self._later:
+        while True:  # there is one, or all would come first
             rank = heappop(self._later)
             born, other = rank
             if other != key and self._births.get(other) == born and not (first and rank <= first[-1]):
                 first.append(rank)
                 return {other}
-        return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import uuid
@@ -226,6 +227,10 @@ class Service:
                 log.error("cannot read the ledger", error=str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
+                # What is known now will be needed as long as this runs; looking through it for
+                # garbage would hold up every request now and then.
+                gc.collect()
+                gc.freeze()
                 self._caught_up.set()
                 log.info("ready", events=self._reader.sequence)
                 return

@@ -68,10 +68,10 @@ class Sheet:
     def change(self, place: Place, texts: Mapping[int, bytes]) -> None:
         """Replace some columns of a row that is there."""
         edit = self._edits.get(place)
-        if edit is None:
-            self._edits[place] = dict(texts)
-        else:
+        if edit is not None:
             edit.update(texts)
+        elif texts:
+            self._edits[place] = dict(texts)
 
     def remove(self, place: Place) -> None:
         """Remove a row that is there."""

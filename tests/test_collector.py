@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from builders import HOUR, MINUTE, at, event, received
+from exporter import collector
 from exporter.collector import Collector
 from exporter.model import Declaration, Selection, Source
 from exporter.reader import Reader
@@ -15,6 +16,8 @@ from memory_ledger import MemoryLedger
 from running import series
 
 if TYPE_CHECKING:
+    import pytest
+
     from exporter.gzip_parts import Body
     from exporter.model import Event
 
@@ -120,6 +123,26 @@ def test_an_id_that_comes_back_moves_from_its_group_to_series_of_its_own() -> No
     assert world.value("4:10", "initiated_total", **LABELS, export="7") == 2
 
 
+def test_an_id_that_goes_elsewhere_takes_its_series_along() -> None:
+    world = World()
+    for clock in ("0:00", "4:00"):
+        world.append(event("initiated", at(clock), request_id="7"))
+    assert world.value("4:10", "initiated_total", **LABELS, export="7") == 2
+    world.append(event("initiated", at("8:00"), request_id="7", partner="GCS"))
+    assert world.value("8:10", "initiated_total", **LABELS, export="7") is None
+    assert world.value("8:10", "initiated_total", **LABELS | {"partner": "GCS"}, export="7") == 3
+
+
+def test_many_exports_at_once_are_settled_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
+    at_once = world.text("9:00")
+    monkeypatch.setattr(collector, "BATCH", 3)
+    in_batches = World()
+    in_batches.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
+    assert in_batches.text("9:00") == at_once
+
+
 def test_groups_of_a_source_share_one_histogram() -> None:
     world = World()
     for frequency, minutes in (("4h", 10), ("one-time", 30), ("now and then", 30)):
@@ -202,6 +225,36 @@ def test_a_dropped_series_is_counted_once() -> None:
     world.append(one_of("third", "3:00"))
     world.text("9:00")
     assert world.collector.dropped == 2 * each
+
+
+def test_what_is_shown_again_is_not_counted_as_dropped_until_it_falls_again() -> None:
+    world = World(exports_per_source=2)
+    for partner in ("Amazon S3", "GCS"):  # two groups of one id, which leaves both when it comes back
+        world.append(event("initiated", at("0:00"), request_id="7", partner=partner))
+    world.append(one_of("third", "1:00"))
+    assert b'partner="third"' not in world.text("2:00")
+    each = world.collector.dropped
+    world.append(event("initiated", at("4:00"), request_id="7"))
+    assert b'partner="third"' in world.text("5:00")
+    assert world.value("5:00", "initiated_total", **OVERFLOW) is None
+    assert world.collector.dropped == each
+    world.append(event("initiated", at("4:00"), request_id="8"))
+    world.append(event("initiated", at("8:00"), request_id="8"))
+    world.text("9:00")
+    assert world.collector.dropped == each + 24  # a recurring export has four series more than another
+
+
+def test_what_is_over_the_limit_before_and_after_is_not_counted_for_the_moment_between() -> None:
+    world = World(exports_per_source=1)
+    world.append(event("initiated", at("0:00"), request_id="z"))
+    world.append(one_of("second", "1:00"))
+    world.text("2:00")
+    each = world.collector.dropped
+    world.append(event("initiated", at("4:00"), request_id="z"))  # its group goes, and it comes in its place
+    text = world.text("5:00")
+    assert b'export="z"' in text
+    assert b'partner="second"' not in text
+    assert world.collector.dropped == each
 
 
 def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:

@@ -113,3 +113,13 @@ def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
         assert not limit.admits(ExportKey("shop", "group", "any", "never there"))
         assert moved == (admitted ^ expected) - {key}
         admitted = expected
+
+
+def test_one_that_was_born_anew_and_back_again_moves_up_once() -> None:
+    limit = Limit(1)
+    first, second, third = (ExportKey("shop", "group", "any", name) for name in ("a", "b", "c"))
+    for key, birth in ((first, 1), (second, 2), (third, 3), (second, 4), (second, 2), (second, 4), (second, 2)):
+        limit.put(key, birth)
+    assert limit.drop(first) == {second}
+    assert limit.drop(second) == {third}
+    assert limit.admits(third)

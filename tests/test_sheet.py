@@ -75,3 +75,15 @@ def test_blocks_stay_within_bounds_however_rows_come() -> None:
         sheet.put((f"{number * 37 % 100:02}",), [b"x\n"])
         sheet.settle()
     assert 100 / 8 <= len(sheet.pieces(0)) <= 100 / 2
+
+
+def test_what_is_changed_before_it_is_settled_is_settled_as_it_was_last() -> None:
+    by = engine()
+    sheet = Sheet(2, 4, Press(by))
+    sheet.put(("a",), [b"one\n", b"two\n"])
+    sheet.change(("a",), {1: b"three\n"})
+    sheet.change(("a",), {})
+    assert sheet.settle()
+    assert [shown(sheet, by, column) for column in (0, 1)] == [b"one\n", b"three\n"]
+    sheet.change(("a",), {})
+    assert not sheet.settle()
