@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: whole requests to a front, whole answers back, and a limit on everything.
 
-gunicorn's own connections give headers no time limit, keep as much of a body as is sent, and drop
-what comes behind a request in the same packet. These here use the same parser, and a deadline for
-every wait: a client that dawdles is told 408 where it began a request, and hung up on.
+gunicorn's own connections give headers no time limit, keep as much of a body as is sent, and have
+no limit of their number. These here use the same parser, and a deadline for every wait: a client
+that dawdles is told 408 where it began a request, and hung up on.
 """
 
 from __future__ import annotations

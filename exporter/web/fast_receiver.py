@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.web.exchange import Answer, Exchange
     from exporter.web.webhook import Webhook
 
-LARGE_BYTES = 16 * 1024
+LARGE_BYTES = 32 * 1024
 """A body over this is read in a thread, so that others need not wait for it."""
 
 
