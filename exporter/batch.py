@@ -36,7 +36,7 @@ class Batch:
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
-        self.events: Rows = [_event_row(each) for each in entries if isinstance(each, Received)]
+        self.events: Rows = [(*row_of(each.event), each.body) for each in entries if isinstance(each, Received)]
         self.quarantined: Rows = [_quarantine_row(each) for each in entries if isinstance(each, Quarantined)]
 
     def fresh(self, events: Fresh | None, quarantined: Fresh | None) -> list[bool]:
@@ -108,8 +108,8 @@ def _arrived_at(entry: Entry) -> float:
     return entry.event.arrived_at if isinstance(entry, Received) else entry.arrived_at
 
 
-def _event_row(received: Received) -> tuple[object, ...]:
-    event = received.event
+def row_of(event: Event) -> tuple[object, ...]:
+    """The columns of an event but its sequence and its body."""
     local = event.local_time
     return (
         event.source,
@@ -125,7 +125,6 @@ def _event_row(received: Received) -> tuple[object, ...]:
         micros(event.occurred_at),
         event.utc_offset,
         event.skewed,
-        received.body,
     )
 
 

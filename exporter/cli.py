@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exporter import __version__
-from exporter.commands import copies, deciding, knowledge, migration, prometheus, serving, traffic
+from exporter.commands import copies, deciding, knowledge, migration, prometheus, replaying, serving, traffic
 from exporter.commands.options import FAILED, WRONG_USAGE
 from exporter.errors import ConfigurationError, ExporterError
 
@@ -47,6 +47,7 @@ for _command in (
     knowledge.sources,
     knowledge.quarantine,
     knowledge.doctor,
+    replaying.replay,
     deciding.mute,
     deciding.unmute,
     deciding.retire,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.event_time import format_offset
+from exporter import choice, listing
+from exporter.event_time import CLOCK_TOLERANCE, format_offset
 from exporter.frequency import of_interval
 from exporter.model import ANY
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from exporter.ledger import Ledger
     from exporter.reader import Reader
 
+LEAST_FREE = 200 << 20
+"""Bytes; years of events take less, but whatever else fills the disk will go on."""
 LONGEST_STEM = 120
 """A name has at most 128 characters; the rest is for a number."""
 
@@ -33,7 +38,15 @@ class Report:
 
 def examine(config: Config, ledger: Ledger, reader: Reader, now: float) -> Report:
     """Look at everything once."""
-    findings = [*_configuration(config), *_store(config, ledger), *_sources(config, reader), *_ids(config, reader, now)]
+    findings = [
+        *_configuration(config),
+        *_clock(reader, now),
+        *_store(config, ledger),
+        *_sources(config, reader),
+        *_quarantine(config, ledger),
+        *_ids(config, reader, now),
+        *_decisions(reader, now),
+    ]
     lines = [f"{'ok  ' if fine else 'BAD '} {text}" for fine, text in findings]
     suggestion = "\n".join(_suggestions(config, reader, now))
     if suggestion:
@@ -49,9 +62,21 @@ def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
         yield True, f"source {slug}: {shown}, time zone {each.source.timezone}"
 
 
+def _clock(reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
+    newest = max((state.last_accepted for state in reader.sources()), default=0)
+    text = f"clock: {listing.iso(now)}"
+    if now < newest - CLOCK_TOLERANCE:
+        text += f", but something arrived at {listing.iso(newest)}: one of the two is wrong"
+    yield now >= newest - CLOCK_TOLERANCE, text
+
+
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     yield True, f"store: {config.store_url}: {ledger.last_sequence()} events"
     yield from ledger.checks()
+    if config.store_url.startswith("sqlite:///"):  # pragma: no branch - until a setting allows PostgreSQL
+        folder = Path(config.store_url.removeprefix("sqlite:///")).parent
+        free = shutil.disk_usage(folder).free
+        yield free >= LEAST_FREE, f"store: {free >> 20} MiB free in {folder.absolute()}"
     for gap in ledger.gaps()[-3:]:
         yield True, f"store: nobody listened for {gap.ended_at - gap.began_at:.0f} s; slots in that time are unknown"
 
@@ -68,12 +93,24 @@ def _sources(config: Config, reader: Reader) -> Iterator[tuple[bool, str]]:
                 f'; timezone = "{config.sources[state.slug].source.timezone}" contradicts that: set timezone = "auto"'
             )
         yield not state.suspect, text
-        quarantined = sum(state.quarantined.values())
-        if quarantined:
-            yield (
-                False,
-                f"source {state.slug}: {quarantined} bodies not understood; see: dataexport-exporter quarantine",
-            )
+
+
+def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
+    for slug, number in sorted(ledger.in_quarantine().items()):
+        if slug in config.sources:
+            yield False, f"source {slug}: {number} bodies not understood; see: dataexport-exporter quarantine"
+
+
+def _decisions(reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
+    """What hides an export from a pager is worth a look, and nothing wrong."""
+    for each in reader.standing.mutes(now):
+        if each.key in reader:
+            shown = choice.named(reader.export(each.key, now))
+            yield True, f"muted until {listing.iso(each.until)} by {each.by} ({each.why}): {shown}"
+    for each in reader.standing.retirements():
+        if each.key in reader.exports and each.key not in reader:
+            shown = choice.named(reader.export(each.key, now))
+            yield True, f"retired since {listing.iso(each.decided_at)} by {each.by} ({each.why}): {shown}"
 
 
 def _ids(config: Config, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:

@@ -61,6 +61,11 @@ class Intake:
             if source.zone is None:
                 self._settled_of(source)
 
+    def settle(self, source: Source, settled: event_time.SettledOffset) -> None:
+        """Take this for what a source on ``auto`` has settled on, instead of what the ledger's newest events show."""
+        with self._lock:
+            self._settled[source.slug] = settled
+
     def take(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
         """Keep what ``body`` says; when this returns, it is on disk.
 

@@ -6,7 +6,7 @@
 2. The same announcement is there once per source, however often and from wherever it is appended.
 3. Events become visible to `Ledger.read` in the order of their sequence, and none later below a
    sequence that a reader has already seen.
-4. Nothing is ever changed; sequences begin at 1.
+4. Sequences begin at 1. Nothing is ever changed, but by a replay, which `Ledger.epoch` tells.
 
 The contract suite in ``tests/test_ledger_contract.py`` holds every implementation to it.
 """
@@ -88,6 +88,9 @@ class Ledger(Protocol):
     def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
         """What was not understood: the newest first, or what is past a sequence in its order."""
 
+    def in_quarantine(self) -> Mapping[str, int]:
+        """How many bodies of each source are still in quarantine."""
+
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""
 
@@ -108,6 +111,9 @@ class Ledger(Protocol):
 
     def decisions(self, after: int = 0) -> list[Decision]:
         """The decisions past a sequence of the log, in its order."""
+
+    def epoch(self) -> int:
+        """How often stored events were amended by a replay; when it grows, everything has to be folded again."""
 
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 while there is none. Cheap: the health check."""

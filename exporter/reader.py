@@ -32,18 +32,27 @@ class Reader:
         self._gaps: list[Gap] = []
         self._tallies: dict[str, list[Tally]] = {}
         self._declared_at: Mapping[tuple[str, str], float] = {}
-        self.standing = Standing()
-        """What people decided."""
         self.sequence = 0
         """The place in the ledger up to which everything is known."""
         self._again = False
+        self._edition: str | None = None
         self._forget()
 
     def _forget(self) -> None:
+        self.standing = Standing()
+        """What people decided."""
         self.sequence = 0
         self.exports = Exports(self._sources, self._declarations, self._gaps)
         self._histories = {slug: SourceHistory() for slug in self._sources}
         self._source_states: dict[str, SourceState] = {}
+
+    def _look_at_edition(self) -> None:
+        """Begin again where another ledger lies there, or a replay amended its events."""
+        edition = f"{self._ledger.identity()} {self._ledger.epoch()}"
+        if edition != self._edition:
+            self._again = self._again or self._edition is not None
+            self._edition = edition
+            self._forget()
 
     def refresh(self) -> bool:
         """Fold what is new.
@@ -54,6 +63,7 @@ class Reader:
         Raises:
             StoreError: the ledger cannot be read; the next call goes on where this one ended.
         """
+        self._look_at_edition()
         gaps = self._ledger.gaps()
         if gaps != self._gaps:
             # A time in which nobody listened changes what was missed; that is rare.

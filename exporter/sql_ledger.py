@@ -12,15 +12,16 @@ from exporter.batch import EVENT_COLUMNS, Batch, events_of, micros
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE
 from exporter.model import Gap, Quarantined, Tally
+from exporter.sql_archive import EPOCH, SqlArchive
 from exporter.sql_database import Database
-from exporter.sql_schema import declarations, events, quarantine, tallies, watches
+from exporter.sql_schema import declarations, events, facts, quarantine, tallies, watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from types import ModuleType
 
-    from sqlalchemy import Select
+    from sqlalchemy import Connection, Select
 
     from exporter.decisions import Decision
     from exporter.ledger import Entry
@@ -84,7 +85,7 @@ class SqlLedger:
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)
         with self._database.writing("append") as connection:
-            return sqlite_append.append(connection.connection.cursor(), batch)
+            return _append(connection, batch)
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence."""
@@ -157,6 +158,11 @@ class SqlLedger:
             for row in rows
         ]
 
+    def in_quarantine(self) -> Mapping[str, int]:
+        """How many bodies of each source are still in quarantine."""
+        query = select(quarantine.c.source, func.count().label("number")).group_by(quarantine.c.source)
+        return {row.source: row.number for row in self._database.rows(query)}
+
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""
         rows = self._database.rows(select(tallies).order_by(tallies.c.source, tallies.c.kind, tallies.c.label))
@@ -208,6 +214,16 @@ class SqlLedger:
         """The decisions past a sequence of the log."""
         return sql_decisions.read(self._database, after)
 
+    @property
+    def archive(self) -> SqlArchive:
+        """The bodies, for a replay."""
+        return SqlArchive(self._database, lambda connection, entries: _append(connection, Batch(entries)))
+
+    def epoch(self) -> int:
+        """How often events were amended."""
+        found = self._database.rows(select(facts.c.value).where(facts.c.name == EPOCH))
+        return int(found[0].value) if found else 0
+
     def last_sequence(self) -> int:
         """The sequence of the newest event."""
         return int(self._database.rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
@@ -233,6 +249,10 @@ class SqlLedger:
         columns = [json.loads(each) for each in row]
         columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
         return events_of(columns)
+
+
+def _append(connection: Connection, batch: Batch) -> list[bool]:
+    return sqlite_append.append(connection.connection.cursor(), batch)
 
 
 def _selected(selection: Selection) -> Select[Any]:

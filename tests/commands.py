@@ -38,17 +38,21 @@ class Store:
 
     def __init__(self, tmp_path: Path, timezone: str = "UTC", slug: str = "default") -> None:
         self.path = tmp_path / "dataexport.db"
-        self._source = Source(slug, timezone, load_zone(timezone))
+        self.source = Source(slug, timezone, load_zone(timezone))
         self.ledger = SqlLedger(f"sqlite:///{self.path}")
         self._intake = Intake(self.ledger, 65536)
 
     def deliver(self, status: str, ago: float, request_id: object = 1700000001, **changes: object) -> None:
         """A body whose text is on a UTC clock, and that arrives as it happens."""
         moment = time.time() - ago
-        self._intake.take(self._source, body(status, vendor_clock(moment), request_id, **changes), moment)
+        self._intake.take(self.source, body(status, vendor_clock(moment), request_id, **changes), moment)
+
+    def arrive(self, sent: bytes, arrived_at: float) -> None:
+        """A body that came at a time of old."""
+        self._intake.take(self.source, sent, arrived_at)
 
     def take(self, sent: bytes) -> None:
-        self._intake.take(self._source, sent, time.time())
+        self._intake.take(self.source, sent, time.time())
 
 
 def columns(result: Result) -> list[list[str]]:

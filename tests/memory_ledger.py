@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -73,6 +74,9 @@ class MemoryLedger:
         own = [each for each in self._quarantined if source in {None, each.source}]
         return (own[::-1] if after is None else [each for each in own if each.sequence > after])[:limit]
 
+    def in_quarantine(self) -> Mapping[str, int]:
+        return Counter(each.source for each in self._quarantined)
+
     def tallies(self) -> list[Tally]:
         return [self._tallies[key] for key in sorted(self._tallies)]
 
@@ -105,6 +109,9 @@ class MemoryLedger:
 
     def decisions(self, after: int = 0) -> list[Decision]:
         return self._decisions[after:]
+
+    def epoch(self) -> int:
+        return 0
 
     def last_sequence(self) -> int:
         return len(self._events)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter import listing
+from exporter import event_lines, listing
+from exporter.archive import everything
 from exporter.commands.options import FAILED, config_option, json_option, source_option
 from exporter.commands.store import opened
 from exporter.doctor import examine
@@ -40,13 +41,21 @@ def exports(path: Path | None, *, as_json: bool) -> None:
 @json_option
 @source_option
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
-def events(path: Path | None, source: str | None, limit: int, *, as_json: bool) -> None:
-    """List the newest events.
+@click.option("--json-lines", is_flag=True, help="All events with their bodies, a line each, as `replay` reads them.")
+def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, json_lines: bool) -> None:
+    """List the newest events, or write all of them for a replay.
 
     \b
     Example:
       dataexport-exporter events --limit 5
+      dataexport-exporter events --json-lines > events.jsonl
     """
+    if json_lines:
+        with opened(path) as (settings, _, ledger):
+            for slug in sorted(settings.sources) if source is None else [source]:
+                for each in everything(ledger.archive, slug):
+                    click.echo(event_lines.write(each))
+        return
     _show(path, lambda _, ledger: listing.events(ledger.newest(source, limit), as_json=as_json))
 
 

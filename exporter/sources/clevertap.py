@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 KEYS = ("Export Request Id", "Partner", "Type", "Status", "Frequency", "Date and Time")
 _DOCUMENTED = frozenset(KEYS)
-_DOCUMENTED_BY_FOLDED = {key.casefold(): key for key in KEYS}
+NAMES = {key.casefold(): key for key in KEYS}
+"""The spellings of keys that are understood, in lower case, each with the documented key that it means."""
 _NUMERIC = frozenset({"Export Request Id", "Frequency"})
 _REPEATED = frozenset({"Partner", "Type", "Status", "Frequency"})
 LONGEST_TEXT = 128
@@ -139,7 +140,7 @@ def _values(body: JsonObject) -> Mapping[str, object] | None:
     values: dict[str, object] = {}
     is_test = False
     for key, value in body.pairs:
-        name = key if key in _DOCUMENTED else _DOCUMENTED_BY_FOLDED.get(" ".join(key.split()).casefold())
+        name = key if key in _DOCUMENTED else NAMES.get(" ".join(key.split()).casefold())
         if name is None:
             is_test = is_test or (key == "is_test" and value is True)
             continue

@@ -1,0 +1,82 @@
+"""Events as JSON lines: what is written is read, and a line that says nothing is told what would be right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import at, event, instant
+from exporter.errors import PayloadError
+from exporter.event_lines import EventLine, read, write
+from exporter.ledger import Received
+
+BODY = '{"a": 1}'
+
+
+def test_a_stored_event_is_read_as_it_was_written() -> None:
+    odd = event("completed", at("0:00"), delay=0.123456, source="shop")
+    raw = '{\r\n "a" : "x\\n\\u00fc ü {}[]\\"",\n "a": [1, {"b": null}]}'.encode()
+    line = write(Received(odd, raw))
+    assert "\n" not in line
+    found = read(line.encode())
+    assert (found.source, found.arrived_at) == ("shop", odd.arrived_at)
+    assert found.body == raw.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists), max_size=4), st.data())
+def test_any_body_comes_back_verbatim_whatever_stands_around_it(body: dict[str, object], data: st.DataObject) -> None:
+    separators = data.draw(st.sampled_from([None, (",", ":")]))
+    raw = json.dumps(body, ensure_ascii=data.draw(st.booleans()), separators=separators)
+    members = ['"source": "s"', '"arrived_at" : 1.5', f'"body":  {raw}', '"more": [{}]']
+    text = " { " + " , ".join(data.draw(st.permutations(members))) + " } "
+    assert read(text.encode()) == EventLine("s", 1.5, raw.encode())
+
+
+@pytest.mark.parametrize(
+    ("arrived_at", "seconds"),
+    [
+        ("1750000000", 1750000000.0),
+        ("1750000000.25", 1750000000.25),
+        ('"2026-06-01T00:00:00Z"', instant("2026-06-01")),
+        ('"2026-06-01T05:30:00+05:30"', instant("2026-06-01")),
+        ('"2026-06-01"', instant("2026-06-01")),
+    ],
+)
+def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds: float) -> None:
+    line = f'{{"source": "s", "arrived_at": {arrived_at}, "body": {BODY}}}'
+    assert read(line.encode()) == EventLine("s", seconds, BODY.encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"", "is no JSON object"),
+        (b"[]", "is no JSON object: expected { at character 0"),
+        (b"{", "is no JSON object"),
+        (b'{"a" 1}', "is no JSON object: expected : at character"),
+        (b"{1: 2}", 'is no JSON object: expected " at character 1'),
+        (b'{"a": 1} more', "is no JSON object: more text after its end"),
+        (b'{"a": 1 "b": 2}', "is no JSON object"),
+        (b'{"a": 1; "b": 2}', "is no JSON object: expected , at character 7"),
+        (b'{"a": 1,}', "is no JSON object"),
+        (b"\xff{}", "is no JSON object"),
+        (b'{"a": ' + b"[" * 100_000, "is no JSON object"),
+        (b"{}", "has no source, arrived_at, body; a line has source, arrived_at, body"),
+        (b'{"source": 1, "arrived_at": 1, "body": {}}', "its source is no text"),
+        (b'{"source": "s", "arrived_at": 1, "body": []}', "its body is no object"),
+        (b'{"source": "s", "arrived_at": 1, "body": "{}"}', "its body is no object"),
+        (b'{"source": "s", "arrived_at": "soon", "body": {}}', "its arrived_at 'soon' is no date and time"),
+        (b'{"source": "s", "arrived_at": 0, "body": {}}', "its arrived_at is no instant after 1970"),
+        (b'{"source": "s", "arrived_at": true, "body": {}}', "its arrived_at is no instant after 1970"),
+        (b'{"source": "s", "arrived_at": NaN, "body": {}}', "its arrived_at is no instant after 1970"),
+        (b'{"source": "s", "arrived_at": 1e300, "body": {}}', "its arrived_at is no instant after 1970"),
+        (b'{"source": "s", "arrived_at": null, "body": {}}', "its arrived_at is no instant after 1970"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_what_would_be_right(line: bytes, said: str) -> None:
+    with pytest.raises(PayloadError) as refusal:
+        read(line)
+    assert said in str(refusal.value)
