@@ -99,7 +99,7 @@ class Process:
     def kill(self) -> None:
         """End it and its children at once, as a power failure would."""
         process, self._process = self._process, None
-        if process is None:
+        if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGSTOP)  # it has no further children meanwhile
         for pid in reversed(family(process.pid)):
@@ -119,6 +119,12 @@ class Process:
         finally:
             for each in everybody:
                 os.kill(each, signal.SIGCONT)
+
+    def write(self, name: str, text: str) -> None:
+        """A file that it can read, whatever the tests let others read."""
+        path = self.folder / name
+        path.write_text(text, "ascii")
+        path.chmod(0o644)
 
     def log(self) -> str:
         """Everything it has said so far."""
@@ -171,8 +177,7 @@ class Postgres(Process):
         super().__init__("postgres")
         self.settings = dict(settings or {})
         if primary is None:
-            (self.folder / "password").write_text(PASSWORD, "ascii")
-            (self.folder / "password").chmod(0o644)
+            self.write("password", PASSWORD)
             self.run(
                 "initdb",
                 "--no-sync",
@@ -238,7 +243,7 @@ class PgBouncer(Process):
 
     def __init__(self, server: Postgres, settings: Mapping[str, object] | None = None) -> None:
         super().__init__("pgbouncer")
-        (self.folder / "users").write_text(f'"{USER}" "{PASSWORD}"\n', "ascii")
+        self.write("users", f'"{USER}" "{PASSWORD}"\n')
         everything = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
@@ -254,7 +259,7 @@ class PgBouncer(Process):
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in everything.items()),
         ]
-        (self.folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n", "ascii")
+        self.write("pgbouncer.ini", "\n".join(lines) + "\n")
 
     def _command(self) -> Sequence[str]:
         return [postgres_program("pgbouncer"), "pgbouncer.ini"]
