@@ -120,7 +120,7 @@ class Exports:
         if self._remembers_all:
             return found
         for event in events:
-            if event.source in self._sources and event.schedule.interval and self._declared_for(event) is None:
+            if event.source in self._sources and self._recurs(event):
                 key = _id_key(event)
                 if key not in self._ids and key not in self._histories and key not in self._bases:
                     found.setdefault(event.source, set()).add(event.request_id)
@@ -130,7 +130,7 @@ class Exports:
         """Take all applied events of ids that were `unfamiliar`, in any order."""
         found: dict[ExportKey, list[Event]] = {}
         for event in events:
-            if event.schedule.interval and self._declared_for(event) is None:
+            if self._recurs(event):
                 found.setdefault(_id_key(event), []).append(event)
         for key, own in found.items():
             entry = self._ids[key] = _Id(self._history(key))
@@ -172,10 +172,9 @@ class Exports:
         """What is known of an export, to be stored; None where it is gone."""
         return self._histories.get(key)
 
-    def restore(self, key: ExportKey, fill: Callable[[History], None]) -> None:
-        """Take an export as it was stored."""
-        self._bases.pop(key, None)
-        fill(self._histories.setdefault(key, self._history(key)))
+    def restored(self, key: ExportKey) -> History:
+        """The history of an export, to be filled with what was stored."""
+        return self._histories.setdefault(key, self._history(key))
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take further events, each once, in any order."""
@@ -208,9 +207,10 @@ class Exports:
 
     def rebuild(self, key: ExportKey, events: Iterable[Event], base: Base | None = None) -> None:
         """Start an export again from all events of its selection, in any order, and what was before them."""
-        own = [event for event in events if self._belongs(event, key)]
-        history = self._histories.get(key) or self._ids[key].history
-        history.rebuild(own, base)
+        if key in self._histories:
+            self._histories[key].rebuild((event for event in events if self.key_of(event) == key), base)
+        else:
+            self._ids[key].history.rebuild(event for event in events if self._recurs(event))
         self._mark(key)
         self.stale.discard(key)
 
@@ -235,7 +235,23 @@ class Exports:
 
     def owns(self, key: ExportKey, event: Event) -> bool:
         """Whether an event that was applied belongs to an export."""
-        return event.source in self._sources and self._belongs(event, key)
+        return event.source in self._sources and self.key_of(event) == key
+
+    def key_of(self, event: Event) -> ExportKey:
+        """The export to which an applied event of a configured source belongs."""
+        declared = self._declared_for(event)
+        if declared is not None:
+            return declared
+        own = _id_key(event)
+        return own if event.schedule.interval and own in self._histories else _group_key(event)
+
+    def members(self, key: ExportKey) -> int:
+        """How many events of the ledger belong to an export."""
+        return self._histories[key].members if key in self._histories else 0
+
+    def folded(self, key: ExportKey, base: Base | None, events: Iterable[Event]) -> Base:
+        """What the next events of an export amount to, in the order of history, after a base."""
+        return History(self._promises_of(key), self._gaps, base).all_folded(events)
 
     def recognised(self) -> list[ExportKey]:
         """The request ids that are exports of their own."""
@@ -299,14 +315,9 @@ class Exports:
             self.stale.add(key)
         self._mark(key)
 
-    def _belongs(self, event: Event, key: ExportKey) -> bool:
-        declared = self._declared_for(event)
-        if declared is not None or key.kind == DECLARED:
-            return declared == key
-        if event.schedule.interval:
-            own = _id_key(event)
-            return own == key if key.kind == RECOGNISED else own not in self._histories and _group_key(event) == key
-        return _group_key(event) == key
+    def _recurs(self, event: Event) -> bool:
+        """Whether an event counts for its request id."""
+        return event.schedule.interval > 0 and self._declared_for(event) is None
 
     def _declared_for(self, event: Event) -> ExportKey | None:
         for key, each in self._by_source.get(event.source, ()):

@@ -284,6 +284,15 @@ class History:
         self.members -= count - self.based
         self.based = count
 
+    def all_folded(self, events: Iterable[Event]) -> Base:
+        """What a base, and nothing else, amounts to with the events after it in the order of history."""
+        runs, mark, count = self.runs(), self._watermark, len(self)
+        for event in events:
+            mark = mark_of(event)
+            count += 1
+            self._step(runs, mark, self._shared(event))
+        return Base(runs, mark, count)
+
     def runs(self) -> Runs:
         """What all of its events amount to."""
         runs = self._settled.copy() if self._settled else Runs()

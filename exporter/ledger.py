@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from exporter.decisions import Decision
+    from exporter.folds import Folds
     from exporter.model import Gap, Selection, Tally
 
 PAGE = 10_000
@@ -50,6 +51,10 @@ Entry = Received | Quarantined | TestCalled
 
 class Ledger(Protocol):
     """Where events are kept, for several threads. Every method may raise `exporter.errors.StoreError`."""
+
+    @property
+    def folds(self) -> Folds:
+        """What is stored of the fold beside them."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Keep all of ``entries`` or, where it raises, acknowledge none.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter import checkpoint, snapshot
 from exporter.attribution import Exports
 from exporter.decisions import Standing
+from exporter.folds import Pruned
 from exporter.ledger import PAGE
 from exporter.source_history import SourceHistory
 
@@ -31,28 +33,21 @@ class Reader:
         self._declarations = declarations
         self._gaps: list[Gap] = []
         self._tallies: dict[str, list[Tally]] = {}
+        self._source_states: dict[str, SourceState] = {}
         self._declared_at: Mapping[tuple[str, str], float] = {}
         self.sequence = 0
         """The place in the ledger up to which everything is known."""
-        self._again = False
         self._edition: str | None = None
-        self._forget()
-
-    def _forget(self) -> None:
+        self._again = False
         self.standing = Standing()
         """What people decided."""
-        self.sequence = 0
-        self.exports = Exports(self._sources, self._declarations, self._gaps)
-        self._histories = {slug: SourceHistory() for slug in self._sources}
-        self._source_states: dict[str, SourceState] = {}
-
-    def _look_at_edition(self) -> None:
-        """Begin again where another ledger lies there, or a replay amended its events."""
-        edition = f"{self._ledger.identity()} {self._ledger.epoch()}"
-        if edition != self._edition:
-            self._again = self._again or self._edition is not None
-            self._edition = edition
-            self._forget()
+        self.exports = Exports(sources, declarations)
+        self.histories = {slug: SourceHistory() for slug in sources}
+        """The sources by slug."""
+        self.pruned = Pruned()
+        """What was pruned, as far as it is known of."""
+        self.saved: int | None = None
+        """The revision of the checkpoint that differs in `Exports.unsaved` only; None for none."""
 
     def refresh(self) -> bool:
         """Fold what is new.
@@ -61,37 +56,109 @@ class Reader:
             True where everything was folded again, so that nothing known before holds.
 
         Raises:
-            StoreError: the ledger cannot be read; the next call goes on where this one ended.
+            StoreError: the ledger cannot be read, or what it has of pruned events; the next call
+                goes on where this one ended.
         """
-        self._look_at_edition()
+        if self._edition != self._edition_now():
+            self._begin()
         gaps = self._ledger.gaps()
         if gaps != self._gaps:
             # A time in which nobody listened changes what was missed; that is rare.
-            self._gaps, self._again = gaps, True
-            if not self.exports.take_gaps(gaps):
-                self._forget()
-        while True:
-            page = self._ledger.read(self.sequence, PAGE)
-            for source, ids in self.exports.unfamiliar(page).items():
-                self.exports.recall(self._ledger.of_ids(source, ids, self.sequence))
-            for event in page:
-                if event.source in self._histories:
-                    self._histories[event.source].add(event)
-                    self._source_states.pop(event.source, None)
-            self.exports.apply(page)
-            if page:
-                self.sequence = page[-1].sequence
-            if len(page) < PAGE:
-                break
+            self._again = True
+            if self.exports.take_gaps(gaps):
+                self._gaps = gaps
+            else:
+                self._start_anew()
+        while self._take_page():
+            pass
         while self.exports.stale:
-            key = min(self.exports.stale)
-            self.exports.rebuild(key, self._ledger.select(self.exports.selection(key), self.sequence))
+            self._rebuild(min(self.exports.stale))
         self._count(self._ledger.tallies())
         self._declared_at = self._ledger.declared()
         touched = self.standing.take(self._ledger.decisions(self.standing.sequence))
         self.exports.changed.update(key for key in touched if key in self.exports)
         again, self._again = self._again, False
         return again
+
+    @property
+    def fingerprint(self) -> str:
+        """What the fold depends on beside events and gaps."""
+        return snapshot.fingerprint(self._edition_now(), self._sources, self._declarations)
+
+    @property
+    def gaps(self) -> Sequence[Gap]:
+        """The gaps that are known of."""
+        return self._gaps
+
+    def _edition_now(self) -> str:
+        """Another one where another ledger lies there, or a replay amended its events."""
+        return f"{self._ledger.identity()} {self._ledger.epoch()}"
+
+    def _begin(self) -> None:
+        """Go on from the checkpoint, or start anew where there is none to be trusted."""
+        edition = self._edition_now()
+        self._again = self._again or self._edition is not None
+        self._edition = None
+        self.standing = Standing()
+        found = checkpoint.load(self._ledger, self._sources, self._declarations, self.fingerprint)
+        if found is None:
+            self._start_anew()
+        else:
+            self.exports, self.histories, self._gaps = found.exports, found.histories, found.gaps
+            self.sequence, self.pruned, self.saved = found.sequence, found.pruned, found.revision
+            self._source_states.clear()
+        self._edition = edition
+
+    def _start_anew(self) -> None:
+        gaps, pruned = self._ledger.gaps(), self._ledger.folds.pruned()
+        bases, histories = checkpoint.bases(self._ledger, self._sources)
+        self._gaps, self.pruned = gaps, pruned
+        self.exports = Exports(self._sources, self._declarations, gaps, bases)
+        self.histories = histories
+        self._source_states.clear()
+        self.sequence, self.saved = 0, None
+
+    def _take_page(self) -> bool:
+        """Fold the next events; whether there may be more."""
+        page = self._ledger.read(self.sequence, PAGE)
+        # After that, so that no event is given to an id whose earlier ones are gone in the meantime.
+        if self._lost_events() or (not page and self._ledger.last_sequence() < self.sequence):
+            self._again = True
+            self._start_anew()
+            return True
+        for source, ids in self.exports.unfamiliar(page).items():
+            self.exports.recall(self._ledger.of_ids(source, ids, self.sequence))
+        for event in page:
+            if event.source in self.histories:
+                self.histories[event.source].add(event)
+                self._source_states.pop(event.source, None)
+        self.exports.apply(page)
+        if page:
+            self.sequence = page[-1].sequence
+        return len(page) == PAGE
+
+    def _lost_events(self) -> bool:
+        """Take note of what was pruned; whether that was more than was folded here."""
+        pruned = self._ledger.folds.pruned()
+        if pruned.revision == self.pruned.revision:
+            return False
+        if pruned.last_sequence > self.sequence:
+            return True
+        for key, base in checkpoint.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources):
+            self.exports.rebase(key, base.count)
+        self.exports.forget_ids()
+        self.pruned = pruned
+        return False
+
+    def _rebuild(self, key: ExportKey) -> None:
+        folds, selection = self._ledger.folds, self.exports.selection(key)
+        while True:
+            before = folds.pruned()
+            base = checkpoint.base_of(self._ledger, self._sources, key) if before.revision else None
+            events = list(self._ledger.select(selection, self.sequence))
+            if folds.pruned() == before:
+                self.exports.rebuild(key, events, base)
+                return
 
     def export(self, key: ExportKey, now: float) -> ExportState:
         """The state of one export."""
@@ -118,7 +185,7 @@ class Reader:
         """The states of all sources, by slug."""
         for slug, source in self._sources.items():
             if slug not in self._source_states:
-                self._source_states[slug] = self._histories[slug].state(source, self._tallies.get(slug, ()))
+                self._source_states[slug] = self.histories[slug].state(source, self._tallies.get(slug, ()))
         return [self._source_states[slug] for slug in sorted(self._sources)]
 
     def _count(self, tallies: Sequence[Tally]) -> None:
@@ -136,4 +203,5 @@ _URGENCY = ("never completed", "late", "stuck", "failed", "not started", "runnin
 def urgency(state: ExportState, now: float) -> tuple[object, ...]:
     """A key to sort by: what is wrong first, then what is due first."""
     due = state.deadline or float("inf")
-    return (_URGENCY.index(state.condition(now)), due, state.source, state.export, state.partner, state.frequency)
+    labels = (state.source, state.export, state.partner, state.frequency, state.data_type)
+    return (_URGENCY.index(state.condition(now)), due, *labels)

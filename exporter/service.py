@@ -15,6 +15,7 @@ import structlog
 from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
 from exporter.intake import Intake
+from exporter.keeping import Keeper
 from exporter.ledger import PAGE
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0
+UPKEEP_SECONDS = 10.0
+CHECKPOINT_SECONDS = 300.0
+CHECKPOINT_EVENTS = 20_000
+"""After how many new events, or seconds with some, the checkpoint is written again."""
+MOST_AT_THE_END = 20_000
+"""With more exports than that to write, a stop does not wait for the checkpoint."""
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -71,6 +78,8 @@ class Service:
         telemetry.reload_time.set(now())
         telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
         self._reader, self._collector = self._knowledge(config)
+        self._keeper = Keeper(ledger, self._watch, self._knowing, lambda: self._reader)
+        self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
 
     @property
     def ledger(self) -> Ledger:
@@ -96,6 +105,8 @@ class Service:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        if self._caught_up.is_set():
+            self._checkpoint(leaving=True)
         self._ledger.close()
 
     def unready(self) -> str:
@@ -218,6 +229,35 @@ class Service:
             except StoreError as error:
                 log.error("no heartbeat", error=str(error))
 
+    def _keep_up(self) -> None:
+        """Keep the checkpoint fresh, so that the next start has little to read."""
+        while not self._stopping.is_set():
+            self._checkpoint()
+            self._stopping.wait(UPKEEP_SECONDS)
+
+    def _checkpoint(self, *, leaving: bool = False) -> None:
+        try:
+            if leaving or self._checkpoint_is_due():
+                self._write_checkpoint(leaving=leaving)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must end neither this for good nor a stop
+            log.error("no checkpoint", error=str(error))
+
+    def _checkpoint_is_due(self) -> bool:
+        reader, sequence, at = self._checkpointed
+        waiting = self._ledger.last_sequence() - sequence
+        late = waiting != 0 and self.now() - at >= CHECKPOINT_SECONDS
+        return reader is not self._reader or waiting >= CHECKPOINT_EVENTS or late
+
+    def _write_checkpoint(self, *, leaving: bool) -> None:
+        now = self.now()
+        with self._knowing:
+            self._collector.refresh(now)
+            reader, sequence = self._reader, self._reader.sequence
+        most = MOST_AT_THE_END if leaving else float("inf")
+        if self._keeper.write(now, most=most, leaving=leaving):
+            self.telemetry.checkpoint_time.set(now)
+        self._checkpointed = reader, sequence, now
+
     def _catch_up(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -232,5 +272,6 @@ class Service:
                 gc.collect()
                 gc.freeze()
                 self._caught_up.set()
-                log.info("ready", events=self._reader.sequence)
+                log.info("ready", events=self._reader.sequence, from_checkpoint=self._reader.saved is not None)
+                self._keep_up()
                 return

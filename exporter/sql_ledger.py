@@ -14,6 +14,7 @@ from exporter.ledger import PAGE
 from exporter.model import Gap, Quarantined, Tally
 from exporter.sql_archive import EPOCH, SqlArchive
 from exporter.sql_database import Database
+from exporter.sql_folds import SqlFolds
 from exporter.sql_schema import declarations, events, facts, quarantine, tallies, watches
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class SqlLedger:
         unfinished: bool = False,
     ) -> None:
         self._database = Database(url, observe, driver, unfinished=unfinished)
+        self.folds = SqlFolds(self._database)
         self._began: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
 

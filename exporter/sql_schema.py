@@ -107,6 +107,43 @@ watches = Table(
     Column("seen_us", BigInteger, nullable=False),
 )
 
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("pruned", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+)
+"""One row, ``fold``."""
+
+checkpoint_rows = Table(
+    "checkpoint_rows",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+prunings = Table(
+    "prunings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+)
+"""One row, ``events``."""
+
+bases = Table(
+    "bases",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
 facts = Table(
     "facts",
     metadata,

@@ -22,7 +22,7 @@ from exporter.settings import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OPERATIONS = ("append", "read", "declare", "heartbeat")
+OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune")
 CODES = ("200", "400", "401", "413", "429", "503")
 
 # The sender waits three seconds (its other page says five); a commit should take milliseconds.
@@ -86,6 +86,11 @@ class Telemetry:
         self.exports_per_source_limit = Gauge(
             "dataexport_exports_per_source_limit",
             "How many exports of a source get series of their own.",
+            registry=registry,
+        )
+        self.checkpoint_time = Gauge(
+            "dataexport_checkpoint_last_success_timestamp_seconds",
+            "When this process last stored what it knows, for the next start; 0 for never.",
             registry=registry,
         )
         build = Gauge(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import StoreError
 from exporter.ledger import PAGE, Entry, Received
 from exporter.model import Event, Gap, Quarantined, Selection, Tally
+from memory_folds import MemoryFolds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,12 +29,14 @@ class MemoryLedger:
         self._identity = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._events: list[Received] = []
+        self._last_sequence = 0
+        self.folds = MemoryFolds(self)
         self._quarantined: list[Quarantined] = []
         self._known: set[tuple[type, str, bytes]] = set()
         self._tallies: dict[tuple[str, str, str], Tally] = {}
         self._declared: dict[tuple[str, str], float] = {}
         self._decisions: list[Decision] = []
-        self._watches: list[tuple[str, float, float]] = []
+        self.watches: list[tuple[str, float, float]] = []
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
@@ -49,17 +52,19 @@ class MemoryLedger:
         return done
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
-        return [kept.event for kept in self._events[after : after + limit]]
+        return [kept.event for kept in self._events if kept.event.sequence > after][:limit]
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
-        return (kept.event for kept in self._events[:upto] if selection.fits(kept.event))
+        return (
+            event for event in self.read(0, self._last_sequence) if event.sequence <= upto and selection.fits(event)
+        )
 
     def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         wanted = set(request_ids)
         return [each for each in self.select(Selection(source), upto) if each.request_id in wanted]
 
     def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
-        return (kept.event for kept in self._events[:upto][::-1] if selection.fits(kept.event))
+        return reversed([*self.select(selection, upto)])
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         own = [kept.event for kept in self._events if source in {None, kept.event.source}]
@@ -68,7 +73,7 @@ class MemoryLedger:
         return sorted(own, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
-        return self._events[sequence - 1].body if 0 < sequence <= len(self._events) else None
+        return next((kept.body for kept in self._events if kept.event.sequence == sequence), None)
 
     def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
         own = [each for each in self._quarantined if source in {None, each.source}]
@@ -89,16 +94,16 @@ class MemoryLedger:
         return dict(self._declared)
 
     def beat(self, watch: str, now: float) -> None:
-        own = [index for index, (name, _, _) in enumerate(self._watches) if name == watch]
-        if own and now - self._watches[own[-1]][2] <= BLIND_AFTER:
-            self._watches[own[-1]] = (watch, self._watches[own[-1]][1], now)
+        own = [index for index, (name, _, _) in enumerate(self.watches) if name == watch]
+        if own and now - self.watches[own[-1]][2] <= BLIND_AFTER:
+            self.watches[own[-1]] = (watch, self.watches[own[-1]][1], now)
         else:
-            self._watches.append((watch, now, now))
+            self.watches.append((watch, now, now))
 
     def gaps(self) -> list[Gap]:
         found: list[Gap] = []
         seen = float("inf")
-        for _, began, ended in sorted(self._watches, key=lambda each: each[1]):
+        for _, began, ended in sorted(self.watches, key=lambda each: each[1]):
             if began - seen > BLIND_AFTER:
                 found.append(Gap(seen, began))
             seen = ended if seen == float("inf") else max(seen, ended)
@@ -114,7 +119,18 @@ class MemoryLedger:
         return 0
 
     def last_sequence(self) -> int:
-        return len(self._events)
+        return self._last_sequence
+
+    def remove(self, sequences: Sequence[int]) -> None:
+        gone = {kept.event.sequence: kept.event for kept in self._events if kept.event.sequence in sequences}
+        self._events = [kept for kept in self._events if kept.event.sequence not in gone]
+        self._known -= {(Received, event.source, event.digest) for event in gone.values()}
+
+    def remove_quarantined(self, sequences: Sequence[int]) -> int:
+        gone = [each for each in self._quarantined if each.sequence in sequences]
+        self._quarantined = [each for each in self._quarantined if each not in gone]
+        self._known -= {(Quarantined, each.source, each.digest) for each in gone}
+        return len(gone)
 
     def identity(self) -> str:
         return self._identity
@@ -130,7 +146,8 @@ class MemoryLedger:
             event = entry.event
             if not self._is_new(Received, event.source, event.digest):
                 return self._count(event.source, "duplicate", "", event.arrived_at)
-            kept = replace(event, sequence=len(self._events) + 1)
+            self._last_sequence += 1
+            kept = replace(event, sequence=self._last_sequence)
             self._events.append(Received(kept, entry.body))
         elif isinstance(entry, Quarantined):
             if not self._is_new(Quarantined, entry.source, entry.digest):

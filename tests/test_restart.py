@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +77,50 @@ def test_after_kill_and_restart_every_series_of_exports_and_sources_is_the_same_
         # And it goes on from there.
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
         assert exporter.value("dataexport_webhook_duplicates_total", source="shop") == 2
+
+
+def starts(exporter: Exporter) -> list[bool]:
+    """Whether each start so far went on from a checkpoint."""
+    return [
+        found.lower() == "true"
+        for found in re.findall(r"from_checkpoint\W+(true|false)", plain(exporter.log()), re.IGNORECASE)
+    ]
+
+
+def plain(log: str) -> str:
+    """Text without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", log)
+
+
+def test_a_start_from_a_checkpoint_changes_nothing_and_a_damaged_one_is_survived(tmp_path: Path) -> None:
+    with Exporter(tmp_path, CONFIGURATION) as exporter:
+        send_some_of_everything(exporter)
+        before = from_the_ledger(exporter)
+        exporter.terminate()  # which writes the checkpoint
+        exporter.start()
+        assert from_the_ledger(exporter) == before
+        # More than the checkpoint knows, among it an event of an id that it has not kept, which is recognised.
+        now = time.time()
+        for hours in (9, 8, 4, 0):
+            exporter.post(fields("Initiated", vendor_clock(now - hours * HOUR), 7), "shop")
+        exporter.post(fields("Initiated", vendor_clock(now - 5 * HOUR), 6), "shop")
+        before = from_the_ledger(exporter)
+        assert 'export="7"' in before
+        assert 'export="6"' in before
+        exporter.kill()
+        exporter.start()
+        assert from_the_ledger(exporter) == before
+        exporter.terminate()
+        with closing(sqlite3.connect(exporter.database)) as database, database:
+            changed = database.execute("UPDATE checkpoint_rows SET state = substr(state, 1, 40)").rowcount
+        assert changed > 4
+        exporter.start()
+        assert from_the_ledger(exporter) == before
+        assert starts(exporter) == [False, True, True, False]
+        exporter.terminate()
+        exporter.start()
+        assert starts(exporter)[-1]
+        assert from_the_ledger(exporter) == before
 
 
 @pytest.mark.parametrize("end", [Exporter.terminate, Exporter.kill])

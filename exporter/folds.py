@@ -1,0 +1,107 @@
+"""What is stored of the fold beside the events: a checkpoint of it, and what pruned events amount to.
+
+A checkpoint is a cache: a start goes on from it instead of folding everything, and one that is
+not trusted is passed over. A base is as true as the events that it stands for, since they are gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is said of all rows of a checkpoint together.
+
+    Attributes:
+        revision: how often it was written.
+        sequence: the place in the ledger up to which it holds; 0 while its rows are being written.
+        fingerprint: what the fold depends on beside the events.
+        pruned: the `Pruned.revision` that it knows of.
+        owner: the heartbeat of whoever wrote it.
+    """
+
+    revision: int
+    sequence: int
+    fingerprint: str
+    pruned: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What is said of all events together that were pruned.
+
+    Attributes:
+        revision: how often some were.
+        events: how many.
+        last_sequence: the last of them.
+    """
+
+    revision: int = 0
+    events: int = 0
+    last_sequence: int = 0
+
+
+class Folds(Protocol):
+    """Where folds are kept, beside the ledger. Every method may raise `exporter.errors.StoreError`."""
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint; None where there is none."""
+
+    def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """The rows of the checkpoint past a key, in the order of their keys: keys and texts."""
+
+    def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
+        """Write rows, and remove those that are None.
+
+        Args:
+            known: the revision that is there; 0 for none.
+            new: what holds of all rows afterwards.
+            rows: texts by key.
+            anew: whether all other rows are removed.
+
+        Returns:
+            False, and nothing was done, where another revision is there.
+        """
+
+    def owner_seen(self) -> float:
+        """The newest heartbeat of the owner of the checkpoint; 0 for none."""
+
+    def pruned(self) -> Pruned:
+        """What was pruned."""
+
+    def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
+        """The bases that were written past a revision of pruning: keys and texts."""
+
+    def base(self, key: str) -> str | None:
+        """The base under a key."""
+
+    def prune(
+        self,
+        known: Pruned,
+        sequences: Sequence[int],
+        bases: Mapping[str, str],
+        upto: int,
+        disturbed_by: Callable[[str, str, float], bool],
+    ) -> bool:
+        """Remove events, and keep what they amount to.
+
+        Args:
+            known: what was pruned when ``bases`` were worked out.
+            sequences: the events to remove.
+            bases: texts by key.
+            upto: the last event that was known then.
+            disturbed_by: whether an event of this source and request id at this instant, that came
+                since, makes the bases wrong.
+
+        Returns:
+            False, and nothing was done, where something came between.
+        """
+
+    def prune_quarantine(self, before: float, limit: int) -> int:
+        """Remove up to ``limit`` quarantined bodies that arrived before an instant; how many."""

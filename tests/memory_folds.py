@@ -1,0 +1,75 @@
+"""Folds in memory: the contract of `exporter.folds` in the fewest lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.folds import Checkpoint, Pruned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from memory_ledger import MemoryLedger
+
+
+class MemoryFolds:
+    """An `exporter.folds.Folds` beside a ledger in memory."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._ledger = ledger
+        self._checkpoint: Checkpoint | None = None
+        self.kept: dict[str, str] = {}
+        self._pruned = Pruned()
+        self._bases: dict[str, tuple[int, str]] = {}
+
+    def checkpoint(self) -> Checkpoint | None:
+        return self._checkpoint
+
+    def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        return sorted(each for each in self.kept.items() if each[0] > after)[:limit]
+
+    def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
+        if (self._checkpoint.revision if self._checkpoint else 0) != known:
+            return False
+        self._checkpoint = new
+        if anew:
+            self.kept.clear()
+        self.kept.update({key: text for key, text in rows.items() if text is not None})
+        for key, text in rows.items():
+            if text is None:
+                self.kept.pop(key, None)
+        return True
+
+    def owner_seen(self) -> float:
+        owner = self._checkpoint.owner if self._checkpoint else ""
+        return max((seen for watch, _, seen in self._ledger.watches if watch == owner), default=0)
+
+    def pruned(self) -> Pruned:
+        return self._pruned
+
+    def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
+        return [(key, text) for key, (revision, text) in self._bases.items() if revision > after]
+
+    def base(self, key: str) -> str | None:
+        return self._bases[key][1] if key in self._bases else None
+
+    def prune(
+        self,
+        known: Pruned,
+        sequences: Sequence[int],
+        bases: Mapping[str, str],
+        upto: int,
+        disturbed_by: Callable[[str, str, float], bool],
+    ) -> bool:
+        since = self._ledger.read(upto, self._ledger.last_sequence())
+        disturbed = any(disturbed_by(each.source, each.request_id, each.occurred_at) for each in since)
+        if known != self._pruned or disturbed:
+            return False
+        self._ledger.remove(sequences)
+        self._pruned = Pruned(known.revision + 1, known.events + len(sequences), max(known.last_sequence, *sequences))
+        self._bases.update({key: (self._pruned.revision, text) for key, text in bases.items()})
+        return True
+
+    def prune_quarantine(self, before: float, limit: int) -> int:
+        old = [each.sequence for each in self._ledger.quarantine(10**6) if each.arrived_at < before]
+        return self._ledger.remove_quarantined(sorted(old)[:limit])

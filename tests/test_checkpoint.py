@@ -1,0 +1,376 @@
+"""A start from a checkpoint and the rest of the events knows what a fold of all events knows.
+
+And whatever is wrong with a checkpoint, the worst that comes of it is that all events are folded.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, SHOP, at, event, received
+from exporter import attribution, keeping, reader
+from exporter.errors import StoreError
+from exporter.keeping import Keeper
+from exporter.model import Declaration, Gap, Selection, Source
+from exporter.reader import Reader
+from exporter.sql_ledger import SqlLedger
+from memory_ledger import MemoryLedger
+from test_order_independence import World, histories, thorough
+from test_reader_independence import ToldOfGaps, folded_at_once, reader_of, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from exporter.folds import Checkpoint
+    from exporter.ledger import Ledger
+    from exporter.model import Event, ExportState
+
+NOW = at("12:00")
+
+
+@pytest.fixture(autouse=True)
+def short_memory() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attribution, "MOST_IDS", 2)
+        patch.setattr(reader, "PAGE", 3)
+        patch.setattr(keeping, "PAGE", 2)
+        yield
+
+
+def keeper_of(ledger: Ledger, known: Reader, owner: str = "me") -> Keeper:
+    return Keeper(ledger, owner, threading.Lock(), lambda: known)
+
+
+@thorough
+@given(world=histories, chance=st.integers(0, 2**32))
+def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, chance: int) -> None:
+    dice = Random(chance)
+    deliveries = list(world.events)
+    if dice.random() < 0.7:
+        dice.shuffle(deliveries)
+    ledger = ToldOfGaps()
+    running = reader_of(ledger, world)
+    for each in deliveries:
+        ledger.append([received(each)])
+        if dice.random() < 0.1:
+            ledger.known_gaps = list(world.gaps[: dice.randint(len(ledger.known_gaps), len(world.gaps))])
+        if dice.random() < 0.3:
+            running.refresh()
+            if dice.random() < 0.5:
+                assert keeper_of(ledger, running).write(NOW)
+            if dice.random() < 0.5:
+                saved = running.saved
+                running = reader_of(ledger, world)
+                running.refresh()
+                assert running.saved == saved
+    ledger.known_gaps = list(world.gaps)
+    running.refresh()
+    expected = folded_at_once(without_folds(ledger), world)
+    assert seen(running, world) == seen(expected, world)
+    assert running.sources() == expected.sources()
+    assert running.exports.recognised() == expected.exports.recognised()
+    births = [{key: known.exports.birth(key) for key in known.exports.all()} for known in (running, expected)]
+    assert births[0] == births[1]
+
+
+def without_folds(ledger: ToldOfGaps) -> ToldOfGaps:
+    other = ToldOfGaps()
+    other.append([received(each) for each in ledger.read(0, 10_000)])
+    other.known_gaps = ledger.known_gaps
+    return other
+
+
+# What is wrong with a checkpoint
+
+
+def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
+    return [
+        event(status, at("0:00") + run * 4 * HOUR + late, request_id=request_id, source=source)
+        for run in range(first, first + count)
+        for request_id in ("one", "two", "three")
+        for status, late in (("initiated", 0), ("completed", 600))
+    ]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    made.append([received(each) for each in runs(12)])
+    yield made
+    made.close()
+
+
+def known_of(
+    ledger: Ledger, sources: Mapping[str, Source] | None = None, declarations: Sequence[Declaration] = ()
+) -> Reader:
+    known = Reader(ledger, sources or {"shop": SHOP}, declarations)
+    known.refresh()
+    return known
+
+
+def states(known: Reader) -> list[ExportState]:
+    return known.states(at("12:00", day=3))
+
+
+def head(ledger: Ledger) -> Checkpoint:
+    found = ledger.folds.checkpoint()
+    assert found is not None
+    return found
+
+
+def overwrite(ledger: Ledger, rows: Mapping[str, str | None], **changes: object) -> None:
+    old = head(ledger)
+    new = replace(old, revision=old.revision + 1, **changes)  # type: ignore[arg-type]
+    assert ledger.folds.write(old.revision, new, rows)
+
+
+def test_a_start_goes_on_from_the_checkpoint_and_writes_only_what_is_new(ledger: Ledger) -> None:
+    first = known_of(ledger)
+    assert keeper_of(ledger, first).write(NOW)
+    second = known_of(ledger)
+    assert (second.saved, second.exports.unsaved) == (first.saved, set())
+    assert states(second) == states(first)
+    ledger.append([received(each) for each in runs(1, first=12)[:2]])
+    second.refresh()
+    (changed,) = second.exports.unsaved
+    assert changed.name == "one"
+    assert keeper_of(ledger, second).write(NOW)
+    assert head(ledger).sequence == second.sequence
+    assert states(known_of(ledger)) == states(second)
+
+
+def test_an_export_that_is_gone_is_gone_from_the_checkpoint(ledger: Ledger) -> None:
+    ledger.append([received(event("initiated", at("0:00"), request_id="four", partner="Azure"))])
+    known = known_of(ledger)
+    keeper = keeper_of(ledger, known)
+    assert keeper.write(NOW)
+    ledger.append([received(event("initiated", at("9:00"), request_id="four", partner="Azure"))])
+    known.refresh()  # recognised: its group is empty
+    assert keeper.write(NOW)
+    again = known_of(ledger)
+    assert again.saved == known.saved
+    assert states(again) == states(known)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: text[:8], lambda text: "x" + text[1:]])
+@pytest.mark.parametrize("kind", ["export ", "source ", "gaps"])
+def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[str], str]) -> None:
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    (row, text) = next(each for each in ledger.folds.rows("", 100) if each[0].startswith(kind))
+    overwrite(ledger, {row: damage(text)})
+    again = known_of(ledger)
+    assert again.saved is None
+    assert states(again) == states(known)
+    assert keeper_of(ledger, again).write(NOW)
+    assert known_of(ledger).saved == head(ledger).revision
+
+
+@pytest.mark.parametrize("kind", ["source ", "gaps"])
+def test_a_missing_row_is_survived(ledger: Ledger, kind: str) -> None:
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    (row, _) = next(each for each in ledger.folds.rows("", 100) if each[0].startswith(kind))
+    overwrite(ledger, {row: None})
+    assert known_of(ledger).saved is None
+
+
+@pytest.mark.parametrize(
+    ("sources", "declarations"),
+    [
+        ({"shop": SHOP, "more": Source("more")}, ()),
+        ({"shop": Source("shop", "Asia/Kolkata", ZoneInfo("Asia/Kolkata"))}, ()),
+        ({"shop": SHOP}, (Declaration("daily", Selection("shop", request_id="one"), interval=DAY),)),
+    ],
+)
+def test_under_another_configuration_all_is_folded_again(
+    ledger: Ledger, sources: Mapping[str, Source], declarations: Sequence[Declaration]
+) -> None:
+    assert keeper_of(ledger, known_of(ledger)).write(NOW)
+    again = known_of(ledger, sources, declarations)
+    assert again.saved is None
+    unwritten = MemoryLedger()
+    unwritten.append([received(each) for each in ledger.read(0)])
+    assert [replace(each, changes_at=0) for each in states(again)] == [
+        replace(each, changes_at=0) for each in states(known_of(unwritten, sources, declarations))
+    ]
+
+
+def test_what_does_not_change_the_fold_changes_no_checkpoint(ledger: Ledger) -> None:
+    declared = Declaration("daily", Selection("shop", request_id="one"), interval=DAY)
+    assert keeper_of(ledger, known_of(ledger, declarations=[declared])).write(NOW)
+    owned = replace(declared, owner="data", muted_until=at("0:00", day=9))
+    assert known_of(ledger, declarations=[owned]).saved == head(ledger).revision
+
+
+def test_a_checkpoint_past_the_end_of_the_ledger_is_passed_over(ledger: Ledger) -> None:
+    assert keeper_of(ledger, known_of(ledger)).write(NOW)
+    overwrite(ledger, {}, sequence=ledger.last_sequence() + 1)
+    assert known_of(ledger).saved is None
+
+
+def test_a_gap_since_the_checkpoint_is_taken_in(ledger: Ledger) -> None:
+    ledger.beat("one", at("0:00"))
+    known = known_of(ledger)
+    keeper = keeper_of(ledger, known)
+    ledger.beat("one", at("7:00"))
+    known.refresh()
+    assert keeper.write(NOW)
+    ledger.beat("one", at("7:00", day=4))
+    again = known_of(ledger)
+    assert again.saved == known.saved
+    known.refresh()
+    later = at("0:00", day=6)
+    assert again.gaps == [Gap(at("0:00"), at("7:00")), Gap(at("7:00"), at("7:00", day=4))]
+    assert again.states(later) == known.states(later)
+    assert any(state.slots_unknown for state in again.states(later))
+
+
+# Who writes it
+
+
+def test_while_another_process_keeps_it_nobody_else_does(ledger: Ledger) -> None:
+    ledger.beat("other", NOW)
+    other, mine = known_of(ledger), known_of(ledger)
+    assert keeper_of(ledger, other, "other").write(NOW)
+    assert not keeper_of(ledger, mine).write(NOW + 50)
+    assert head(ledger).owner == "other"
+    assert keeper_of(ledger, other, "other").write(NOW + 50)
+    assert keeper_of(ledger, mine).write(NOW + 70)  # which was not heard of for over a minute
+    assert head(ledger).owner == "me"
+    assert states(known_of(ledger)) == states(mine)
+
+
+def test_who_leaves_lets_anybody_write_it_next(ledger: Ledger) -> None:
+    ledger.beat("other", NOW)
+    other, mine = known_of(ledger), known_of(ledger)
+    assert keeper_of(ledger, other, "other").write(NOW, leaving=True)
+    assert keeper_of(ledger, mine).write(NOW)
+    assert states(known_of(ledger)) == states(mine)
+
+
+def test_rows_of_two_writers_never_mix(ledger: Ledger) -> None:
+    first, second = known_of(ledger), known_of(ledger)
+    assert keeper_of(ledger, first, "first").write(NOW)
+    assert keeper_of(ledger, second, "second").write(NOW)  # the first was never heard of
+    ledger.append([received(each) for each in runs(1, first=12)])
+    first.refresh()
+    assert keeper_of(ledger, first, "first").write(NOW)
+    again = known_of(ledger)
+    assert again.saved == head(ledger).revision
+    assert states(again) == states(first)
+
+
+class Failing(MemoryLedger):
+    """A ledger whose checkpoint cannot be written after so many pages."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__()
+        self.pages = pages
+        write = self.folds.write
+
+        def failing(known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
+            if not self.pages:
+                message = "made to fail"
+                raise StoreError(message)
+            self.pages -= 1
+            return write(known, new, rows, anew=anew)
+
+        self.folds.write = failing  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+def test_a_checkpoint_that_was_not_finished_is_passed_over_and_written_again(pages: int) -> None:
+    ledger = Failing(pages)
+    ledger.append([received(each) for each in runs(3)])
+    known = known_of(ledger)
+    keeper = keeper_of(ledger, known)
+    with pytest.raises(StoreError):
+        keeper.write(NOW)
+    assert known_of(ledger).saved is None
+    ledger.pages = 100
+    assert keeper.write(NOW)
+    again = known_of(ledger)
+    assert again.saved == known.saved
+    assert states(again) == states(known)
+
+
+def test_somebody_who_was_faster_is_left_alone(ledger: Ledger) -> None:
+    known = known_of(ledger)
+    keeper = keeper_of(ledger, known)
+    assert keeper.write(NOW)
+    found = ledger.folds.checkpoint
+    ledger.append([received(each) for each in runs(1, first=12)])
+    known.refresh()
+    stale = head(ledger)
+    overwrite(ledger, {})
+    ledger.folds.checkpoint = lambda: stale  # type: ignore[method-assign]
+    assert not keeper.write(NOW)
+    assert known.exports.unsaved
+    ledger.folds.checkpoint = found  # type: ignore[method-assign]
+
+
+def test_what_was_written_while_it_was_read_is_not_trusted(ledger: Ledger) -> None:
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    found = ledger.folds.rows
+
+    def meanwhile(after: str, limit: int) -> Sequence[tuple[str, str]]:
+        if not after:
+            overwrite(ledger, {})
+        return found(after, limit)
+
+    ledger.folds.rows = meanwhile  # type: ignore[method-assign]
+    assert known_of(ledger).saved is None
+
+
+def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> None:
+    known = known_of(ledger)
+    assert not keeper_of(ledger, known).write(NOW, most=2)
+    assert ledger.folds.checkpoint() is None
+    assert keeper_of(ledger, known).write(NOW, most=3)
+
+
+def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:
+    ledger = MemoryLedger()
+    ledger.append([received(each) for each in runs(3)])
+    readers = [known_of(ledger), known_of(ledger)]
+    replaced = Keeper(ledger, "me", threading.Lock(), readers.pop)
+    assert not replaced.write(NOW)
+    behind = known_of(ledger)
+    behind.exports.stale.add(behind.exports.all()[0])
+    assert not keeper_of(ledger, behind).write(NOW)
+    assert ledger.folds.checkpoint() is None
+
+
+def test_another_ledger_in_its_place_is_folded_from_its_beginning() -> None:
+    ledger = MemoryLedger()
+    ledger.append([received(each) for each in runs(3)])
+    known = known_of(ledger)
+    other = MemoryLedger()
+    other.append([received(each) for each in runs(1)])
+    ledger.__dict__.update(other.__dict__)
+    assert known.refresh() is True
+    assert states(known) == states(known_of(other))
+
+
+def test_a_ledger_that_went_back_is_folded_from_its_beginning() -> None:
+    ledger = MemoryLedger()
+    ledger.append([received(each) for each in runs(3)])
+    known = known_of(ledger)
+    other = MemoryLedger()
+    other.append([received(each) for each in runs(1)])
+    identity = ledger.identity()
+    ledger.__dict__.update(other.__dict__)
+    ledger._identity = identity  # noqa: SLF001 - an older backup of the same
+    assert known.refresh() is True
+    assert states(known) == states(known_of(other))
