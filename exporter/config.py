@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,11 @@ class Config:
     log: Log
     sources: Mapping[str, ConfiguredSource]
     exports: tuple[Declaration, ...]
+
+    @property
+    def shown_store_url(self) -> str:
+        """``store_url`` without its password."""
+        return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", self.store_url)
 
     @property
     def plain_sources(self) -> dict[str, Source]:

@@ -20,6 +20,7 @@ SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 UNKNOWN = "unknown"
 """The ``source`` label of requests for no configured source."""
 
+_STORE_URL = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
 _DURATION = re.compile(r"(\d{1,9}) ?(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -100,8 +101,15 @@ def _zoned(value: datetime) -> datetime:
 
 
 def _store_url(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"sqlite:///[^?#\s]+", value.get_secret_value()):
-        message = 'give "sqlite:///FILE" (relative to the working folder), or "sqlite:////FILE" from the root'
+    url = value.get_secret_value()
+    if re.search(r"[?&](ssl)?password=", url):
+        message = 'give the password before the "@", where it is never shown, or a passfile'
+        raise ValueError(message)
+    if not _STORE_URL.fullmatch(url):
+        message = (
+            'give "sqlite:///FILE" (relative to the working folder), "sqlite:////FILE" from the root, or '
+            '"postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"'
+        )
         raise ValueError(message)
     return value
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, inspect, make_url, select
+from sqlalchemy import func, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from exporter import postgres_server
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.migrations import migrate
 from exporter.sql_schema import UNFINISHED, facts
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from sqlalchemy import Connection, Engine, Row, Select, Table
+    from sqlalchemy import URL, Connection, Engine, Row, Select, Table
 
     from exporter.sqlite_file import Inode
 
 Observer = Callable[[str, float, bool], None]
+RETRY_WITHIN = 0.5
+"""Seconds after which there is no time left to try another connection."""
 
 
 class Database:
@@ -64,11 +67,11 @@ class Database:
         self._reopening = threading.Lock()
         self._file: SqliteFile | None = None
         try:
-            parsed = make_url(url)
+            parsed = _parse(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             if self.is_sqlite:
                 self._file = SqliteFile(parsed, driver or DRIVER)
-            self._engine: Engine = self._file.engine if self._file else create_engine(parsed)
+            self._engine: Engine = self._file.engine if self._file else postgres_server.connect_to(parsed)
         except (SQLAlchemyError, ImportError) as error:
             message = f"store.url: {error}"
             raise StoreRefusedError(message) from error
@@ -96,7 +99,7 @@ class Database:
         Raises:
             StoreError: what the database said.
         """
-        with self._told("read"):
+        with self._told("read"), self._file.turn() if self._file else nullcontext():
             inode = self._find_again()
             with self._transaction(writing=False) as connection:
                 rows = connection.execute(query).all()
@@ -118,35 +121,62 @@ class Database:
 
     def checks(self) -> list[tuple[bool, str]]:
         """For people: a sentence each on what it is, and whether that is as it should be."""
-        return self._file.checks() if self._file is not None else []
+        if self._file is not None:
+            return self._file.checks()
+        with self._told("read"), self._transaction(writing=False) as connection:
+            return [*postgres_server.checks(connection), (True, f"PostgreSQL: {self._engine.pool.status()}")]
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-        if self._file is not None and self._claim is not None:  # pragma: no branch - not on PostgreSQL
+        if self._file is not None and self._claim is not None:
             self._file.release()
             self._claim.close()
 
-    def _only_writer(self) -> Any:  # noqa: ANN401 - a context manager of one kind or another
-        return self._file.only_writer() if self._file else nullcontext()
+    @contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        if self._file is None:
+            yield
+            return
+        with self._file.only_writer(), self._file.turn():
+            yield
 
     @contextmanager
-    def _transaction(self, *, writing: bool) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(writing=writing) as connection:
+    def _transaction(self, *, writing: bool, opening: bool = False) -> Iterator[Connection]:
+        with self._begun(writing=writing, opening=opening) as connection:
             try:
-                with connection.begin():
-                    yield connection
+                yield connection
+                connection.commit()
             except BaseException:
-                # Whatever it was, it may have been the connection's fault.
+                # Whatever it was, it may have been the connection's fault. What was not committed goes with it.
                 connection.invalidate()
                 raise
+
+    def _begun(self, *, writing: bool, opening: bool) -> Connection:
+        """A connection in a transaction; another one where the first had been dropped meanwhile."""
+        began = time.monotonic()
+        while True:
+            connection = self._engine.connect().execution_options(writing=writing, opening=opening)
+            try:
+                connection.begin()
+            except BaseException as error:
+                connection.invalidate()
+                connection.close()
+                dropped = isinstance(error, DBAPIError) and error.connection_invalidated
+                if not dropped or time.monotonic() - began > RETRY_WITHIN:
+                    raise
+                began = -RETRY_WITHIN  # once
+            else:
+                return connection
 
     def _open(self) -> None:
         with self._told("open"), self._only_writer():
             self._migrate()
 
     def _migrate(self) -> None:
-        with self._transaction(writing=True) as connection:
+        with self._transaction(writing=True, opening=True) as connection:
+            if not self.is_sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(postgres_server.MIGRATION_LOCK)))
             migrate(connection)
             known = {row.name: row.value for row in connection.execute(select(facts))}
         if UNFINISHED in known and not self._unfinished:
@@ -154,7 +184,7 @@ class Database:
             raise StoreRefusedError(message)
         own = known["identity"]
         self.identity = f"{own}.{self._replaced}" if self._replaced else own
-        if self._file is not None:  # pragma: no branch - without a file only on PostgreSQL, which no setting allows yet
+        if self._file is not None:
             self._file.opened()
 
     def _find_again(self) -> Inode:
@@ -202,8 +232,19 @@ class Database:
             failed = False
         except SQLAlchemyError as error:
             said = getattr(error, "orig", None) or error
-            raise StoreError(str(said)) from error
+            raise StoreError(" ".join(str(said).split())) from error
         except (OSError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(" ".join(str(error).split())) from error
         finally:
             self._observe(operation, time.perf_counter() - began, failed)
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ValueError as error:
+        # What SQLAlchemy says may be a part of the password.
+        message = (
+            "store.url: its port is no number; characters such as @ : / in a password have to be written as %40 %3A %2F"
+        )
+        raise StoreRefusedError(message) from error

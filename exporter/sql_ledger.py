@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from exporter import sql_decisions, sqlite_append
-from exporter.batch import EVENT_COLUMNS, Batch, events_of, micros
+from exporter import postgres_append, sql_decisions, sqlite_append
+from exporter.batch import EVENT_COLUMNS, Batch, columns_of, events_of, micros
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE
 from exporter.model import Gap, Quarantined, Tally
@@ -54,7 +54,7 @@ class SqlLedger:
     """A `exporter.ledger.Ledger` in a database.
 
     Args:
-        url: ``sqlite:///path`` as SQLAlchemy writes it.
+        url: ``sqlite:///path`` or ``postgresql+psycopg://…``, as SQLAlchemy writes it.
         observe: told of every operation: its name, how many seconds it took, whether it failed.
         driver: the module to open a SQLite file with; by default the newest there is.
         unfinished: whether it may be a copy that is not whole yet.
@@ -167,7 +167,7 @@ class SqlLedger:
 
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""
-        rows = self._database.rows(select(tallies).order_by(tallies.c.source, tallies.c.kind, tallies.c.label))
+        rows = sorted(self._database.rows(select(tallies)))  # not by the database, which may sort as people do
         return [Tally(row.source, row.kind, row.label, row.total, row.last_us / 1e6) for row in rows]
 
     def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
@@ -244,6 +244,8 @@ class SqlLedger:
         self._database.close()
 
     def _events(self, query: Select[Any]) -> list[Event]:
+        if not self._database.is_sqlite:
+            return events_of(columns_of(self._database.rows(query)))
         # One value per column, since in SQLite each row costs a handover of the interpreter's lock.
         inner = query.subquery()
         values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
@@ -254,7 +256,8 @@ class SqlLedger:
 
 
 def _append(connection: Connection, batch: Batch) -> list[bool]:
-    return sqlite_append.append(connection.connection.cursor(), batch)
+    append = sqlite_append.append if connection.dialect.name == "sqlite" else postgres_append.append
+    return append(connection.connection.cursor(), batch)
 
 
 def _selected(selection: Selection) -> Select[Any]:

@@ -10,6 +10,7 @@ import fcntl
 import importlib
 import os
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,7 @@ class SqliteFile:
         event.listen(self.engine, "begin", _begin)
         self.inode: Inode = None
         self._log_inode: Inode = None
+        self._turn = threading.RLock()
         self._kept: Any = None
         self._header = -1
 
@@ -156,6 +158,7 @@ class SqliteFile:
         self.inode = _inode(self.path)
         self._kept = self._connect()
         self._kept.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        self._log_inode = _inode(self._log)
         # Closed only with everything else: whoever closes a file loses all locks that it has on it.
         self._header = os.open(self.path, os.O_RDONLY)
 
@@ -182,7 +185,6 @@ class SqliteFile:
         if os.pread(self._header, len(BEGINNING), 0) != BEGINNING:
             message = f"{self.path} is not a database any more: something else was written over its beginning"
             raise StoreError(message)
-        self._log_inode = _inode(self._log)
 
     def is_another(self) -> bool:
         """Whether another file lies at the path now. Nothing may be connected.
@@ -211,6 +213,26 @@ class SqliteFile:
             (True, f"SQLite {self.driver.sqlite_version} ({where}): journal mode {self.mode}, {why}; synchronous FULL"),
             (True, f"SQLite: {self.engine.pool.status()}"),
         ]
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Without a log for writes, let the threads of this process read and write in turn.
+
+        SQLite would let a reader try again and again, between commits that follow on each other.
+
+        Raises:
+            StoreError: others took too long.
+        """
+        if self.mode == "wal":
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            message = f"{self.path} is locked: another thread has read or written it for {BUSY_SECONDS} s"
+            raise StoreError(message)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:

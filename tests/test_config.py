@@ -271,11 +271,34 @@ def test_a_slug_that_could_not_be_in_a_path_is_refused(tmp_path: Path, slug: str
     assert said.startswith("sources[1].slug: ")
 
 
-@pytest.mark.parametrize("url", ["postgresql://user:canary@host/db", "sqlite://", "sqlite:///a?mode=ro", "canary"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:canary@host/db",
+        "postgresql+psycopg://user:canary@host",
+        "postgresql+psycopg://user@host/db?password=canary",
+        "sqlite://",
+        "sqlite:///a?mode=ro",
+        "canary",
+    ],
+)
 def test_a_store_that_is_not_known_is_refused_without_showing_the_url(tmp_path: Path, url: str) -> None:
     (said,) = problems(tmp_path, f'[store]\nurl = "{url}"\n')
     assert said.startswith("store.url: give ")
     assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////var/lib/a.db", "sqlite:////var/lib/a.db"),
+        ("postgresql+psycopg://u:canary@host:5433/db", "postgresql+psycopg://u:***@host:5433/db"),
+        ("postgresql+psycopg://u:can%40ary@/db?host=a&host=b:1", "postgresql+psycopg://u:***@/db?host=a&host=b:1"),
+        ("postgresql+psycopg://u@host/db?passfile=/f", "postgresql+psycopg://u@host/db?passfile=/f"),
+    ],
+)
+def test_the_address_of_the_store_is_shown_without_its_password(tmp_path: Path, url: str, shown: str) -> None:
+    assert loaded(tmp_path, f'[store]\nurl = "{url}"\n').shown_store_url == shown
 
 
 def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> None:

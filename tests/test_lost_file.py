@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -201,6 +201,24 @@ def test_a_commit_into_a_lost_file_is_no_answer_even_where_a_reader_opened_the_n
         with pytest.raises(StoreError, match="removed or replaced"):
             ledger.last_sequence()
         assert ledger.last_sequence() == 1
+
+
+def test_of_two_threads_that_find_the_file_replaced_one_opens_it(ledger: SqlLedger, path: Path, other: Path) -> None:
+    database: Any = ledger._database  # noqa: SLF001 - to be slower than another thread
+
+    class AnotherThread:
+        def __enter__(self) -> None:
+            database._reopen()  # noqa: SLF001 - as above
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    other.replace(path)
+    with pytest.raises(StoreError):
+        ledger.read(0)
+    database._reopening = AnotherThread()  # noqa: SLF001 - as above
+    assert len(ledger.read(0)) == 1
+    assert ledger.identity().endswith(".1")
 
 
 def test_a_header_that_was_broken_is_an_error_until_it_is_mended(ledger: SqlLedger, path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,14 @@ def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing
             ledger.append([FIRST])
         other.execute("ROLLBACK")
     assert ledger.read(0) == []
+
+
+def test_without_a_log_a_reader_does_not_wait_for_ever_for_a_writer(path: Path) -> None:
+    with closing(SqlLedger(f"sqlite:///{path}", driver=sqlite3)) as ledger:
+        database = ledger._database  # noqa: SLF001 - to stop in the middle of a commit
+        with ThreadPoolExecutor(1) as pool, database.writing("append"), pytest.raises(StoreError, match="is locked"):
+            pool.submit(ledger.last_sequence).result()
+        assert ledger.last_sequence() == 0
 
 
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
@@ -157,6 +166,15 @@ def test_a_database_that_does_not_take_the_settings_is_an_error(path: Path) -> N
     file.mode = "unheard_of"
     with pytest.raises(StoreError, match="did not take the settings: journal_mode delete, synchronous 2"):
         file.engine.connect()
+
+
+def test_it_says_how_it_is_kept(ledger: SqlLedger, driver: ModuleType) -> None:
+    [(fine, how), (_, pool)] = ledger.checks()
+    assert fine
+    assert f"SQLite {driver.sqlite_version}" in how
+    assert f"journal mode {journal_mode(driver.sqlite_version_info)}" in how
+    assert ("Python's own" in how) == (driver is sqlite3)
+    assert "Pool size: 5" in pool
 
 
 def test_the_bundled_sqlite_is_taken_where_it_is_there_and_newer() -> None:

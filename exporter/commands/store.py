@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
     """The configuration, and what its database has; a command that only looks makes none."""
     settings = config.load(path, os.environ)
-    name = Path(settings.store_url.removeprefix("sqlite:///"))
-    if not name.exists():
+    scheme, _, name = settings.store_url.partition(":///")
+    if scheme == "sqlite" and not Path(name).exists():
         message = f"store.url: there is no database at {name}; start the exporter first, or give its --config"
         raise StoreRefusedError(message)
     ledger = SqlLedger(settings.store_url)
