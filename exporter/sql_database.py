@@ -41,7 +41,8 @@ class Database:
         url: as SQLAlchemy writes it.
         observe: told of every operation: its name, how many seconds it took, whether it failed.
         driver: the module to open a SQLite file with; by default the newest there is.
-        unfinished: whether it may be a copy that is not whole yet.
+        unfinished: whether it may be a copy that is not whole yet; then nobody waits for a
+            transaction, and it may take long.
 
     Attributes:
         identity: a random text that came with the database. It changes when another file is put in
@@ -143,7 +144,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, writing: bool, opening: bool = False) -> Iterator[Connection]:
-        with self._begun(writing=writing, opening=opening) as connection:
+        with self._begun(writing=writing, opening=opening or self._unfinished) as connection:
             try:
                 yield connection
                 connection.commit()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, column, delete, func, select, table, update
+from sqlalchemy import Integer, cast, column, delete, func, select, table, update
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from exporter.errors import StoreRefusedError
 from exporter.sql_schema import UNFINISHED, facts, heads, metadata, watches
@@ -17,7 +18,7 @@ from exporter.sql_schema import UNFINISHED, facts, heads, metadata, watches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import ColumnElement, Connection, Row, Table
 
     from exporter.sql_database import Database
 
@@ -33,6 +34,7 @@ GROWING = [each for each in metadata.sorted_tables if each.autoincrement_column 
 CHANGING = [each for each in metadata.sorted_tables if each not in GROWING and each is not facts]
 """Tables that are copied anew each time."""
 
+_NUMBERED_BY_HEADS = ("events", "quarantine")
 _COUNTERS = table("sqlite_sequence", column("name"), column("seq", Integer))
 
 
@@ -167,18 +169,26 @@ def _key(each: Table, row: Row[Any]) -> tuple[Any, ...]:
 
 def _head(database: Database, each: Table) -> int:
     """The newest sequence that was ever given, also where its row is gone."""
-    given = (
-        select(_COUNTERS.c.seq).where(_COUNTERS.c.name == each.name)
-        if database.is_sqlite
-        else select(heads.c.sequence).where(heads.c.name == each.name)
-    )
+    if database.is_sqlite:
+        given = select(_COUNTERS.c.seq).where(_COUNTERS.c.name == each.name)
+    elif each.name in _NUMBERED_BY_HEADS:
+        given = select(heads.c.sequence).where(heads.c.name == each.name)
+    else:
+        given = select(func.pg_sequence_last_value(_own_sequence(each)))
     found = database.rows(given)
-    return int(found[0][0]) if found else 0
+    return int(found[0][0] or 0) if found else 0
 
 
 def _set_head(database: Database, connection: Connection, each: Table, head: int) -> None:
     if database.is_sqlite:
         connection.execute(delete(_COUNTERS).where(_COUNTERS.c.name == each.name))
         connection.execute(_COUNTERS.insert(), {"name": each.name, "seq": head})
-    else:
+    elif each.name in _NUMBERED_BY_HEADS:
         connection.execute(update(heads).where(heads.c.name == each.name).values(sequence=head))
+    else:
+        # The least that a sequence can say is that 1 was not given yet.
+        connection.execute(select(func.setval(_own_sequence(each), max(head, 1), head > 0)))
+
+
+def _own_sequence(each: Table) -> ColumnElement[Any]:
+    return cast(func.pg_get_serial_sequence(each.name, "sequence"), REGCLASS)

@@ -14,8 +14,9 @@ from builders import MIDNIGHT, body, vendor_clock
 from commands import Store, run, said
 from exporter import config, store_copy
 from exporter.commands.migration import metric_differences
+from exporter.decisions import Decision
 from exporter.errors import StoreRefusedError
-from exporter.model import Quarantined
+from exporter.model import ExportKey, Quarantined
 from exporter.sql_database import Database
 from exporter.sql_ledger import SqlLedger
 from running import COMMAND, Exporter, clean_environment, wait_until
@@ -50,10 +51,18 @@ def change(path: Path, statement: str) -> None:
         database.execute(statement)
 
 
+def decide(url: str) -> None:
+    """Mute an export that nobody has, once more."""
+    with closing(SqlLedger(url)) as ledger:
+        ledger.decide(Decision("mute", ExportKey("shop", "declared", "nobody"), 1, 2, "me", "for the test"))
+        assert len(ledger.decisions()) == ledger.decisions()[-1].sequence
+
+
 def migrated(source: str, target: str, tmp_path: Path) -> None:
     """An exporter that has seen everything goes on from the copy as if nothing had been."""
     with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": source}) as exporter:
         send_some_of_everything(exporter)
+        decide(source)
         before = from_the_ledger(exporter)
         exporter.terminate()
         done = exporter.run("migrate-store", "--config", str(exporter.config_path), "--force", source, target)
@@ -62,6 +71,7 @@ def migrated(source: str, target: str, tmp_path: Path) -> None:
         exporter.environment["DATAEXPORT_STORE_URL"] = target
         exporter.start()
         assert from_the_ledger(exporter) == before
+        decide(target)
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
         assert exporter.post(body("Initiated", vendor_clock(time.time() - 9), "new"), "shop").json()["accepted"] == 1
         newest, *older = exporter.admin("/api/v1/events?limit=1000").json()["events"]
@@ -70,6 +80,14 @@ def migrated(source: str, target: str, tmp_path: Path) -> None:
 
 def test_every_series_is_the_same_byte_for_byte_from_another_file(tmp_path: Path) -> None:
     migrated(HERE, THERE, tmp_path)
+
+
+def test_every_series_is_the_same_byte_for_byte_from_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    migrated(HERE, postgres_url, tmp_path)
+
+
+def test_every_series_is_the_same_byte_for_byte_back_from_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    migrated(postgres_url, THERE, tmp_path)
 
 
 def test_a_copy_that_was_killed_goes_on_and_no_exporter_uses_it_before_it_is_whole(tmp_path: Path) -> None:
