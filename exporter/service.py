@@ -223,9 +223,14 @@ class Service:
         self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())
 
     def _beat(self) -> None:
+        declared_in = self._ledger.identity()
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             try:
                 self._ledger.beat(self._watch, self.now())
+                if declared_in != self._ledger.identity():
+                    # In a ledger put in the place of the other, nobody has declared the exports yet.
+                    self._declare(self.config)
+                    declared_in = self._ledger.identity()
             except StoreError as error:
                 log.error("no heartbeat", error=str(error))
 

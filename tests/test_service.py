@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from exporter import config, service
 from exporter.errors import StoreError
 from exporter.ledger import PAGE
 from exporter.service import Service
+from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 from exporter.web import admin, receiver
 from exporter.web.webhook import Webhook
@@ -20,6 +22,7 @@ from running import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from exporter.model import Event
 
@@ -107,6 +110,30 @@ def test_a_start_without_a_heartbeat_is_none(made: Service, ledger: FailingLedge
     ledger.failing["beat"] = ON_FIRE
     with pytest.raises(StoreError, match="the disk is on fire"):
         made.start()
+
+
+def test_a_ledger_put_in_place_of_a_lost_one_is_told_what_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an export that never runs would be due an interval from now, at any time."""
+    monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 0.001)
+    toml = tmp_path / "dataexport.toml"
+    toml.write_text('[[exports]]\nname = "nightly"\ninterval = "24h"\nmatch = { partner = "S3" }\n', "utf-8")
+    configured = config.load(toml, {})
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    SqlLedger(f"sqlite:///{tmp_path}/other.db").close()
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    start(made)
+    before = ledger.identity()
+    (tmp_path / "other.db").replace(tmp_path / "ledger.db")
+
+    def declared_anew() -> bool:
+        with suppress(StoreError):
+            return ledger.identity() != before and ledger.declared() == {("default", "nightly"): at("12:00")}
+        return False
+
+    wait_until(declared_anew, "the export to be declared in the other ledger")
+    made.stop()
 
 
 def test_a_heartbeat_that_fails_is_followed_by_the_next(made: Service, ledger: FailingLedger) -> None:
