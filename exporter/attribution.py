@@ -89,6 +89,7 @@ class Exports:
         self._by_source: dict[str, list[tuple[ExportKey, Declaration]]] = {}
         for key, each in self._declared.items():
             self._by_source.setdefault(each.match.source, []).append((key, each))
+        self._retired: dict[ExportKey, Sequence[float]] = {}
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
         self._histories = {key: self._history(key) for key in self._declared}
         self._ids: dict[ExportKey, _Id] = {}
@@ -227,7 +228,16 @@ class Exports:
             gaps=self._gaps,
             declared=self._declared.get(key),
             declared_at=declared_at,
+            retired=self._retired.get(key, ()),
         )
+
+    def take_retirements(self, retired: Mapping[ExportKey, Sequence[float]]) -> None:
+        """Take the instants at which people retired exports; what they change has to be read again."""
+        changed = {key for key in self._retired.keys() | retired.keys() if self._retired.get(key) != retired.get(key)}
+        self._retired = dict(retired)
+        for key in changed & self._histories.keys():
+            self._histories[key].retired = retired.get(key, ())
+            self.stale.add(key)
 
     def last_received(self, key: ExportKey) -> float:
         """The arrival of an export's newest event; 0 for none."""
@@ -326,7 +336,9 @@ class Exports:
         return None
 
     def _history(self, key: ExportKey) -> History:
-        return History(self._promises_of(key), self._gaps, self._bases.pop(key, None))
+        made = History(self._promises_of(key), self._gaps, self._bases.pop(key, None))
+        made.retired = self._retired.get(key, ())
+        return made
 
     def _promises_of(self, key: ExportKey) -> Callable[[int], Terms]:
         declared = self._declared.get(key)

@@ -77,6 +77,10 @@ class Standing:
         """The newest of each export, whether an event has brought it back or not."""
         return [decisions[-1] for decisions in self._retirements.values() if decisions]
 
+    def retired(self) -> dict[ExportKey, tuple[float, ...]]:
+        """When each export was retired, in order."""
+        return {key: tuple(each.decided_at for each in found) for key, found in self._retirements.items() if found}
+
     def retired_at(self, key: ExportKey) -> float:
         """When an export was last retired; 0 for never. An event that arrived later brings it back."""
         decisions = self._retirements.get(key)

@@ -70,6 +70,7 @@ class Runs:
     last_completed: float = 0
     last_announced: float = 0
     last_failed: float = 0
+    returned: float = 0
     last_received: float = 0
     last_duration: float = 0
     durations: tuple[int, ...] = (0,) * (len(DURATION_BOUNDS) + 1)
@@ -103,7 +104,7 @@ class Runs:
             self.shortest_interval, self.first_start, self.last_announced, self.first_completed, self.last_completed
         )
 
-    def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap]) -> None:
+    def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
         """Take the next event in the order of history."""
         occurred, _, arrived, _, sequence = _MARK.unpack(mark)
         occurred_at = (occurred - _BEFORE_1970) / 1e6
@@ -111,7 +112,7 @@ class Runs:
         self.first_sequence = min(sequence, self.first_sequence or sequence)
         self.last_received = max(self.last_received, (arrived - _BEFORE_1970) / 1e6)
         if said.status == INITIATED:
-            self._start(said.request_id, occurred_at, promise, gaps)
+            self._start(said.request_id, occurred_at, promise, gaps, retired)
         elif said.status == COMPLETED:
             self._complete(said.request_id, occurred_at)
         elif said.status in FAILURES:
@@ -132,7 +133,9 @@ class Runs:
             self.interval = interval
             self.shortest_interval = min(interval, self.shortest_interval or interval)
 
-    def _start(self, request_id: str, occurred_at: float, promise: Terms, gaps: Sequence[Gap]) -> None:
+    def _start(
+        self, request_id: str, occurred_at: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]
+    ) -> None:
         self.last_announced = occurred_at
         began = self.open.get(request_id)
         if began is not None:
@@ -145,9 +148,11 @@ class Runs:
         self.open[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
+        if any(self.last_initiated < each <= occurred_at for each in retired):
+            self.returned = occurred_at
         self.last_initiated = occurred_at
         if promise.interval:
-            self._take_slot(occurred_at, promise, gaps)
+            self._take_slot(occurred_at, promise, gaps, retired)
 
     def _give_up(self, before: float) -> None:
         """Abandon runs that began before an instant, though no run of their own id followed.
@@ -159,12 +164,16 @@ class Runs:
                 del self.open[request_id]
                 self.abandoned += 1
 
-    def _take_slot(self, start: float, promise: Terms, gaps: Sequence[Gap]) -> None:
+    def _take_slot(self, start: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
         """Count the slots up to a start, by the schedule that held until then."""
         before, self.anchor_promise = self.anchor_promise, promise
         old = before or promise
         rescheduled = before is None or old.interval != promise.interval
         count = schedule.slots_until(self.anchor, start, old) if before else 0
+        retired_at = schedule.first_after(self.anchor, retired)
+        if before and 0 < retired_at <= start:
+            # What it missed before is told already; in retirement nothing was due.
+            rescheduled, count = True, schedule.missed_by(self.anchor, retired_at, old) + 1
         if rescheduled or count:
             missed = max(0, count - 1)
             unknown = schedule.unknown_among(self.anchor, missed, old, gaps)
@@ -222,6 +231,7 @@ class History:
         "_watermark",
         "based",
         "members",
+        "retired",
     )
 
     def __init__(self, promises: Callable[[int], Terms], gaps: Sequence[Gap] = (), base: Base | None = None) -> None:
@@ -233,6 +243,8 @@ class History:
         """How many events of the ledger are its own, also while it has to be read again; kept by its owner."""
         self.based = base.count if base else 0
         """How many events are not in the ledger any more."""
+        self.retired: Sequence[float] = ()
+        """When people retired the export, in order; a change asks for `rebuild`."""
         self._begin(base)
 
     def __len__(self) -> int:
@@ -362,7 +374,7 @@ class History:
         del self._marks[:count], self._said[:count]
 
     def _step(self, runs: Runs, mark: bytes, said: Said) -> None:
-        runs.step(mark, said, self._promises(parse(said.frequency).interval), self._gaps)
+        runs.step(mark, said, self._promises(parse(said.frequency).interval), self._gaps, self.retired)
 
 
 def _interned(request_id: str, *words: str) -> Said:

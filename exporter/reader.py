@@ -71,12 +71,11 @@ class Reader:
                 self._start_anew()
         while self._take_page():
             pass
+        self._take_decisions()
         while self.exports.stale:
             self._rebuild(min(self.exports.stale))
         self._count(self._ledger.tallies())
         self._declared_at = self._ledger.declared()
-        touched = self.standing.take(self._ledger.decisions(self.standing.sequence))
-        self.exports.changed.update(key for key in touched if key in self.exports)
         again, self._again = self._again, False
         return again
 
@@ -159,6 +158,11 @@ class Reader:
             if folds.pruned() == before:
                 self.exports.rebuild(key, events, base)
                 return
+
+    def _take_decisions(self) -> None:
+        touched = self.standing.take(self._ledger.decisions(self.standing.sequence))
+        self.exports.take_retirements(self.standing.retired())
+        self.exports.changed.update(key for key in touched if key in self.exports)
 
     def export(self, key: ExportKey, now: float) -> ExportState:
         """The state of one export."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -142,6 +142,12 @@ def run_deadline_from(start: float, promise: Terms, gaps: Sequence[Gap]) -> floa
     if promise.interval and any(gap.began_at < deadline and start < gap.ended_at for gap in gaps):
         return max(deadline, deadline_from(start, promise, gaps))
     return after_blind_time(deadline, promise.grace, gaps)
+
+
+def first_after(instant: float, instants: Sequence[float]) -> float:
+    """The first of some ordered instants past another one; 0 for none."""
+    at = bisect_right(instants, instant)
+    return instants[at] if at < len(instants) else 0.0
 
 
 def slots_until(anchor: float, start: float, promise: Terms) -> int:

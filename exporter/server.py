@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from exporter.web.exchange import Front
 
 THREADS = 16
+ADMIN_THREADS = 8
 STOP_SECONDS = 9
 """When the worker is killed; it stops by itself before that."""
 MOST_CONNECTIONS = 1000
@@ -61,7 +62,8 @@ class Listening:
 
     def __init__(self, config: Config, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         self._service = service
-        self._threads = ThreadPoolExecutor(THREADS, "http")
+        self._threads = ThreadPoolExecutor(THREADS, "webhook")
+        self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
         as_flask = config.webhook_front == "flask"
         webhook = Webhook(service, None if as_flask else loop.call_soon)
         self._fast = FastReceiver(webhook, loop, self._threads)
@@ -71,7 +73,9 @@ class Listening:
             front = WsgiFront(application, config.webhook_listen, loop, self._threads, webhook.begin, webhook.note)
         application = admin.create_app(service)
         log_admin = RequestLog("admin", config.log)
-        back = WsgiFront(application, config.admin_listen, loop, self._threads, lambda _: ADMIN_BYTES, log_admin.note)
+        back = WsgiFront(
+            application, config.admin_listen, loop, self._admin_threads, lambda _: ADMIN_BYTES, log_admin.note
+        )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
         self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
@@ -83,11 +87,12 @@ class Listening:
 
     def hang_up(self) -> None:
         """Read the configuration again, beside the loop."""
-        self._threads.submit(self._service.reload)
+        self._admin_threads.submit(self._service.reload)
 
     def close(self) -> None:
         """Give everything back, once nothing more comes."""
         self._threads.shutdown()
+        self._admin_threads.shutdown()
         self._service.stop()
 
 

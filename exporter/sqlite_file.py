@@ -33,7 +33,7 @@ CHECKPOINT_PAGES = 2_000
 """From how many pages in the write-ahead log on a commit moves them into the database: 8 MB."""
 LOG_BYTES = 64 << 20
 """To what the write-ahead log is cut after a flood."""
-CACHE_KIB = 32 << 10
+CACHE_KIB = 16 << 10
 FULL = 2
 BEGINNING = b"SQLite format 3\0"
 
@@ -137,7 +137,9 @@ class SqliteFile:
                 f"store.url: there is no folder {self.path.parent} for the database; make it, or give another path"
             )
             raise StoreRefusedError(message)
-        self.engine: Engine = create_engine(url, module=driver, creator=self._connect, pool_use_lifo=True)
+        self.engine: Engine = create_engine(
+            url, module=driver, creator=self._connect, pool_use_lifo=True, pool_timeout=BUSY_SECONDS
+        )
         event.listen(self.engine, "begin", _begin)
         self.inode: Inode = None
         self._log_inode: Inode = None

@@ -28,6 +28,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     gaps: Sequence[Gap] = (),
     declared: Declaration | None = None,
     declared_at: float = 0,
+    retired: Sequence[float] = (),
 ) -> ExportState:
     """The state of an export.
 
@@ -40,15 +41,19 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         gaps: when nobody listened, in order.
         declared: its declaration, if it has one; then that names its labels, not its events.
         declared_at: when it was first declared.
+        retired: when people retired it, in order.
     """
     began = runs.anchor_promise  # what holds for slots until another start comes
-    tail = schedule.missed_by(runs.anchor, now, began) if began else 0
+    left_at = schedule.first_after(runs.anchor, retired)  # from then on nothing is missed, until another start
+    tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began) if began else 0
     unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if began else 0
-    running_since = min(runs.open.values(), default=0.0)
+    retired_at = retired[-1] if retired else 0.0
+    running = [begun for begun in runs.open.values() if begun > retired_at]
+    running_since = min(running, default=0.0)
     muted_until = declared.muted_until if declared else 0
-    changes = [schedule.next_miss(runs.anchor, now, began)] if began else []
+    changes = [schedule.next_miss(runs.anchor, now, began)] if began and not left_at else []
     changes += [muted_until] if muted_until > now else []
-    start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at)
+    start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at, retired_at)
     return ExportState(
         source=key.source,
         export=ANY if key.kind == GROUP else key.name,
@@ -71,7 +76,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         last_duration=runs.last_duration,
         duration_buckets=runs.durations,
         duration_sum=runs.duration_sum,
-        in_progress=len(runs.open),
+        in_progress=len(running),
         running_since=running_since,
         start_deadline=start_deadline,
         deadline=deadline,
@@ -92,14 +97,20 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     )
 
 
-def _deadlines(
-    runs: Runs, promise: Terms, gaps: Sequence[Gap], declared: Declaration | None, declared_at: float
+def _deadlines(  # noqa: PLR0913, PLR0917 - all that they depend on
+    runs: Runs,
+    promise: Terms,
+    gaps: Sequence[Gap],
+    declared: Declaration | None,
+    declared_at: float,
+    retired_at: float,
 ) -> tuple[float, float]:
-    """The start deadline and the deadline; 0 for none."""
+    """The start deadline and the deadline; 0 for none. What was before a retirement promises nothing."""
     if not promise.interval:
         return 0.0, 0.0
-    start_deadline = schedule.deadline_from(runs.last_initiated, promise, gaps) if runs.last_initiated else 0.0
-    since = runs.last_completed or runs.first_start
+    started = runs.last_initiated > retired_at
+    start_deadline = schedule.deadline_from(runs.last_initiated, promise, gaps) if started else 0.0
+    since = max(runs.last_completed, runs.returned) or runs.first_start
     if not since and declared is not None:
         since = declared.first_expected or declared_at
     deadline = schedule.deadline_from(since, promise, gaps, runs.last_duration) if since else 0.0

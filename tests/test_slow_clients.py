@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,3 +59,34 @@ def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str, front: str) -> N
         # A promise, and no benchmark: whoever is starved here waits for the ten seconds of the slow ones.
         assert sorted(load.seconds)[int(len(load.seconds) * 0.99)] < 1
         assert "Traceback" not in exporter.log()
+
+
+@pytest.mark.parametrize(("limit", "files", "most"), [("-Sn 256", 4096, 1000), ("-n 300", 300, 100)])
+def test_connections_are_as_many_as_open_files_allow_and_another_still_gets_in(
+    tmp_path: Path, limit: str, files: int, most: int
+) -> None:
+    before = ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash"]
+    with Exporter(tmp_path, before=before) as exporter:
+        assert exporter.value("process_max_fds") == files
+        idle = [socket.create_connection(("127.0.0.1", exporter.webhook_port), 20) for _ in range(most + 20)]
+        with Load(exporter, 1, keep=False) as load:
+            load.wait_for(20)
+        assert (load.broken, load.refused) == ([], [])
+        assert most - 20 <= open_connections(exporter) <= most
+        for each in idle:
+            each.close()
+        assert "Traceback" not in exporter.log()
+
+
+def test_the_running_server_gives_up_on_who_dawdles(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        begun = []
+        for port in (exporter.webhook_port, exporter.admin_port):
+            for sent in (b"", b"POST / HTTP/1.1\r\n"):
+                begun.append(socket.create_connection(("127.0.0.1", port), 60))
+                begun[-1].sendall(sent)
+        told = [each.makefile("rb").readline() for each in begun]
+        assert told == [b"", b"HTTP/1.1 408 Request Timeout\r\n"] * 2
+        for each in begun:
+            each.close()
+        assert '"code": 408' in exporter.log()

@@ -109,3 +109,15 @@ def test_an_interrupt_ends_it_at_once_and_what_was_acknowledged_is_there(tmp_pat
             connection.close()
         assert load.acknowledged <= stored(exporter)
         assert "Traceback" not in exporter.log()
+
+
+def test_in_development_mode_nothing_is_warned_of(tmp_path: Path) -> None:
+    with Exporter(tmp_path, environment={"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "default"}) as exporter:
+        with Load(exporter, 4) as load:
+            load.wait_for(50)
+            exporter.hang_up()
+            exporter.scrape()
+            load.wait_for(50)
+        assert exporter.terminate() == 0
+        assert "Warning" not in exporter.log()
+        assert "Traceback" not in exporter.log()

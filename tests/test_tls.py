@@ -71,6 +71,8 @@ def test_the_webhook_speaks_tls_and_the_admin_listener_does_not(tmp_path: Path) 
         with pytest.raises(requests.ConnectionError):
             exporter.webhook("POST", "/webhooks/clevertap/default", data=body())
         assert exporter.admin("/-/healthy").status_code == 200
+        described = exporter.admin("/api/v1/openapi.json").json()["paths"]["/webhooks/clevertap/{source}"]
+        assert described["servers"][0]["url"] == f"https://127.0.0.1:{exporter.webhook_port}"
         assert exporter.terminate() == 0
         assert "Traceback" not in exporter.log()
 

@@ -116,7 +116,12 @@ def _webhook(config: Config) -> Schema:
     for each in credentials:
         security += [way for way in _security(each) or [{}] if way not in security]
     return {
-        "servers": [{"url": f"http://{config.webhook_listen}", "description": "The public listener."}],
+        "servers": [
+            {
+                "url": f"{'https' if config.tls else 'http'}://{config.webhook_listen}",
+                "description": "The public listener.",
+            }
+        ],
         "post": {
             "summary": "Take announcements; 200 once they are on disk",
             "operationId": "receive",

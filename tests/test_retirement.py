@@ -1,0 +1,164 @@
+"""A retired export owes nothing: no slot is missed in retirement, and whatever brings it back begins anew."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from builders import HOUR, MINUTE, SHOP, at, event, received
+from exporter.decisions import RETIRE, Decision
+from exporter.model import Event, ExportKey, ExportState
+from exporter.reader import Reader
+from memory_ledger import MemoryLedger
+
+KEY = ExportKey("shop", "group", "any", "amazon s3", "events", "4h")
+GRACE = 48 * MINUTE
+
+
+def run_of(hour: int, number: int) -> list[Event]:
+    began = at("0:00") + hour * HOUR
+    return [
+        event("initiated", began, request_id=f"id {number}"),
+        event("completed", began + 600, request_id=f"id {number}"),
+    ]
+
+
+class Shop:
+    """A ledger with its reader."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.reader = Reader(self.ledger, {"shop": SHOP})
+
+    def take(self, *events: Event) -> None:
+        self.ledger.append([received(each) for each in events])
+        self.reader.refresh()
+
+    def retire(self, hour: float) -> None:
+        self.ledger.decide(Decision(RETIRE, KEY, at("0:00") + hour * HOUR, 0, "me", "because"))
+        self.reader.refresh()
+
+    def state(self, hour: float) -> ExportState | None:
+        self.reader.refresh()
+        states = self.reader.states(at("0:00") + hour * HOUR)
+        assert len(states) < 2
+        return states[0] if states else None
+
+
+@pytest.fixture
+def shop() -> Shop:
+    made = Shop()
+    made.take(*run_of(0, 1), *run_of(4, 2))
+    return made
+
+
+def missed(state: ExportState | None) -> tuple[int, int, int]:
+    assert state is not None
+    return state.slots, state.slots_missed, state.slots_late
+
+
+def test_the_time_in_retirement_counts_no_missed_slots(shop: Shop) -> None:
+    shop.retire(9)
+    assert shop.state(50) is None
+    shop.take(*run_of(41, 3))
+    assert missed(shop.state(42)) == (3, 0, 0)
+    shop.take(*run_of(45, 4))
+    assert missed(shop.state(46)) == (4, 0, 0)
+    shop.take(*run_of(53, 5))
+    assert missed(shop.state(54)) == (6, 1, 0)
+
+
+def test_what_was_missed_before_stays_counted(shop: Shop) -> None:
+    assert missed(shop.state(17)) == (4, 2, 0)
+    shop.retire(17)
+    shop.take(*run_of(41, 3))
+    assert missed(shop.state(42)) == (5, 2, 0)
+
+
+def test_without_a_retirement_the_same_slots_are_missed(shop: Shop) -> None:
+    shop.take(*run_of(41, 3))
+    assert missed(shop.state(42)) == (11, 8, 1)
+
+
+def test_a_start_that_brings_it_back_has_an_interval_to_complete(shop: Shop) -> None:
+    shop.retire(9)
+    shop.take(run_of(41, 3)[0])
+    state = shop.state(42)
+    assert state is not None
+    assert state.deadline == state.start_deadline == at("0:00") + 45 * HOUR + GRACE
+    assert state.condition(at("0:00") + 42 * HOUR) == "running"
+    shop.take(run_of(45, 4)[0])
+    state = shop.state(46)
+    assert state is not None
+    assert state.deadline == at("0:00") + 45 * HOUR + GRACE  # another start alone does not move it
+
+
+def test_a_completion_alone_brings_it_back_with_a_deadline_and_nothing_missed(shop: Shop) -> None:
+    shop.retire(9)
+    shop.take(run_of(41, 3)[1])
+    state = shop.state(44)
+    assert missed(state) == (2, 0, 0)
+    assert state is not None
+    assert (state.start_deadline, state.deadline) == (0, at("0:10") + 45 * HOUR + GRACE)
+    assert state.condition(at("0:00") + 44 * HOUR) == "fine"
+    assert state.changes_at == float("inf")
+
+
+def test_a_run_that_was_left_open_is_not_stuck_when_it_comes_back(shop: Shop) -> None:
+    shop.take(run_of(8, 3)[0])
+    shop.retire(9)
+    shop.take(run_of(41, 4)[1])
+    state = shop.state(42)
+    assert state is not None
+    assert (state.in_progress, state.running_since, state.run_deadline) == (0, 0, 0)
+
+
+def test_what_arrived_before_a_retirement_does_not_bring_it_back_however_late_it_is_replayed(shop: Shop) -> None:
+    shop.retire(9)
+    shop.take(*run_of(8, 3))
+    assert shop.state(10) is None
+    shop.take(event("completed", at("0:00") + 8 * HOUR, request_id="late", delay=2 * HOUR))
+    assert shop.state(11) is not None
+
+
+def test_it_may_be_retired_again(shop: Shop) -> None:
+    shop.retire(9)
+    shop.take(*run_of(41, 3))
+    shop.retire(42)
+    assert shop.state(43) is None
+    shop.take(*run_of(81, 4))
+    assert missed(shop.state(82)) == (4, 0, 0)
+
+
+def test_the_state_depends_on_neither_the_order_of_events_nor_on_when_a_decision_is_known() -> None:
+    # The last start before the retirement is dated after it, by a clock that is ahead.
+    early = event("initiated", at("9:00") + 60, request_id="id 8", delay=-90)
+    events = [*run_of(0, 1), early, *run_of(41, 3), run_of(49, 4)[0]]
+    wanted = None
+    for number, order in enumerate(permutations(events, len(events))):
+        if number % 37:
+            continue
+        shop = Shop()
+        known = number % (len(events) + 1)
+        for place, each in enumerate(order):
+            if place == known:
+                shop.retire(9)
+            shop.take(each)
+        if known == len(events):
+            shop.retire(9)
+        found = shop.state(50)
+        wanted = wanted or found
+        assert found == wanted
+    assert wanted is not None
+
+
+def test_a_new_reader_knows_the_same(shop: Shop) -> None:
+    shop.retire(9)
+    shop.take(*run_of(41, 3))
+    shop.retire(42)
+    shop.take(*run_of(81, 4))
+    other = Reader(shop.ledger, {"shop": SHOP})
+    other.refresh()
+    now = at("0:00") + 82 * HOUR
+    assert other.states(now) == shop.reader.states(now)
