@@ -73,7 +73,7 @@ def _clock(reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     yield True, f"store: {config.shown_store_url}: {ledger.last_sequence()} events"
     yield from ledger.checks()
-    if config.store_url.startswith("sqlite:///"):  # pragma: no branch - until a setting allows PostgreSQL
+    if config.store_url.startswith("sqlite:///"):
         folder = Path(config.store_url.removeprefix("sqlite:///")).parent
         free = shutil.disk_usage(folder).free
         yield free >= LEAST_FREE, f"store: {free >> 20} MiB free in {folder.absolute()}"

@@ -23,7 +23,7 @@ from exporter import backup as copies
 from exporter.commands.copies import sqlite_file
 from exporter.errors import StoreError
 from exporter.sql_ledger import SqlLedger
-from running import COMMAND, Exporter, clean_environment
+from running import Exporter
 from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 
 if TYPE_CHECKING:
@@ -138,19 +138,14 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
     for number in range(300):
         store.deliver("Completed", 5, f"id {number}")
     store.ledger.close()
-    size = store.path.stat().st_size // 2
-    ended = subprocess.run(
-        [COMMAND, "backup", "copy.db"],
-        cwd=tmp_path,
-        env=clean_environment({}),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-    )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "error: dataexport.db could not be copied: " in ended.stderr
-    assert "no part of a copy is left" in ended.stderr
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (store.path.stat().st_size // 2, before[1]))
+    try:
+        sentence = said(run("backup", "copy.db"), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sentence.startswith("error: dataexport.db could not be copied: ")
+    assert sentence.endswith("no part of a copy is left\n")
     assert not [name for name in names(tmp_path) if "copy" in name]
     assert copies.examine(store.path).events == 300
 

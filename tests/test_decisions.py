@@ -211,3 +211,12 @@ def test_the_login_name_stands_for_who_decides_and_is_asked_for_where_there_is_n
     assert run("mute", "--until", "2999-01-01", *WHY).exit_code == 0
     (decision,) = store.ledger.decisions()
     assert (decision.by, decision.until) == ("ann", 32472144000)
+
+
+def test_a_user_without_a_name_has_to_say_who_decides(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.deliver("Initiated", MINUTE, 1)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # as in a container
+    assert "--by: this user has no name; say who decides" in said(run("mute", "--until", "1h", *WHY), 2)
+    assert run("mute", "--until", "1h", "--by", "Ann", *WHY).exit_code == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import DAY, HOUR
+from builders import DAY, HOUR, body, vendor_clock
 from commands import Store, run
 
 if TYPE_CHECKING:
@@ -98,3 +99,47 @@ def test_a_suggested_name_is_not_one_that_is_taken(store: Store, tmp_path: Path)
     configuration = tmp_path / "dataexport.toml"
     configuration.write_text('[[exports]]\nname = "amazon-s3-events-4h"\nmatch = { request_id = "x" }\n', "utf-8")
     assert 'name = "amazon-s3-events-4h-2"' in run("doctor", "--config", str(configuration)).stdout
+
+
+def test_the_doctor_finds_bodies_of_a_source_without_any_event_and_forgets_those_that_were_replayed(
+    store: Store,
+) -> None:
+    store.take(b"{}")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "BAD  source default: 1 bodies not understood; see: dataexport-exporter quarantine" in result.stdout
+    assert "ok   source default: no event yet" in result.stdout
+    elsewhere = Store(store.path.parent, "UTC", "no-longer-configured")
+    elsewhere.take(b"{}")
+    elsewhere.ledger.close()
+    assert "no-longer-configured" not in run("doctor").stdout
+
+
+def test_the_doctor_finds_a_clock_that_is_behind_what_arrived(store: Store) -> None:
+    store.arrive(body("Completed", vendor_clock(time.time())), time.time() + HOUR)
+    told = run("doctor")
+    assert told.exit_code == 1
+    assert "BAD  clock: " in told.stdout
+    assert "one of the two is wrong" in told.stdout
+
+
+def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: Store) -> None:
+    for number, partner in enumerate(("Azure", "S3", "GCS")):
+        store.deliver("Completed", 5, number, Partner=partner)
+    assert re.search(r"^ok   store: \d+ MiB free in /", run("doctor").stdout, re.MULTILINE)
+    assert run("mute", "--partner", "Azure", "--until", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
+    assert run("mute", "--partner", "S3", "--until", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
+    assert run("retire", "--partner", "S3", "--by", "Bob", "--why", "gone").exit_code == 0
+    assert run("retire", "--partner", "GCS", "--by", "Bob", "--why", "gone").exit_code == 0
+    store.deliver("Completed", 0, 9, Partner="GCS")
+    lines = [line for line in run("doctor").stdout.splitlines() if " by " in line]
+    assert [re.sub(r"\d{4}-\S+Z", "…", line) for line in lines] == [
+        (
+            'ok   muted until … by Ann (moved): --source "default" --export "any" --partner "Microsoft Azure" '
+            '--type "events" --frequency "4h"'
+        ),
+        (
+            'ok   retired since … by Bob (gone): --source "default" --export "any" --partner "Amazon S3" '
+            '--type "events" --frequency "4h"'
+        ),
+    ]

@@ -37,7 +37,7 @@ def backup(path: Path | None, target: Path, *, force: bool) -> None:
     Example:
       dataexport-exporter backup /var/backups/dataexport-2026-12-31.db
     """
-    database = sqlite_file(config.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE URL")
+    database = sqlite_file(config.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL")
     with _progress("copying") as tell:
         contents = copies.back_up(database, target, tell, overwrite=force)
     click.echo(f"{target}: {_told(contents)}")
@@ -71,7 +71,10 @@ def sqlite_file(url: str, otherwise: str) -> Path:
         UsageError: it is another database's; ``otherwise`` is what to do then.
     """
     if not url.startswith("sqlite:///"):
-        message = f"store.url is no SQLite file; with PostgreSQL, do this instead: {otherwise}"
+        message = (
+            f"store.url is no SQLite file; with PostgreSQL, do this instead: {otherwise} "
+            "(URL is that of store.url, but begins with postgresql://)"
+        )
         raise click.UsageError(message)
     return Path(url.removeprefix("sqlite:///"))
 

@@ -78,7 +78,7 @@ def replay(  # noqa: PLR0913 - one of three things to replay, and what of it
             total = sum(map(ledger.archive.count, wanted))
             with _bar(total) as update:
                 outcome = _follow(work.rebuild(wanted, dry_run=dry_run), lambda so_far: update(_seen(so_far)))
-            click.echo(_told_of_rebuild(outcome, would))
+            click.echo(told_of_rebuild(outcome, would))
     sys.exit(FAILED if outcome.bad_lines else 0)
 
 
@@ -126,7 +126,8 @@ def _told_of_bodies(outcome: Outcome, would: str) -> str:
     return "\n".join(f"{number} {text}" for number, text in counts if number) or "nothing to replay"
 
 
-def _told_of_rebuild(outcome: Outcome, would: str) -> str:
+def told_of_rebuild(outcome: Outcome, would: str) -> str:
+    """What a rebuild did, or would do: how many events, and by how much the most of them moved."""
     lines = [f"{outcome.changed} of {_seen(outcome)} events {would or 'were '}changed".replace("be changed", "change")]
     for seconds, number in outcome.moved.most_common(MOST_TOLD):
         if seconds:
