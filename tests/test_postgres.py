@@ -110,15 +110,24 @@ def test_a_server_whose_connections_are_all_taken(tmp_path: Path) -> None:
         assert_well(exporter, "before", "during")
 
 
+def follow(primary: Postgres, mode: str) -> None:
+    """Wait until the standby follows, as a synchronous one or not."""
+    primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'" if mode == "sync" else "SELECT 1")
+    primary.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: primary.execute(STANDBYS) == [(mode,)], "the standby to follow")
+
+
+def either(primary: Postgres, standby: Postgres) -> dict[str, str]:
+    """The URL of whichever of the two takes writes."""
+    hosts = "&".join(f"host={each.address}" for each in (primary, standby))
+    return {"DATAEXPORT_STORE_URL": f"postgresql+psycopg://{USER}:{PASSWORD}@/{USER}?{hosts}"}
+
+
 def test_a_standby_takes_over_with_everything_that_was_acknowledged(tmp_path: Path) -> None:
     """The exporter goes on without a restart, for it knows both addresses."""
     with Postgres() as primary, Postgres(primary=primary) as standby:
-        primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
-        primary.execute("SELECT pg_reload_conf()")
-        wait_until(lambda: primary.execute(STANDBYS) == [("sync",)], "the standby to follow")
-        hosts = "&".join(f"host={each.address}" for each in (primary, standby))
-        url = f"postgresql+psycopg://{USER}:{PASSWORD}@/{USER}?{hosts}&target_session_attrs=read-write"
-        with Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url}) as exporter:
+        follow(primary, "sync")
+        with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
             with Senders([exporter]) as senders:
                 senders.more(50)
                 primary.kill()
@@ -129,6 +138,21 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(tmp_path: Pa
             assert set(senders.acknowledged) <= set(kept)
             assert len(kept) == len(set(kept))
             assert PASSWORD not in exporter.log()
+
+
+def test_a_standby_that_nobody_waits_for_takes_over_without_what_it_had_not_heard(tmp_path: Path) -> None:
+    """The control of the test above: what is lost is found to be lost."""
+    with Postgres() as primary, Postgres(primary=primary) as standby:
+        follow(primary, "async")
+        with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
+            with Senders([exporter]) as senders:
+                standby.kill()
+                senders.more(50)
+                primary.kill()
+                standby.start()
+                standby.promote()
+                senders.more(1)
+            assert not set(senders.acknowledged) <= set(stored(exporter))
 
 
 def test_everything_works_through_a_pooler_that_gives_connections_to_transactions(
