@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from commands import Store
-from postgres import Postgres
+from postgres import PgBouncer, Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,3 +49,16 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
     postgres.create(name)
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
+    """A pooler before it, that gives a connection to each transaction."""
+    with PgBouncer(postgres) as server:
+        yield server
+
+
+@pytest.fixture
+def pooled_url(pooler: PgBouncer, postgres_url: str) -> str:
+    """The new database, by way of the pooler."""
+    return pooler.url(postgres_url.rpartition("/")[2])

@@ -37,13 +37,15 @@ def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
     return ledgers.TestCalled("shop", arrived_at)
 
 
-@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql", "pgbouncer"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     made: Ledger
     if request.param == "memory":
         made = MemoryLedger()
     elif request.param == "postgresql":
         made = SqlLedger(request.getfixturevalue("postgres_url"))
+    elif request.param == "pgbouncer":
+        made = SqlLedger(request.getfixturevalue("pooled_url"))
     else:
         made = SqlLedger(f"sqlite:///{tmp_path}/ledger.db", driver=sqlite_driver(request.param))
     yield made
