@@ -93,6 +93,8 @@ class Exports:
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
         self._histories = {key: self._history(key) for key in self._declared}
         self._ids: dict[ExportKey, _Id] = {}
+        self._dormant: dict[ExportKey, int] = {}
+        """Of groups that are gone, how many of their events were pruned."""
         self._remembers_all = True
         self.stale: set[ExportKey] = set()
         """Exports to be read again from the ledger, by `selection`, and given to `rebuild`."""
@@ -247,6 +249,10 @@ class Exports:
         """Whether an event that was applied belongs to an export."""
         return event.source in self._sources and self.key_of(event) == key
 
+    def follows(self, event: Event) -> bool:
+        """Whether the source of an event is configured."""
+        return event.source in self._sources
+
     def key_of(self, event: Event) -> ExportKey:
         """The export to which an applied event of a configured source belongs."""
         declared = self._declared_for(event)
@@ -303,6 +309,8 @@ class Exports:
             # Gone, and not worth reading again.
             self.stale.discard(group)
             del self._histories[group]
+            if history.based:
+                self._dormant[group] = history.based
         elif group not in self.stale and not history.remove(request_id, count):
             self.stale.add(group)
         self._mark(group)
@@ -320,6 +328,9 @@ class Exports:
         history = self._histories.get(key)
         if history is None:
             history = self._histories[key] = self._history(key)
+            if key in self._dormant:
+                history.based = self._dormant.pop(key)
+                self.stale.add(key)
         history.members += 1
         if key not in self.stale and not history.add(event):
             self.stale.add(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from exporter.json_body import JsonObject
     from exporter.ledger import Entry, Ledger
     from exporter.model import Source
+
+
+OLDER = "older_than_retention"
+"""The reason for quarantine that is none of the vendor's: events of that time were pruned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,9 @@ class Intake:
     """
 
     def __init__(self, ledger: Ledger, most_event_bytes: int) -> None:
+        self.retention = math.inf
+        """How many seconds old an event may be when it arrives; to be set once events were pruned,
+        since then nobody knows of an older one whether it was there before."""
         self._ledger = ledger
         self._most_event_bytes = most_event_bytes
         self._settled: dict[str, event_time.SettledOffset] = {}
@@ -126,7 +134,11 @@ class Intake:
     def _entry(self, source: Source, body: JsonObject, arrived_at: float, latest: datetime) -> Entry:
         meaning = clevertap.interpret(body, latest)
         if isinstance(meaning, Announcement):
-            return Received(self._dated(source, meaning, arrived_at), body.raw)
+            event = self._dated(source, meaning, arrived_at)
+            if event.occurred_at >= arrived_at - self.retention:
+                return Received(event, body.raw)
+            age = round((arrived_at - event.occurred_at) / 86400)
+            meaning = clevertap.NotUnderstood(OLDER, f"it happened {age} days ago, before store.retention")
         if isinstance(meaning, clevertap.TestCall):
             return TestCalled(source.slug, arrived_at)
         digest = hashlib.sha256(body.raw).digest()[:16]

@@ -10,6 +10,7 @@ from exporter.decisions import Standing
 from exporter.folds import Pruned
 from exporter.ledger import PAGE
 from exporter.source_history import SourceHistory
+from exporter.state import RECOGNISED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +86,11 @@ class Reader:
         return snapshot.fingerprint(self._edition_now(), self._sources, self._declarations)
 
     @property
+    def known_sources(self) -> Mapping[str, Source]:
+        """The configured sources by slug."""
+        return self._sources
+
+    @property
     def gaps(self) -> Sequence[Gap]:
         """The gaps that are known of."""
         return self._gaps
@@ -137,13 +143,16 @@ class Reader:
         return len(page) == PAGE
 
     def _lost_events(self) -> bool:
-        """Take note of what was pruned; whether that was more than was folded here."""
+        """Take note of what was pruned; whether too much for what was folded here to be of use."""
         pruned = self._ledger.folds.pruned()
         if pruned.revision == self.pruned.revision:
             return False
         if pruned.last_sequence > self.sequence:
             return True
-        for key, base in checkpoint.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources):
+        bases = dict(checkpoint.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources))
+        if any(key.kind == RECOGNISED and key not in self.exports for key in bases):
+            return True  # it came back in what is not read yet, and what would tell so is gone
+        for key, base in bases.items():
             self.exports.rebase(key, base.count)
         self.exports.forget_ids()
         self.pruned = pruned

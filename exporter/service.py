@@ -14,9 +14,10 @@ import structlog
 
 from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
-from exporter.intake import Intake
+from exporter.intake import OLDER, Intake
 from exporter.keeping import Keeper
 from exporter.ledger import PAGE
+from exporter.pruning import Pruner
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 
@@ -34,6 +35,7 @@ UPKEEP_SECONDS = 10.0
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
 """After how many new events, or seconds with some, the checkpoint is written again."""
+PRUNE_SECONDS = 3600.0
 MOST_AT_THE_END = 20_000
 """With more exports than that to write, a stop does not wait for the checkpoint."""
 RETRY_SECONDS = 1.0
@@ -79,6 +81,8 @@ class Service:
         telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
         self._reader, self._collector = self._knowledge(config)
         self._keeper = Keeper(ledger, self._watch, self._knowing, lambda: self._reader)
+        self._pruner = Pruner(ledger, self._knowing, self._refreshed)
+        self._pruned_at = 0.0
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
 
     @property
@@ -93,6 +97,7 @@ class Service:
             StoreError: the ledger does not take the heartbeat.
         """
         self.intake.recall(self.config.plain_sources.values())
+        self._refuse_old(self.intake, self.config)
         self._ledger.beat(self._watch, self.now())
         self._declare(self.config)
         for work in (self._beat, self._catch_up):
@@ -210,6 +215,7 @@ class Service:
         collector.refresh(self.now())
         intake = Intake(self._ledger, config.limits.event_bytes)
         intake.recall(config.plain_sources.values())
+        self._refuse_old(intake, config)
         with self._knowing:
             self.config, self.intake = config, intake
             self._reader, self._collector, self._dropped = reader, collector, 0
@@ -217,7 +223,7 @@ class Service:
 
     def _knowledge(self, config: Config, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, config.plain_sources, config.exports)
-        return reader, Collector(reader, config.limits.exports_per_source, REASONS, counted=hidden)
+        return reader, Collector(reader, config.limits.exports_per_source, [*REASONS, OLDER], counted=hidden)
 
     def _declare(self, config: Config) -> None:
         self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())
@@ -238,7 +244,33 @@ class Service:
         """Keep the checkpoint fresh, so that the next start has little to read."""
         while not self._stopping.is_set():
             self._checkpoint()
+            self._prune()
             self._stopping.wait(UPKEEP_SECONDS)
+
+    def _refuse_old(self, intake: Intake, config: Config) -> None:
+        """Once events were pruned, one that may be among them is not to be counted anew."""
+        if self._ledger.folds.pruned().revision:
+            intake.retention = config.retention
+
+    def _prune(self) -> None:
+        now = self.now()
+        if now - self._pruned_at < PRUNE_SECONDS:
+            return
+        self._pruned_at = now
+        try:
+            self._refuse_old(self.intake, self.config)
+            for count in self._pruner.prune(now, self.config.retention):
+                self._refuse_old(self.intake, self.config)
+                self.telemetry.pruned.inc(count)
+                if self._stopping.is_set():
+                    break
+        except Exception as error:  # noqa: BLE001 - as for the checkpoint
+            log.error("nothing more is pruned for now", error=str(error))
+
+    def _refreshed(self) -> Reader:
+        """The reader, as of now; while it is held."""
+        self._collector.refresh(self.now())
+        return self._reader
 
     def _checkpoint(self, *, leaving: bool = False) -> None:
         try:

@@ -93,6 +93,11 @@ class Telemetry:
             "When this process last stored what it knows, for the next start; 0 for never.",
             registry=registry,
         )
+        self.pruned = Counter(
+            "dataexport_store_pruned",
+            "Events and quarantined bodies that this process removed past their retention.",
+            registry=registry,
+        )
         build = Gauge(
             "dataexport_build_info",
             "Always 1; what is running.",

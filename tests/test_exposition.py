@@ -209,6 +209,8 @@ OF_THIS_PROCESS = {
     "dataexport_webhook_auth_failures_total": ("source",),
     "dataexport_store_up": (),
     "dataexport_store_errors_total": ("operation",),
+    "dataexport_checkpoint_last_success_timestamp_seconds": (),
+    "dataexport_store_pruned_total": (),
     "dataexport_store_commit_duration_seconds_bucket": ("le",),
     "dataexport_store_commit_duration_seconds_count": (),
     "dataexport_store_commit_duration_seconds_sum": (),

@@ -1,0 +1,323 @@
+"""What is pruned leaves the ledger and changes nothing that is known, now or after a start."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
+from exporter import attribution, history, pruning, reader
+from exporter.errors import StoreError
+from exporter.intake import Intake, Receipt
+from exporter.ledger import PAGE
+from exporter.model import Quarantined
+from exporter.pruning import MARGIN, Pruner
+from exporter.reader import Reader
+from exporter.sql_ledger import SqlLedger
+from memory_ledger import MemoryLedger
+from test_order_independence import World, histories, thorough
+from test_reader_independence import ToldOfGaps, reader_of, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from exporter.ledger import Ledger
+    from exporter.model import Event, ExportState
+
+RETENTION = 400 * DAY
+LATE = at("0:00", day=500)
+
+
+@pytest.fixture
+def small_parts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "RECENT", 4)
+        patch.setattr(pruning, "RECENT", 4)
+        patch.setattr(pruning, "LEAST", 1)
+        patch.setattr(pruning, "MOST", 2)
+        patch.setattr(pruning, "PAGE", 3)
+        patch.setattr(attribution, "MOST_IDS", 2)
+        patch.setattr(reader, "PAGE", 3)
+        yield
+
+
+def pruner_of(ledger: Ledger, known: Reader) -> Pruner:
+    def refreshed() -> Reader:
+        known.refresh()
+        return known
+
+    return Pruner(ledger, threading.Lock(), refreshed)
+
+
+@pytest.mark.usefixtures("small_parts")
+@thorough
+@given(world=histories, chance=st.integers(0, 2**32))
+def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(world: World, chance: int) -> None:
+    dice = Random(chance)
+    deliveries = sorted(world.events, key=lambda each: each.arrived_at)
+    ledger, kept = ToldOfGaps(), ToldOfGaps()
+    ledger.known_gaps = kept.known_gaps = list(world.gaps)
+    pruning_one, other, unpruned = (reader_of(each, world) for each in (ledger, ledger, kept))
+    for each in deliveries:
+        for one in (ledger, kept):
+            one.append([received(each)])
+        if dice.random() < 0.3:
+            other.refresh()
+        if dice.random() < 0.2:
+            pruning_one.refresh()
+            before = seen(pruning_one, world)
+            # What happens later may be told up to 25 hours late.
+            list(pruner_of(ledger, pruning_one).prune(each.arrived_at + MARGIN, 2 * DAY))
+            pruning_one.refresh()
+            assert seen(pruning_one, world) == before
+    unpruned.refresh()
+    started = reader_of(ledger, world)
+    started.refresh()
+    expected = seen(started, world)
+    births = {key: started.exports.birth(key) for key in started.exports.all()}
+    for known in (pruning_one, other, started):
+        known.refresh()
+        # An id that comes back after its events were pruned is a new one, but no event is uncounted.
+        assert known.sources() == unpruned.sources()
+        assert seen(known, world) == expected
+        assert {key: known.exports.birth(key) for key in known.exports.all()} == births
+
+
+# One export, its events, and what comes late
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    yield made
+    made.close()
+
+
+def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
+    return [
+        event(status, at("0:00", day) + late, request_id=request_id, frequency="24h")
+        for day in days
+        for status, late in (("initiated", 0), ("completed", 600))
+    ]
+
+
+def known_of(ledger: Ledger) -> Reader:
+    known = Reader(ledger, {"shop": SHOP})
+    known.refresh()
+    return known
+
+
+def states(known: Reader) -> list[ExportState]:
+    return known.states(LATE + 12 * HOUR)
+
+
+def pruned_by(ledger: Ledger, known: Reader, now: float = LATE) -> int:
+    return sum(pruner_of(ledger, known).prune(now, RETENTION))
+
+
+def test_events_past_their_retention_go_and_their_counts_stay(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(500))])
+    known = known_of(ledger)
+    before, sources = states(known), known.sources()
+    assert before[0].completed == 500
+    assert pruned_by(ledger, known) == 196
+    assert len(ledger.read(0)) == 804
+    assert ledger.read(0)[0].occurred_at == at("0:00", day=98)
+    for reading in (known, known_of(ledger)):
+        reading.refresh()
+        assert (states(reading), reading.sources()) == (before, sources)
+    assert pruned_by(ledger, known) == 0
+    assert pruned_by(ledger, known, LATE + 30 * DAY) == 60
+    assert states(known_of(ledger)) == before
+    assert ledger.folds.pruned().events == 256
+
+
+def test_the_newest_events_of_an_export_stay_however_old_they_are(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(20))])
+    known = known_of(ledger)
+    before = states(known)
+    assert pruned_by(ledger, known) == 24
+    assert len(ledger.read(0)) == history.RECENT
+    assert [state.export for state in states(known_of(ledger))] == ["one"]
+    assert states(known_of(ledger)) == before
+
+
+def test_an_open_run_stays_open_and_what_ends_it_is_its_end(ledger: Ledger) -> None:
+    start = event("initiated", at("0:00"), request_id="once", frequency="one-time")
+    others = [event("failed", at("0:00", day), request_id=str(day), frequency="one-time") for day in range(40)]
+    ledger.append([received(each) for each in [start, *others]])
+    known = known_of(ledger)
+    assert pruned_by(ledger, known) == 25
+    end = event("completed", at("1:00", day=50), request_id="once", frequency="one-time")
+    ledger.append([received(end)])
+    for reading in (known, known_of(ledger)):
+        reading.refresh()
+        (state,) = states(reading)
+        assert (state.in_progress, state.completed, state.failed) == (0, 1, 40)
+        assert state.last_duration == 50 * DAY + HOUR
+
+
+def test_an_event_from_before_what_was_pruned_changes_no_export(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(200))])
+    known = known_of(ledger)
+    pruned_by(ledger, known)
+    before = states(known)
+    late = replace(event("failed", at("5:00", day=3), request_id="one", frequency="24h"), arrived_at=LATE)
+    ledger.append([received(late)])
+    known.refresh()
+    assert states(known) == states(known_of(ledger)) == before
+    assert known.sources() == known_of(ledger).sources()
+    assert known.sources()[0].events["failed"] == 1
+
+
+def test_a_late_event_of_the_time_that_is_kept_is_put_in_its_place(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(300))])
+    known = known_of(ledger)
+    pruned_by(ledger, known)
+    ledger.append([received(event("failed", at("5:00", day=250), request_id="one", frequency="24h"))])
+    known.refresh()
+    assert states(known) == states(known_of(ledger))
+    assert (states(known)[0].failed, states(known)[0].completed) == (1, 300)
+
+
+def test_an_id_whose_only_events_were_pruned_is_a_new_one_for_everybody(ledger: Ledger) -> None:
+    first = event("initiated", at("0:00"), request_id="rare", frequency="24h")
+    others = [event("completed", at("1:00", day), request_id=str(day), frequency="24h") for day in range(40)]
+    ledger.append([received(each) for each in [first, *others]])
+    known = known_of(ledger)
+    pruned_by(ledger, known)
+    ledger.append([received(event("initiated", at("0:00", day=60), request_id="rare", frequency="24h"))])
+    known.refresh()
+    assert known.exports.recognised() == known_of(ledger).exports.recognised() == []
+    assert states(known) == states(known_of(ledger))
+
+
+def test_a_group_whose_remaining_events_leave_it_is_gone_for_everybody(ledger: Ledger) -> None:
+    one_each = [event("completed", at("1:00", day), request_id=str(day), frequency="24h") for day in range(40)]
+    many = [event("initiated", at("2:00", 40) + n, request_id="same", frequency="24h") for n in range(16)]
+    ledger.append([received(each) for each in [*one_each, *many]])
+    known = known_of(ledger)
+    assert pruned_by(ledger, known) == 40
+    ledger.append([received(event("initiated", at("2:00", 42), request_id="same", frequency="24h"))])
+    known.refresh()
+    assert [state.export for state in states(known)] == ["same"]
+    assert states(known) == states(known_of(ledger))
+
+
+def test_who_has_not_read_yet_what_is_pruned_begins_again() -> None:
+    ledger = MemoryLedger()
+    ledger.append([received(each) for each in runs(range(10))])
+    behind = known_of(ledger)
+    ledger.append([received(each) for each in runs(range(10, 100))])
+    quick = known_of(ledger)
+    before = states(quick)
+    pruned_by(ledger, quick)
+    assert behind.refresh() is True
+    assert states(behind) == before
+
+
+@pytest.mark.parametrize(
+    ("newcomer", "removed"),
+    [
+        (event("failed", at("3:00", day=2), request_id="two", frequency="24h"), 0),
+        (event("initiated", at("0:00", day=501), request_id="one", frequency="24h"), 0),
+        (event("initiated", at("0:00", day=501), request_id="three", frequency="24h"), 164),
+        (event("failed", at("3:00", day=2), request_id="one", frequency="24h", source="elsewhere"), 164),
+    ],
+)
+def test_what_comes_while_it_is_pruned_may_put_it_off(ledger: Ledger, newcomer: Event, removed: int) -> None:
+    ledger.append([received(each) for each in runs(range(90))])
+    known = known_of(ledger)
+    select = ledger.select
+
+    def meanwhile(*arguments: object) -> Iterator[Event]:
+        found = list(select(*arguments))  # type: ignore[arg-type]
+        ledger.append([received(newcomer)])
+        return iter(found)
+
+    ledger.select = meanwhile  # type: ignore[assignment,method-assign]
+    assert pruned_by(ledger, known) == removed
+    ledger.select = select  # type: ignore[method-assign]
+    known.refresh()
+    assert states(known) == states(known_of(ledger))
+
+
+def test_of_two_that_prune_at_once_one_does_it(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(90))])
+    known, other = known_of(ledger), known_of(ledger)
+    before = states(known)
+    select = ledger.select
+
+    def meanwhile(*arguments: object) -> Iterator[Event]:
+        found = list(select(*arguments))  # type: ignore[arg-type]
+        ledger.select = select  # type: ignore[method-assign]
+        assert pruned_by(ledger, other) == 164
+        return iter(found)
+
+    ledger.select = meanwhile  # type: ignore[assignment,method-assign]
+    assert pruned_by(ledger, known) == 0
+    known.refresh()
+    assert states(known) == states(known_of(ledger)) == before
+    assert ledger.folds.pruned().events == 164
+
+
+@pytest.mark.parametrize("kind", ["export ", "source "])
+def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str) -> None:
+    ledger.append([received(each) for each in runs(range(90))])
+    known = known_of(ledger)
+    pruned_by(ledger, known)
+    (row,) = (key for key, _ in ledger.folds.bases() if key.startswith(kind))
+    assert ledger.folds.prune(ledger.folds.pruned(), [999], {row: "{"}, ledger.last_sequence(), lambda *_: False)
+    with pytest.raises(StoreError, match="cannot be read"):
+        known_of(ledger)
+    with pytest.raises(StoreError, match="cannot be read"):
+        pruned_by(ledger, known, LATE + 90 * DAY)
+
+
+def test_quarantined_bodies_go_as_well_and_their_tallies_stay(ledger: Ledger) -> None:
+    ledger.append(
+        [
+            Quarantined("shop", at("0:00", day), "bad_date", "made up", b"{}", day.to_bytes(16, "big"))
+            for day in range(600)
+        ]
+    )
+    tallies = ledger.tallies()
+    assert pruned_by(ledger, known_of(ledger)) == 98
+    assert len(ledger.quarantine(PAGE)) == 502
+    assert ledger.tallies() == tallies
+
+
+def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
+    ledger = MemoryLedger()
+    intake = Intake(ledger, 65_536)
+    intake.retention = RETENTION
+    old, kept = (body(when=vendor_clock(at("0:00"))), body(when=vendor_clock(at("0:01"))))
+    now = at("0:00:30") + RETENTION
+    assert intake.take(SHOP, old, now) == Receipt(quarantined=1)
+    assert intake.take(SHOP, kept, now) == Receipt(accepted=1)
+    (quarantined,) = ledger.quarantine()
+    assert quarantined.reason == "older_than_retention"
+    assert quarantined.detail == "it happened 400 days ago, before store.retention"
+
+
+def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Ledger) -> None:
+    intake = Intake(ledger, 65_536)
+    intake.retention = RETENTION
+    bodies = [body(when=vendor_clock(at("0:00", day)), Frequency="Daily") for day in range(40)]
+    for day, each in enumerate(bodies):
+        intake.take(SHOP, each, at("0:00", day) + 2)
+    known = known_of(ledger)
+    assert pruned_by(ledger, known) == 24
+    before = states(known)
+    for each in bodies[:24]:
+        assert intake.take(SHOP, each, LATE) == Receipt(quarantined=1)
+    known.refresh()
+    assert states(known) == before
+    assert known.sources()[0].events == {"initiated": 40, "completed": 0}
