@@ -38,7 +38,7 @@ soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files 
 	$(BIN)/python benchmarks/soak.py
 
 prove: $(VENV)/dev.stamp tools ## the proofs of docs/guarantees.md, ten times as long as in make test
-	PROOF=10 $(BIN)/python -m pytest tests/test_power_cut.py tests/test_kill.py tests/test_fuzz.py tests/test_stop.py
+	PROOF=10 $(BIN)/python -m pytest tests/test_power_cut.py tests/test_kill.py tests/test_fuzz.py tests/test_stop.py tests/test_replicas.py
 
 confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py
