@@ -11,6 +11,7 @@ import math
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -96,16 +97,18 @@ def zone_offset(local: datetime, arrived_at: float, zone: tzinfo) -> int:
     Of an hour that the clock shows twice, the reading nearer before the arrival; an hour that
     it skips counts as the hour after.
     """
-    first, second = (_offset(local.replace(fold=fold), zone) for fold in (0, 1))
+    first, second = _offsets(local, zone)
     if first <= second:
         return first  # shown once, or skipped
     later = naive_timestamp(local) - second
     return second if later <= arrived_at + CLOCK_TOLERANCE else first
 
 
-def _offset(local: datetime, zone: tzinfo) -> int:
-    delta = local.replace(tzinfo=zone).utcoffset()
-    return round((delta or timedelta()).total_seconds())
+@lru_cache(maxsize=1024)  # the events of a list are often of the same few seconds
+def _offsets(local: datetime, zone: tzinfo) -> tuple[int, int]:
+    """Both offsets of a time that the clock may show twice."""
+    first, second = (local.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    return round(first.total_seconds()), round(second.total_seconds())
 
 
 class SettledOffset:
