@@ -80,7 +80,7 @@ class Process:
         """Start it without waiting for anything."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(),
+                ["setpriv", "--pdeathsig", "INT", *self._command()],  # nor does it outlive tests that are killed
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
