@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import delete, func, select
 
 from exporter.folds import Checkpoint, Pruned
-from exporter.sql_schema import bases, checkpoint_rows, checkpoints, events, prunings, quarantine, watches
+from exporter.sql_schema import bases, checkpoint_rows, checkpoints, events, heads, prunings, quarantine, watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +44,7 @@ class SqlFolds:
     def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
         """Write rows, and remove those that are None."""
         with self._database.writing("checkpoint") as connection:
+            self._only_writer(connection)
             found = connection.execute(_the_checkpoint().with_for_update()).all()
             if (found[0].revision if found else 0) != known:
                 return False
@@ -106,6 +107,7 @@ class SqlFolds:
         """Remove events, and keep what they amount to."""
         new = Pruned(known.revision + 1, known.events + len(sequences), max(known.last_sequence, *sequences))
         with self._database.writing("prune") as connection:
+            self._only_writer(connection)
             rows = connection.execute(_the_pruning().with_for_update()).all()
             if (Pruned(*rows[0]) if rows else Pruned()) != known:
                 return False
@@ -130,6 +132,11 @@ class SqlFolds:
             with self._database.writing("prune") as connection:
                 connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(sequences)))
         return len(sequences)
+
+    def _only_writer(self, connection: Connection) -> None:
+        """Keep all others from writing until the end of the transaction; in SQLite every one does."""
+        if not self._database.is_sqlite:
+            connection.execute(select(heads.c.name).order_by(heads.c.name).with_for_update())
 
     def _put(self, connection: Connection, table: Table, key: str, rows: Sequence[dict[str, object]]) -> None:
         if rows:

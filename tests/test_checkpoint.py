@@ -101,9 +101,14 @@ def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
     ]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    made: Ledger
+    if request.param == "memory":
+        made = MemoryLedger()
+    else:
+        own = f"sqlite:///{tmp_path}/ledger.db"
+        made = SqlLedger(own if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
     made.append([received(each) for each in runs(12)])
     yield made
     made.close()

@@ -93,9 +93,14 @@ def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(worl
 # One export, its events, and what comes late
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    made: Ledger
+    if request.param == "memory":
+        made = MemoryLedger()
+    else:
+        own = f"sqlite:///{tmp_path}/ledger.db"
+        made = SqlLedger(own if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
     yield made
     made.close()
 
