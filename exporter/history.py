@@ -12,6 +12,7 @@ import copy
 import sys
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,6 +146,7 @@ class Runs:
                 return  # the same run, announced again
             self.abandoned += 1
         self._give_up(occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
+        self.open.pop(request_id, None)  # so that they stay in the order in which they began
         self.open[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
@@ -159,10 +161,9 @@ class Runs:
 
         Where ids are made anew for each run, none ever will; by then it was told for a whole interval.
         """
-        for request_id, began in list(self.open.items()):
-            if began < before:
-                del self.open[request_id]
-                self.abandoned += 1
+        for request_id, _ in list(takewhile(lambda run: run[1] < before, self.open.items())):
+            del self.open[request_id]
+            self.abandoned += 1
 
     def _take_slot(self, start: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
         """Count the slots up to a start, by the schedule that held until then."""
