@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 OLDER = "older_than_retention"
+REASONS = (*clevertap.REASONS, OLDER)
+"""Why a body may be in quarantine."""
 """The reason for quarantine that is none of the vendor's: events of that time were pruned."""
 
 
@@ -134,15 +136,11 @@ class Intake:
     def _entry(self, source: Source, body: JsonObject, arrived_at: float, latest: datetime) -> Entry:
         meaning = clevertap.interpret(body, latest)
         if isinstance(meaning, Announcement):
-            event = self._dated(source, meaning, arrived_at)
-            if event.occurred_at >= arrived_at - self.retention:
-                return Received(event, body.raw)
-            age = round((arrived_at - event.occurred_at) / 86400)
-            meaning = clevertap.NotUnderstood(OLDER, f"it happened {age} days ago, before store.retention")
+            received = Received(self._dated(source, meaning, arrived_at), body.raw)
+            return kept_or_too_old(received, arrived_at - self.retention)
         if isinstance(meaning, clevertap.TestCall):
             return TestCalled(source.slug, arrived_at)
-        digest = hashlib.sha256(body.raw).digest()[:16]
-        return Quarantined(source.slug, arrived_at, meaning.reason, meaning.detail, body.raw, digest)
+        return _quarantined(source.slug, arrived_at, meaning.reason, meaning.detail, body.raw)
 
     def _dated(self, source: Source, said: Announcement, arrived_at: float) -> Event:
         settled = self._settled_of(source).value if source.zone is None else None
@@ -171,3 +169,16 @@ class Intake:
                 found = event_time.SettledOffset((event.local_time, event.arrived_at) for event in known)
                 self._settled[source.slug] = found
             return found
+
+
+def kept_or_too_old(received: Received, oldest: float) -> Received | Quarantined:
+    """An event that happened before ``oldest`` goes to quarantine: it may have been counted, and removed since."""
+    event = received.event
+    if event.occurred_at >= oldest:
+        return received
+    detail = "it happened before store.retention began; it may have been counted, and removed since"
+    return _quarantined(event.source, event.arrived_at, OLDER, detail, received.body)
+
+
+def _quarantined(source: str, arrived_at: float, reason: str, detail: str, body: bytes) -> Quarantined:
+    return Quarantined(source, arrived_at, reason, detail, body, hashlib.sha256(body).digest()[:16])

@@ -6,6 +6,7 @@ A body is dated by its original arrival, and on a source that finds its zone out
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -15,7 +16,7 @@ from exporter import event_lines
 from exporter.archive import PAGE, Place
 from exporter.errors import PayloadError
 from exporter.event_time import EVIDENCE, SettledOffset
-from exporter.intake import Intake
+from exporter.intake import Intake, kept_or_too_old
 from exporter.ledger import Received, TestCalled
 from exporter.model import Quarantined
 
@@ -60,9 +61,13 @@ class Replay:
         ledger: where events are kept.
         archive: its bodies.
         sources: the configured ones, by slug.
+        oldest: once events were removed, the instant before which nothing is taken, since it may be among them.
     """
 
-    def __init__(self, ledger: Ledger, archive: Archive, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self, ledger: Ledger, archive: Archive, sources: Mapping[str, Source], oldest: float = -math.inf
+    ) -> None:
+        self._oldest = oldest
         self._ledger = ledger
         self._archive = archive
         self._sources = sources
@@ -149,7 +154,10 @@ class Replay:
             (entry,) = self._intake.prepare(source, old.body, old.arrived_at)
         except PayloadError as error:
             return replace(old, detail=str(error))
-        return entry
+        return self._aged(entry)
+
+    def _aged(self, entry: Entry) -> Entry:
+        return kept_or_too_old(entry, self._oldest) if isinstance(entry, Received) else entry
 
     def _settle(self, source: Source, arrived_at: float) -> SettledOffset:
         """Date on a source on ``auto`` by what arrived before an instant."""
@@ -171,7 +179,7 @@ class Replay:
             raise PayloadError(message)
         if read.source not in self._settled:
             self._settled[read.source] = self._settle(source, read.arrived_at)
-        entries = self._intake.prepare(source, read.body, read.arrived_at)
+        entries = [self._aged(each) for each in self._intake.prepare(source, read.body, read.arrived_at)]
         for entry in entries:
             if isinstance(entry, Received):
                 self._settled[read.source].add(entry.event.local_time, entry.event.arrived_at)

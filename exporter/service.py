@@ -14,12 +14,11 @@ import structlog
 
 from exporter.collector import Collector
 from exporter.errors import ConfigurationError, StoreError
-from exporter.intake import OLDER, Intake
+from exporter.intake import REASONS, Intake
 from exporter.keeping import Keeper
 from exporter.ledger import PAGE
 from exporter.pruning import Pruner
 from exporter.reader import Reader
-from exporter.sources.clevertap import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -223,7 +222,7 @@ class Service:
 
     def _knowledge(self, config: Config, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, config.plain_sources, config.exports)
-        return reader, Collector(reader, config.limits.exports_per_source, [*REASONS, OLDER], counted=hidden)
+        return reader, Collector(reader, config.limits.exports_per_source, REASONS, counted=hidden)
 
     def _declare(self, config: Config) -> None:
         self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())
@@ -233,6 +232,7 @@ class Service:
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             try:
                 self._ledger.beat(self._watch, self.now())
+                self._refuse_old(self.intake, self.config)  # another process may have pruned
                 if declared_in != self._ledger.identity():
                     # In a ledger put in the place of the other, nobody has declared the exports yet.
                     self._declare(self.config)
@@ -258,7 +258,6 @@ class Service:
             return
         self._pruned_at = now
         try:
-            self._refuse_old(self.intake, self.config)
             for count in self._pruner.prune(now, self.config.retention):
                 self._refuse_old(self.intake, self.config)
                 self.telemetry.pruned.inc(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from random import Random
@@ -19,6 +20,7 @@ from exporter.ledger import PAGE
 from exporter.model import Quarantined
 from exporter.pruning import MARGIN, Pruner
 from exporter.reader import Reader
+from exporter.replay import Replay
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 from test_order_independence import World, histories, thorough
@@ -309,7 +311,9 @@ def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     assert intake.take(SHOP, kept, now) == Receipt(accepted=1)
     (quarantined,) = ledger.quarantine()
     assert quarantined.reason == "older_than_retention"
-    assert quarantined.detail == "it happened 400 days ago, before store.retention"
+    assert quarantined.detail == (
+        "it happened before store.retention began; it may have been counted, and removed since"
+    )
 
 
 def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Ledger) -> None:
@@ -326,3 +330,28 @@ def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Led
     known.refresh()
     assert states(known) == before
     assert known.sources()[0].events == {"initiated": 40, "completed": 0}
+
+
+def test_a_pruned_event_that_is_replayed_is_not_counted_again(tmp_path: Path) -> None:
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    intake = Intake(ledger, 65_536)
+    bodies = [body(when=vendor_clock(at("0:00", day)), Frequency="Daily") for day in range(40)]
+    for day, each in enumerate(bodies):
+        intake.take(SHOP, each, at("0:00", day) + 2)
+    known = known_of(ledger)
+    assert pruned_by(ledger, known) == 24
+    before = states(known)
+    work = Replay(ledger, ledger.archive, {"shop": SHOP}, LATE - RETENTION)
+    lines = [
+        json.dumps({"source": "shop", "arrived_at": at("0:00", day) + 2, "body": json.loads(each)}).encode()
+        for day, each in enumerate(bodies)
+    ]
+    *_, outcome = work.lines(lines, None, LATE, print)
+    assert (outcome.accepted, outcome.duplicates, outcome.left) == (0, 0, {"older_than_retention": 40})
+    again = [work.again(each) for each in ledger.quarantine()]
+    assert {each.reason for each in again if isinstance(each, Quarantined)} == {"older_than_retention"}
+    assert len(again) == 40
+    known.refresh()
+    assert states(known) == before
+    assert known.sources()[0].events == {"initiated": 40, "completed": 0}
+    ledger.close()

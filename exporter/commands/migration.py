@@ -17,9 +17,9 @@ from exporter import config, store_copy
 from exporter.collector import Collector
 from exporter.commands.options import FAILED, config_option
 from exporter.errors import StoreRefusedError
+from exporter.intake import REASONS
 from exporter.reader import Reader
 from exporter.settings import Store
-from exporter.sources.clevertap import REASONS
 from exporter.sql_database import Database
 from exporter.sql_ledger import SqlLedger
 from exporter.sqlite_file import only_user

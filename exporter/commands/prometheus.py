@@ -13,8 +13,8 @@ from exporter import config
 from exporter.backfill import FAMILIES, Backfill, Knowledge
 from exporter.commands.options import INSTANT, config_option
 from exporter.commands.store import opened
+from exporter.intake import REASONS
 from exporter.rules import declared_rules
-from exporter.sources.clevertap import REASONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
     """
     with opened(path) as (settings, _, ledger):
         knowledge = Knowledge(
-            ledger, settings.plain_sources, settings.exports, settings.limits.exports_per_source, tuple(REASONS)
+            ledger, settings.plain_sources, settings.exports, settings.limits.exports_per_source, REASONS
         )
         told = Backfill(knowledge, since, time.time() if until is None else until, step)
         with click.progressbar(length=told.until - told.since, label="folding", file=sys.stderr) as bar:

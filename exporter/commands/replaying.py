@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -66,7 +67,8 @@ def replay(  # noqa: PLR0913 - one of three things to replay, and what of it
             message = f"--source: {source!r} is none; the sources are {', '.join(sorted(known))}"
             raise click.UsageError(message)
         wanted = sorted(known) if source is None else [source]
-        work = Replay(ledger, ledger.archive, known)
+        oldest = time.time() - settings.retention if ledger.folds.pruned().revision else -math.inf
+        work = Replay(ledger, ledger.archive, known, oldest)
         would = "would be " if dry_run else ""
         if file is not None:
             outcome = _follow(work.lines(_watched(file), source, time.time(), _tell))
