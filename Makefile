@@ -15,7 +15,7 @@ run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 
 test: $(VENV)/dev.stamp tools ## pass the tests, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses=3 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
