@@ -22,7 +22,7 @@ from exporter import logs, tls
 from exporter.errors import ListenError
 from exporter.web import admin, receiver
 from exporter.web.access_log import RequestLog
-from exporter.web.connection import Connections
+from exporter.web.connections import Connections
 from exporter.web.fast_receiver import FastReceiver
 from exporter.web.webhook import Webhook
 from exporter.web.wsgi_front import WsgiFront

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from exporter.web.connection import Connections
+    from exporter.web.connections import Connections
 
 SWEEP_SECONDS = 0.2
 DRAIN_SECONDS = 0.05

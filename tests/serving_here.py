@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import uvloop
 
-from exporter.web.connection import Connections
+from exporter.web.connections import Connections
 from exporter.web.exchange import Answer
 
 if TYPE_CHECKING:

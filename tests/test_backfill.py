@@ -24,11 +24,11 @@ from exporter.cli import main
 from exporter.collector import Collector
 from exporter.errors import ExporterError
 from exporter.families import DURATION
+from exporter.intake import REASONS
 from exporter.ledger import PAGE, Received
 from exporter.model import Declaration, Gap, Quarantined, Selection, Source
 from exporter.reader import Reader
 from exporter.simulation import fleet, history, rates
-from exporter.sources.clevertap import REASONS
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 from monitoring import answers, free_port, stop, wait_for
@@ -103,7 +103,7 @@ def simulated(days: float = 2, exports: int = 10) -> list[Event]:
 
 
 def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> Knowledge:
-    return Knowledge(ledger, SOURCES, declarations, limit, tuple(REASONS))
+    return Knowledge(ledger, SOURCES, declarations, limit, REASONS)
 
 
 def samples_of(exposition: str) -> dict[str, str]:

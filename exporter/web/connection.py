@@ -22,7 +22,7 @@ from exporter.web.exchange import Answer, Exchange, Headers
 from exporter.web.problems import answer_to, document, usual
 
 if TYPE_CHECKING:
-    from exporter.web.exchange import Front
+    from exporter.web.connections import Connections
 
 REQUEST_LINE_BYTES = 2048
 HEADER_BYTES = 4096
@@ -33,6 +33,8 @@ BODY_SECONDS = 30.0
 WRITE_SECONDS = 30.0
 IDLE_SECONDS = 15.0
 LINGER_SECONDS = 5.0
+SENDING_SECONDS = 0.2
+"""How long a refused client is listened to before our half is closed: a proxy may take that for a failure."""
 LINGER_BYTES = 16 * 1024 * 1024
 FRESH_SECONDS = 1.0
 """How long a new connection may still begin its request while the server stops."""
@@ -53,63 +55,6 @@ class State(enum.Enum):
     IDLE = "the next request"
     LINGERING = "the client to read the last answer and hang up"
     CLOSED = "nothing, or the last answer to be sent"
-
-
-class Connections:
-    """The connections of one listener.
-
-    Args:
-        front: answers them.
-        most: with one more than these, the one that has waited for its client longest is closed.
-        loop: in which they live.
-    """
-
-    def __init__(self, front: Front, most: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.front = front
-        self.loop = loop
-        self.stopping = False
-        self._most = most
-        self._open: dict[Connection, None] = {}  # those that have waited longest first
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def accept(self) -> Connection:
-        """A protocol for a new connection."""
-        return Connection(self)
-
-    def add(self, connection: Connection) -> None:
-        """Take a connection that was made, and make room for it."""
-        self._open[connection] = None
-        if len(self._open) > self._most:
-            waiting = (each for each in self._open if each.waits_for_client)
-            next(waiting).hang_up()  # the new one, at the latest
-
-    def remove(self, connection: Connection) -> None:
-        """Forget a connection that was lost."""
-        self._open.pop(connection, None)
-
-    def renew(self, connection: Connection) -> None:
-        """Note that a client has just been answered, and has not waited long for anything."""
-        del self._open[connection]
-        self._open[connection] = None
-
-    def sweep(self) -> None:
-        """Give up on those whose time is over."""
-        now = self.loop.time()
-        for connection in [each for each in self._open if each.deadline <= now]:
-            connection.expire()
-
-    def stop(self) -> None:
-        """Close what is idle; what has begun is answered, and closed then."""
-        self.stopping = True
-        for connection in list(self._open):
-            connection.leave()
-
-    def abort(self) -> None:
-        """Close everything at once."""
-        for connection in list(self._open):
-            connection.hang_up()
 
 
 class Connection(asyncio.Protocol):
@@ -368,7 +313,11 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Read on for a while: closed over unread data, a connection is reset, and its answer may be lost."""
         self._wait(State.LINGERING, LINGER_SECONDS)
-        if self._transport.can_write_eof():
+        self._siblings.loop.call_later(SENDING_SECONDS, self._end)
+
+    def _end(self) -> None:
+        """Send no more, so that a client who reads to the end of the stream is done."""
+        if self._state is State.LINGERING and self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
     def _close(self) -> None:

@@ -63,6 +63,7 @@ _PROBLEMS = {
     404: "There is nothing at this path.",
     405: "This path does not take this method.",
     413: "The body, or one object of it, is too large.",
+    414: "The path and the query are too long.",
     429: "Too many requests without a valid credential.",
     503: "The store cannot be used just now; try again after Retry-After seconds.",
 }
@@ -147,7 +148,7 @@ def _get(
     summary: str, schema: Schema, query: Iterable[Parameter] = (), path: Iterable[Schema] = ()
 ) -> dict[str, Schema]:
     asked = [{"name": each.name, "in": "query", "description": each.meaning, "schema": each.schema} for each in query]
-    problems = (400, 401, 404, 405, 503)
+    problems = (400, 401, 404, 405, 414, 503)
     responses = _responses(schema, problems)
     return {"get": {"summary": summary, "parameters": [*path, *asked], "responses": responses}}
 
