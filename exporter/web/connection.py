@@ -33,8 +33,6 @@ BODY_SECONDS = 30.0
 WRITE_SECONDS = 30.0
 IDLE_SECONDS = 15.0
 LINGER_SECONDS = 5.0
-SENDING_SECONDS = 0.2
-"""How long a refused client is listened to before our half is closed: a proxy may take that for a failure."""
 LINGER_BYTES = 16 * 1024 * 1024
 FRESH_SECONDS = 1.0
 """How long a new connection may still begin its request while the server stops."""
@@ -313,11 +311,7 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Read on for a while: closed over unread data, a connection is reset, and its answer may be lost."""
         self._wait(State.LINGERING, LINGER_SECONDS)
-        self._siblings.loop.call_later(SENDING_SECONDS, self._end)
-
-    def _end(self) -> None:
-        """Send no more, so that a client who reads to the end of the stream is done."""
-        if self._state is State.LINGERING and self._transport.can_write_eof() and not self._transport.is_closing():
+        if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def _close(self) -> None:
