@@ -34,6 +34,8 @@ UPKEEP_SECONDS = 10.0
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
 """After how many new events, or seconds with some, the checkpoint is written again."""
+RUSH_EVENTS = 10_000
+"""While more than these arrive between two looks, webhooks go first, and the checkpoint waits for its seconds."""
 PRUNE_SECONDS = 3600.0
 MOST_AT_THE_END = 20_000
 """With more exports than that to write, a stop does not wait for the checkpoint."""
@@ -83,6 +85,7 @@ class Service:
         self._pruner = Pruner(ledger, self._knowing, self._refreshed)
         self._pruned_at = 0.0
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
+        self._looked_at = 0
 
     @property
     def ledger(self) -> Ledger:
@@ -280,9 +283,11 @@ class Service:
 
     def _checkpoint_is_due(self) -> bool:
         reader, sequence, at = self._checkpointed
-        waiting = self._ledger.last_sequence() - sequence
+        newest = self._ledger.last_sequence()
+        rush, self._looked_at = newest - self._looked_at > RUSH_EVENTS, newest
+        waiting = newest - sequence
         late = waiting != 0 and self.now() - at >= CHECKPOINT_SECONDS
-        return reader is not self._reader or waiting >= CHECKPOINT_EVENTS or late
+        return reader is not self._reader or late or (waiting >= CHECKPOINT_EVENTS and not rush)
 
     def _write_checkpoint(self, *, leaving: bool) -> None:
         now = self.now()

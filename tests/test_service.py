@@ -106,6 +106,40 @@ def test_it_can_be_stopped_while_the_ledger_cannot_be_read(made: Service, ledger
     assert made.unready() == "still reading the ledger"
 
 
+class Rush(FailingLedger):
+    """A ledger that says of itself, at each look, that as many more events came as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = 0
+        self.said = 0
+
+    def last_sequence(self) -> int:
+        self.tried["last_sequence"] += 1
+        self.said += self.more
+        return self.said
+
+
+def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "UPKEEP_SECONDS", 0.001)
+    configured, ledger = config.load(None, {}), Rush()
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+
+    def revision() -> int:
+        kept = ledger.folds.checkpoint()
+        return kept.revision if kept else 0
+
+    start(made)
+    wait_until(lambda: revision() == 1, "the first checkpoint is written")
+    ledger.more = service.RUSH_EVENTS + 1
+    before = ledger.tried["last_sequence"]
+    wait_until(lambda: ledger.tried["last_sequence"] > before + 20, "it looks again and again")
+    assert revision() == 1
+    ledger.more = 0
+    wait_until(lambda: revision() > 1, "once fewer events come, it is written")
+    made.stop()
+
+
 def test_a_start_without_a_heartbeat_is_none(made: Service, ledger: FailingLedger) -> None:
     ledger.failing["beat"] = ON_FIRE
     with pytest.raises(StoreError, match="the disk is on fire"):
