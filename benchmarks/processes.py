@@ -101,6 +101,7 @@ def exporter(ledger: Path, exports: int = 200, more: dict[str, str] | None = Non
         "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{webhook}",
         "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         "DATAEXPORT_STORE_URL": f"sqlite:///{ledger}",
+        "DATAEXPORT_STORE_RETENTION": "36500d",  # nothing is removed while something is measured
         "DATAEXPORT_EXPORTS_PER_SOURCE": str(max(200, exports)),
         "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
         **(more or {}),
