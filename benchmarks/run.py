@@ -23,7 +23,7 @@ from report import Scale
 
 from exporter.sqlite_file import journal_mode, newest_driver
 
-FULL = Scale(seconds=10, rounds=3, exports=(100, 1_000, 10_000, 100_000), stored=(0, 10_000, 100_000, 1_000_000))
+FULL = Scale(seconds=10, rounds=3, exports=(100, 1_000, 10_000), stored=(0, 10_000, 100_000, 1_000_000))
 LARGE = Scale(seconds=10, rounds=3, exports=(1_000, 10_000, 100_000), stored=(10_000, 1_000_000, 10_000_000))
 QUICK = Scale(seconds=1, rounds=1, exports=(100, 1_000), stored=(0, 10_000))
 MEASURES = {"ingest": ingest.measure, "scrape": scrape.measure, "stored": stored.measure}
