@@ -39,7 +39,8 @@ class Panel:
         for share in (0.0, 0.5, 1.0):
             x = LEFT + share * wide
             text = f"{begin + share * (end - begin):.3g}" + (f" {axis}" if share == 1 else "")
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{escape(text)}</text>')
+            anchor = "end" if share == 1 else "middle"
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="{anchor}">{escape(text)}</text>')
         for number, (name, values) in enumerate(self.lines.items()):
             colour = COLOURS[number % len(COLOURS)]
             points = " ".join(place(at, value) for at, value in zip(self.at, values, strict=True))
