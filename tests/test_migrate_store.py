@@ -29,6 +29,11 @@ HERE = "sqlite:///dataexport.db"
 THERE = "sqlite:///copy.db"
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A ledger with an event, a quarantined body and a test call, closed."""
