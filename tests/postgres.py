@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, LiteralString, Self
 import psycopg
 from psycopg import sql
 
-from running import family, free_port
+from monitoring import free_port
+from running import family
 from tools import postgres_program
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from psycopg import OperationalError
 
 from builders import body
 from exporter.sql_ledger import SqlLedger
+from monitoring import free_port
 from network import Proxy
 from postgres import PASSWORD, USER, PgBouncer, Postgres
-from running import Exporter, free_port, wait_until
+from running import Exporter, wait_until
 from senders import Senders
 from test_failing_store import accept, assert_refused, assert_said
 from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything

@@ -17,8 +17,8 @@ from builders import HOUR, at, event, received
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import metadata, postgres_metadata
+from monitoring import free_port
 from postgres import PASSWORD, USER, Postgres
-from running import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

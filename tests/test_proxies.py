@@ -14,8 +14,8 @@ import pytest
 
 import certificates
 from builders import body
-from monitoring import ROOT
-from running import Exporter, free_port, wait_until
+from monitoring import ROOT, free_port
+from running import Exporter, wait_until
 from tools import program
 
 if TYPE_CHECKING:

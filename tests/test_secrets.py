@@ -13,7 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from builders import body
-from running import Exporter, family, free_port
+from monitoring import free_port
+from running import Exporter, family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,15 +66,16 @@ def test_connections_are_as_many_as_open_files_allow_and_another_still_gets_in(
     tmp_path: Path, limit: str, files: int, most: int
 ) -> None:
     before = ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash"]
-    with Exporter(tmp_path, before=before) as exporter:
+    with Exporter(tmp_path, before=before) as exporter, ExitStack() as idle:
         assert exporter.value("process_max_fds") == files
-        idle = [socket.create_connection(("127.0.0.1", exporter.webhook_port), 20) for _ in range(most + 20)]
+        for _ in range(most + 20):
+            idle.enter_context(socket.create_connection(("127.0.0.1", exporter.webhook_port), 20))
         with Load(exporter, 1, keep=False) as load:
             load.wait_for(20)
         assert (load.broken, load.refused) == ([], [])
-        assert most - 20 <= open_connections(exporter) <= most
-        for each in idle:
-            each.close()
+        # The kernel counts those as well that are just being taken or closed.
+        wait_until(lambda: open_connections(exporter) <= most, "no more are open than may be")
+        assert open_connections(exporter) >= most - 20
         assert "Traceback" not in exporter.log()
 
 
