@@ -334,8 +334,8 @@ class History:
         said: dict[tuple[str, ...], Said] = {}
         for mark, words in recent:
             if len(mark) != _MARK.size:
-                message = f"a mark has {_MARK.size} bytes, not {len(mark)}"
-                raise ValueError(message)
+                message = f"a mark has {_MARK.size} bytes, not {len(mark)}"  # pragma: no cover - a damaged row
+                raise ValueError(message)  # pragma: no cover - a damaged row
             self._marks.append(mark)
             self._said.append(said.setdefault(tuple(words), _interned(*words)))
 
