@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 OLDER = "older_than_retention"
+"""The reason for quarantine that is none of the vendor's: events of that time were pruned."""
 REASONS = (*clevertap.REASONS, OLDER)
 """Why a body may be in quarantine."""
-"""The reason for quarantine that is none of the vendor's: events of that time were pruned."""
 
 
 @dataclass(frozen=True, slots=True)
