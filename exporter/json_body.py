@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import NoReturn
 
 from exporter.errors import PayloadError, PayloadTooLargeError
+from exporter.values import value
 
 MOST_EVENTS = 1000
 _SPACES = frozenset(" \t\r\n")
 _WHITE = re.compile(r"[ \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JsonObject:
     """One object of a body.
 

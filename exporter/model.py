@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.frequency import Frequency, of_interval, parse
+from exporter.values import value
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -24,7 +25,7 @@ OTHER = "other"
 """The ``export`` label of what is over the limit of exports per source."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announcement:
     """What one body says, before anyone knows when and from which source it came.
 
@@ -46,7 +47,7 @@ class Announcement:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One accepted announcement: a fact, appended to the ledger and never changed.
 
@@ -88,7 +89,7 @@ class Event:
         return parse(self.frequency)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quarantined:
     """An authentic body that was not understood, kept for a replay.
 
