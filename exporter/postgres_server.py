@@ -7,13 +7,14 @@ the server: no prepared statement, no session setting, no lock but of rows.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from sqlalchemy import create_engine, event
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
+
+    from exporter.postgres_connection import LimitedConnection
 
 SECONDS = 1.4
 """What a transaction may take; the sender gives up after three seconds."""
@@ -34,38 +35,15 @@ _NETWORK = {
 }
 
 
-class LimitedConnection(psycopg.Connection[Any]):
-    """A connection whose every wait ends by a deadline, also where the server does not answer at all.
-
-    Attributes:
-        deadline: on the monotonic clock.
-    """
-
-    deadline = 0.0
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """What ``gen`` returns.
-
-        Raises:
-            psycopg.OperationalError: it took too long; the connection is closed.
-        """
-        left = max(0.1, self.deadline - time.monotonic())
-        try:
-            return super().wait(gen, interval, left if timeout is None else timeout)
-        except psycopg.OperationalError as error:
-            if time.monotonic() < self.deadline:
-                raise
-            self.close()
-            message = "the server did not answer in time"
-            raise psycopg.OperationalError(message) from error
-
-
 def connect_to(url: URL) -> Engine:
     """An engine for the database; nothing is connected yet.
 
     Raises:
         ArgumentError: from SQLAlchemy, where the URL names what it does not know.
     """
+    # Here, since the driver takes as long to import as to open a ledger, and SQLite needs none of it.
+    from exporter.postgres_connection import LimitedConnection  # noqa: PLC0415
+
     defaults: dict[str, Any] = {name: value for name, value in _NETWORK.items() if name not in url.query}
     hosts = url.query.get("host", "")
     if not isinstance(hosts, str) or "," in hosts:
@@ -96,8 +74,7 @@ def connect_to(url: URL) -> Engine:
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     seconds = OPEN_SECONDS if options.get("opening", False) else SECONDS
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, LimitedConnection)  # noqa: S101 - made above
+    driver = cast("LimitedConnection", connection.connection.dbapi_connection)  # made above
     driver.deadline = time.monotonic() + seconds
     milliseconds = int(seconds * 800)  # so that the server says what it was, where it can
     # In one message: without values it goes as it is.

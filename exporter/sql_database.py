@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, inspect, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exporter import postgres_server
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from sqlalchemy import URL, Connection, Engine, Row, Select, Table
+    from sqlalchemy.dialects import postgresql
 
     from exporter.sqlite_file import Inode
 
@@ -89,7 +90,11 @@ class Database:
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insert in this database's dialect, with ``on_conflict_…``."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - SQLite needs none of it
+
+        return postgresql.insert(table)
 
     def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         """All rows of a query.

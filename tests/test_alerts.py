@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from exporter.cli import main
+from exporter.cli import COMMANDS
 from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.telemetry import Telemetry
 from monitoring import ROOT
@@ -136,7 +136,7 @@ def test_every_runbook_has_its_parts_and_names_only_what_exists(page: Path) -> N
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == HEADINGS
     assert named_metrics(text) <= {*metrics(), *RECORDS}
     for command in re.findall(r"dataexport-exporter ([a-z-]+)", text):
-        assert command in main.commands, command
+        assert command in COMMANDS, command
     for target in re.findall(r"\]\(([^):]+\.md)\)", text):
         assert (page.parent / target).is_file(), target
     [diagnosis] = re.findall(r"^## Diagnosis\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ import pytest
 
 from commands import Store, run, said
 from exporter import __version__
-from exporter.cli import main
+from exporter.cli import COMMANDS
 from running import Exporter
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ READERS = ("exports", "events", "sources", "quarantine", "doctor")
 pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_the_help_of_every_command_has_an_example(command: tuple[str, ...], flag: str) -> None:
     result = run(*command, flag)

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from exporter import migrations
 from exporter.errors import StoreRefusedError
-from exporter.migrations import migrate
+from exporter.migrations import NEWEST, migrate
 from exporter.sql_schema import metadata
 
 if TYPE_CHECKING:
@@ -100,6 +100,10 @@ def test_a_revision_that_this_release_does_not_know_is_refused(connection: Conne
     connection.execute(text("UPDATE alembic_version SET version_num = 'from-tomorrow'"))
     with pytest.raises(StoreRefusedError, match=rf"from-tomorrow.*{HEAD}"):
         migrate(connection)
+
+
+def test_the_newest_revision_is_the_last_of_the_scripts() -> None:
+    assert HEAD == NEWEST
 
 
 def _plain(statement: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from exporter.cli import main
+from exporter.cli import COMMANDS
 from exporter.config import FILE_VARIABLES, VARIABLES, load
 from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.settings import ExportSettings, Settings, SourceSettings
@@ -86,7 +86,7 @@ def test_every_alert_has_a_row_with_its_severity_and_a_runbook(name: str) -> Non
     assert ALERTS[name]["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{name}.md")
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_a_row(name: str) -> None:
     assert any(row.split()[0] == name for row in table_rows(README))
 

@@ -1,1 +1,4 @@
-"""The commands, by what they are for; `exporter.cli` gathers them."""
+"""The commands by theme, and how they end."""
+
+FAILED = 1
+WRONG_USAGE = 2

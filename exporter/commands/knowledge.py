@@ -10,7 +10,8 @@ import click
 
 from exporter import event_lines, listing
 from exporter.archive import everything
-from exporter.commands.options import FAILED, config_option, json_option, source_option
+from exporter.commands import FAILED
+from exporter.commands.options import config_option, json_option, source_option
 from exporter.commands.store import opened
 from exporter.doctor import examine
 

@@ -15,7 +15,8 @@ from pydantic import SecretStr, ValidationError
 
 from exporter import config, store_copy
 from exporter.collector import Collector
-from exporter.commands.options import FAILED, config_option
+from exporter.commands import FAILED
+from exporter.commands.options import config_option
 from exporter.errors import StoreRefusedError
 from exporter.intake import REASONS
 from exporter.reader import Reader

@@ -1,4 +1,4 @@
-"""What several commands ask in the same words, and how they end."""
+"""What several commands ask in the same words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 import click
 
 from exporter.config import CONFIG_VARIABLE
-
-FAILED = 1
-WRONG_USAGE = 2
 
 config_option = click.option(
     "--config",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from exporter.commands.options import FAILED, config_option
+from exporter.commands import FAILED
+from exporter.commands.options import config_option
 from exporter.commands.store import opened
 from exporter.durations import spoken
 from exporter.replay import Outcome, Replay
