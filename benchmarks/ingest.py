@@ -21,6 +21,7 @@ from scrape import fetch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledgers import Places
     from processes import Server
     from report import Scale
 
@@ -75,9 +76,9 @@ def stream(
         yield Stream(server, ledger, Job("event", first=first, spread=exports, since=since, connections=connections))
 
 
-def measure(scale: Scale, folder: Path) -> Result:
+def measure(scale: Scale, places: Places) -> Result:
     """Measure it, all cases in turn in each round."""
-    since = made_up.began(20_000)
+    folder, since = places.folder, made_up.began(20_000)
     loads: dict[tuple[str, str], list[Load]] = {}
     notes = []
 

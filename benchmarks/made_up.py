@@ -42,14 +42,18 @@ def occurred_at(number: int, exports: int, since: int) -> int:
     return since + turn // 2 * INTERVAL + turn % 2 * DURATION
 
 
+def text_at(seconds: int) -> str:
+    """An instant as the vendor writes it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%d/%m/%Y %I:%M:%S %p}"
+
+
 def event(number: int, exports: int, since: int) -> bytes:
     """The body of an event."""
     export, turn = number % exports, number // exports
-    moment = datetime.fromtimestamp(occurred_at(number, exports, since), UTC)
     text = (
         f'{{"Export Request Id": {1_000_000_000 + export}, "Partner": "{PARTNERS[export % 3]}", '
         f'"Type": "{TYPES[export // 3 % 3]}", "Status": "{"Completed" if turn % 2 else "Initiated"}", '
-        f'"Frequency": "Every 4 hours", "Date and Time": "{moment:%d/%m/%Y %I:%M:%S %p}"}}'
+        f'"Frequency": "Every 4 hours", "Date and Time": "{text_at(occurred_at(number, exports, since))}"}}'
     )
     return text.encode()
 

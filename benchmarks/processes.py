@@ -34,7 +34,14 @@ class Server:
         ready_after: seconds from its start until it said that it was ready.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str], ports: tuple[int, int], log: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        ports: tuple[int, int],
+        log: Path,
+        patience: float = START_SECONDS,
+    ) -> None:
         self.port, self.admin_port = ports
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
         began = time.perf_counter()
@@ -43,7 +50,7 @@ class Server:
                 command, env=inherited | environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
             )
         while not _says_ready(self.admin_port):
-            if self._process.poll() is not None or time.perf_counter() - began > START_SECONDS:
+            if self._process.poll() is not None or time.perf_counter() - began > patience:
                 self.stop()
                 message = f"{command[0]} did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}"
                 raise RuntimeError(message)
@@ -88,13 +95,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def exporter(ledger: Path, exports: int = 200, more: dict[str, str] | None = None) -> Iterator[Server]:
+def exporter(
+    ledger: Path, exports: int = 200, more: dict[str, str] | None = None, *, patience: float = START_SECONDS
+) -> Iterator[Server]:
     """An exporter with one source, on UTC and without a credential; else in its default settings.
 
     Args:
         ledger: its database.
         exports: how many it shows, 200 at the least.
         more: further environment variables.
+        patience: seconds within which it has to be ready.
     """
     webhook, admin = _free_port(), _free_port()
     environment = {
@@ -107,11 +117,17 @@ def exporter(ledger: Path, exports: int = 200, more: dict[str, str] | None = Non
         **(more or {}),
     }
     command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve"]
-    server = Server(command, environment, (webhook, admin), ledger.with_suffix(".log"))
+    server = Server(command, environment, (webhook, admin), ledger.with_suffix(".log"), patience)
     try:
         yield server
     finally:
         server.stop()
+
+
+def sync(path: Path) -> None:
+    """Have a file on disk, so that nothing writes it while something is measured."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def pushgateway_binary() -> str | None:

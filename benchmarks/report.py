@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,17 @@ class Scale:
         seconds: how long a load lasts.
         rounds: how often everything is done; medians are told.
         exports: numbers of exports to scrape.
-        stored: numbers of stored events to start with.
+        stored: numbers of stored events of 1,000 exports, the fewest first.
+        started: exports and stored events to start with.
+        fleet: a number of exports to scrape that takes minutes.
     """
 
     seconds: float
     rounds: int
     exports: tuple[int, ...]
     stored: tuple[int, ...]
+    started: tuple[int, int]
+    fleet: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,19 @@ class Finding:
         """The goal, and whether it was met."""
         if self.goal is None:
             return ""
-        met = self.value > self.goal if self.more_is_better else self.value < self.goal
+        return f"{self.wanted}: {'met' if self.met else 'missed'}"
+
+    @property
+    def wanted(self) -> str:
+        """The goal alone; empty for none."""
         sign = ">" if self.more_is_better else "<"
-        return f"{sign} {number(self.goal)} {self.unit}: {'met' if met else 'missed'}"
+        return "" if self.goal is None else f"{sign} {number(self.goal)} {self.unit}"
+
+    @property
+    def met(self) -> bool:
+        """Whether a goal was met."""
+        goal = self.goal or 0
+        return self.value > goal if self.more_is_better else self.value < goal
 
 
 @dataclass(slots=True)
@@ -83,6 +97,21 @@ class Result:
         if self.notes:
             parts += ["", *(f"- {note}" for note in self.notes)]
         return "\n".join(parts) + "\n"
+
+
+def goals(kept: Mapping[str, Any]) -> str:
+    """Every goal, whether it was met, and in which run; out of the results that are kept."""
+    rows = []
+    for name, result in kept.items():
+        for each in result["findings"]:
+            finding = Finding(**each)
+            if finding.goal is not None:
+                met = "met" if finding.met else "missed"
+                measured = f"{number(finding.value)} {finding.unit}"
+                rows.append([finding.what, measured, finding.wanted, met, name, result["machine"]["at"]])
+    missed = sum(row[3] == "missed" for row in rows)
+    head = ["what", "measured", "goal", "", "measure", "at"]
+    return "\n".join(["## Goals", "", *_table(head, rows), "", f"{len(rows) - missed} met, {missed} missed."])
 
 
 def number(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -14,50 +15,83 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import fleet
 import ingest
 import processes
 import scrape
+import start
 import stored
-from report import Scale
+from ledgers import Places
+from report import Scale, goals
 
 from exporter.sqlite_file import journal_mode, newest_driver
 
-FULL = Scale(seconds=10, rounds=3, exports=(100, 1_000, 10_000), stored=(0, 10_000, 100_000, 1_000_000))
-LARGE = Scale(seconds=10, rounds=3, exports=(1_000, 10_000, 100_000), stored=(10_000, 1_000_000, 10_000_000))
-QUICK = Scale(seconds=1, rounds=1, exports=(100, 1_000), stored=(0, 10_000))
-MEASURES = {"ingest": ingest.measure, "scrape": scrape.measure, "stored": stored.measure}
+FULL = Scale(
+    seconds=8,
+    rounds=3,
+    exports=(100, 1_000, 10_000),
+    stored=(0, 10_000, 1_000_000, 10_000_000),
+    started=(10_000, 1_000_000),
+    fleet=100_000,
+)
+QUICK = Scale(seconds=1, rounds=1, exports=(100, 1_000), stored=(0, 10_000), started=(1_000, 10_000), fleet=2_000)
+MEASURES = {
+    "ingest": ingest.measure,
+    "scrape": scrape.measure,
+    "start": start.measure,
+    "fleet": fleet.measure,
+    "stored": stored.measure,
+}
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> None:
-    """Measure what was asked for, print it, and keep it."""
+    """Measure what was asked for, print it, and keep it beside what else was measured before."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument(
-        "--quick", action="store_true", help="a smoke run of under a minute; its figures mean little"
+        "--quick", action="store_true", help="a smoke run of two minutes; its figures mean little and are not kept"
     )
     arguments.add_argument(
-        "--large", action="store_true", help="up to 100,000 exports and ten million events; takes an hour and 10 GB"
+        "--only", choices=MEASURES, nargs="+", default=list(MEASURES), metavar="MEASURE", help=", ".join(MEASURES)
     )
-    arguments.add_argument("--only", choices=MEASURES, help="this measure and no other")
-    arguments.add_argument("--folder", type=Path, help="where the ledgers are made and removed again; on a real disk")
+    arguments.add_argument("--goals", action="store_true", help="measure nothing; print the goals of what is kept")
+    arguments.add_argument(
+        "--folder", type=Path, help="on a real disk; large ledgers are kept there, and need not be made the next time"
+    )
     given = arguments.parse_args()
-    scale = QUICK if given.quick else LARGE if given.large else FULL
-    found = {}
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=given.folder) as folder:
-        machine = describe(Path(folder))
-        print("\n".join(f"- {name}: {value}" for name, value in machine.items()), end="\n\n", flush=True)
-        for name in [given.only] if given.only else MEASURES:
-            result = MEASURES[name](scale, Path(folder))
-            print(result.text(), flush=True)
-            found[name] = asdict(result)
-    machine["load after"] = f"{os.getloadavg()[0]:.2f}"
-    print(f"- load after: {machine['load after']}")
-    LATEST.parent.mkdir(exist_ok=True)
-    kept = {"quick": given.quick, "machine": machine, "results": found}
-    LATEST.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+    if not given.goals:
+        with contextlib.ExitStack() as stack:
+            made = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+            made.mkdir(exist_ok=True)
+            for name in given.only:
+                _measure(name, made, quick=given.quick)
+    if not given.quick:
+        print(goals(_kept()))
     if not processes.pushgateway_binary():
         print("Pushgateway is not installed (Debian: prometheus-pushgateway), so there are no ratios to it.")
+
+
+def _measure(name: str, kept: Path, *, quick: bool) -> None:
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=kept) as folder:
+        machine = describe(Path(folder))
+        result = MEASURES[name](QUICK if quick else FULL, Places(Path(folder), kept))
+    machine["load after"] = f"{os.getloadavg()[0]:.2f}"
+    machine["took"] = f"{time.perf_counter() - began:.0f} s"
+    print("\n".join(f"- {what}: {value}" for what, value in machine.items()), end="\n\n")
+    print(result.text(), flush=True)
+    if not quick:
+        everything = _kept() | {name: {"machine": machine, **asdict(result)}}
+        found = {each: everything[each] for each in MEASURES if each in everything}
+        LATEST.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+
+def _kept() -> dict[str, Any]:
+    """The newest results of each measure."""
+    found: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
+    return found
 
 
 def describe(folder: Path) -> dict[str, str]:

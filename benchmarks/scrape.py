@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ledgers import Places
     from processes import Server
     from report import Scale
 
@@ -27,10 +28,8 @@ TURNS = 4
 REPEATS = 11
 GROUP_SAMPLES = 36
 """Pushed to a group: with the two that Pushgateway adds, as many as an export has."""
-PLAIN_COLLECTOR_MOST = 10_000
-"""More exports are not read back into the client library's own types; that alone would take minutes."""
 FEW = "1 % new"
-GOALS = {10_000: 40.0, 100_000: 80.0}
+GOALS = {10_000: 40.0}
 """How many times sooner a scrape with `FEW` should be there than that of another with as many samples."""
 
 
@@ -72,17 +71,17 @@ def samples(body: bytes) -> int:
     return sum(not line.startswith(b"#") for line in body.splitlines())
 
 
-def measure(scale: Scale, folder: Path) -> Result:
+def measure(scale: Scale, places: Places) -> Result:
     """Measure it at every size."""
     result = Result("Scrape")
     memory: dict[tuple[str, int], float] = {}
     for exports in scale.exports:
-        each, resident = _exporter(exports, scale.rounds, folder)
+        each, resident = _exporter(exports, scale.rounds, places.folder)
         result.rows += each
         memory["exporter", exports] = resident
         if processes.pushgateway_binary():
-            for count in (10, GROUP_SAMPLES) if exports <= PLAIN_COLLECTOR_MOST else (GROUP_SAMPLES,):
-                each, resident = _pushgateway(exports, count, folder)
+            for count in (10, GROUP_SAMPLES):
+                each, resident = _pushgateway(exports, count, places.folder)
                 result.rows += each
                 memory[f"Pushgateway, {count} samples each", exports] = resident
     result.findings = _findings(result.rows, scale.exports) + _per_export(memory, scale.exports)
@@ -128,8 +127,7 @@ def _exporter(exports: int, rounds: int, folder: Path) -> tuple[list[Row], float
             changed = [post_and_fetch(1, compressed=compressed) for _ in range(max(2, rounds))]
             tell(f"all new, {_form(compressed=compressed)}", figures(changed))
         resident = _memory(server, samples(whole), tell)
-    if exports <= PLAIN_COLLECTOR_MOST:
-        rows.append(Row(f"{exports:,} exports, plain", "client library", {"median ms": _by_the_library(whole, rounds)}))
+    rows.append(Row(f"{exports:,} exports, plain", "client library", {"median ms": _by_the_library(whole, rounds)}))
     return rows, resident
 
 
@@ -176,8 +174,7 @@ def _pushgateway(groups: int, count: int, folder: Path) -> tuple[list[Row], floa
         made_up.fill_groups(server.port, groups, count)
         whole = fetch(server.admin_port, compressed=False).body
         for compressed in (True, False):
-            repeats = REPEATS if groups <= PLAIN_COLLECTOR_MOST else 2
-            scrapes = [fetch(server.admin_port, compressed=compressed) for _ in range(repeats)]
+            scrapes = [fetch(server.admin_port, compressed=compressed) for _ in range(REPEATS)]
             tell(_form(compressed=compressed), figures(scrapes))
         resident = _memory(server, samples(whole), tell)
     return rows, resident
@@ -195,7 +192,7 @@ def _form(*, compressed: bool) -> str:
 
 def _findings(rows: list[Row], sizes: tuple[int, ...]) -> list[Finding]:
     times = {(row.case, row.server): row.figures.get("median ms", 0) for row in rows}
-    most = min(sizes[-1], PLAIN_COLLECTOR_MOST)
+    most = sizes[-1]
     found = []
     for form in ("gzip", "plain"):
         case = f"{most:,} exports, nothing new, {form}"

@@ -2,147 +2,147 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import shutil
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-import load
-import made_up
+import ledgers
 import processes
+from ingest import Stream
 from load import Job
 from report import Finding, Result, Row
 from scrape import REPEATS, fetch
 
+from exporter import sqlite_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ledgers import Kept, Places
+    from load import Load
     from report import Scale
 
 EXPORTS = 1000
-GROUPS = 10_000
+ROOM = 2000
+"""Runs of each export that fit in after the last one of a ledger, so that nothing is sent that lies ahead."""
+RENEWED = 100_000
+"""A ledger of so many events or fewer is copied anew for each round, since what is sent would make another of it."""
+FOLDED_ANEW = 1_000_000
+"""With more events than that nobody waits for all of them to be folded again."""
 READY_SECONDS = 5.0
 GROWTH = 1.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
-    """So many stored events of so many exports."""
+    """One size, and what was found so far."""
 
-    events: int
-    exports: int = EXPORTS
+    ledger: Kept
+    path: Path
+    job: Job
+    ready: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
+    cold: float = 0
 
     @property
     def name(self) -> str:
         """As it is told."""
-        return f"{self.events:,} events of {self.exports:,} exports"
+        return named(self.ledger)
+
+    def take_turn(self, seconds: float) -> None:
+        """Start, scrape, and send for so long."""
+        if self.ledger.events <= RENEWED:
+            shutil.copyfile(self.ledger.path, self.path)
+            processes.sync(self.path)
+        with processes.exporter(self.path, self.ledger.exports) as server:
+            self.ready.append(server.ready_after)
+            self.first.append(fetch(server.admin_port, compressed=True).seconds)
+            self.later += [fetch(server.admin_port, compressed=True).seconds for _ in range(REPEATS)]
+            self.memory.append(server.memory())
+            stream = Stream(server, self.path, self.job)
+            self.loads.append(stream.take(seconds))
+            self.job = stream.job
+
+    def row(self) -> Row:
+        """The medians."""
+        figures = {
+            "ready s": median(self.ready),
+            "longest s": max(self.ready),
+            "first scrape ms": median(self.first) * 1000,
+            "nothing new ms": median(self.later) * 1000,
+            "RSS MB": median(resident for resident, _ in self.memory) / 1e6,
+            "PSS MB": median(proportional for _, proportional in self.memory) / 1e6,
+            "file MB": self.ledger.path.stat().st_size / 1e6,
+            "ingest/s": median(done.per_second for done in self.loads),
+            "ingest p99 ms": median(done.p99_ms for done in self.loads),
+        }
+        return Row(self.name, "exporter", figures | ({"without a checkpoint s": self.cold} if self.cold else {}))
 
 
-def measure(scale: Scale, folder: Path) -> Result:
-    """Measure it at every size."""
+def measure(scale: Scale, places: Places) -> Result:
+    """Measure it at every size, all in turn in each round."""
     result = Result("Stored events")
-    cases = [Case(events) for events in scale.stored]
-    groups = min(GROUPS, scale.exports[-1])
-    many = Case(min(1_000_000, max(scale.stored)), groups)
-    for case in [*cases, many]:
-        result.rows += _exporter(case, scale, folder)
-    if processes.pushgateway_binary():
-        result.rows += [_pushgateway(groups, count, scale.rounds, folder) for count in (10, 35)]
-    result.findings = _findings(cases, many, {row.case: row.figures for row in result.rows})
+    with ExitStack() as stack:
+        cases = []
+        for events in scale.stored:
+            ledger = ledgers.kept(places.kept, events, EXPORTS, ROOM)
+            path = stack.enter_context(ledgers.copied(ledger, places.folder))
+            job = Job("event", first=events, spread=EXPORTS, since=ledger.since)
+            cases.append(Case(ledger, path, job))
+            result.notes.append(told(ledger))
+        for case in cases:
+            if 0 < case.ledger.events <= FOLDED_ANEW:
+                case.cold = without_checkpoint(case.path, EXPORTS)
+        for _ in range(scale.rounds):
+            for case in cases:
+                case.take_turn(scale.seconds)
+    result.rows = [case.row() for case in cases]
+    result.findings = _findings([case for case in cases if case.ledger.events])
     result.notes.append("The files were read a moment ago, so that they come from memory and not from the disk.")
     return result
 
 
-def _findings(cases: list[Case], many: Case, figures: dict[str, dict[str, float]]) -> list[Finding]:
-    fewest, most = min(filter(lambda each: each.events, cases), key=_events).name, max(cases, key=_events).name
+def named(ledger: Kept) -> str:
+    """A ledger as it is told."""
+    return f"{ledger.events:,} events of {ledger.exports:,} exports"
+
+
+def told(ledger: Kept) -> str:
+    """How a ledger was made."""
+    return (
+        f"{named(ledger)}: made {ledger.made_at} in {ledger.fill_seconds:.0f} s; the first exporter folded them "
+        f"all, and was ready after {ledger.fold_seconds:.0f} s (whatever else the machine did then)."
+    )
+
+
+def without_checkpoint(path: Path, exports: int) -> float:
+    """Seconds until an exporter is ready that has to fold every event; it leaves a checkpoint."""
+    with closing(sqlite_file.connect(path, "rw")) as connection:
+        connection.execute("UPDATE checkpoints SET fingerprint = ''")
+    with processes.exporter(path, exports) as server:
+        return server.ready_after
+
+
+def _findings(cases: list[Case]) -> list[Finding]:
+    fewest, *_, most = (case.row() for case in (cases[0], *cases))
     return [
-        Finding(f"ready with {most}", figures[most]["ready s"], "s", READY_SECONDS, more_is_better=False),
+        Finding(f"ready with {most.case}", most.figures["ready s"], "s", READY_SECONDS, more_is_better=False),
         *(
-            Finding(
-                f"start to first scrape: {many.name} / Pushgateway, {name}",
-                _first(figures[many.name]) / _first(each),
-                goal=1 / 3 if name.endswith("35 samples") else None,
-                more_is_better=False,
+            Finding(what, value, goal=GROWTH, more_is_better=False)
+            for what, value in (
+                (
+                    f"scrape, nothing new, gzip: {most.case} / {fewest.case}",
+                    most.figures["nothing new ms"] / fewest.figures["nothing new ms"],
+                ),
+                (
+                    f"single events a second: {fewest.case} / {most.case}",
+                    fewest.figures["ingest/s"] / most.figures["ingest/s"],
+                ),
             )
-            for name, each in figures.items()
-            if "groups" in name
-        ),
-        Finding(
-            f"scrape, nothing new, gzip: {most} / {fewest}",
-            figures[most]["nothing new ms"] / figures[fewest]["nothing new ms"],
-            goal=GROWTH,
-            more_is_better=False,
-        ),
-        Finding(
-            f"single events a second: {fewest} / {most}",
-            figures[fewest]["ingest/s"] / figures[most]["ingest/s"],
-            goal=GROWTH,
-            more_is_better=False,
         ),
     ]
-
-
-def _first(figures: dict[str, float]) -> float:
-    """Seconds from the start to the end of the first scrape."""
-    return figures["ready s"] + figures["first scrape ms"] / 1000
-
-
-def _events(case: Case) -> int:
-    return case.events
-
-
-def _exporter(case: Case, scale: Scale, folder: Path) -> list[Row]:
-    ledger = folder / f"stored-{case.events}-{case.exports}.db"
-    since = made_up.began(max(1, case.events // case.exports // 2) + 2000)
-    began = time.perf_counter()
-    made_up.fill_ledger(ledger, case.events, case.exports, since)
-    filled = time.perf_counter() - began
-    ready, first, later, memory = [], [], [], []
-    cold = 0.0
-    for turn in range(scale.rounds + 1):
-        with processes.exporter(ledger, case.exports) as server:
-            if turn == 0:  # nothing was ever folded; it leaves what it folded behind
-                cold = server.ready_after
-                continue
-            ready.append(server.ready_after)
-            first.append(fetch(server.admin_port, compressed=True).seconds)
-            later += [fetch(server.admin_port, compressed=True).seconds for _ in range(REPEATS)]
-            memory.append(server.memory())
-    figures = {
-        "cold start s": cold,
-        "ready s": median(ready),
-        "longest s": max(ready),
-        "first scrape ms": median(first) * 1000,
-        "nothing new ms": median(later) * 1000,
-        "RSS MB": median(resident for resident, _ in memory) / 1e6,
-        "PSS MB": median(proportional for _, proportional in memory) / 1e6,
-        "file MB": ledger.stat().st_size / 1e6,
-        "filled events/s": case.events / filled,
-    }
-    with processes.exporter(ledger, case.exports) as server:
-        done = load.send(server, Job("event", first=case.events, spread=case.exports, since=since), scale.seconds)
-        figures["ingest/s"] = done.per_second
-        figures["ingest p99 ms"] = done.p99_ms
-    ledger.unlink()
-    return [Row(case.name, "exporter", figures)]
-
-
-def _pushgateway(groups: int, count: int, rounds: int, folder: Path) -> Row:
-    file = folder / f"stored-{count}.data"
-    with processes.pushgateway(file, checked=False) as server:
-        made_up.fill_groups(server.port, groups, count)
-    ready, first, memory = [], [], []
-    for _ in range(rounds):
-        with processes.pushgateway(file, checked=True) as server:
-            ready.append(server.ready_after)
-            first.append(fetch(server.admin_port, compressed=True).seconds)
-            memory.append(server.memory())
-    figures = {
-        "ready s": median(ready),
-        "longest s": max(ready),
-        "first scrape ms": median(first) * 1000,
-        "RSS MB": median(resident for resident, _ in memory) / 1e6,
-        "PSS MB": median(proportional for _, proportional in memory) / 1e6,
-        "file MB": file.stat().st_size / 1e6,
-    }
-    return Row(f"{groups:,} groups of {count} samples", "Pushgateway", figures)
