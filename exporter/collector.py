@@ -185,9 +185,7 @@ class Collector:
             shown = None
         new = families.export_figures(state)
         if shown is None:
-            lines = families.export_lines(state)
-            lines = (*lines[:_DURATIONS], *lines[_DURATIONS + 1 :])
-            self._exports.put(place, [line.encode() for line in lines])
+            self._exports.put(place, [line.encode() for line in families.column_lines(state)])
             shown = self._shown[key] = _Shown(place, array("d"), 0, 0)
         else:
             changed = {n: value for n, value in enumerate(new) if value != shown.figures[n]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from exporter.exposition import Family, escape, histogram, labels, number, sampl
 from exporter.history import DURATION_BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from exporter.model import ExportState, SourceState
 
@@ -77,6 +78,7 @@ _FIGURES = (
 _SLOTS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_FIGURES) - 1)
 _ABSENT = -float("inf")
 _STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
+_DURATION_LINES = histogram(DURATION.name, ("export", "source"), DURATION_BOUNDS)
 _figures = attrgetter(*_FIGURES)
 
 EVENTS = Family(f"{P}webhook_events", "counter", "Stored events by status word.")
@@ -137,37 +139,36 @@ def _export_labels(state: ExportState) -> str:
     )
 
 
-def export_lines(state: ExportState) -> tuple[str, ...]:
-    """The samples of one export, a text for each of `EXPORT_FAMILIES`."""
-    text = _export_labels(state)
-    slots = [
-        sample(f"{P}{name}_total", text, getattr(state, attribute)) if state.recurring else ""
-        for name, _, attribute in SLOT_COUNTERS
-    ]
-    info = {
-        "source": state.source,
-        "export": state.export,
-        "partner": state.partner,
-        "data_type": state.data_type,
-        "frequency": state.frequency,
-        "timezone": state.timezone,
-        "declared": "true" if state.declared else "false",
-        "owner": state.owner,
-        "runbook_url": state.runbook_url,
-    }
+def _info_labels(state: ExportState) -> str:
     return (
-        *(sample(P + name, text, getattr(state, attribute)) for name, _, attribute in EXPORT_GAUGES),
-        "",  # durations are put together by `duration_lines`
-        *(sample(f"{P}{name}_total", text, getattr(state, attribute)) for name, _, attribute in EXPORT_COUNTERS),
-        *slots,
-        sample(MUTED.name, text, state.muted),
-        sample(INFO.name, labels(info), 1),
+        f'data_type="{escape(state.data_type)}",declared="{"true" if state.declared else "false"}",'
+        f'export="{escape(state.export)}",frequency="{escape(state.frequency)}",owner="{escape(state.owner)}",'
+        f'partner="{escape(state.partner)}",runbook_url="{escape(state.runbook_url)}",'
+        f'source="{escape(state.source)}",timezone="{escape(state.timezone)}"'
     )
 
 
-def duration_lines(source: str, export: str, counts: tuple[int, ...], total: float) -> str:
+def column_lines(state: ExportState) -> list[str]:
+    """The samples of one export, a text for each of `EXPORT_COLUMNS`."""
+    text = _export_labels(state)
+    lines = [f"{start}{text}}} {number(value)}\n" for start, value in zip(_STARTS, _figures(state), strict=False)]
+    if not state.recurring:
+        lines[_SLOTS] = [""] * len(SLOT_COUNTERS)
+    lines.append(f"{INFO.name}{{{_info_labels(state)}}} 1.0\n")
+    return lines
+
+
+def export_lines(state: ExportState) -> tuple[str, ...]:
+    """The same, a text for each of `EXPORT_FAMILIES`; durations, left empty, are put together by `duration_lines`."""
+    lines = column_lines(state)
+    lines.insert(EXPORT_FAMILIES.index(DURATION), "")
+    return tuple(lines)
+
+
+def duration_lines(source: str, export: str, counts: Iterable[int], total: float) -> str:
     """The duration histogram of the exports of a source that have this ``export`` label."""
-    return histogram(DURATION.name, {"source": source, "export": export}, DURATION_BOUNDS, counts, total)
+    running = map(number, accumulate(counts))
+    return _DURATION_LINES.format(escape(export), escape(source), *running, number(total))
 
 
 def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...]:
