@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.frequency import Frequency, of_interval, parse
 from exporter.values import value
@@ -225,9 +225,8 @@ class Terms:
     zone: tzinfo | None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ExportKey:
-    """Which export: the identity behind its series.
+class ExportKey(NamedTuple):
+    """Which export: the identity behind its series. A tuple, since it is looked up a dozen times an event.
 
     Attributes:
         kind: ``declared``, ``recognised`` or ``group``.
@@ -245,11 +244,10 @@ class ExportKey:
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits that name it for good: in paths, and wherever else a key is too long."""
-        parts = (self.source, self.kind, self.name, self.partner, self.data_type, self.frequency)
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256("\x1f".join(self).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExportState:
     """Everything known of one export at one instant, as it is shown everywhere.
 
