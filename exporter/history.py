@@ -9,15 +9,14 @@ One that is older than that asks for the export's events again.
 from __future__ import annotations
 
 import copy
-import sys
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import takewhile
-from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from exporter import schedule
 from exporter.frequency import parse
+from exporter.marks import BEFORE_1970, MARK, Said, interned, mark_of
 from exporter.model import COMPLETED, FAILURES, INITIATED
 
 if TYPE_CHECKING:
@@ -30,29 +29,8 @@ DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14
 
 RECENT = 16
 """How many of the newest events stay loose before the older half is folded for good."""
-
-_MARK = Struct(">QBQ16sQ")
-_BEFORE_1970 = 1 << 62  # so that no instant is negative, and bytes compare as instants do
-
-
-class Said(NamedTuple):
-    """What an event says but for when; events of one export that say the same share it."""
-
-    request_id: str
-    partner: str
-    data_type: str
-    status: str
-    frequency: str
-
-
-def mark_of(event: Event) -> bytes:
-    """When an event was, its digest and its place in the ledger: bytes that compare as `Event.order` does.
-
-    A tenth of what the event takes, and every export keeps its newest ones.
-    """
-    occurred_at, rank, arrived_at, digest = event.order
-    occurred, arrived = round(occurred_at * 1e6), round(arrived_at * 1e6)
-    return _MARK.pack(occurred + _BEFORE_1970, rank, arrived + _BEFORE_1970, digest, event.sequence)
+MANY = 4
+"""From so many loose events on what they amount to is kept as well: 0.6 kB an export, and each is folded once."""
 
 
 @dataclass(slots=True)
@@ -107,11 +85,11 @@ class Runs:
 
     def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
         """Take the next event in the order of history."""
-        occurred, _, arrived, _, sequence = _MARK.unpack(mark)
-        occurred_at = (occurred - _BEFORE_1970) / 1e6
+        occurred, _, arrived, _, sequence = MARK.unpack(mark)
+        occurred_at = (occurred - BEFORE_1970) / 1e6
         self._describe(said)
         self.first_sequence = min(sequence, self.first_sequence or sequence)
-        self.last_received = max(self.last_received, (arrived - _BEFORE_1970) / 1e6)
+        self.last_received = max(self.last_received, (arrived - BEFORE_1970) / 1e6)
         if said.status == INITIATED:
             self._start(said.request_id, occurred_at, promise, gaps, retired)
         elif said.status == COMPLETED:
@@ -224,7 +202,9 @@ class History:
     __slots__ = (
         "_floor",
         "_gaps",
+        "_gaps_in_newest",
         "_marks",
+        "_newest",
         "_promises",
         "_said",
         "_settled",
@@ -246,6 +226,9 @@ class History:
         """How many events are not in the ledger any more."""
         self.retired: Sequence[float] = ()
         """When people retired the export, in order; a change asks for `rebuild`."""
+        self._newest: Runs | None = None
+        """What all events amount to, with so many gaps; None where that has to be folded first."""
+        self._gaps_in_newest = 0
         self._begin(base)
 
     def __len__(self) -> int:
@@ -264,7 +247,13 @@ class History:
         marks = self._marks
         at = len(marks) if not marks or mark > marks[-1] else bisect_right(marks, mark)
         marks.insert(at, mark)
-        self._said.insert(at, self._shared(event))
+        said = self._shared(event)
+        self._said.insert(at, said)
+        if self._newest is not None:
+            if mark is marks[-1] and self._gaps_in_newest == len(self._gaps):
+                self._step(self._newest, mark, said)
+            else:
+                self._newest = None
         if len(marks) > RECENT:
             self._settle(RECENT // 2)
         return True
@@ -275,6 +264,7 @@ class History:
         if len(self._marks) - len(kept) != count:
             return False
         self._marks, self._said = [mark for mark, _ in kept], [said for _, said in kept]
+        self._newest = None
         return True
 
     def rebuild(self, events: Iterable[Event], base: Base | None = None) -> None:
@@ -299,7 +289,7 @@ class History:
 
     def all_folded(self, events: Iterable[Event]) -> Base:
         """What a base, and nothing else, amounts to with the events after it in the order of history."""
-        runs, mark, count = self.runs(), self._watermark, len(self)
+        runs, mark, count = self.runs().copy(), self._watermark, len(self)
         for event in events:
             mark = mark_of(event)
             count += 1
@@ -307,10 +297,14 @@ class History:
         return Base(runs, mark, count)
 
     def runs(self) -> Runs:
-        """What all of its events amount to."""
+        """What all of its events amount to, until the next one; not to be changed."""
+        if self._newest is not None and self._gaps_in_newest == len(self._gaps):
+            return self._newest
         runs = self._settled.copy() if self._settled else Runs()
         for mark, said in zip(self._marks, self._said, strict=True):
             self._step(runs, mark, said)
+        if len(self._marks) >= MANY:
+            self._newest, self._gaps_in_newest = runs, len(self._gaps)  # gaps are only ever added to
         return runs
 
     @property
@@ -333,15 +327,15 @@ class History:
         self._floor = floor
         said: dict[tuple[str, ...], Said] = {}
         for mark, words in recent:
-            if len(mark) != _MARK.size:
-                message = f"a mark has {_MARK.size} bytes, not {len(mark)}"  # pragma: no cover - a damaged row
+            if len(mark) != MARK.size:
+                message = f"a mark has {MARK.size} bytes, not {len(mark)}"  # pragma: no cover - a damaged row
                 raise ValueError(message)  # pragma: no cover - a damaged row
             self._marks.append(mark)
-            self._said.append(said.setdefault(tuple(words), _interned(*words)))
+            self._said.append(said.setdefault(tuple(words), interned(*words)))
 
     def first_sequence(self) -> int:
         """The place of its first event in the ledger; 0 where it has none."""
-        found = [_MARK.unpack(mark)[-1] for mark in self._marks]
+        found = [MARK.unpack(mark)[-1] for mark in self._marks]
         if self._settled and self._settled.first_sequence:
             found.append(self._settled.first_sequence)
         return min(found, default=0)
@@ -357,13 +351,14 @@ class History:
         self._settled = base.runs.copy() if base else None
         self._settled_count = base.count if base else 0
         self._watermark = self._floor = base.watermark if base else b""
+        self._newest = None
 
     def _shared(self, event: Event) -> Said:
         said = Said(event.request_id, event.partner, event.data_type, event.status, event.frequency)
         for known in self._said[:-4:-1]:
             if known == said:
                 return known
-        return _interned(*said)
+        return interned(*said)
 
     def _settle(self, count: int) -> None:
         if self._settled is None:
@@ -376,10 +371,6 @@ class History:
 
     def _step(self, runs: Runs, mark: bytes, said: Said) -> None:
         runs.step(mark, said, self._promises(parse(said.frequency).interval), self._gaps, self.retired)
-
-
-def _interned(request_id: str, *words: str) -> Said:
-    return Said(request_id, *map(sys.intern, words))
 
 
 def came_back(

@@ -7,6 +7,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, event
 from exporter.attribution import Exports
@@ -347,6 +349,33 @@ def test_one_by_one_and_all_at_once_are_the_same(count: int) -> None:
     history = History(promise)
     assert all(history.add(each) for each in events)
     assert history.runs() == folded(*events)
+
+
+steps = st.lists(
+    st.builds(
+        event,
+        st.sampled_from(["initiated", "initiated", "completed", "failed"]),
+        st.integers(0, 60).map(lambda hours: at("0:00") + hours * HOUR),
+        request_id=st.sampled_from(["1", "2"]),
+    )
+    | st.integers(0, 60),
+    max_size=RECENT,
+)
+
+
+@given(steps=steps)
+def test_asked_after_every_event_and_every_gap_it_is_what_all_at_once_amount_to(steps: list[Event | int]) -> None:
+    gaps: list[Gap] = []
+    history = History(promise, gaps)
+    taken: list[Event] = []
+    for step in steps:
+        if isinstance(step, int):
+            began = max((gap.ended_at for gap in gaps), default=at("0:00"))
+            gaps.append(Gap(began + step * MINUTE, began + step * HOUR))
+        else:
+            taken.append(replace(step, sequence=len(taken) + 1))
+            assert history.add(taken[-1])
+        assert history.runs() == folded(*taken, gaps=gaps)
 
 
 def test_loose_events_of_an_id_are_taken_out_and_settled_ones_are_not() -> None:
