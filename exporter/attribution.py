@@ -157,7 +157,7 @@ class Exports:
         old = len(self._gaps)
         if gaps[:old] != self._gaps:
             return False
-        if gaps[old:]:  # pragma: no branch - rare worlds of the property tests only
+        if gaps[old:]:
             began = gaps[old].began_at
             self._gaps += gaps[old:]  # the list that every history has
             self.stale.update(key for key, history in self._histories.items() if history.settled_beyond(began))
@@ -167,7 +167,7 @@ class Exports:
 
     def rebase(self, key: ExportKey, count: int) -> None:
         """Take note that ``count`` events of an export are not in the ledger any more."""
-        if key in self._histories:  # pragma: no branch - rare worlds of the property tests only
+        if key in self._histories:
             self._histories[key].rebase(count)
             self.unsaved.add(key)
 
@@ -329,8 +329,8 @@ class Exports:
         if history is None:
             history = self._histories[key] = self._history(key)
             if key in self._dormant:
-                history.based = self._dormant.pop(key)  # pragma: no cover - rare worlds of the property tests only
-                self.stale.add(key)  # pragma: no cover - rare worlds of the property tests only
+                history.based = self._dormant.pop(key)
+                self.stale.add(key)
         history.members += 1
         if key not in self.stale and not history.add(event):
             self.stale.add(key)

@@ -128,7 +128,7 @@ def exports_of(rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]) -
             with _told(row):
                 key = snapshot.key_of(row.removeprefix(EXPORT))
                 base = snapshot.base_of(text, sources[key.source].zone) if key.source in sources else None
-            if base is not None:  # pragma: no branch - rare worlds of the property tests only
+            if base is not None:
                 yield key, base
 
 

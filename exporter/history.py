@@ -328,8 +328,8 @@ class History:
         said: dict[tuple[str, ...], Said] = {}
         for mark, words in recent:
             if len(mark) != MARK.size:
-                message = f"a mark has {MARK.size} bytes, not {len(mark)}"  # pragma: no cover - a damaged row
-                raise ValueError(message)  # pragma: no cover - a damaged row
+                message = f"a mark has {MARK.size} bytes, not {len(mark)}"
+                raise ValueError(message)
             self._marks.append(mark)
             self._said.append(said.setdefault(tuple(words), interned(*words)))
 

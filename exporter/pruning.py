@@ -54,7 +54,7 @@ class Pruner:
         """
         limit = now - retention - MARGIN
         for key, count in self._old(limit).items():
-            if count >= LEAST:  # pragma: no branch - rare worlds of the property tests only
+            if count >= LEAST:
                 yield from self._prune_export(key, limit)
         while count := self._ledger.folds.prune_quarantine(limit, MOST):
             yield count
@@ -76,12 +76,12 @@ class Pruner:
         with self._knowing:
             reader = self._reader()
             if key not in reader.exports:
-                return  # pragma: no cover - gone meanwhile
+                return  # gone meanwhile
             upto, known, selection = reader.sequence, reader.pruned, reader.exports.selection(key)
         events = list(self._ledger.select(selection, upto))
         with self._knowing:
             if self._reader() is not reader:
-                return  # pragma: no cover - reloaded meanwhile
+                return  # reloaded meanwhile
             own = sorted((each for each in events if reader.exports.owns(key, each)), key=lambda each: each.order)
         going = _first(own[:-RECENT], limit, upto)
         while going:

@@ -151,8 +151,7 @@ class Reader:
             return True
         bases = dict(checkpoint.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources))
         if any(key.kind == RECOGNISED and key not in self.exports for key in bases):
-            # It came back in what is not read yet, and what would tell so is gone.
-            return True  # pragma: no cover - rare worlds of the property tests only
+            return True  # it came back in what is not read yet, and what would tell so is gone
         for key, base in bases.items():
             self.exports.rebase(key, base.count)
         self.exports.forget_ids()
@@ -165,7 +164,7 @@ class Reader:
             before = folds.pruned()
             base = checkpoint.base_of(self._ledger, self._sources, key) if before.revision else None
             events = list(self._ledger.select(selection, self.sequence))
-            if folds.pruned() == before:  # pragma: no branch - pruned meanwhile
+            if folds.pruned() == before:
                 self.exports.rebuild(key, events, base)
                 return
 

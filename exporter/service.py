@@ -253,7 +253,7 @@ class Service:
     def _refuse_old(self, intake: Intake, config: Config) -> None:
         """Once events were pruned, one that may be among them is not to be counted anew."""
         if self._ledger.folds.pruned().revision:
-            intake.retention = config.retention  # pragma: no cover - no test waits an hour
+            intake.retention = config.retention
 
     def _prune(self) -> None:
         now = self.now()
@@ -262,17 +262,17 @@ class Service:
         self._pruned_at = now
         try:
             for count in self._pruner.prune(now, self.config.retention):
-                self._refuse_old(self.intake, self.config)  # pragma: no cover - no test waits an hour
-                self.telemetry.pruned.inc(count)  # pragma: no cover - likewise
-                if self._stopping.is_set():  # pragma: no cover - likewise
-                    break  # pragma: no cover - likewise
+                self._refuse_old(self.intake, self.config)
+                self.telemetry.pruned.inc(count)
+                if self._stopping.is_set():
+                    break
         except Exception as error:  # noqa: BLE001 - as for the checkpoint
             log.error("nothing more is pruned for now", error=str(error))
 
     def _refreshed(self) -> Reader:
         """The reader, as of now; while it is held."""
-        self._collector.refresh(self.now())  # pragma: no cover - likewise
-        return self._reader  # pragma: no cover - likewise
+        self._collector.refresh(self.now())
+        return self._reader
 
     def _checkpoint(self, *, leaving: bool = False) -> None:
         try:

@@ -12,7 +12,7 @@ import pytest
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, catch_up, event, received
 from exporter.attribution import Exports
 from exporter.history import RECENT
-from exporter.model import Declaration, ExportKey, Selection, Source
+from exporter.model import Declaration, ExportKey, Gap, Selection, Source
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -57,6 +57,23 @@ def test_one_long_run_does_not_come_back() -> None:
     webhook.deliver("Completed", at("3:59"))
     webhook.deliver("Failed", at("9:00"))
     assert labels(webhook) == {"any"}
+
+
+def test_one_time_events_of_an_id_that_the_ledger_is_asked_about_do_not_bring_it_back() -> None:
+    exports = Exports({"shop": SHOP})
+    once = [started(clock, frequency="one-time") for clock in ("0:00", "0:05")]
+    exports.apply([*once, started("0:10")])
+    exports.forget_ids()
+    again = started("1:00")
+    assert exports.unfamiliar([again]) == {"shop": {"1700000001"}}
+    exports.recall([*once, started("0:10")])
+    exports.apply([again])
+    assert exports.recognised() == []
+    exports.apply([started("2:05")])
+    assert exports.recognised() == []
+    exports.apply([started("2:10")])
+    (own,) = exports.recognised()
+    assert exports.state(own, at("2:11")).initiated == 2
 
 
 def test_once_an_id_came_back_no_late_event_takes_that_back() -> None:
@@ -131,6 +148,20 @@ def test_an_export_is_as_old_as_its_first_event() -> None:
     exports.apply([replace(started("4:00"), sequence=3), replace(started("0:00", request_id="x"), sequence=2)])
     ages = {key.kind: exports.birth(key) for key in exports.all()}
     assert ages == {"declared": 0, "group": 2}
+
+
+def test_gaps_that_are_known_already_change_nothing_and_earlier_ones_ask_for_a_new_fold() -> None:
+    gaps = [Gap(at("1:00"), at("2:00")), Gap(at("5:00"), at("6:00"))]
+    exports = Exports({"shop": SHOP}, gaps=gaps[1:])
+    exports.apply([started("0:00")])
+    exports.changed.clear()
+    assert exports.take_gaps(gaps[1:]) is True
+    assert exports.changed == set()
+    assert exports.take_gaps(gaps) is False
+    assert exports.changed == set()
+    later = Gap(at("8:00"), at("9:00"))
+    assert exports.take_gaps([gaps[1], later]) is True
+    assert exports.changed == set(exports.all())
 
 
 def crowded_day(*ids: str) -> list[Event]:

@@ -5,6 +5,7 @@ And whatever is wrong with a checkpoint, the worst that comes of it is that all 
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from random import Random
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, event, received
-from exporter import attribution, keeping, reader
+from exporter import attribution, keeping, reader, snapshot
 from exporter.errors import StoreError
 from exporter.keeping import Keeper
 from exporter.model import Declaration, Gap, Selection, Source
@@ -178,6 +179,18 @@ def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[
     assert states(again) == states(known)
     assert keeper_of(ledger, again).write(NOW)
     assert known_of(ledger).saved == head(ledger).revision
+
+
+def test_a_row_whose_checksum_holds_and_whose_marks_are_of_another_size_is_survived(ledger: Ledger) -> None:
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    (row, text) = next(each for each in ledger.folds.rows("", 100) if each[0].startswith("export "))
+    told = json.loads(snapshot.opened(text))
+    told["recent"][0][0] = told["recent"][0][0][:-4]
+    overwrite(ledger, {row: snapshot.sealed(json.dumps(told))})
+    again = known_of(ledger)
+    assert again.saved is None
+    assert states(again) == states(known)
 
 
 @pytest.mark.parametrize("kind", ["source ", "gaps"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.durations import ago, spoken, until
+from builders import at
+from exporter.durations import ago, moment, spoken, until
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,7 @@ def test_an_instant_to_come_is_due_or_overdue_and_0_is_none() -> None:
     assert until(1000, 1000) == "in 0 s"
     assert until(1000, 1090) == "1 min 30 s overdue"
     assert until(0, 1090) == ""
+
+
+def test_a_moment_is_told_in_utc() -> None:
+    assert moment(at("16:50")) == "2026-06-01 16:50 UTC"

@@ -17,7 +17,7 @@ from exporter import attribution, history, pruning, reader
 from exporter.errors import StoreError
 from exporter.intake import Intake, Receipt
 from exporter.ledger import PAGE
-from exporter.model import Quarantined
+from exporter.model import Declaration, Quarantined, Selection
 from exporter.pruning import MARGIN, Pruner
 from exporter.reader import Reader
 from exporter.replay import Replay
@@ -154,6 +154,22 @@ def test_the_newest_events_of_an_export_stay_however_old_they_are(ledger: Ledger
     assert len(ledger.read(0)) == history.RECENT
     assert [state.export for state in states(known_of(ledger))] == ["one"]
     assert states(known_of(ledger)) == before
+
+
+def test_a_declared_export_keeps_its_counts_as_well(ledger: Ledger) -> None:
+    def reading() -> Reader:
+        made = Reader(ledger, {"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
+        made.refresh()
+        return made
+
+    others = [event("failed", at("5:00", day), request_id="two", frequency="24h") for day in range(90)]
+    ledger.append([received(each) for each in others + [replace(each, partner="Azure") for each in runs(range(90))]])
+    known = reading()
+    before = states(known)
+    assert {state.export: (state.completed, state.failed) for state in before} == {"nightly": (90, 0), "any": (0, 90)}
+    assert pruned_by(ledger, known) == 164 + 74
+    known.refresh()
+    assert states(known) == states(reading()) == before
 
 
 def test_an_open_run_stays_open_and_what_ends_it_is_its_end(ledger: Ledger) -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import body
+from builders import SHOP, at, body, event, received
 from exporter.errors import StoreError
 from exporter.intake import Intake
-from exporter.model import Source
+from exporter.model import Gap, Source
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
+from test_reader_independence import ToldOfGaps
 
 if TYPE_CHECKING:
     from exporter.model import Event
@@ -48,4 +49,20 @@ def test_a_failed_refresh_still_tells_the_next_caller_that_all_was_folded_again(
 
     assert reader.refresh() is True
     assert reader.states(NOW) == known
+    assert reader.refresh() is False
+
+
+def test_a_gap_that_is_told_after_a_later_one_is_taken_in_by_folding_all_again() -> None:
+    ledger = ToldOfGaps()
+    ledger.append([received(event("completed", at("1:00", day), frequency="24h")) for day in (0, 4, 8)])
+    early, late = Gap(at("12:00"), at("12:00", 2)), Gap(at("12:00", 4), at("12:00", 6))
+    ledger.known_gaps = [late]
+    reader = Reader(ledger, {"shop": SHOP})
+    reader.refresh()
+    ledger.known_gaps = [early, late]
+    assert reader.refresh() is True
+    assert reader.gaps == [early, late]
+    started = Reader(ledger, {"shop": SHOP})
+    started.refresh()
+    assert reader.states(at("2:00", 8)) == started.states(at("2:00", 8))
     assert reader.refresh() is False

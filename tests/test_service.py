@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from builders import at, event, received
 from exporter import config, service
 from exporter.errors import StoreError
+from exporter.history import RECENT
 from exporter.ledger import PAGE
 from exporter.service import Service
 from exporter.sql_ledger import SqlLedger
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from exporter.config import Config
     from exporter.model import Event
 
 ON_FIRE = StoreError("the disk is on fire")
@@ -138,6 +141,75 @@ def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytes
     ledger.more = 0
     wait_until(lambda: revision() > 1, "once fewer events come, it is written")
     made.stop()
+
+
+def old_events(configured: Config, each: int) -> list[Event]:
+    """Of two exports, past their retention at 0:00."""
+    first = at("0:00") - 2 * configured.retention
+    return [
+        event("completed", first + n, source="default", partner=partner)
+        for partner in ("Amazon S3", "Azure")
+        for n in range(each)
+    ]
+
+
+def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
+    configured, ledger = config.load(None, {}), MemoryLedger()
+    ledger.append([received(each) for each in old_events(configured, 80)])
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
+
+    def completed() -> list[bytes]:
+        return [line for line in scraped(made).splitlines() if line.startswith(b"dataexport_completed_total{")]
+
+    start(made)
+    before = completed()
+    assert [line.endswith(b" 80.0") for line in before] == [True, True]
+    wait_until(lambda: ledger.folds.pruned().events == 2 * (80 - RECENT), "it has pruned")
+    wait_until(lambda: made.intake.retention == configured.retention, "what is older is refused")
+    assert completed() == before
+    made.stop()
+    assert len(ledger.read(0)) == 2 * RECENT
+    assert made.telemetry.registry.get_sample_value("dataexport_store_pruned_total") == 2 * (80 - RECENT)
+
+
+def test_a_stop_does_not_wait_until_all_that_is_old_is_pruned() -> None:
+    configured, ledger = config.load(None, {}), MemoryLedger()
+    ledger.append([received(each) for each in old_events(configured, 80)])
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
+    prune, stopping = ledger.folds.prune, threading.Thread(target=made.stop)
+
+    def pruned(*arguments: object) -> bool:
+        ledger.folds.prune = prune  # type: ignore[method-assign]
+        stopping.start()
+        wait_until(made._stopping.is_set, "the stop has begun")  # noqa: SLF001 - it waits for this to end
+        return prune(*arguments)  # type: ignore[arg-type]
+
+    ledger.folds.prune = pruned  # type: ignore[assignment,method-assign]
+    made.start()
+    wait_until(lambda: ledger.folds.pruned().revision > 0, "it has pruned one export")
+    stopping.join()
+    assert ledger.folds.pruned().events == 80 - RECENT
+
+
+def test_a_failure_to_prune_ends_neither_the_checkpoints_nor_the_service(
+    made: Service, ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "UPKEEP_SECONDS", 0.001)
+    failed = threading.Event()
+
+    def failing(*_: object) -> bool:
+        failed.set()
+        raise ON_FIRE
+
+    ledger.folds.prune_quarantine = failing  # type: ignore[method-assign,assignment]
+    start(made)
+    wait_until(failed.is_set, "it has tried to prune")
+    before = ledger.tried["last_sequence"]
+    wait_until(lambda: ledger.tried["last_sequence"] > before + 3, "it looks whether a checkpoint is due")
+    assert made.unready() == ""
 
 
 def test_a_start_without_a_heartbeat_is_none(made: Service, ledger: FailingLedger) -> None:

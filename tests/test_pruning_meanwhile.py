@@ -1,0 +1,171 @@
+"""Who prunes, reads, starts and reloads at the same time: whatever comes between, all know the same afterwards."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import SHOP, at, event, received
+from exporter import pruning
+from exporter.history import RECENT
+from exporter.model import Declaration, Selection, Source
+from exporter.pruning import Pruner
+from exporter.reader import Reader
+from memory_ledger import MemoryLedger
+from test_pruning import LATE, RETENTION, pruned_by, runs, states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from exporter.model import Event
+
+NIGHTLY = Declaration("nightly", Selection("shop"))
+"""Everything, by declaration."""
+SAME_AGAIN = event("initiated", at("2:00", day=2), request_id="same", frequency="24h")
+"""What tells of the id of `announcements` that it came back."""
+
+
+def ledger_of(*events: Event) -> MemoryLedger:
+    made = MemoryLedger()
+    made.append([received(each) for each in events])
+    return made
+
+
+def reader_of(ledger: MemoryLedger, *declarations: Declaration, more: Sequence[Source] = ()) -> Reader:
+    made = Reader(ledger, {each.slug: each for each in (SHOP, *more)}, declarations)
+    made.refresh()
+    return made
+
+
+def ids(count: int) -> list[Event]:
+    """As many ids with one event each, up to the day of `announcements`."""
+    return [event("completed", at("1:00", day - count), request_id=str(day), frequency="24h") for day in range(count)]
+
+
+def announcements(count: int) -> list[Event]:
+    """Of one id, in less time than tells that it came back."""
+    return [event("initiated", at("2:00") + n, request_id="same", frequency="24h") for n in range(count)]
+
+
+def before_it_is_selected(ledger: MemoryLedger, happens: Callable[[], object]) -> None:
+    select = ledger.select
+
+    def selected(*arguments: object) -> Iterator[Event]:
+        ledger.select = select  # type: ignore[method-assign]
+        happens()
+        return select(*arguments)  # type: ignore[arg-type]
+
+    ledger.select = selected  # type: ignore[assignment,method-assign]
+
+
+# While one prunes
+
+
+def test_an_export_that_a_reload_took_away_before_its_turn_is_left_to_the_next_time() -> None:
+    ledger = ledger_of(*runs(range(90)))
+    with_it, without = reader_of(ledger, NIGHTLY), reader_of(ledger)
+    readers = iter([with_it])  # the first look is for a list of what is old
+    pruner = Pruner(ledger, threading.Lock(), lambda: next(readers, without))
+    assert list(pruner.prune(LATE, RETENTION)) == []
+    assert sum(pruner.prune(LATE, RETENTION)) == 164
+    without.refresh()
+    assert [(state.export, state.completed) for state in states(without)] == [("one", 90)]
+
+
+def test_what_was_read_before_a_reload_is_not_pruned_after_it() -> None:
+    ledger = ledger_of(*runs(range(90)))
+    old, new = reader_of(ledger), reader_of(ledger)
+    shown = old
+
+    def reload() -> None:
+        nonlocal shown
+        shown = new
+
+    before_it_is_selected(ledger, reload)
+    pruner = Pruner(ledger, threading.Lock(), lambda: shown)
+    assert list(pruner.prune(LATE, RETENTION)) == []
+    assert len(ledger.read(0)) == 180
+    assert sum(pruner.prune(LATE, RETENTION)) == 164
+
+
+# While others prune
+
+
+def test_what_is_pruned_while_an_export_is_read_again_is_counted_once() -> None:
+    ledger = ledger_of(*runs(range(300)))
+    known, pruning_one = reader_of(ledger), reader_of(ledger)
+    late = event("failed", at("5:00", day=250), request_id="one", frequency="24h")
+    ledger.append([received(late)])
+    before_it_is_selected(ledger, lambda: pruned_by(ledger, pruning_one))
+    known.refresh()
+    assert ledger.folds.pruned().events > 0
+    known.refresh()
+    assert states(known) == states(reader_of(ledger))
+    assert (states(known)[0].failed, states(known)[0].completed) == (1, 300)
+
+
+def test_who_has_not_read_yet_that_a_pruned_id_came_back_begins_again() -> None:
+    ledger = ledger_of(*announcements(3 * RECENT))
+    behind = reader_of(ledger)
+    ledger.append([received(SAME_AGAIN)])
+    quick = reader_of(ledger)
+    assert pruned_by(ledger, quick) == 2 * RECENT + 1
+    assert ledger.folds.pruned().last_sequence <= behind.sequence
+    assert behind.refresh() is True
+    assert states(behind) == states(quick)
+    assert [state.export for state in states(behind)] == ["same"]
+
+
+def test_who_has_the_pruned_events_in_another_export_by_its_configuration_goes_on_with_them() -> None:
+    ledger = ledger_of(*ids(90))
+    declared = reader_of(ledger, NIGHTLY)
+    before = states(declared)
+    assert [(state.export, state.completed) for state in before] == [("nightly", 90)]
+    assert pruned_by(ledger, reader_of(ledger)) == 90 - RECENT
+    assert declared.refresh() is False
+    assert states(declared) == before
+
+
+# Who starts afterwards
+
+
+def test_an_event_brings_a_group_back_with_what_was_pruned_of_it() -> None:
+    ledger = ledger_of(*ids(40), *announcements(RECENT))
+    known = reader_of(ledger)
+    assert pruned_by(ledger, known) == 40
+    ledger.append([received(SAME_AGAIN)])
+    known.refresh()
+    assert [state.export for state in states(known)] == ["same"]
+    ledger.append([received(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
+    known.refresh()
+    assert {state.export: state.completed for state in states(known)} == {"same": 0, "any": 41}
+    assert states(known) == states(reader_of(ledger))
+    ledger.append([received(event("completed", at("3:00", day=4), request_id="new", frequency="24h"))])
+    known.refresh()
+    assert {state.export: state.completed for state in states(known)} == {"same": 0, "new": 2}
+    assert states(known) == states(reader_of(ledger))
+
+
+def test_what_was_pruned_of_a_source_that_is_not_configured_here_is_passed_over() -> None:
+    other = [event("completed", at("1:00", day), source="other", frequency="24h") for day in range(90)]
+    ledger = ledger_of(*runs(range(90)), *other)
+    both, one = reader_of(ledger, more=[Source("other")]), reader_of(ledger)
+    shop = [state for state in states(both) if state.source == "shop"]
+    assert pruned_by(ledger, both) == 164 + 74
+    assert one.refresh() is False
+    assert states(one) == states(reader_of(ledger)) == shop
+
+
+# What is not worth it
+
+
+@pytest.mark.parametrize(("old", "removed"), [(pruning.LEAST - 1, 0), (pruning.LEAST, pruning.LEAST)])
+def test_a_few_old_events_of_an_export_wait_for_more(old: int, removed: int) -> None:
+    ledger = ledger_of(*runs(range(old))[:old], *runs(range(490, 500)))
+    known = reader_of(ledger)
+    before = states(known)
+    assert pruned_by(ledger, known) == removed
+    assert len(ledger.read(0)) == old + 20 - removed
+    assert states(known) == states(reader_of(ledger)) == before
