@@ -170,6 +170,7 @@ class Exports:
         if key in self._histories:
             self._histories[key].rebase(count)
             self.unsaved.add(key)
+            self._drop_if_empty(key)
 
     def history(self, key: ExportKey) -> History | None:
         """What is known of an export, to be stored; None where it is gone."""
@@ -305,15 +306,20 @@ class Exports:
     def _leave(self, group: ExportKey, request_id: str, count: int) -> None:
         history = self._histories[group]
         history.members -= count
-        if not history.members:
-            # Gone, and not worth reading again.
-            self.stale.discard(group)
-            del self._histories[group]
-            if history.based:
-                self._dormant[group] = history.based
-        elif group not in self.stale and not history.remove(request_id, count):
+        self._drop_if_empty(group)
+        if group in self._histories and group not in self.stale and not history.remove(request_id, count):
             self.stale.add(group)
         self._mark(group)
+
+    def _drop_if_empty(self, key: ExportKey) -> None:
+        history = self._histories[key]
+        if key.kind == GROUP and not history.members:
+            # Gone, and not worth reading again.
+            self.stale.discard(key)
+            del self._histories[key]
+            if history.based:
+                self._dormant[key] = history.based
+            self._mark(key)
 
     def _mark(self, key: ExportKey) -> None:
         self.changed.add(key)

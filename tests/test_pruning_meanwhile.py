@@ -60,6 +60,17 @@ def before_it_is_selected(ledger: MemoryLedger, happens: Callable[[], object]) -
     ledger.select = selected  # type: ignore[assignment,method-assign]
 
 
+def before_it_is_pruned(ledger: MemoryLedger, happens: Callable[[], object]) -> None:
+    prune = ledger.folds.prune
+
+    def pruned(*arguments: object) -> bool:
+        ledger.folds.prune = prune  # type: ignore[method-assign]
+        happens()
+        return prune(*arguments)  # type: ignore[arg-type]
+
+    ledger.folds.prune = pruned  # type: ignore[assignment,method-assign]
+
+
 # While one prunes
 
 
@@ -88,6 +99,27 @@ def test_what_was_read_before_a_reload_is_not_pruned_after_it() -> None:
     assert list(pruner.prune(LATE, RETENTION)) == []
     assert len(ledger.read(0)) == 180
     assert sum(pruner.prune(LATE, RETENTION)) == 164
+
+
+def test_a_group_that_is_left_while_its_other_events_are_pruned_is_gone_for_everybody() -> None:
+    ledger = ledger_of(*ids(40), *announcements(RECENT))
+    pruning_one, other = reader_of(ledger), reader_of(ledger)
+
+    def comes_back() -> None:
+        ledger.append([received(SAME_AGAIN)])
+        other.refresh()
+
+    before_it_is_pruned(ledger, comes_back)
+    assert pruned_by(ledger, pruning_one) == 40
+    for reading in (pruning_one, other):
+        reading.refresh()
+        assert [state.export for state in states(reading)] == ["same"]
+        assert states(reading) == states(reader_of(ledger))
+    ledger.append([received(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
+    for reading in (pruning_one, other):
+        reading.refresh()
+        assert {state.export: state.completed for state in states(reading)} == {"same": 0, "any": 41}
+        assert states(reading) == states(reader_of(ledger))
 
 
 # While others prune
