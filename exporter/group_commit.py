@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from exporter.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -19,16 +23,42 @@ BATCH = 5_000
 """From how many items on a commit takes no more, so that none takes long."""
 
 
-class _Ticket(Generic[Item, Answer]):
-    """One caller's items, and where the answers go."""
+class Ticket(ABC, Generic[Item, Answer]):
+    """Items of one caller, and what becomes of them.
 
-    __slots__ = ("future", "items")
+    Attributes:
+        answers: item by item, once they are kept.
+        error: why they are not.
+    """
+
+    __slots__ = ("answers", "error", "items")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
+        self.answers: list[Answer] = []
+        self.error: StoreError | None = None
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Tell the caller, once one of both is there; in the thread that commits, so that it has to be short."""
+
+
+class _Promise(Ticket[Item, Answer]):
+    """What is told in a future."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, items: list[Item]) -> None:
+        super().__init__(items)
         self.future: Future[list[Answer]] = Future()
         # A future that runs cannot be cancelled: what was handed over is committed all the same.
         self.future.set_running_or_notify_cancel()
+
+    def settle(self) -> None:
+        if self.error is None:
+            self.future.set_result(self.answers)
+        else:
+            self.future.set_exception(self.error)
 
 
 class GroupCommit(Generic[Item, Answer]):
@@ -44,7 +74,7 @@ class GroupCommit(Generic[Item, Answer]):
     def __init__(self, commit: Callable[[list[Item]], list[Answer]], name: str = "commit") -> None:
         self._commit = commit
         self._name = name
-        self._waiting: SimpleQueue[_Ticket[Item, Answer] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Ticket[Item, Answer] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -58,16 +88,25 @@ class GroupCommit(Generic[Item, Answer]):
         Raises:
             StoreError: it is closed.
         """
-        ticket: _Ticket[Item, Answer] = _Ticket(items)
+        promise: _Promise[Item, Answer] = _Promise(items)
+        self.hand_over([promise])
+        return promise.future
+
+    def hand_over(self, tickets: Iterable[Ticket[Item, Answer]]) -> None:
+        """Have the items of all these committed; each is settled once.
+
+        Raises:
+            StoreError: it is closed, and none of them is.
+        """
         with self._lock:
             if self._closed:
                 message = "the ledger is closed"
                 raise StoreError(message)
-            self._waiting.put(ticket)
+            for ticket in tickets:
+                self._waiting.put(ticket)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, daemon=True, name=self._name)
                 self._thread.start()
-        return ticket.future
 
     def close(self) -> None:
         """Commit what was submitted, and take nothing more."""
@@ -85,9 +124,9 @@ class GroupCommit(Generic[Item, Answer]):
             if batch:
                 self._keep(batch)
 
-    def _gather(self) -> tuple[list[_Ticket[Item, Answer]], bool]:
+    def _gather(self) -> tuple[list[Ticket[Item, Answer]], bool]:
         """What waits, as soon as there is something; and whether to go on after it."""
-        batch: list[_Ticket[Item, Answer]] = []
+        batch: list[Ticket[Item, Answer]] = []
         count = 0
         try:
             ticket = self._waiting.get()
@@ -101,12 +140,13 @@ class GroupCommit(Generic[Item, Answer]):
             return batch, True
         return batch, False
 
-    def _keep(self, batch: list[_Ticket[Item, Answer]]) -> None:
+    def _keep(self, batch: list[Ticket[Item, Answer]]) -> None:
         try:
             answers = self._commit([item for ticket in batch for item in ticket.items])
         except StoreError as error:
             for ticket in batch:
-                ticket.future.set_exception(error)
+                ticket.error = error
+                _tell(ticket)
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             if len(batch) > 1:
                 # Not the store, but something in one of them: the others need not suffer for it.
@@ -115,9 +155,18 @@ class GroupCommit(Generic[Item, Answer]):
                 return
             failed = StoreError(f"cannot be stored: {error!r}")
             failed.__cause__ = error
-            batch[0].future.set_exception(failed)
+            batch[0].error = failed
+            _tell(batch[0])
         else:
             at = 0
             for ticket in batch:
-                ticket.future.set_result(answers[at : at + len(ticket.items)])
+                ticket.answers = answers[at : at + len(ticket.items)]
                 at += len(ticket.items)
+                _tell(ticket)
+
+
+def _tell(ticket: Ticket[Item, Answer]) -> None:
+    try:
+        ticket.settle()
+    except Exception:
+        log.exception("whoever waited for a commit cannot be told of it")  # and the others need not suffer for it

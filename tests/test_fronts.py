@@ -18,14 +18,15 @@ from exporter.service import Service
 from exporter.telemetry import Telemetry
 from exporter.web import fast_receiver, receiver
 from exporter.web.exchange import Answer, Exchange, Headers
-from exporter.web.fast_receiver import LARGE_BYTES, FastReceiver
+from exporter.web.fast_receiver import ENOUGH, LARGE_BYTES, FastReceiver
 from exporter.web.problems import answer_to
 from exporter.web.webhook import Webhook
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from exporter.group_commit import Ticket
     from exporter.ledger import Entry
 
 SOURCES = '[{"slug": "open"}, {"slug": "shop", "tokens": ["right", "coming"]}]'
@@ -41,6 +42,16 @@ class HeldLedger(MemoryLedger):
         self.released = threading.Event()
         self.released.set()
         self._threads = ThreadPoolExecutor(1)
+        self.handed_over: list[int] = []
+        self.closed = False
+
+    def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
+        if self.closed:
+            message = "the ledger is closed"
+            raise StoreError(message)
+        every = list(tickets)
+        self.handed_over.append(len(every))
+        super().hand_over(every)
 
     def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
         return self._threads.submit(self._commit, entries)
@@ -245,3 +256,84 @@ def test_what_shares_a_commit_is_answered_at_once_and_what_was_given_up_is_answe
     with ThreadPoolExecutor(1) as service_threads:
         assert asyncio.run(answered()) == [503, 200, 200]
     assert len(ledger.read(0)) == 3
+
+
+class Posting:
+    """A fast front in a running loop, and the codes that it answered with."""
+
+    def __init__(self, service: Service, threads: ThreadPoolExecutor) -> None:
+        self.front = FastReceiver(Webhook(service), asyncio.get_running_loop(), threads)
+        self.codes: list[int] = []
+        self._number = 0
+
+    def post(self, events: int = 1) -> None:
+        """Post a list of so many new events."""
+        exchange = Exchange("POST", b"/webhooks/clevertap/open", Headers(()), "127.0.0.1", "http", 0.0, "127.0.0.1")
+        assert not isinstance(self.front.begin(exchange), Answer)
+        sent = [fields(request_id=self._number + n) for n in range(events)]
+        self._number += events
+        self.front.finish(exchange, json.dumps(sent).encode(), lambda answer: self.codes.append(answer.status))
+
+    async def answered(self, count: int) -> None:
+        """Wait for so many answers."""
+        while len(self.codes) < count:  # noqa: ASYNC110 - a reply is a plain call
+            await asyncio.sleep(0.001)
+
+
+def test_what_comes_in_one_turn_shares_a_commit_and_what_comes_meanwhile_the_next(
+    service: Service, ledger: HeldLedger
+) -> None:
+    async def posted() -> list[int]:
+        with ThreadPoolExecutor(1) as threads:
+            posting = Posting(service, threads)
+            ledger.released.clear()
+            for _ in range(3):
+                posting.post()
+            await asyncio.sleep(0)
+            assert ledger.handed_over == [3]
+            for _ in range(5):
+                posting.post()
+                await asyncio.sleep(0)
+            assert ledger.handed_over == [3]
+            ledger.released.set()
+            await posting.answered(8)
+            return posting.codes
+
+    assert asyncio.run(posted()) == [200] * 8
+    assert ledger.handed_over == [3, 5]
+
+
+def test_what_is_enough_for_a_commit_does_not_wait_for_the_one_under_way(service: Service, ledger: HeldLedger) -> None:
+    async def posted() -> list[int]:
+        with ThreadPoolExecutor(1) as threads:
+            posting = Posting(service, threads)
+            ledger.released.clear()
+            posting.post()
+            posting.post(ENOUGH - 1)
+            assert ledger.handed_over == [2]
+            posting.post(ENOUGH)
+            assert ledger.handed_over == [2, 1]
+            ledger.released.set()
+            await posting.answered(3)
+            posting.post()
+            await posting.answered(4)
+            return posting.codes
+
+    assert asyncio.run(posted()) == [200] * 4
+    assert [each for each in ledger.handed_over if each] == [2, 1, 1]
+
+
+def test_a_ledger_that_is_closed_is_said_to_all_who_wait(service: Service, ledger: HeldLedger) -> None:
+    async def posted() -> list[int]:
+        with ThreadPoolExecutor(1) as threads:
+            posting = Posting(service, threads)
+            ledger.closed = True
+            posting.post()
+            posting.post()
+            await posting.answered(2)
+            ledger.closed = False
+            posting.post()
+            await posting.answered(3)
+            return posting.codes
+
+    assert asyncio.run(posted()) == [503, 503, 200]
