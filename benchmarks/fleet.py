@@ -15,7 +15,7 @@ from stored import told
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ledgers import Places
+    from ledgers import Kept, Places
     from report import Scale
 
 GOAL = 80.0
@@ -27,7 +27,8 @@ OTHER_REPEATS = 3
 
 def measure(scale: Scale, places: Places) -> Result:
     """Measure it, one server after the other: each alone takes gigabytes."""
-    rows = _exporter(scale.fleet, places)
+    ledger = ledgers.kept(places.kept, TURNS * scale.fleet, scale.fleet, ROOM)
+    rows = _exporter(ledger, places.folder)
     if processes.pushgateway_binary():
         rows += _pushgateway(scale.fleet, places.folder)
     times = {row.case: row.figures["median ms"] for row in rows if "median ms" in row.figures}
@@ -40,14 +41,13 @@ def measure(scale: Scale, places: Places) -> Result:
         for case in ("nothing new", FEW, "all new")
         if "groups" in times
     ]
-    notes = [told(ledgers.kept(places.kept, TURNS * scale.fleet, scale.fleet, ROOM))]
-    return Result(f"Scrape of {scale.fleet:,} exports, gzip", rows, findings, notes)
+    return Result(f"Scrape of {scale.fleet:,} exports, gzip", rows, findings, [told(ledger)])
 
 
-def _exporter(exports: int, places: Places) -> list[Row]:
+def _exporter(ledger: Kept, folder: Path) -> list[Row]:
     found: dict[str, list[Scrape]] = {}
-    ledger = ledgers.kept(places.kept, TURNS * exports, exports, ROOM)
-    with ledgers.copied(ledger, places.folder) as path, processes.exporter(path, exports) as server:
+    exports = ledger.exports
+    with ledgers.copied(ledger, folder) as path, processes.exporter(path, exports) as server:
         ready = server.ready_after
         found["first"] = [fetch(server.admin_port, compressed=True)]
         shown = gzip.decompress(found["first"][0].body)
