@@ -80,6 +80,7 @@ class Case:
             "file MB": self.ledger.path.stat().st_size / 1e6,
             "ingest/s": median(done.per_second for done in self.loads),
             "ingest p99 ms": median(done.p99_ms for done in self.loads),
+            "server CPU us each": median(done.server_busy / done.per_second for done in self.loads) * 1e6,
         }
         return Row(self.name, "exporter", figures | ({"without a checkpoint s": self.cold} if self.cold else {}))
 
