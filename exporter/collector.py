@@ -9,6 +9,8 @@ from __future__ import annotations
 import heapq
 from array import array
 from dataclasses import dataclass
+from itertools import compress
+from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
 from exporter import families
@@ -31,7 +33,9 @@ EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 BATCH = 2_048
 """How many rows may wait as plain text."""
 
+_COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
+_in_the_text = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
 _SINGLES = len(EXPORT_COLUMNS) - 1
 """How many figures of an export are a sample each; those of its histogram follow."""
@@ -132,7 +136,7 @@ class Collector:
             if key in self._shown and self._shown[key].changes_at == instant:
                 dirty.add(key)
         # Nearly in the order of the text, so that what waits together stands together.
-        for key in sorted(dirty, key=lambda key: (key.source, key.name, key.partner, key.data_type, key.frequency)):
+        for key in sorted(dirty, key=_in_the_text):
             self._take(key, now)
             if self._exports.waiting >= BATCH:
                 self._settle()
@@ -164,8 +168,11 @@ class Collector:
         limit = self._limits.get(key.source)
         if limit is None:
             limit = self._limits[key.source] = Limit(self._limit)
-        exports = self._reader.exports
-        moved = limit.put(key, exports.birth(key)) if key in self._reader else limit.drop(key)
+        there = key in self._reader
+        moved = limit.put(key, self._reader.exports.birth(key)) if there else limit.drop(key)
+        if there and not moved and key in self._shown and limit.admits(key):
+            self._show(key, self._reader.export(key, now))  # what mostly happens, and the same as below
+            return
         for each in (*moved, key):
             if each not in self._reader:
                 self._hide(each)
@@ -188,8 +195,8 @@ class Collector:
             self._exports.put(place, [line.encode() for line in families.column_lines(state)])
             shown = self._shown[key] = _Shown(place, array("d"), 0, 0)
         else:
-            changed = {n: value for n, value in enumerate(new) if value != shown.figures[n]}
-            self._exports.change(place, families.figure_lines(state, changed))
+            changed = compress(_COLUMNS, map(ne, new, shown.figures))
+            self._exports.change(place, families.figure_lines(state, {column: new[column] for column in changed}))
         figures = array("d", (*new, state.duration_sum, *state.duration_buckets))
         self._show_durations(shown, figures)
         self._series -= shown.series

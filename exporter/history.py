@@ -335,6 +335,8 @@ class History:
 
     def first_sequence(self) -> int:
         """The place of its first event in the ledger; 0 where it has none."""
+        if self._newest is not None:
+            return self._newest.first_sequence
         found = [MARK.unpack(mark)[-1] for mark in self._marks]
         if self._settled and self._settled.first_sequence:
             found.append(self._settled.first_sequence)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str, ...]
 """Where a row stands, and which it is."""
+MANY = 6
+"""One row in so many makes it quicker to write a chunk anew."""
 
 
 @dataclass(slots=True)
@@ -27,10 +29,28 @@ class _Chunk:
     lengths: array[int]
     """Of the text of each row in it."""
 
-    def texts(self, press: Press) -> list[bytes]:
-        plain = press.inflate(self.part.deflated)
-        ends = list(accumulate(self.lengths))
+    def texts(self, plain: bytes) -> list[bytes]:
+        ends = accumulate(self.lengths)
         return [plain[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
+
+    def changed(self, plain: bytes, changes: Sequence[tuple[int, bytes]]) -> bytes:
+        """The text after changes of some rows, in their order."""
+        if len(changes) * MANY > len(self.lengths):
+            # Then it is quicker to take all rows apart than to measure the way from one to the next.
+            pieces = self.texts(plain)
+            for row, text in changes:
+                pieces[row] = text
+            self.lengths = array("I", map(len, pieces))
+            return b"".join(pieces)
+        pieces = []
+        below = done = 0
+        for row, text in changes:
+            start = done + sum(self.lengths[below:row])
+            pieces += (plain[done:start], text)
+            below, done = row + 1, start + self.lengths[row]
+            self.lengths[row] = len(text)
+        pieces.append(plain[done:])
+        return b"".join(pieces)
 
 
 @dataclass(slots=True)
@@ -114,23 +134,14 @@ class Sheet:
         for column, changed in changes.items():
             chunk = block.chunks[column]
             plain = self._press.inflate(chunk.part.deflated)
-            lengths = chunk.lengths
-            pieces: list[bytes] = []
-            below = done = 0
-            for row, text in changed:
-                start = done + sum(lengths[below:row])
-                pieces += (plain[done:start], text)
-                below, done = row + 1, start + lengths[row]
-                lengths[row] = len(text)
-            pieces.append(plain[done:])
-            new = b"".join(pieces)
+            new = chunk.changed(plain, changed)
             if new != plain:
                 chunk.part = self._press.compress(new)
                 self._sums.pop(column, None)
         return True
 
     def _rebuild(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> list[_Block]:
-        old = zip(*(chunk.texts(self._press) for chunk in block.chunks), strict=True)
+        old = zip(*(chunk.texts(self._press.inflate(chunk.part.deflated)) for chunk in block.chunks), strict=True)
         rows = {place: list(texts) for place, texts in zip(block.places, old, strict=True)}
         for place, edit in edits.items():
             if edit is None:

@@ -49,7 +49,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if began else 0
     retired_at = retired[-1] if retired else 0.0
     running = [begun for begun in runs.open.values() if begun > retired_at]
-    running_since = min(running, default=0.0)
+    running_since = min(running) if running else 0.0
     muted_until = declared.muted_until if declared else 0
     changes = [schedule.next_miss(runs.anchor, now, began)] if began and not left_at else []
     changes += [muted_until] if muted_until > now else []
@@ -93,7 +93,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         muted=now < muted_until,
         muted_until=muted_until if now < muted_until else 0,
         muted_by="the configuration" if now < muted_until else "",
-        changes_at=min(changes, default=float("inf")),
+        changes_at=min(changes) if changes else float("inf"),
     )
 
 

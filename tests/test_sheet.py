@@ -32,7 +32,7 @@ def shown(sheet: Sheet, by: Engine, column: int) -> bytes:
 
 
 @pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
-@given(steps=steps, rows=st.integers(1, 4))
+@given(steps=steps, rows=st.integers(1, 10))
 def test_after_any_changes_each_column_is_the_texts_of_all_rows_in_order(
     steps: list[tuple[str, tuple[str, str], object]], rows: int, by: Engine
 ) -> None:
