@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 _PLAIN = 1_000_000
-"""Below this the library writes whole numbers without an exponent."""
+"""Below this the library writes numbers without an exponent of its own."""
+_LEAST = -float("inf")
 _TEN_DIGITS = 1e9, 1e10
 
 
@@ -43,12 +44,15 @@ class Family:
 
 def number(value: float) -> str:
     """A value as the library writes it."""
-    if isinstance(value, int):
-        if 0 <= value < _PLAIN:
-            return f"{int(value)}.0"
-    elif _TEN_DIGITS[0] <= value < _TEN_DIGITS[1]:  # instants are most of all numbers, and this takes half as long
-        digits = repr(value)
-        return f"{digits[0]}.{digits[1:10]}{digits[11:]}".rstrip("0.") + "e+09"
+    # What nearly all are, in a fifth of the time that the library takes: small counts, and instants.
+    if isinstance(value, float):
+        if _LEAST < value < _PLAIN:
+            return repr(value)
+        if _TEN_DIGITS[0] <= value < _TEN_DIGITS[1]:
+            digits = repr(value)
+            return f"{digits[0]}.{digits[1:10]}{digits[11:]}".rstrip("0.") + "e+09"
+    elif 0 <= value < _PLAIN:
+        return f"{int(value)}.0"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
