@@ -88,8 +88,10 @@ class Runs:
         occurred, _, arrived, _, sequence = MARK.unpack(mark)
         occurred_at = (occurred - BEFORE_1970) / 1e6
         self._describe(said)
-        self.first_sequence = min(sequence, self.first_sequence or sequence)
-        self.last_received = max(self.last_received, (arrived - BEFORE_1970) / 1e6)
+        if sequence < self.first_sequence or not self.first_sequence:
+            self.first_sequence = sequence
+        arrived_at = (arrived - BEFORE_1970) / 1e6
+        self.last_received = max(self.last_received, arrived_at)
         if said.status == INITIATED:
             self._start(said.request_id, occurred_at, promise, gaps, retired)
         elif said.status == COMPLETED:
@@ -110,7 +112,8 @@ class Runs:
         if interval := parse(said.frequency).interval:
             # A one-time run among those of a declared export must not take its deadline away.
             self.interval = interval
-            self.shortest_interval = min(interval, self.shortest_interval or interval)
+            if interval < self.shortest_interval or not self.shortest_interval:
+                self.shortest_interval = interval
 
     def _start(
         self, request_id: str, occurred_at: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]
@@ -123,12 +126,13 @@ class Runs:
             if occurred_at - began < apart:
                 return  # the same run, announced again
             self.abandoned += 1
-        self._give_up(occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
-        self.open.pop(request_id, None)  # so that they stay in the order in which they began
+        if self.open:
+            self._give_up(occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
+            self.open.pop(request_id, None)  # so that they stay in the order in which they began
         self.open[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
-        if any(self.last_initiated < each <= occurred_at for each in retired):
+        if retired and any(self.last_initiated < each <= occurred_at for each in retired):
             self.returned = occurred_at
         self.last_initiated = occurred_at
         if promise.interval:
@@ -149,16 +153,16 @@ class Runs:
         old = before or promise
         rescheduled = before is None or old.interval != promise.interval
         count = schedule.slots_until(self.anchor, start, old) if before else 0
-        retired_at = schedule.first_after(self.anchor, retired)
+        retired_at = schedule.first_after(self.anchor, retired) if retired else 0.0
         if before and 0 < retired_at <= start:
             # What it missed before is told already; in retirement nothing was due.
             rescheduled, count = True, schedule.missed_by(self.anchor, retired_at, old) + 1
         if rescheduled or count:
-            missed = max(0, count - 1)
-            unknown = schedule.unknown_among(self.anchor, missed, old, gaps)
-            self.slots += missed + 1
-            self.unknown += unknown
-            self.missed += missed - unknown
+            self.slots += max(1, count)
+            if count > 1:
+                unknown = schedule.unknown_among(self.anchor, count - 1, old, gaps)
+                self.unknown += unknown
+                self.missed += count - 1 - unknown
             due = start if rescheduled else schedule.latest_after(self.anchor, count, promise)
             self.late += start > due + promise.grace
             self.anchor = start
