@@ -7,7 +7,6 @@ reported at once, each with its place, what was given, and what would be right.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from exporter import event_time, frequency, secrecy, tls
 from exporter.credentials import Credentials
+from exporter.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
 from exporter.errors import ConfigurationError
 from exporter.model import Declaration, Selection, Source
 from exporter.settings import Section, Settings, SourceSettings
@@ -33,47 +33,6 @@ if TYPE_CHECKING:
 
     from exporter.settings import Address, Basic, ExportSettings, Limits, Log, Server
 
-PREFIX = "DATAEXPORT_"
-CONFIG_VARIABLE = "DATAEXPORT_CONFIG"
-REVISION_VARIABLE = "DATAEXPORT_REVISION"
-DEFAULT_SOURCE = "default"
-
-VARIABLES = {
-    "DATAEXPORT_WEBHOOK_LISTEN": "server.webhook_listen",
-    "DATAEXPORT_ADMIN_LISTEN": "server.admin_listen",
-    "DATAEXPORT_ADMIN_TOKENS": "server.admin_tokens",
-    "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
-    "DATAEXPORT_WEBHOOK_FRONT": "server.webhook_front",
-    "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
-    "DATAEXPORT_TLS_CERTIFICATE_FILE": "server.tls_certificate_file",
-    "DATAEXPORT_TLS_KEY_FILE": "server.tls_key_file",
-    "DATAEXPORT_ALLOW_READABLE_SECRETS": "server.allow_readable_secrets",
-    "DATAEXPORT_STORE_URL": "store.url",
-    "DATAEXPORT_STORE_RETENTION": "store.retention",
-    "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
-    "DATAEXPORT_EVENT_BYTES": "limits.event_bytes",
-    "DATAEXPORT_REQUEST_BYTES": "limits.request_bytes",
-    "DATAEXPORT_LOG_LEVEL": "log.level",
-    "DATAEXPORT_LOG_FORMAT": "log.format",
-    "DATAEXPORT_SOURCES": "sources",
-    "DATAEXPORT_EXPORTS": "exports",
-    "DATAEXPORT_TOKENS": "sources.default.tokens",
-}
-"""Every setting as an environment variable; it wins over the file."""
-
-FILE_VARIABLES = frozenset(
-    {
-        "DATAEXPORT_ADMIN_TOKENS",
-        "DATAEXPORT_ADMIN_BASIC",
-        "DATAEXPORT_STORE_URL",
-        "DATAEXPORT_SOURCES",
-        "DATAEXPORT_TOKENS",
-    }
-)
-"""Those that may hold a secret: with ``_FILE`` after the name, the value is read from that file."""
-
-_LISTS = frozenset({"server.admin_tokens", "sources.default.tokens"})
-_JSON = frozenset({"server.admin_basic", "sources", "exports"})
 _SECRETS = frozenset({"tokens", "admin_tokens", "basic", "admin_basic", "url"})
 
 
@@ -137,7 +96,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     problems: list[str] = []
     place = str(path) if path else "environment"
     raw = _read_file(path) if path else {}
-    given, origins = _with_environment(raw, environment, problems)
+    given, origins = laid_over(raw, environment, problems)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -161,61 +120,6 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}; give an existing file"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: is not TOML: {error}"]) from error
-
-
-def _with_environment(
-    raw: dict[str, Any], environment: Mapping[str, str], problems: list[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The file's tables with the environment laid over them, and which variable gave what."""
-    given = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
-    origins: dict[str, str] = {}
-    others = {CONFIG_VARIABLE, REVISION_VARIABLE}
-    for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
-        name = variable if variable in VARIABLES else variable.removesuffix("_FILE")
-        if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
-            names = [each.removeprefix(PREFIX) for each in VARIABLES]
-            close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
-            meant = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-            problems.append(f"environment: {variable}: unknown setting{meant}")
-            continue
-        try:
-            text = environment[variable] if name == variable else Path(environment[variable]).read_text("utf-8").strip()
-            value = _value(VARIABLES[name], text)
-        except (OSError, ValueError) as error:
-            problems.append(f"environment: {variable}: {error}")
-            continue
-        _lay(given, VARIABLES[name], value)
-        origins[VARIABLES[name]] = variable
-    return given, origins
-
-
-def _value(setting: str, text: str) -> object:
-    if setting in _LISTS:
-        found = [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
-        if not found:
-            message = "is empty; give at least one token, or do not set it at all"
-            raise ValueError(message)
-        return found
-    return json.loads(text) if setting in _JSON else text
-
-
-def _lay(given: dict[str, Any], setting: str, value: object) -> None:
-    """Put a variable's value over the file's; what has a wrong shape there is left as it is, to be refused."""
-    if setting == "sources.default.tokens":
-        sources = given.setdefault("sources", [])
-        if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
-            return
-        own = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
-        if own is None:
-            sources.append({"slug": DEFAULT_SOURCE, "tokens": value})
-        else:
-            own["tokens"] = value
-        return
-    table, _, name = setting.partition(".")
-    if not name:
-        given[table] = value
-    elif isinstance(given.setdefault(table, {}), dict):
-        given[table][name] = value
 
 
 def _problem(error: ErrorDetails, given: object, place: str, origins: Mapping[str, str]) -> str:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from exporter.cli import COMMANDS
-from exporter.config import FILE_VARIABLES, VARIABLES, load
+from exporter.config import load
+from exporter.environment import FILE_VARIABLES, VARIABLES
 from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.settings import ExportSettings, Settings, SourceSettings
 from exporter.telemetry import Telemetry

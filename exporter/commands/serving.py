@@ -13,7 +13,7 @@ import structlog
 from exporter import config, logs, server
 from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
-from exporter.config import REVISION_VARIABLE
+from exporter.environment import REVISION_VARIABLE
 from exporter.service import Service
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry

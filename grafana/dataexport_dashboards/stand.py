@@ -23,7 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import simulation
 from exporter.backfill import FAMILIES
-from exporter.config import REVISION_VARIABLE, load
+from exporter.config import load
+from exporter.environment import REVISION_VARIABLE
 from exporter.intake import Intake
 from exporter.sql_ledger import SqlLedger
 from monitoring import answers, find_tool, free_port, stop, wait_for

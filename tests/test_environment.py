@@ -1,0 +1,116 @@
+"""Settings as environment variables: they win over the file, and a wrong one is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import certificates
+from exporter.config import load
+from exporter.environment import FILE_VARIABLES, VARIABLES
+from exporter.errors import ConfigurationError
+from test_config import loaded, problems
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
+    toml = '[server]\nwebhook_listen = "127.0.0.1:1"\n[log]\nlevel = "debug"\n[[sources]]\nslug = "from-the-file"\n'
+    certificate, key = certificates.make(tmp_path, "any")
+    environment = {
+        "DATAEXPORT_WEBHOOK_LISTEN": "127.0.0.1:2",
+        "DATAEXPORT_ADMIN_LISTEN": "127.0.0.1:3",
+        "DATAEXPORT_ADMIN_TOKENS": "one, two\nthree,",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}',
+        "DATAEXPORT_WEBHOOK_FRONT": "flask",
+        "DATAEXPORT_TRUSTED_HOPS": "2",
+        "DATAEXPORT_ALLOW_READABLE_SECRETS": "true",
+        "DATAEXPORT_TLS_CERTIFICATE_FILE": str(certificate),
+        "DATAEXPORT_TLS_KEY_FILE": str(key),
+        "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
+        "DATAEXPORT_STORE_RETENTION": "10d",
+        "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
+        "DATAEXPORT_EVENT_BYTES": "2048",
+        "DATAEXPORT_REQUEST_BYTES": "4096",
+        "DATAEXPORT_LOG_LEVEL": "error",
+        "DATAEXPORT_LOG_FORMAT": "json",
+        "DATAEXPORT_SOURCES": '[{"slug": "from-the-environment"}, {"slug": "default"}]',
+        "DATAEXPORT_EXPORTS": '[{"name": "n", "match": {"partner": "s3"}, "muted_until": "2026-12-01T00:00:00Z"}]',
+        "DATAEXPORT_TOKENS": "first,second",
+    }
+    assert set(environment) == set(VARIABLES)
+    others = {"DATAEXPORT_CONFIG": "not read here", "DATAEXPORT_REVISION": "abc", "UNRELATED": "x"}
+    config = loaded(tmp_path, toml, environment | others)
+    assert (config.webhook_listen.port, config.admin_listen.port) == (2, 3)
+    assert config.admin_credentials.tokens == ("one", "two", "three")
+    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert (config.webhook_front, config.trusted_hops) == ("flask", 2)
+    assert config.tls is not None
+    assert config.store_url == "sqlite:////var/lib/other.db"
+    assert config.retention == 864000
+    limits = config.limits
+    assert (limits.exports_per_source, limits.event_bytes, limits.request_bytes) == (7, 2048, 4096)
+    assert (config.log.level, config.log.format) == ("error", "json")
+    assert list(config.sources) == ["from-the-environment", "default"]
+    assert config.sources["default"].credentials.tokens == ("first", "second")
+    assert not config.sources["from-the-environment"].credentials.wanted
+    assert [(each.name, each.muted_until) for each in config.exports] == [("n", 1796083200)]
+
+
+def test_the_variable_for_tokens_makes_the_default_source_where_there_is_none(tmp_path: Path) -> None:
+    for toml, slugs in (("", ["default"]), ('[[sources]]\nslug = "shop"\n', ["shop", "default"])):
+        config = loaded(tmp_path, toml, {"DATAEXPORT_TOKENS": "secret"})
+        assert list(config.sources) == slugs
+        assert config.sources["default"].credentials.tokens == ("secret",)
+
+
+def test_a_secret_may_be_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
+    contents = {
+        "DATAEXPORT_ADMIN_TOKENS": "one\ntwo\n",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}\n',
+        "DATAEXPORT_STORE_URL": "sqlite:///other.db\n",
+        "DATAEXPORT_SOURCES": '[{"slug": "shop", "tokens": ["secret"]}]',
+        "DATAEXPORT_TOKENS": "first\n",
+    }
+    assert set(contents) == FILE_VARIABLES
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    config = load(None, {f"{name}_FILE": str(tmp_path / name) for name in contents})
+    assert config.admin_credentials.tokens == ("one", "two")
+    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert config.store_url == "sqlite:///other.db"
+    assert config.sources["shop"].credentials.tokens == ("secret",)
+    assert config.sources["default"].credentials.tokens == ("first",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("DATAEXPORT_TOKENS_FILE", "/nowhere/at/all", "No such file"),
+        ("DATAEXPORT_EVENT_BYTES_FILE", "/nowhere", "unknown setting"),
+        ("DATAEXPORT_SOURCES", "[{", "Expecting"),
+        ("DATAEXPORT_SOURCES", '{"slug": "a"}', "Input should be a valid list"),
+        ("DATAEXPORT_EXPORTS", '[{"name": "a"}]', "DATAEXPORT_EXPORTS[1].match: missing"),
+        ("DATAEXPORT_EXPORTS_PER_SOURCE", "many", "valid integer"),
+        ("DATAEXPORT_TOKEN", "x", "did you mean DATAEXPORT_TOKENS?"),
+        ("DATAEXPORT_TOKENS", " ", "is empty; give at least one token, or do not set it at all"),
+        ("DATAEXPORT_ADMIN_TOKENS", "", "is empty"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(None, {variable: value})
+    assert all(each.startswith("environment: ") for each in refused.value.problems)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["DATAEXPORT_WEBHOOK_LISTEN", "DATAEXPORT_TOKENS"])
+@pytest.mark.parametrize("toml", ["server = 1\nsources = 2\n", 'server = "x"\nsources = ["y"]\n'])
+def test_a_variable_over_a_file_of_the_wrong_shape_is_a_problem_and_no_crash(
+    tmp_path: Path, toml: str, variable: str
+) -> None:
+    said = problems(tmp_path, toml, {variable: "127.0.0.1:1"})
+    assert any(each.startswith("server: ") for each in said)
+    assert any(each.startswith("sources") for each in said)
