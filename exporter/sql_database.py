@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine, Row, Select, Table
     from sqlalchemy.dialects import postgresql
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.sqlite_file import Inode
 
@@ -123,6 +124,34 @@ class Database:
             inode = self._find_again()
             with self._transaction(writing=True) as connection:
                 yield connection
+            self._check_file(inode)
+
+    @contextmanager
+    def appending(self) -> Iterator[DBAPICursor]:
+        """A transaction as that of `writing`, and a cursor of the driver's in it.
+
+        In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 80 µs off
+        the 300 to 480 of a commit of one to 16 events.
+
+        Raises:
+            StoreError: what the database said.
+        """
+        if self._file is None:
+            with self.writing("append") as connection:
+                yield connection.connection.cursor()
+            return
+        with self._told("append"), self._only_writer():
+            inode = self._find_again()
+            pooled = self._engine.raw_connection()
+            try:
+                cursor = pooled.cursor()
+                cursor.execute("BEGIN IMMEDIATE")
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                pooled.invalidate()  # as in a transaction of `writing`
+                raise
+            pooled.close()
             self._check_file(inode)
 
     def checks(self) -> list[tuple[bool, str]]:

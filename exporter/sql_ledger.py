@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import ModuleType
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Select
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.decisions import Decision
     from exporter.group_commit import Ticket
@@ -91,8 +92,8 @@ class SqlLedger:
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)
-        with self._database.writing("append") as connection:
-            return _append(connection, batch)
+        with self._database.appending() as cursor:
+            return self._append(cursor, batch)
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence."""
@@ -224,7 +225,9 @@ class SqlLedger:
     @property
     def archive(self) -> SqlArchive:
         """The bodies, for a replay."""
-        return SqlArchive(self._database, lambda connection, entries: _append(connection, Batch(entries)))
+        return SqlArchive(
+            self._database, lambda connection, entries: self._append(connection.connection.cursor(), Batch(entries))
+        )
 
     def epoch(self) -> int:
         """How often events were amended."""
@@ -248,6 +251,10 @@ class SqlLedger:
         self._commits.close()
         self._database.close()
 
+    def _append(self, cursor: DBAPICursor, batch: Batch) -> list[bool]:
+        append = sqlite_append.append if self._database.is_sqlite else postgres_append.append
+        return append(cursor, batch)
+
     def _events(self, query: Select[Any]) -> list[Event]:
         if not self._database.is_sqlite:
             return events_of(columns_of(self._database.rows(query)))
@@ -258,11 +265,6 @@ class SqlLedger:
         columns = [json.loads(each) for each in row]
         columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
         return events_of(columns)
-
-
-def _append(connection: Connection, batch: Batch) -> list[bool]:
-    append = sqlite_append.append if connection.dialect.name == "sqlite" else postgres_append.append
-    return append(connection.connection.cursor(), batch)
 
 
 def _selected(selection: Selection) -> Select[Any]:

@@ -130,6 +130,7 @@ class SqliteFile:
 
     def __init__(self, url: URL, driver: ModuleType) -> None:
         self.path = Path(url.database or "").absolute()
+        self._lock = f"{self.path}.lock"
         self.driver: Any = driver
         self.mode = journal_mode(driver.sqlite_version_info)
         if not self.path.parent.is_dir():
@@ -239,7 +240,8 @@ class SqliteFile:
     @contextmanager
     def only_writer(self) -> Iterator[None]:
         """Hold the lock that serialises the writers of all processes."""
-        with Path(f"{self.path}.lock").open("ab") as lock:
+        lock = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
             deadline = time.monotonic() + BUSY_SECONDS
             while True:
                 try:
@@ -251,6 +253,8 @@ class SqliteFile:
                         raise StoreError(message) from None
                     time.sleep(0.002)
             yield
+        finally:
+            os.close(lock)
 
     @property
     def _log(self) -> Path:
