@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         """Parse, and answer every request that is complete."""
         self._feeding = True
         while data and self._state is not State.CLOSED:
-            if self._state in {State.FRESH, State.IDLE}:
+            if self._state is State.IDLE or self._state is State.FRESH:
                 data = data.lstrip(b"\r\n")  # some clients send an empty line behind a body
                 if not data:
                     break
@@ -237,7 +237,8 @@ class Connection(asyncio.Protocol):
             rest = self._renew() + bytes(self._later)
             self._later.clear()
             self._resume()
-            self._feed(rest)
+            if rest:
+                self._feed(rest)
 
     def _renew(self) -> bytes:
         """Be ready for the next request; what of it is there already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -26,9 +27,22 @@ class Headers:
 
     def get(self, name: str, default: str = "", /) -> str:
         """The value of a header as Latin-1 text, as WSGI has it; of several, all of them with commas."""
-        wanted = name.lower().encode("latin-1", "replace")
+        wanted = _wire_name(name)
         values = [value for each, value in self.fields if each == wanted]
         return b",".join(values).decode("latin-1") if values else default
+
+
+@lru_cache(maxsize=64)
+def _wire_name(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
+
+
+@lru_cache(maxsize=256)
+def _path(path: bytes) -> bytes:
+    """A decoded path, of a URL where it is one; kept, since most requests come to the same, and ask for it twice."""
+    if path[:1] != b"/" and b"://" in path:
+        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+    return unquote_to_bytes(path) if b"%" in path else path
 
 
 @dataclass(slots=True)
@@ -58,24 +72,14 @@ class Exchange:
     noted: bool = False
 
     @property
-    def raw_path(self) -> bytes:
-        """The path, without scheme and authority where the target has them, and without the query."""
-        path = self.target.partition(b"?")[0]
-        if path[:1] != b"/" and b"://" in path:
-            path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
-        return path
-
-    @property
     def path(self) -> str:
-        """The decoded path as Latin-1 text, as WSGI has it."""
-        path = self.raw_path
-        return (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+        """The decoded path as Latin-1 text, as WSGI has it; without scheme, authority and query."""
+        return _path(self.target.partition(b"?")[0]).decode("latin-1")
 
     @property
     def shown_path(self) -> str:
         """The decoded path as text for people."""
-        path = self.raw_path
-        return (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
+        return _path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
 
     @property
     def query(self) -> str:
