@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
-import subprocess
-from contextlib import closing
 from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
-import requests
-from click.testing import CliRunner
 from prometheus_client.openmetrics import parser
 
 from builders import DAY, HOUR, SHOP, at, event, received
 from exporter import ledger as ledgers
 from exporter.backfill import FAMILIES, Backfill, Knowledge
-from exporter.cli import main
 from exporter.collector import Collector
 from exporter.errors import ExporterError
 from exporter.families import DURATION
@@ -29,21 +24,13 @@ from exporter.ledger import PAGE, Received
 from exporter.model import Declaration, Gap, Quarantined, Selection, Source
 from exporter.reader import Reader
 from exporter.simulation import fleet, history, rates
-from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
-from monitoring import answers, free_port, stop, wait_for
-from running import series
-from tools import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from click.testing import Result
 
     from exporter.ledger import Entry, Ledger
     from exporter.model import Event, Tally
-    from running import Series
 
 BERLIN = Source("berlin", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
 SOURCES = {each.slug: each for each in (SHOP, BERLIN)}
@@ -304,101 +291,3 @@ def test_an_empty_ledger_has_no_history() -> None:
 def test_a_span_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ExporterError, match="the span ends before it begins"):
         Backfill(knowledge(Remembering()), BEGINS + 1, BEGINS, 300)
-
-
-def command(tmp_path: Path, *arguments: str) -> Result:
-    environment = {"DATAEXPORT_STORE_URL": f"sqlite:///{tmp_path / 'demo.db'}"}
-    return CliRunner(env=environment).invoke(main, list(arguments))
-
-
-def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
-    missing = command(tmp_path, "backfill")
-    assert missing.exit_code == 1
-    assert "there is no database at" in missing.stderr
-    wide = command(tmp_path, "backfill", "--step", "301")
-    assert wide.exit_code == 2
-    assert "301 is not in the range 1<=x<=300" in wide.stderr
-
-
-def test_the_command_writes_to_the_standard_output(tmp_path: Path) -> None:
-    filled = command(tmp_path, "simulate", "--store", f"sqlite:///{tmp_path / 'demo.db'}", "--days", "0.5")
-    assert filled.exit_code == 0, filled.output
-    result = command(tmp_path, "backfill")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("# EOF\n")
-    lines = result.stdout.splitlines()
-    count = sum(not line.startswith("#") for line in lines)
-    assert f"{count} samples of " in result.stderr
-
-
-def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -> None:
-    promtool, prometheus = tool("promtool"), tool("prometheus")
-    store = f"sqlite:///{tmp_path / 'demo.db'}"
-    faults = ("--late", "0.1", "--missed", "0.1", "--stuck", "0.1")
-    filled = command(tmp_path, "simulate", "--store", store, "--days", "1.5", "--exports", "12", *faults)
-    assert filled.exit_code == 0, filled.output
-    written = command(tmp_path, "backfill", "--output", str(tmp_path / "history.om"))
-    assert written.exit_code == 0, written.output
-    subprocess.run(
-        [promtool, "tsdb", "create-blocks-from", "openmetrics", "--label=job=dataexport", "history.om", "data"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    with closing(SqlLedger(store)) as ledger:
-        events = ledger.read(0)
-    source = Source("default")
-    ends = int(events[-1].arrived_at)
-    instants = list(range(ends - ends % 300, int(events[0].arrived_at) + 300, 17 - 3 * HOUR))
-    assert len(instants) > 8
-
-    (tmp_path / "prometheus.yaml").write_text("{}", "utf-8")
-    url = f"http://127.0.0.1:{free_port()}"
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                prometheus,
-                f"--config.file={tmp_path / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                "--storage.tsdb.retention.time=10y",
-                f"--web.listen-address={url.removeprefix('http://')}",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_for(lambda: answers(f"{url}/-/ready"), "prometheus to be ready")
-        for now in instants:
-            expected = _scrape_of(source, events, now)
-            found = _query(url, now)
-            assert {key: found.get(key) for key in expected} == expected
-            # A series that is gone is answered for five minutes more.
-            assert set(found) - set(expected) <= set(_scrape_of(source, events, now - 300))
-    finally:
-        stop(process)
-
-
-def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
-    then = Remembering(received(each) for each in events if each.arrived_at <= now)
-    collector = Collector(Reader(then, {source.slug: source}), 200, REASONS)
-    collector.refresh(now)
-    found = series(b"".join(collector.body(openmetrics=False).plain(b"")).decode())
-    # To Prometheus a label without a value is no label.
-    return {
-        (name, frozenset(each for each in labels if each[1])): value
-        for (name, labels), value in found.items()
-        if name not in UNTOLD
-    }
-
-
-def _query(url: str, now: float) -> Series:
-    answer = requests.get(f"{url}/api/v1/query", {"query": '{job="dataexport"}', "time": str(now)}, timeout=30)
-    answer.raise_for_status()
-    found: Series = {}
-    for each in answer.json()["data"]["result"]:
-        labels = each["metric"]
-        name = labels.pop("__name__")
-        del labels["job"]
-        found[name, frozenset((key, value) for key, value in labels.items())] = float(each["value"][1])
-    return found
