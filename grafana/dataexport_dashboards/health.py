@@ -1,42 +1,35 @@
-"""Exporter health: what it accepts and refuses, how fast, its store, its sources and their clocks."""
+"""Exporter health: how it stands now, its webhook and sources, its store, its series and its processes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.models import common as common_models
-from grafana_foundation_sdk.models import dashboard as models
-
-from dataexport_dashboards import palette, queries
+from dataexport_dashboards import health_webhook, palette, queries
 from dataexport_dashboards.panels import (
     HEALTH_UID,
-    KEPT,
-    OVERVIEW_UID,
+    ago,
     assemble,
     bars,
     chart,
     coloured,
     fixed,
     grid,
-    limit_line,
-    link_value,
-    mapped,
     number,
     properties,
     query,
     rows,
-    sort,
+    shares_of_waits,
     steps,
     timeline,
     variable,
 )
-from dataexport_dashboards.queries import OF_SOURCE, counted, grown, grown_in_range, newest
+from dataexport_dashboards.queries import OF_SOURCE, grown_in_range, newest
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+    from grafana_foundation_sdk.models import dashboard as models
 
 OURS = "and on (job, instance) dataexport_build_info"
-ALERT_AT_SECONDS, SENDER_WAITS_SECONDS = 1, 3
 
 
 def build() -> models.Dashboard:
@@ -56,8 +49,8 @@ def build() -> models.Dashboard:
         ],
         [
             ("", _now()),
-            ("Webhook", [_bodies(), _refused(), _answers(), _credentials(), _latency(), _slow()]),
-            ("Sources and their clocks", [_sources(), _delay()]),
+            ("Webhook", health_webhook.webhook()),
+            ("Sources and their clocks", health_webhook.sources()),
             ("Store", [_store(), _commits(), _errors()]),
             ("Series", [_series(), _exports_per_source()]),
             ("Processes", [_instances(), _memory(), _processor()]),
@@ -140,193 +133,6 @@ def _now() -> list[stat.Panel]:
     ]
 
 
-def _bodies() -> timeseries.Panel:
-    panel = chart(
-        "Accepted",
-        "Events that were stored, by status word, and the test calls that CleverTap makes when someone creates the "
-        "webhook; by hour, or by a longer step.",
-        [
-            query(f"sum by (status) ({grown('webhook_events_total', OF_SOURCE, 'source, status')})", "{{status}}", "A"),
-            query(f"sum({grown('webhook_test_calls_total', OF_SOURCE, 'source')})", "test call", "B"),
-        ],
-        "short",
-    )
-    colours = {
-        "initiated": palette.BUSY,
-        "completed": palette.FINE,
-        "failed": palette.FAILED,
-        "test call": palette.NEUTRAL,
-    }
-    return coloured(bars(panel, "1h"), colours)
-
-
-def _refused() -> timeseries.Panel:
-    panel = chart(
-        "Duplicate, quarantined, doubtful",
-        "Deliveries of what was stored already; bodies that were kept but not understood, by reason; events dated in "
-        "the future; events whose frequency was not understood.",
-        [
-            query(f"sum({grown('webhook_duplicates_total', OF_SOURCE, 'source')})", "duplicate", "A"),
-            query(
-                f"sum by (reason) ({grown('webhook_quarantined_total', OF_SOURCE, 'source, reason')}) > 0",
-                "quarantined: {{reason}}",
-                "B",
-            ),
-            query(f"sum({grown('webhook_skewed_total', OF_SOURCE, 'source')})", "dated in the future", "C"),
-            query(
-                f"sum({grown('webhook_unknown_frequencies_total', OF_SOURCE, 'source')})",
-                "frequency not understood",
-                "D",
-            ),
-        ],
-        "short",
-    )
-    panel = coloured(
-        bars(panel, "1h"),
-        {"duplicate": palette.BUSY, "dated in the future": palette.NOTE, "frequency not understood": palette.STUCK},
-    )
-    return panel.override_by_regexp("/^quarantined/", properties(fixed(palette.LOST)))
-
-
-def _answers() -> timeseries.Panel:
-    panel = chart(
-        "Answers by code",
-        "200 is kept on disk. 400 not JSON, 401 credential, 413 too large, 429 too many wrong credentials, 503 not "
-        "stored, 404 no such source.",
-        [query(counted("webhook_requests_total", OF_SOURCE, "code"), "{{code}}")],
-        "short",
-    )
-    colours = {
-        "200": palette.FINE,
-        "401": palette.LOST,
-        "503": palette.LATE,
-        "429": palette.FAILED,
-        "400": palette.STUCK,
-    }
-    return coloured(bars(panel, "1h"), colours)
-
-
-def _credentials() -> timeseries.Panel:
-    panel = chart(
-        "Wrong credentials",
-        "Requests without a valid credential. A few are the internet; many after a rotation are a forgotten token.",
-        [query(counted("webhook_auth_failures_total", OF_SOURCE, "source"), "{{source}}")],
-        "short",
-    )
-    return bars(panel, "1h")
-
-
-def _latency() -> timeseries.Panel:
-    bucket = counted("webhook_request_duration_seconds_bucket", OF_SOURCE, "le")
-    panel = chart(
-        "Time to answer, against the sender's patience",
-        "The sender gives up after 3 s, the upper dashed line; the lower one is where the alert is.",
-        [
-            query(f"histogram_quantile(0.5, {bucket})", "median", "A"),
-            query(f"histogram_quantile(0.99, {bucket})", "99 of 100", "B"),
-        ],
-        "s",
-        width=16,
-    )
-    panel = coloured(panel.interval("5m").min(0), {"median": palette.BUSY, "99 of 100": palette.FINE})
-    return limit_line(panel, (ALERT_AT_SECONDS, palette.NOTE), (SENDER_WAITS_SECONDS, palette.LATE)).axis_soft_max(3.2)
-
-
-def _slow() -> stat.Panel:
-    within = f'increase(dataexport_webhook_request_duration_seconds_bucket{{{OF_SOURCE}, le=~"3|3.0"}}[$__range])'
-    total = f"increase(dataexport_webhook_request_duration_seconds_count{{{OF_SOURCE}}}[$__range])"
-    panel = number(
-        "Answered within 3 s",
-        "Share of requests in the shown time; the sender counts the others as failed, and sends them again.",
-        [query(f"sum({within}) / (sum({total}) > 0)", instant=True)],
-        "percentunit",
-        width=8,
-    )
-    return panel.height(8).decimals(2).no_value("no request").thresholds(steps(palette.LATE, (0.999, palette.FINE)))
-
-
-def _sources() -> table.Panel:
-    def of_source(metric: str) -> str:
-        return newest(metric, OF_SOURCE, "source")
-
-    panel = grid(
-        "Sources",
-        "What each source sent, and what its clock says. A wrong clock: its time zone setting contradicts its "
-        "arrivals, and the offset is the one that would fit.",
-        [
-            rows(queries.milliseconds(of_source("webhook_last_accepted_timestamp_seconds")), "A"),
-            rows(of_source("event_delay_seconds"), "B"),
-            rows(of_source("suspected_utc_offset_seconds"), "C"),
-            rows(of_source("timezone_suspect"), "D"),
-            rows(f"sum by (source) ({newest('webhook_events_total', OF_SOURCE, 'source, status')})", "E"),
-            rows(of_source("webhook_duplicates_total"), "F"),
-            rows(f"sum by (source) ({newest('webhook_quarantined_total', OF_SOURCE, 'source, reason')})", "G"),
-            rows(of_source("webhook_test_calls_total"), "H"),
-        ],
-        {
-            "source": "Source",
-            "Value #A": "Newest event",
-            "Value #B": "Its delay",
-            "Value #C": "Offset seen",
-            "Value #D": "Clock",
-            "Value #E": "Events",
-            "Value #F": "Duplicates",
-            "Value #G": "Quarantined",
-            "Value #H": "Test calls",
-        },
-        widths={
-            "Source": 100,
-            "Newest event": 115,
-            "Its delay": 85,
-            "Offset seen": 100,
-            "Clock": 75,
-            "Events": 80,
-            "Duplicates": 95,
-            "Test calls": 90,
-            "Quarantined": 110,
-        },
-        height=8,
-        width=16,
-    )
-    panel.sort_by([sort("Clock", descending=True), sort("Source", descending=False)])
-    panel.override_by_name(
-        "Source",
-        properties(
-            (
-                "links",
-                [
-                    link_value(
-                        "Exports of ${__value.text}",
-                        f"/d/{OVERVIEW_UID}?var-source=${{__value.raw:percentencode}}&{KEPT}",
-                    )
-                ],
-            )
-        ),
-    )
-    panel.override_by_name("Newest event", properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
-    panel.override_by_name("Its delay", properties(("unit", "s")))
-    panel.override_by_name("Offset seen", properties(("unit", "s"), mapped(palette.zero_is("UTC or none"))))
-    panel.override_by_name(
-        "Clock",
-        properties(
-            mapped(palette.words({"0": ("fits", palette.FINE), "1": ("wrong", palette.LATE)})),
-            ("custom.cellOptions", {"type": "color-text"}),
-        ),
-    )
-    return panel
-
-
-def _delay() -> timeseries.Panel:
-    panel = chart(
-        "Event delay",
-        "Arrival minus occurrence of the newest event. Whole quarters of an hour point to a wrong time zone.",
-        [query(newest("event_delay_seconds", OF_SOURCE, "source"), "{{source}}")],
-        "s",
-        width=8,
-    )
-    return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
-
-
 def _store() -> statetimeline.Panel:
     panel = timeline(
         "Store",
@@ -338,17 +144,11 @@ def _store() -> statetimeline.Panel:
 
 
 def _commits() -> timeseries.Panel:
-    bucket = "sum by (le) (increase(dataexport_store_commit_duration_seconds_bucket[$__rate_interval]))"
-    panel = chart(
+    return shares_of_waits(
         "Time to keep an event",
         "From the request for it until it is on disk; several may share a commit.",
-        [
-            query(f"histogram_quantile(0.5, {bucket})", "median", "A"),
-            query(f"histogram_quantile(0.99, {bucket})", "99 of 100", "B"),
-        ],
-        "s",
+        "sum by (le) (increase(dataexport_store_commit_duration_seconds_bucket[$__rate_interval]))",
     )
-    return coloured(panel.interval("5m").min(0), {"median": palette.BUSY, "99 of 100": palette.FINE})
 
 
 def _errors() -> timeseries.Panel:
@@ -415,9 +215,7 @@ def _instances() -> table.Panel:
         hidden=["Value #A"],
         height=6,
     )
-    for column in ("Started", "Configuration taken"):
-        panel.override_by_name(column, properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
-    return panel
+    return ago(panel, "Started", "Configuration taken")
 
 
 def _memory() -> timeseries.Panel:

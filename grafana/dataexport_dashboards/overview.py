@@ -13,6 +13,7 @@ from dataexport_dashboards.panels import (
     KEPT,
     OVERVIEW_UID,
     RUNBOOKS,
+    ago,
     assemble,
     chart,
     detail_url,
@@ -184,7 +185,7 @@ def _table() -> table.Panel:
     panel.override_by_name(
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )
-    panel.override_by_name("Last completed", properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
+    ago(panel, "Last completed")
     panel.override_by_name(
         "Due in",
         properties(("unit", "dtdurations"), ("decimals", 1), ("noValue", "no schedule"), ("custom.align", "left")),

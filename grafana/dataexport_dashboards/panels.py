@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
 
 Panel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+Kind = TypeVar("Kind", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 Property = tuple[str, object]
 
 DATASOURCE = "${datasource}"
@@ -92,26 +93,38 @@ def fixed(colour: str) -> Property:
     return ("color", {"mode": "fixed", "fixedColor": colour})
 
 
+def _framed(  # noqa: PLR0913 - what differs between panels
+    panel: Kind, title: str, description: str, queries: Sequence[prometheus.Dataquery], *, height: int, width: int
+) -> Kind:
+    """What panels of every kind have."""
+    panel.title(title).description(description).datasource(source_ref()).height(height).span(width)
+    for each in queries:
+        panel.with_target(each)
+    return panel
+
+
+def _legend() -> common.VizLegendOptions:
+    """The names of the series, under them."""
+    return (
+        common.VizLegendOptions()
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+        .show_legend(show_legend=True)
+    )
+
+
 def number(
     title: str, description: str, queries: Sequence[prometheus.Dataquery], unit: str, *, width: int = 4
 ) -> stat.Panel:
     """A few large values of this moment."""
-    panel = (
-        stat.Panel()
-        .title(title)
-        .description(description)
-        .datasource(source_ref())
-        .height(4)
-        .span(width)
+    return (
+        _framed(stat.Panel(), title, description, queries, height=4, width=width)
         .unit(unit)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .color_mode(common_models.BigValueColorMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
         .thresholds(steps(palette.FINE))
     )
-    for each in queries:
-        panel.with_target(each)
-    return panel
 
 
 def chart(  # noqa: PLR0913 - what differs between panels
@@ -124,23 +137,13 @@ def chart(  # noqa: PLR0913 - what differs between panels
     height: int = 8,
 ) -> timeseries.Panel:
     """Lines over time."""
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .datasource(source_ref())
-        .height(height)
-        .span(width)
+    return (
+        _framed(timeseries.Panel(), title, description, queries, height=height, width=width)
         .unit(unit)
         .line_width(2)
         .fill_opacity(0)
         .show_points(common_models.VisibilityMode.AUTO)
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-            .show_legend(show_legend=True)
-        )
+        .legend(_legend())
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -149,9 +152,6 @@ def chart(  # noqa: PLR0913 - what differs between panels
         .thresholds(steps(palette.FINE))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
-    for each in queries:
-        panel.with_target(each)
-    return panel
 
 
 def bars(panel: timeseries.Panel, interval: str) -> timeseries.Panel:
@@ -183,17 +183,27 @@ def limit_line(panel: timeseries.Panel, *lines: tuple[float, str]) -> timeseries
     )
 
 
+def shares_of_waits(title: str, description: str, bucket: str, *, width: int = 12) -> timeseries.Panel:
+    """How long the median and the slowest hundredth took, by the growth of a histogram's buckets."""
+    panel = chart(
+        title,
+        description,
+        [
+            query(f"histogram_quantile(0.5, {bucket})", "median", "A"),
+            query(f"histogram_quantile(0.99, {bucket})", "99 of 100", "B"),
+        ],
+        "s",
+        width=width,
+    )
+    return coloured(panel.interval("5m").min(0), {"median": palette.BUSY, "99 of 100": palette.FINE})
+
+
 def timeline(
     title: str, description: str, queries: Sequence[prometheus.Dataquery], *, height: int
 ) -> statetimeline.Panel:
     """One bar for each series, coloured by its value."""
-    panel = (
-        statetimeline.Panel()
-        .title(title)
-        .description(description)
-        .datasource(source_ref())
-        .height(height)
-        .span(24)
+    return (
+        _framed(statetimeline.Panel(), title, description, queries, height=height, width=24)
         .unit("none")
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(merge_values=True)
@@ -201,16 +211,8 @@ def timeline(
         .fill_opacity(85)
         .line_width(0)
         .thresholds(steps(palette.NEUTRAL))
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-            .show_legend(show_legend=True)
-        )
+        .legend(_legend())
     )
-    for each in queries:
-        panel.with_target(each)
-    return panel
 
 
 def grid(  # noqa: PLR0913 - what differs between panels
@@ -242,20 +244,13 @@ def grid(  # noqa: PLR0913 - what differs between panels
         "renameByName": dict(columns),
     }
     panel = (
-        table.Panel()
-        .title(title)
-        .description(description)
-        .datasource(source_ref())
-        .height(height)
-        .span(width)
+        _framed(table.Panel(), title, description, queries, height=height, width=width)
         .unit("none")
         .with_transformation(models.DataTransformerConfig("merge", options={}))
         .with_transformation(models.DataTransformerConfig("organize", options=options))
         .cell_height(common_models.TableCellHeight.SM)
         .thresholds(steps(palette.NEUTRAL))
     )
-    for each in queries:
-        panel.with_target(each)
     for heading, pixels in (widths or {}).items():
         panel.override_by_name(heading, properties(("custom.width", pixels)))
     return panel
@@ -279,21 +274,22 @@ def mapped(mappings: Sequence[models.ValueMapping]) -> Property:
     return ("mappings", list(mappings))
 
 
+def ago(panel: table.Panel, *headings: str) -> table.Panel:
+    """The same with instants in these columns, shown as the time since then."""
+    for heading in headings:
+        panel.override_by_name(heading, properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
+    return panel
+
+
 def share_bars(title: str, description: str, made: prometheus.Dataquery, *, height: int, width: int) -> bargauge.Panel:
     """A bar for each series."""
     return (
-        bargauge.Panel()
-        .title(title)
-        .description(description)
-        .datasource(source_ref())
-        .height(height)
-        .span(width)
+        _framed(bargauge.Panel(), title, description, [made], height=height, width=width)
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
         .max_viz_height(40)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
         .min(0)
-        .with_target(made)
     )
 
 
