@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from exporter import postgres_append, sql_decisions, sqlite_append
 from exporter.batch import EVENT_COLUMNS, Batch, columns_of, events_of, micros
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import ModuleType
 
-    from sqlalchemy import Select
+    from sqlalchemy import Row, Select
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.decisions import Decision
@@ -97,8 +97,8 @@ class SqlLedger:
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence."""
-        query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
-        return self._events(query.order_by(events.c.sequence).limit(limit))
+        page = _PAGE_AS_COLUMNS if self._database.is_sqlite else _PAGE
+        return self._events_of(self._database.rows(page.params(after=after, most=limit)))
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence."""
@@ -256,15 +256,32 @@ class SqlLedger:
         return append(cursor, batch)
 
     def _events(self, query: Select[Any]) -> list[Event]:
+        return self._events_of(self._database.rows(_as_columns(query) if self._database.is_sqlite else query))
+
+    def _events_of(self, rows: Sequence[Row[Any]]) -> list[Event]:
         if not self._database.is_sqlite:
-            return events_of(columns_of(self._database.rows(query)))
-        # One value per column, since in SQLite each row costs a handover of the interpreter's lock.
-        inner = query.subquery()
-        values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
-        [row] = self._database.rows(select(*map(func.json_group_array, values)))
+            return events_of(columns_of(rows))
+        [row] = rows
         columns = [json.loads(each) for each in row]
         columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
         return events_of(columns)
+
+
+def _as_columns(query: Select[Any]) -> Select[Any]:
+    """One value per column, since in SQLite each row costs a handover of the interpreter's lock."""
+    inner = query.subquery()
+    values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
+    return select(*map(func.json_group_array, values))
+
+
+_PAGE: Select[Any] = (
+    select(*EVENT_COLUMNS)
+    .where(events.c.sequence > bindparam("after"))
+    .order_by(events.c.sequence)
+    .limit(bindparam("most"))
+)
+_PAGE_AS_COLUMNS = _as_columns(_PAGE)
+"""Made once, since to make it takes longer than to find that there is no further event."""
 
 
 def _selected(selection: Selection) -> Select[Any]:
