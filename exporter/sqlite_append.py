@@ -2,7 +2,7 @@
 
 Python's driver gives up the interpreter's lock for every step of a statement, and beside a busy
 thread it waits for it up to a switch interval each time. So a batch is a handful of statements of
-many rows, whose numbers of rows are powers of two, so that they stay prepared.
+many rows, whose numbers of rows are small or powers of two, so that they stay prepared.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 512
 """In one statement; SQLite since 3.32 takes 32,766 values."""
+FEW_ROWS = 32
+"""Up to these one statement takes any number: 15 rows in one take 40 µs less than in four."""
 
 _UPSERT = (
     " ON CONFLICT (source, kind, label) DO UPDATE SET"
@@ -56,7 +58,8 @@ def _insert(cursor: DBAPICursor, table: Table, rows: Rows, conflict: str) -> int
     """How many were inserted, or updated."""
     count = at = 0
     while at < len(rows):
-        size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        left = len(rows) - at
+        size = left if left <= FEW_ROWS else min(MOST_ROWS, 1 << left.bit_length() - 1)
         cursor.execute(_statement(table, size, conflict), list(chain.from_iterable(rows[at : at + size])))
         count += cursor.rowcount
         at += size

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import body, fields
@@ -157,6 +157,8 @@ def test_the_form_and_the_level_can_be_set(tmp_path: Path) -> None:
     st.dictionaries(st.sampled_from(["accepted", "test", '100 %s "']), st.integers() | st.booleans()),
     st.integers(0, 2**31).map(lambda second: second + 0.25),
 )
+@example("POST", "/", 1, 0.0, {"accepted": 1, "test": True}, 0.25)
+@example("POST", "/", 0, -0.0, {"accepted": 0, "test": False}, 0.25)
 def test_a_line_of_a_request_is_the_one_that_structlog_would_write(  # noqa: PLR0913, PLR0917 - what a line says
     method: str, path: str, code: int, ms: float, outcome: dict[str, int], now: float
 ) -> None:
