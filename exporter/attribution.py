@@ -17,8 +17,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from exporter.history import History, came_back
+from exporter.history import History
 from exporter.model import ANY, COMPLETED, INITIATED, OTHER, ExportKey, Selection
+from exporter.runs import came_back
 from exporter.schedule import terms
 from exporter.state import DECLARED, GROUP, RECOGNISED, export_state
 

@@ -28,7 +28,6 @@ GAPS = "gaps"
 EXPORT = "export "
 SOURCE = "source "
 PAGE = 2000
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +69,21 @@ def load(
     head = folds.checkpoint()
     if head is None or head.fingerprint != fingerprint or not 0 < head.sequence <= ledger.last_sequence():
         return None
-    rows = dict(_rows(ledger))
-    dormant = [(key, text) for key, text in folds.bases() if key not in rows]
-    if folds.checkpoint() != head:
-        return None  # somebody wrote it meanwhile
     try:
+        rows = dict(_rows(ledger))
+        dormant = [(key, text) for key, text in folds.bases() if key not in rows]
+        if folds.checkpoint() != head:
+            return None  # somebody wrote it meanwhile
         gaps = snapshot.gaps_of(snapshot.opened(rows.pop(GAPS)))
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
         histories = {slug: _source_of(snapshot.opened(rows.pop(source_row(slug)))) for slug in sources}
-        for key_text, text in rows.items():
-            key = snapshot.key_of(key_text.removeprefix(EXPORT))
-            snapshot.fill_history(exports.restored(key), snapshot.opened(text), sources[key.source].zone)
-    except _UNREADABLE:
+        keys = snapshot.keys_of(key.removeprefix(EXPORT) for key in rows)
+        snapshot.restore_histories(
+            [snapshot.opened(text) for text in rows.values()],
+            [exports.restored(key) for key in keys],
+            [sources[key.source].zone for key in keys],
+        )
+    except snapshot.UNREADABLE:
         return None
     exports.forget_ids()
     exports.changed.update(exports.all())
@@ -147,6 +149,6 @@ def _source_of(text: str) -> SourceHistory:
 def _told(row: str) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except snapshot.UNREADABLE as error:
         message = f"what the pruned events of {row} amount to cannot be read ({error}): restore a backup"
         raise StoreError(message) from error

@@ -28,6 +28,10 @@ class StoreRefusedError(StoreError):
     """The ledger cannot be used as it is: it cannot be opened, or a newer release wrote it."""
 
 
+class UnreadableError(ExporterError):
+    """What was stored of the fold is not what was written: everything has to be folded again."""
+
+
 class ConfigurationError(ExporterError):
     """The configuration is wrong.
 

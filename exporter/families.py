@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from exporter.exposition import Family, escape, histogram, labels, number, sample
-from exporter.history import DURATION_BOUNDS
+from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

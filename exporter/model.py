@@ -254,7 +254,7 @@ class ExportState:
     Attributes:
         id: `ExportKey.id`; empty for the exports over a limit taken together.
         changes_at: when this will differ though no event arrives; infinity for never.
-        duration_buckets: runs per bucket of `exporter.history.DURATION_BOUNDS`, not cumulative.
+        duration_buckets: runs per bucket of `exporter.runs.DURATION_BOUNDS`, not cumulative.
     """
 
     source: str

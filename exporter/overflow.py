@@ -12,8 +12,8 @@ from heapq import heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.history import DURATION_BOUNDS
 from exporter.model import OTHER, ExportKey, ExportState
+from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from exporter import checkpoint, snapshot
 from exporter.attribution import Exports
 from exporter.decisions import Standing
+from exporter.errors import UnreadableError
 from exporter.folds import Pruned
 from exporter.ledger import PAGE
 from exporter.source_history import SourceHistory
@@ -60,6 +61,14 @@ class Reader:
             StoreError: the ledger cannot be read, or what it has of pruned events; the next call
                 goes on where this one ended.
         """
+        try:
+            return self._refresh()
+        except UnreadableError:
+            self._again = True
+            self._start_anew()
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         if self._edition != self._edition_now():
             self._begin()
         gaps = self._ledger.gaps()

@@ -10,8 +10,8 @@ from exporter.model import ANY, OBJECTIVE, ExportState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.history import Runs
     from exporter.model import Declaration, ExportKey, Gap, Source, Terms
+    from exporter.runs import Runs
 
 GROUP = "group"
 RECOGNISED = "recognised"

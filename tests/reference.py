@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import families
-from exporter.history import DURATION_BOUNDS
+from exporter.runs import DURATION_BOUNDS
 from exporter.sources.clevertap import REASONS
 
 if TYPE_CHECKING:

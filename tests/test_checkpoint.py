@@ -9,7 +9,7 @@ import json
 import threading
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -181,13 +181,49 @@ def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[
     assert known_of(ledger).saved == head(ledger).revision
 
 
-def test_a_row_whose_checksum_holds_and_whose_marks_are_of_another_size_is_survived(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda told: told["recent"][0].__setitem__(0, told["recent"][0][0][:-4]),
+        lambda told: told.pop("floor"),
+        lambda told: told["recent"][0].__setitem__(1, 99),
+    ],
+)
+def test_a_row_whose_checksum_holds_and_whose_marks_are_none_is_survived_when_they_are_read(
+    ledger: Ledger, damage: Callable[[dict[str, Any]], object]
+) -> None:
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
-    (row, text) = next(each for each in ledger.folds.rows("", 100) if each[0].startswith("export "))
-    told = json.loads(snapshot.opened(text))
-    told["recent"][0][0] = told["recent"][0][0][:-4]
-    overwrite(ledger, {row: snapshot.sealed(json.dumps(told))})
+    (row, text) = next(each for each in ledger.folds.rows("", 100) if '"one"' in each[0])
+    first, rest = snapshot.opened(text).split("\n")
+    told = json.loads(rest)
+    damage(told)
+    overwrite(ledger, {row: snapshot.sealed(f"{first}\n{json.dumps(told)}")})
+    again = known_of(ledger)
+    assert states(again) == states(known)
+    ledger.append([received(each) for each in runs(1, first=12)])
+    for reader_ in (again, known):
+        reader_.refresh()
+    assert again.saved is None
+    assert states(again) == states(known)
+    assert keeper_of(ledger, again).write(NOW)
+    assert states(known_of(ledger)) == states(known)
+
+
+def test_what_was_not_read_is_written_as_it_was(ledger: Ledger) -> None:
+    assert keeper_of(ledger, known_of(ledger)).write(NOW, leaving=True)
+    rows = ledger.folds.rows("", 100)
+    again = known_of(ledger)
+    again.saved = None
+    assert keeper_of(ledger, again, "another").write(NOW)
+    assert ledger.folds.rows("", 100) == rows
+
+
+def test_a_row_with_what_no_json_has_is_survived(ledger: Ledger) -> None:
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    (row, text) = ledger.folds.rows("", 1)[0]
+    overwrite(ledger, {row: f"{text[:50]}\x1e{text[50:]}"})
     again = known_of(ledger)
     assert again.saved is None
     assert states(again) == states(known)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, event
 from exporter.attribution import Exports
-from exporter.history import RECENT, History, Runs
+from exporter.history import RECENT, History
 from exporter.model import Declaration, ExportKey, Gap, Selection
 from exporter.schedule import terms
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.model import Event, ExportState, Terms
+    from exporter.runs import Runs
 
 
 def promise(interval: int) -> Terms:

@@ -8,9 +8,9 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.history import DURATION_BOUNDS
 from exporter.model import ExportKey, ExportState
 from exporter.overflow import Durations, Limit, Overflow, together
+from exporter.runs import DURATION_BOUNDS
 
 BUCKETS = len(DURATION_BOUNDS) + 1
 PLAIN = ExportState("shop", "any", "", "", "", "UTC", declared=False)

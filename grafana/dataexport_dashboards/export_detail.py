@@ -32,7 +32,7 @@ from dataexport_dashboards.panels import (
 )
 from dataexport_dashboards.queries import OF_SOURCE, ONE, grown, grown_in_range, newest
 from exporter.durations import spoken
-from exporter.history import DURATION_BOUNDS
+from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
