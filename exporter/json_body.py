@@ -27,18 +27,13 @@ class JsonObject:
     raw: bytes
 
 
-class _Pairs(tuple[tuple[str, object], ...]):
-    """An object while it is decoded: pairs, and not a list."""
-
-    __slots__ = ()
-
-
 def _no_constant(name: str) -> NoReturn:
     message = f"{name} is not JSON"
     raise PayloadError(message)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant)
+# An object becomes a tuple of its pairs; no other value of JSON becomes a tuple.
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_no_constant)
 
 
 def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
@@ -61,11 +56,16 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
     if _skip(text, end) != len(text):
         message = f"the body is not JSON: more text after its end at character {end}"
         raise PayloadError(message)
+    if len(body) > most_event_bytes:  # else no part of it is
+        _check_sizes(objects, most_event_bytes)
+    return objects
+
+
+def _check_sizes(objects: list[JsonObject], most_event_bytes: int) -> None:
     for number, each in enumerate(objects, 1):
         if len(each.raw) > most_event_bytes:
             message = f"object {number} has {len(each.raw)} bytes; at most {most_event_bytes} are taken"
             raise PayloadTooLargeError(message)
-    return objects
 
 
 def _single(text: str, start: int) -> tuple[list[JsonObject], int]:
@@ -101,7 +101,7 @@ def _object(text: str, start: int) -> tuple[JsonObject, int]:
     except ValueError as error:  # JSONDecodeError, or an integer of too many digits
         message = f"the body is not JSON: {error}"
         raise PayloadError(message) from error
-    if not isinstance(value, _Pairs):
+    if not isinstance(value, tuple):
         message = f"expected a JSON object, or a list of them, and not {_kind(value)}"
         raise PayloadError(message)
     return JsonObject(value, text[start:end].encode()), end

@@ -171,6 +171,12 @@ def test_a_frequency_has_one_label(value: object, label: str) -> None:
     assert announced(with_value("Frequency", value)).frequency == label
 
 
+@pytest.mark.parametrize("value", [1.0, True])
+def test_what_equals_a_number_that_was_understood_is_none_for_that(value: object) -> None:
+    assert announced(with_value("Frequency", 1)).frequency == "1h"
+    assert reason(with_value("Frequency", value)) == "wrong_type"
+
+
 @pytest.mark.parametrize(
     ("given_name", "canonical"),
     [
@@ -290,6 +296,23 @@ def test_any_object_has_a_meaning_or_a_reason(changes: dict[str, object]) -> Non
         texts = (meaning.request_id, meaning.partner, meaning.data_type, meaning.status, meaning.frequency)
         assert all(text.isprintable() and 0 < len(text) <= 128 for text in texts)
         assert meaning.local_time <= LATEST
+
+
+alike = st.sampled_from([4, 4.0, "4", True, "Amazon S3", "amazon  S3 ", "ß" * 65, "a\0b", "", [4], {"a": [4]}])
+dates = st.sampled_from(
+    ["01/06/2026 12:00:00 AM", " 1/6/2026, 12:00 a.m.", "02/06/2026 1:00:00 AM", "31/02/2026 1:00 AM"]
+)
+
+
+@given(st.permutations(KEYS), st.dictionaries(st.sampled_from(KEYS), alike | json_values), dates | alike)
+def test_what_is_remembered_means_what_it_means_when_it_is_read(
+    order: list[str], changes: dict[str, object], when: object
+) -> None:
+    values = fields() | {DATE: when} | changes
+    raw = json.dumps({key: values[key] for key in order}).encode()
+    large = raw[:-1] + b', "Note": "' + b"x" * 1024 + b'"}'
+    # Of the large one nothing is remembered, and its keys are looked at one by one.
+    assert interpret(raw) == interpret(raw) == interpret(large)
 
 
 @given(st.datetimes(datetime(2000, 1, 1), LATEST))  # noqa: DTZ001 - as above
