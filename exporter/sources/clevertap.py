@@ -101,7 +101,7 @@ class _Text(NamedTuple):
 class _Words(NamedTuple):
     """What the four values say that come again and again, and how they are compared, as one text."""
 
-    partner: str
+    partner: _Text
     data_type: str
     status: str
     frequency: str
@@ -149,7 +149,7 @@ def interpret(body: JsonObject, latest: datetime) -> Announcement | TestCall | N
         return unknown.told
     return Announcement(
         number.text,
-        words.partner,
+        PARTNERS.get(words.partner.folded, words.partner.text),
         words.data_type,
         words.status,
         words.frequency,
@@ -215,7 +215,7 @@ def _digits(key: str, value: object) -> str:
 def _words(*values: object) -> _Words:
     partner, data_type, status, often = texts = list(map(_text, _WORDS, values))
     return _Words(
-        partner=PARTNERS.get(partner.folded, partner.text),
+        partner=partner,
         data_type=data_type.text.lower(),
         status=status.text.lower(),
         frequency=frequency.parse(often.text).label,
