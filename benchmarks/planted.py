@@ -1,0 +1,261 @@
+"""A month of made-up exports with planted faults, and what alerts should say of it.
+
+A fleet of 40 exports in three sources, 30 days over both changes of summer time, and 20 faults.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from exporter import schedule
+from exporter.frequency import DAY, HOUR
+from exporter.simulation import LATE, MISSED, STUCK, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from exporter.model import Terms
+    from exporter.simulation import Happening
+
+SEED = 2026
+SINCE = datetime(2026, 10, 3, 12, tzinfo=UTC).timestamp()
+UNTIL = SINCE + 30 * DAY
+MINUTE = 60
+ZONES = {
+    "sydney": ZoneInfo("Australia/Sydney"),  # an hour less on 4 October
+    "newyork": ZoneInfo("America/New_York"),  # an hour more on 1 November
+    "berlin": ZoneInfo("Europe/Berlin"),  # an hour more on 25 October; not configured, but found out
+}
+OUTAGE = (
+    datetime(2026, 10, 20, 12, 40, tzinfo=UTC).timestamp(),
+    datetime(2026, 10, 20, 13, 40, tzinfo=UTC).timestamp(),
+)
+NEVER_DUE = datetime(2026, 10, 13, tzinfo=UTC).timestamp()
+ONE_TIME_DAY = 12.0
+"""A day on which the one-time export has exactly one run."""
+STOPPED = "stopped"
+TOLERANCE = 5 * MINUTE
+
+Key = tuple[str, str, str, str, str]
+"""Source, export, partner, type and frequency, as in the labels."""
+
+CONFIG = """
+[[sources]]
+slug = "sydney"
+timezone = "Australia/Sydney"
+[[sources]]
+slug = "newyork"
+timezone = "America/New_York"
+[[sources]]
+slug = "berlin"
+
+[[exports]]
+name = "muted"
+source = "newyork"
+match = { partner = "Muted" }
+interval = "24h"
+muted_until = 2026-12-01T00:00:00Z
+[[exports]]
+name = "never-ran"
+source = "berlin"
+match = { partner = "Never" }
+interval = "24h"
+first_expected = 2026-10-13T00:00:00Z
+"""
+
+
+@dataclass
+class Fault:
+    """A planted fault: from an instant on, so many runs of an export are of this kind."""
+
+    kind: str
+    number: int
+    day: float
+    runs: int = 1
+    note: str = ""
+
+    @property
+    def begins(self) -> float:
+        """Its first run is the first one due from then on."""
+        return SINCE + self.day * DAY
+
+
+@dataclass
+class Expected:
+    """An alert that the truth asks for, with the window in which it has to begin."""
+
+    alert: str
+    key: Key
+    fault: str
+    earliest: float
+    latest: float
+    ends: float
+    wanted: bool = True
+    found: list[Episode] = field(default_factory=list)
+
+
+@dataclass
+class Episode:
+    """A time in which an alert fired."""
+
+    alert: str
+    key: Key
+    begins: float
+    ends: float
+
+
+@dataclass
+class Incident:
+    """A planted fault as an SRE sees it: an export, and from when until when it is in trouble."""
+
+    fault: str
+    key: Key
+    due: float
+    promised: float
+    ends: float
+    to_page: bool = True
+
+
+def fleet() -> list[Plan]:
+    """38 exports that run; a declared one that never does, and one declared only to be muted, come to it."""
+    hours = [4] * 10 + [8] * 6 + [12] * 4 + [24] * 14 + [0] * 4
+    partners = ("Amazon S3", "Google Cloud Storage", "Microsoft Azure")
+    slugs = list(ZONES)
+    plans = []
+    for number, every in enumerate(hours):
+        slug = slugs[number % 3]
+        plans.append(_plan(number, slug, partners[number // 3 % 3], every))
+    plans[13] = _plan(13, "newyork", "New ids", 8, new_ids=True)
+    plans[14] = _plan(14, "berlin", "New ids", 8, new_ids=True)
+    plans[31] = _plan(31, "sydney", "One bucket", 24)
+    plans[32] = _plan(32, "sydney", "One bucket", 24)
+    plans.append(_plan(38, "newyork", "Muted", 24))
+    return plans
+
+
+def _plan(number: int, slug: str, partner: str, hours: int, *, new_ids: bool = False) -> Plan:
+    typical = (5 + number % 4 * 2) * MINUTE
+    return Plan(
+        number, slug, ZONES[slug], 1_790_000_000 + 60 * number, partner, "Events", hours * HOUR, typical, new_ids
+    )
+
+
+FAULTS = [
+    Fault(LATE, 0, 5.1),
+    Fault(LATE, 10, 7.3),
+    Fault(LATE, 16, 9.2),
+    Fault(LATE, 20, 11.4),
+    Fault(MISSED, 1, 6.7),
+    Fault(MISSED, 11, 12.1),
+    Fault(MISSED, 21, 13.5),
+    Fault(MISSED, 2, 8.3, runs=2, note="two in a row"),
+    Fault(MISSED, 22, 14.5, runs=2, note="two in a row"),
+    Fault(MISSED, 25, 28.1, note="the night the clocks go back"),
+    Fault(STUCK, 3, 10.4),
+    Fault(STUCK, 12, 15.2),
+    Fault(STUCK, 23, 18.5),
+    Fault(STUCK, 14, 19.6, note="a new id each run"),
+    Fault(STUCK, 35, ONE_TIME_DAY),
+    Fault(STOPPED, 4, 22.3, runs=10**6),
+    Fault(STOPPED, 24, 20.5, runs=10**6),
+    Fault(MISSED, 13, 21.7, note="a new id each run"),
+    Fault(MISSED, 31, 23.6, note="two exports to one bucket"),
+    Fault(MISSED, 38, 16.5, note="muted"),
+]
+"""Beside these: the export that never ran, and the hour in which the exporter was down."""
+
+
+def fate(plan: Plan, due: float, _dice: float) -> str:
+    """What becomes of a run."""
+    for fault in FAULTS:
+        if fault.number == plan.number and fault.begins <= due < fault.begins + fault.runs * (plan.interval or DAY):
+            return MISSED if fault.kind == STOPPED else fault.kind
+    return ""
+
+
+def key_of(plan: Plan) -> Key:
+    """The labels of its series, once it came back."""
+    if plan.partner == "Muted":
+        return (plan.source, "muted", "Muted", "", "24h")
+    frequency = f"{plan.interval // HOUR}h" if plan.interval else "one-time"
+    name = "any" if plan.new_ids or not plan.interval else str(plan.request_id)
+    return (plan.source, name, plan.partner, "events", frequency)
+
+
+class Truth:
+    """What really happened, whether or not anybody heard of it."""
+
+    def __init__(self, plans: Iterable[Plan], happenings: Iterable[Happening]) -> None:
+        self.plans = {plan.number: plan for plan in plans}
+        by_id = {(plan.source, str(plan.request_id)): plan.number for plan in plans}
+        by_group = {(plan.source, plan.partner, plan.frequency): plan.number for plan in plans}
+        self.starts: dict[int, list[float]] = defaultdict(list)
+        self.ends: dict[int, list[float]] = defaultdict(list)
+        for each in happenings:
+            if each.body is not None:
+                said = json.loads(each.body)
+                group = (each.source, said["Partner"], said["Frequency"])
+                number = by_id.get((each.source, str(said["Export Request Id"])), by_group.get(group, -1))
+                (self.starts if said["Status"] == "Initiated" else self.ends)[number].append(each.at)
+
+    def expected(self) -> tuple[list[Expected], list[Incident]]:
+        """The alerts and incidents that follow from the planted faults, by the words of the promise."""
+        alerts: list[Expected] = []
+        incidents = []
+        for fault in FAULTS:
+            plan = self.plans[fault.number]
+            promise = schedule.terms(plan.interval, plan.zone)
+            name = f"{fault.kind}, {plan.frequency.lower()}{', ' if fault.note else ''}{fault.note}"
+            incident = self._incident(fault, plan, promise, name)
+            incidents.append(incident)
+            if incident.to_page:
+                alerts += self._alerts(fault, plan, promise, incident)
+        never: Key = ("berlin", "never-ran", "Never", "", "24h")
+        promised = NEVER_DUE + 28.8 * HOUR
+        incidents.append(Incident("never ran", never, NEVER_DUE, promised, UNTIL))
+        alerts.append(Expected("ExportNeverCompleted", never, "never ran", promised, promised + 4.8 * HOUR, UNTIL))
+        down: Key = ("", "", "", "", "")
+        alerts.append(
+            Expected(
+                "ExportExporterDown", down, "exporter down", OUTAGE[0] + 5 * MINUTE, OUTAGE[0] + 10 * MINUTE, OUTAGE[1]
+            )
+        )
+        return alerts, incidents
+
+    def _incident(self, fault: Fault, plan: Plan, promise: Terms, name: str) -> Incident:
+        if not plan.interval:
+            [due] = (start for start in self.starts[plan.number] if fault.begins <= start < fault.begins + DAY)
+            return Incident(name, key_of(plan), due, due + promise.max_runtime, UNTIL)
+        due = next(slot for slot in _slots(plan) if slot >= fault.begins)
+        ends = next((end for end in self.ends[plan.number] if end > due), UNTIL)
+        return Incident(name, key_of(plan), due, due + promise.grace, ends, to_page=fault.note != "muted")
+
+    def _alerts(self, fault: Fault, plan: Plan, promise: Terms, incident: Incident) -> Iterator[Expected]:
+        key, grace = incident.key, promise.grace
+        if plan.interval:
+            begins = incident.promised
+            yield Expected("ExportOverdue", key, incident.fault, begins, begins + grace, incident.ends)
+            if incident.ends > begins + grace + plan.interval:
+                begins += plan.interval
+                yield Expected("ExportOverdueCritical", key, incident.fault, begins, begins + grace, incident.ends)
+        if fault.kind == STUCK:
+            start = next(start for start in self.starts[plan.number] if start >= incident.due)
+            ends = next((each for each in self.starts[plan.number] if each > start), UNTIL) if plan.interval else UNTIL
+            begins = start + promise.max_runtime
+            # Where a run may take as long as its interval, the next one takes its place at about that time.
+            wanted = begins + TOLERANCE < ends
+            slack = grace or 30 * MINUTE
+            yield Expected("ExportRunStuck", key, incident.fault, begins - 10, begins + slack, ends, wanted=wanted)
+
+
+def _slots(plan: Plan) -> Iterator[float]:
+    """When runs are due, by the clock on the wall of the project."""
+    for day in range(40):
+        midnight = datetime.fromtimestamp(SINCE, plan.zone).replace(hour=0, minute=0) + timedelta(days=day)
+        for second in range(0, DAY, plan.interval):
+            yield (midnight + timedelta(seconds=second)).astimezone(UTC).timestamp()
