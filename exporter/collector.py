@@ -107,9 +107,9 @@ class Collector:
         self._forget()
 
     def _forget(self) -> None:
-        self._exports = Sheet(len(EXPORT_COLUMNS), EXPORT_ROWS, self._press)
-        self._durations = Sheet(1, DURATION_ROWS, self._press)
-        self._sources = Sheet(len(SOURCE_FAMILIES), SOURCE_ROWS, self._press)
+        self._exports = Sheet(EXPORT_ROWS, self._press)
+        self._durations = Sheet(DURATION_ROWS, self._press)
+        self._sources = Sheet(SOURCE_ROWS, self._press)
         self._columns = [(self._exports, column) for column in range(len(EXPORT_COLUMNS))]
         self._columns.insert(_DURATIONS, (self._durations, 0))
         self._columns += [(self._sources, column) for column in range(len(SOURCE_FAMILIES))]

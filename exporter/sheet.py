@@ -23,6 +23,10 @@ MANY = 6
 """One row in so many makes it quicker to write a chunk anew."""
 
 
+_Edit = list[bytes] | dict[int, bytes] | None
+"""All texts of a row, or some by their columns; None where it is removed."""
+
+
 @dataclass(slots=True)
 class _Chunk:
     part: Part
@@ -60,20 +64,18 @@ class _Block:
 
 
 class Sheet:
-    """Rows of texts, one for each column.
+    """Rows of texts, one for each column, of as many columns each.
 
     Args:
-        columns: how many.
         rows: how many rows a block has when it is new; at most twice as many later.
         press: what compresses.
     """
 
-    def __init__(self, columns: int, rows: int, press: Press) -> None:
-        self._columns = range(columns)
+    def __init__(self, rows: int, press: Press) -> None:
         self._rows = rows
         self._press = press
         self._blocks: list[_Block] = []
-        self._edits: dict[Place, dict[int, bytes] | None] = {}
+        self._edits: dict[Place, _Edit] = {}
         self._sums: dict[int, Sum] = {}
 
     @property
@@ -83,13 +85,14 @@ class Sheet:
 
     def put(self, place: Place, texts: Sequence[bytes]) -> None:
         """Add a row, or replace all of it."""
-        self._edits[place] = dict(zip(self._columns, texts, strict=True))
+        self._edits[place] = list(texts)
 
     def change(self, place: Place, texts: Mapping[int, bytes]) -> None:
         """Replace some columns of a row that is there."""
         edit = self._edits.get(place)
         if edit is not None:
-            edit.update(texts)
+            for column, text in texts.items():
+                edit[column] = text
         elif texts:
             self._edits[place] = dict(texts)
 
@@ -121,7 +124,7 @@ class Sheet:
             self._sums[column] = self._press.combine(block.chunks[column].part.sum for block in self._blocks)
         return self._sums[column]
 
-    def _patch(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> bool:
+    def _patch(self, block: _Block, edits: Mapping[Place, _Edit]) -> bool:
         """Change texts in their places; False where a row comes or goes."""
         changes: dict[int, list[tuple[int, bytes]]] = {}
         places = block.places
@@ -129,7 +132,7 @@ class Sheet:
             row = bisect_left(places, place)
             if edit is None or row == len(places) or places[row] != place:
                 return False
-            for column, text in edit.items():
+            for column, text in enumerate(edit) if isinstance(edit, list) else edit.items():
                 changes.setdefault(column, []).append((row, text))
         for column, changed in changes.items():
             chunk = block.chunks[column]
@@ -140,16 +143,17 @@ class Sheet:
                 self._sums.pop(column, None)
         return True
 
-    def _rebuild(self, block: _Block, edits: Mapping[Place, dict[int, bytes] | None]) -> list[_Block]:
+    def _rebuild(self, block: _Block, edits: Mapping[Place, _Edit]) -> list[_Block]:
         old = zip(*(chunk.texts(self._press.inflate(chunk.part.deflated)) for chunk in block.chunks), strict=True)
         rows = {place: list(texts) for place, texts in zip(block.places, old, strict=True)}
         for place, edit in edits.items():
             if edit is None:
                 rows.pop(place, None)
+            elif isinstance(edit, list):
+                rows[place] = edit
             else:
-                row = rows.setdefault(place, [b""] * len(self._columns))
                 for column, text in edit.items():
-                    row[column] = text
+                    rows[place][column] = text
         places = sorted(rows)
         size = self._rows if len(places) > 2 * self._rows else 2 * self._rows
         return [

@@ -36,7 +36,7 @@ def shown(sheet: Sheet, by: Engine, column: int) -> bytes:
 def test_after_any_changes_each_column_is_the_texts_of_all_rows_in_order(
     steps: list[tuple[str, tuple[str, str], object]], rows: int, by: Engine
 ) -> None:
-    sheet = Sheet(COLUMNS, rows, Press(by))
+    sheet = Sheet(rows, Press(by))
     model: dict[tuple[str, str], list[bytes]] = {}
     for what, place, given_texts in [*steps, ("settle", ("a", "0"), None)]:
         if what == "put" and isinstance(given_texts, tuple):
@@ -58,7 +58,7 @@ def test_after_any_changes_each_column_is_the_texts_of_all_rows_in_order(
 
 def test_a_new_row_in_the_middle_moves_no_other_block() -> None:
     press = Press(engine())
-    sheet = Sheet(1, 8, press)
+    sheet = Sheet(8, press)
     for number in range(0, 1000, 10):
         sheet.put((f"{number:03}",), [f"row {number}\n".encode()])
     sheet.settle()
@@ -70,7 +70,7 @@ def test_a_new_row_in_the_middle_moves_no_other_block() -> None:
 
 
 def test_blocks_stay_within_bounds_however_rows_come() -> None:
-    sheet = Sheet(1, 4, Press(engine()))
+    sheet = Sheet(4, Press(engine()))
     for number in range(100):
         sheet.put((f"{number * 37 % 100:02}",), [b"x\n"])
         sheet.settle()
@@ -79,7 +79,7 @@ def test_blocks_stay_within_bounds_however_rows_come() -> None:
 
 def test_what_is_changed_before_it_is_settled_is_settled_as_it_was_last() -> None:
     by = engine()
-    sheet = Sheet(2, 4, Press(by))
+    sheet = Sheet(4, Press(by))
     sheet.put(("a",), [b"one\n", b"two\n"])
     sheet.change(("a",), {1: b"three\n"})
     sheet.change(("a",), {})
