@@ -6,7 +6,7 @@ import hashlib
 import math
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from exporter import event_time, json_body
@@ -27,6 +27,8 @@ OLDER = "older_than_retention"
 """The reason for quarantine that is none of the vendor's: events of that time were pruned."""
 REASONS = (*clevertap.REASONS, OLDER)
 """Why a body may be in quarantine."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Intake:
         """
         arrived_at = round(arrived_at, 6)
         # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
-        latest = datetime.fromtimestamp(arrived_at, UTC).replace(tzinfo=None) + timedelta(days=1)
+        latest = _EPOCH + timedelta(1, arrived_at)
         objects = json_body.decode(body, self._most_event_bytes)
         settled = self._settled_of(source).value if source.zone is None else None
         oldest = arrived_at - self.retention

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from typing import NoReturn
 
 from exporter.errors import PayloadError, PayloadTooLargeError
@@ -44,7 +45,7 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
         PayloadTooLargeError: an object is over ``most_event_bytes``, or there are over 1,000.
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.removeprefix(BOM_UTF8).decode()  # the codec utf-8-sig is one in Python
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8: byte {error.start} is not valid there"
         raise PayloadError(message) from error

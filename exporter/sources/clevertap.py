@@ -191,6 +191,8 @@ def _text(key: str, value: object) -> _Text:
     """A value as trimmed text with single inner spaces."""
     if not isinstance(value, str):
         value = _digits(key, value)
+        if len(value) <= LONGEST_TEXT:
+            return _Text(value, value)
     text = " ".join(value.split())
     folded = text.casefold()
     if not text:
