@@ -245,7 +245,10 @@ class Truth:
                 yield Expected("ExportOverdueCritical", key, incident.fault, begins, begins + grace, incident.ends)
         if fault.kind == STUCK:
             start = next(start for start in self.starts[plan.number] if start >= incident.due)
-            ends = next((each for each in self.starts[plan.number] if each > start), UNTIL) if plan.interval else UNTIL
+            # An id that is made anew never comes again: its run is given up an interval after it was told.
+            told_for = promise.max_runtime + plan.interval if plan.new_ids else 0
+            later = (each for each in self.starts[plan.number] if each > start + told_for)
+            ends = next(later, UNTIL) if plan.interval else UNTIL
             begins = start + promise.max_runtime
             # Where a run may take as long as its interval, the next one takes its place at about that time.
             wanted = begins + TOLERANCE < ends
