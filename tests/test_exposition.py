@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.utils import floatToGoString
 
 from builders import HOUR, MINUTE, at, body, fields, vendor_clock
-from exporter import families
+from exporter import exposition, families
 from exporter.collector import Collector
 from exporter.intake import Intake
 from exporter.model import Declaration, ExportState, Selection, Source, SourceState
@@ -177,6 +178,23 @@ def test_any_text_and_any_number_is_written_as_the_library_does_and_read_back_by
     assert [(name, labels) for name, labels, _ in found] == [(name, labels) for name, labels, _ in expected]
     for (*_, value), (*_, wanted) in zip(found, expected, strict=True):
         assert value == wanted or (math.isnan(value) and math.isnan(wanted))
+
+
+@example(number=1e9)
+@example(number=1e10)
+@example(number=math.nextafter(1e10, 0))
+@example(number=999_999.999_999_999_9)
+@example(number=1_000_000)
+@example(number=-0.0)
+@given(
+    number=st.floats(9e8, 2e10)
+    | st.integers(-(2**20), 2**21)
+    | st.integers(900_000_000, 2**35).map(float)
+    | st.floats(allow_nan=True)
+    | st.booleans()
+)
+def test_a_number_is_written_as_the_library_does(number: float) -> None:
+    assert exposition.number(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
 
 
 # As the page on metrics promises them: name of the sample, and its labels.

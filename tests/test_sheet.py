@@ -87,3 +87,19 @@ def test_what_is_changed_before_it_is_settled_is_settled_as_it_was_last() -> Non
     assert [shown(sheet, by, column) for column in (0, 1)] == [b"one\n", b"three\n"]
     sheet.change(("a",), {})
     assert not sheet.settle()
+
+
+@pytest.mark.parametrize("changed", [1, 2, 12])
+def test_texts_of_other_lengths_are_found_again_however_many_changed_at_once(changed: int) -> None:
+    by = engine()
+    sheet = Sheet(12, Press(by))
+    rows = {(f"{row:02}",): b"old %d\n" % row for row in range(12)}
+    for place, text in rows.items():
+        sheet.put(place, [text])
+    sheet.settle()
+    for turn in range(2):
+        for place in list(rows)[turn : turn + changed]:
+            rows[place] = b"longer than before: %d\n" % turn
+            sheet.change(place, {0: rows[place]})
+        sheet.settle()
+        assert shown(sheet, by, 0) == b"".join(rows.values())
