@@ -160,6 +160,9 @@ class Monitoring:
             f"--config.file={path}",
             f"--storage.tsdb.path={self._folder / 'prometheus'}",
             f"--web.listen-address={self.prometheus_url.removeprefix('http://')}",
+            # One notification that is lost, since nobody was there or in time to take it, is told again
+            # after a minute by default: as long as anybody here waits.
+            "--rules.alert.resend-delay=10s",
         ]
 
     def _start(self, stack: ExitStack, name: str, command: list[str], url: str) -> None:
@@ -167,7 +170,14 @@ class Monitoring:
         # A session of its own: Ctrl-C is for whoever started this, who then ends it in order.
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         stack.callback(stop, process)
-        wait_for(lambda: answers(f"{url}/-/ready"), f"{name} to be ready")
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                message = f"{name} has ended by itself: see {log.name}"
+                raise RuntimeError(message)
+            return answers(f"{url}/-/ready")
+
+        wait_for(ready, f"{name} to be ready")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
