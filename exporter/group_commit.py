@@ -86,7 +86,7 @@ class GroupCommit(Generic[Item, Answer]):
             A future of the answers, item by item; it cannot be cancelled. Its error is a `StoreError`.
 
         Raises:
-            StoreError: it is closed.
+            StoreError: it is closed, or the system gives no thread.
         """
         promise: _Promise[Item, Answer] = _Promise(items)
         self.hand_over([promise])
@@ -96,17 +96,25 @@ class GroupCommit(Generic[Item, Answer]):
         """Have the items of all these committed; each is settled once.
 
         Raises:
-            StoreError: it is closed, and none of them is.
+            StoreError: it is closed, or the system gives no thread; none of them is committed then.
         """
         with self._lock:
             if self._closed:
                 message = "the ledger is closed"
                 raise StoreError(message)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = self._started()
             for ticket in tickets:
                 self._waiting.put(ticket)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, daemon=True, name=self._name)
-                self._thread.start()
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, daemon=True, name=self._name)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            message = f"nothing can be committed: {error}"
+            raise StoreError(message) from error
+        return thread
 
     def close(self) -> None:
         """Commit what was submitted, and take nothing more."""

@@ -68,15 +68,15 @@ class Ledger(Protocol):
     def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
         """Begin to `append`; what waits at the same time shares a commit.
 
-        Raises `exporter.errors.StoreError` only where the ledger is closed; whatever else goes
-        wrong is that error in the future. The future cannot be cancelled, and its callbacks run in
-        the thread that commits, so that they have to be short.
+        Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had;
+        whatever else goes wrong is that error in the future. The future cannot be cancelled, and its
+        callbacks run in the thread that commits, so that they have to be short.
         """
 
     def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
         """Begin to `append` the entries of all these; `submit` without futures, for those who do not wait.
 
-        Raises `exporter.errors.StoreError` only where the ledger is closed.
+        Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had.
         """
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:

@@ -163,6 +163,18 @@ def test_nothing_is_handed_over_to_what_is_closed() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_where_no_thread_can_be_had_that_is_told_and_the_next_one_tries_again() -> None:
+    group: GroupCommit[int, int] = GroupCommit(lambda items: items)
+    usual = threading.stack_size(1 << 46)  # more than there is
+    try:
+        with pytest.raises(StoreError, match="nothing can be committed: can't start new thread"):
+            group.submit([1])
+    finally:
+        threading.stack_size(usual)
+    assert group.submit([2]).result(LONG) == [2]
+    group.close()
+
+
 def test_the_other_side_of_a_fork_commits_in_a_thread_of_its_own() -> None:
     group: GroupCommit[int, int] = GroupCommit(lambda items: [-item for item in items])
     assert group.submit([1]).result(LONG) == [-1]
