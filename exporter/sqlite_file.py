@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_SECONDS = 1.2
 """How long to wait for another process; the sender gives up after three seconds."""
-CHECKPOINT_PAGES = 8_000
-"""From how many pages in the write-ahead log on a commit moves them into the database: 32 MB.
+CHECKPOINT_PAGES = 4_000
+"""From how many pages in the write-ahead log on a commit moves them into the database: 16 MB.
 
-A page that changes often is moved once for all its changes. Lists came in a fifth faster than with 2,000.
+A page that changes often is moved once for all its changes, but whoever commits then waits for it.
+docs/performance.md has what was measured with 2,000 and 8,000.
 """
 LOG_BYTES = 64 << 20
 """To what the write-ahead log is cut after a flood."""
