@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SENDERS = 8
-EVENTS = 1_200
+EVENTS = 3_000
 PATIENCE = 30
 
 
@@ -166,7 +166,7 @@ def test_what_was_acknowledged_after_a_sync_that_failed_is_on_disk_as_well(tmp_p
     (tmp_path / "recorded").mkdir()
     (tmp_path / "found").mkdir()
     # Every thread of the server counts its own syncs; the first ones are those of the start.
-    recording = record(tmp_path / "recorded", 400, "-e", "inject=fsync,fdatasync:error=EIO:when=20+7")
+    recording = record(tmp_path / "recorded", 1_000, "-e", "inject=fsync,fdatasync:error=EIO:when=20+7")
     failed = [each for each, _ in recording.records() if isinstance(each, SyncEnded) and not each.worked]
     assert len(failed) >= 10
     for number, (promised, stored) in enumerate(cuts(recording, Disk(), tmp_path / "found", random.Random(1))):
