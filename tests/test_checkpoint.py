@@ -1,20 +1,14 @@
-"""A start from a checkpoint and the rest of the events knows what a fold of all events knows.
-
-And whatever is wrong with a checkpoint, the worst that comes of it is that all events are folded.
-"""
+"""Whatever is wrong with a checkpoint, the worst that comes of it is that all events are folded."""
 
 from __future__ import annotations
 
 import json
 import threading
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, event, received
 from exporter import attribution, keeping, reader, snapshot
@@ -24,8 +18,6 @@ from exporter.model import Declaration, Gap, Selection, Source
 from exporter.reader import Reader
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
-from test_order_independence import World, histories, thorough
-from test_reader_independence import ToldOfGaps, folded_at_once, reader_of, seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,45 +41,6 @@ def short_memory() -> Iterator[None]:
 
 def keeper_of(ledger: Ledger, known: Reader, owner: str = "me") -> Keeper:
     return Keeper(ledger, owner, threading.Lock(), lambda: known)
-
-
-@thorough
-@given(world=histories, chance=st.integers(0, 2**32))
-def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, chance: int) -> None:
-    dice = Random(chance)
-    deliveries = list(world.events)
-    if dice.random() < 0.7:
-        dice.shuffle(deliveries)
-    ledger = ToldOfGaps()
-    running = reader_of(ledger, world)
-    for each in deliveries:
-        ledger.append([received(each)])
-        if dice.random() < 0.1:
-            ledger.known_gaps = list(world.gaps[: dice.randint(len(ledger.known_gaps), len(world.gaps))])
-        if dice.random() < 0.3:
-            running.refresh()
-            if dice.random() < 0.5:
-                assert keeper_of(ledger, running).write(NOW)
-            if dice.random() < 0.5:
-                saved = running.saved
-                running = reader_of(ledger, world)
-                running.refresh()
-                assert running.saved == saved
-    ledger.known_gaps = list(world.gaps)
-    running.refresh()
-    expected = folded_at_once(without_folds(ledger), world)
-    assert seen(running, world) == seen(expected, world)
-    assert running.sources() == expected.sources()
-    assert running.exports.recognised() == expected.exports.recognised()
-    births = [{key: known.exports.birth(key) for key in known.exports.all()} for known in (running, expected)]
-    assert births[0] == births[1]
-
-
-def without_folds(ledger: ToldOfGaps) -> ToldOfGaps:
-    other = ToldOfGaps()
-    other.append([received(each) for each in ledger.read(0, 10_000)])
-    other.known_gaps = ledger.known_gaps
-    return other
 
 
 # What is wrong with a checkpoint
