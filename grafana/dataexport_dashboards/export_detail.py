@@ -9,28 +9,24 @@ from grafana_foundation_sdk.models import common as common_models
 from dataexport_dashboards import palette, queries
 from dataexport_dashboards.panels import (
     EXPORT_UID,
-    RUNBOOKS,
     assemble,
     bars,
     buckets,
     chart,
-    coloured,
+    dashed,
     fixed,
-    grid,
     limit_line,
-    link_value,
     mapped,
     number,
-    opened,
     properties,
     query,
-    rows,
     share_bars,
     steps,
     timeline,
     variable,
 )
 from dataexport_dashboards.queries import OF_SOURCE, ONE, grown, grown_in_range, newest
+from dataexport_dashboards.tables import grid, rows, runbooks, states
 from exporter.durations import spoken
 from exporter.runs import DURATION_BOUNDS
 
@@ -163,14 +159,7 @@ def _terms() -> table.Panel:
         },
         height=4,
     )
-    panel.override_by_name(
-        "State",
-        properties(
-            mapped(palette.condition_words()),
-            ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
-            ("custom.align", "center"),
-        ),
-    )
+    states(panel)
     for column in ("Interval", "Grace", "Max runtime"):
         panel.override_by_name(
             column,
@@ -179,13 +168,7 @@ def _terms() -> table.Panel:
     panel.override_by_name(
         "Muted", properties(mapped(palette.words({"0": ("no", None), "1": ("muted", palette.NEUTRAL)})))
     )
-    panel.override_by_name(
-        "Alert", properties(("links", [link_value("Runbook", f"{RUNBOOKS}/${{__value.raw}}.md", new_window=True)]))
-    )
-    panel.override_by_name(
-        "Own runbook", properties(opened(), ("links", [link_value("Own runbook", "${__value.raw}", new_window=True)]))
-    )
-    return panel
+    return runbooks(panel)
 
 
 def _runs() -> timeseries.Panel:
@@ -194,14 +177,15 @@ def _runs() -> timeseries.Panel:
         query(f"sum({grown(f'{word}_total', ONE)})", word, ref)
         for word, ref in zip(colours, ("A", "B", "C"), strict=True)
     ]
-    panel = chart(
+    panel = bars(
         "Runs",
         "How runs ended, as bars, and how many started, as a line: by 12 hours or a longer step, shown when it is "
         "over. Abandoned: still open when the export started again.",
         [*ends, query(f"sum({grown('initiated_total', ONE)})", "started", "D")],
         "none",
+        interval="12h",
+        colours=colours,
     )
-    panel = coloured(bars(panel, "12h"), colours)
     return panel.override_by_name(
         "started",
         properties(
@@ -253,7 +237,7 @@ def _durations() -> timeseries.Panel:
     )
     panel.override_by_name(
         "max runtime",
-        properties(fixed(palette.STUCK), ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})),
+        properties(fixed(palette.STUCK), dashed()),
     )
     return panel
 
@@ -280,7 +264,7 @@ def _distribution() -> bargauge.Panel:
 
 def _slots() -> timeseries.Panel:
     total, late, missed, unknown = (grown(f"slots{kind}_total", ONE) for kind in ("", "_late", "_missed", "_unknown"))
-    panel = chart(
+    return bars(
         "Slots",
         "What became of each time at which a run was due, by 12 hours or a longer step. Unknown: the exporter "
         "itself was away. A slot counts when the next run shows, or when it is missed.",
@@ -291,14 +275,14 @@ def _slots() -> timeseries.Panel:
             query(f"sum({unknown})", "unknown", "D"),
         ],
         "none",
+        interval="12h",
+        colours={
+            "on time": palette.FINE,
+            "late": palette.LATE,
+            "missed": palette.LOST,
+            "unknown": palette.NEUTRAL,
+        },
     )
-    colours = {
-        "on time": palette.FINE,
-        "late": palette.LATE,
-        "missed": palette.LOST,
-        "unknown": palette.NEUTRAL,
-    }
-    return coloured(bars(panel, "12h"), colours)
 
 
 def _freshness() -> list[stat.Panel]:

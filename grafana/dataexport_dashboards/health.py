@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING
 from dataexport_dashboards import health_webhook, palette, queries
 from dataexport_dashboards.panels import (
     HEALTH_UID,
-    ago,
     assemble,
     bars,
     chart,
     coloured,
+    dashed,
     fixed,
-    grid,
     number,
     properties,
     query,
-    rows,
     shares_of_waits,
     steps,
     timeline,
     variable,
 )
 from dataexport_dashboards.queries import OF_SOURCE, grown_in_range, newest
+from dataexport_dashboards.tables import ago, grid, rows
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
@@ -152,13 +151,13 @@ def _commits() -> timeseries.Panel:
 
 
 def _errors() -> timeseries.Panel:
-    panel = chart(
+    return bars(
         "Errors of the store",
         "Operations that failed. An append that failed was answered 503, and the sender may try again.",
         [query("sum by (operation) (increase(dataexport_store_errors_total[$__rate_interval]))", "{{operation}}")],
         "short",
+        interval="1h",
     )
-    return bars(panel, "1h")
 
 
 def _series() -> timeseries.Panel:
@@ -184,9 +183,7 @@ def _exports_per_source() -> timeseries.Panel:
         ],
         "short",
     )
-    return panel.min(0).override_by_name(
-        "limit", properties(fixed(palette.LATE), ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}))
-    )
+    return panel.min(0).override_by_name("limit", properties(fixed(palette.LATE), dashed()))
 
 
 def _instances() -> table.Panel:

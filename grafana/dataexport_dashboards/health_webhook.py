@@ -10,24 +10,20 @@ from dataexport_dashboards import palette, queries
 from dataexport_dashboards.panels import (
     KEPT,
     OVERVIEW_UID,
-    ago,
     bars,
     chart,
-    coloured,
     fixed,
-    grid,
     limit_line,
     link_value,
     mapped,
     number,
     properties,
     query,
-    rows,
     shares_of_waits,
-    sort,
     steps,
 )
 from dataexport_dashboards.queries import OF_SOURCE, counted, grown, newest
+from dataexport_dashboards.tables import ago, grid, rows, sort
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
@@ -48,7 +44,7 @@ def sources() -> list[Panel]:
 
 
 def _bodies() -> timeseries.Panel:
-    panel = chart(
+    return bars(
         "Accepted",
         "Events that were stored, by status word, and the test calls that CleverTap makes when someone creates the "
         "webhook; by hour, or by a longer step.",
@@ -57,18 +53,18 @@ def _bodies() -> timeseries.Panel:
             query(f"sum({grown('webhook_test_calls_total', OF_SOURCE, 'source')})", "test call", "B"),
         ],
         "short",
+        interval="1h",
+        colours={
+            "initiated": palette.BUSY,
+            "completed": palette.FINE,
+            "failed": palette.FAILED,
+            "test call": palette.NEUTRAL,
+        },
     )
-    colours = {
-        "initiated": palette.BUSY,
-        "completed": palette.FINE,
-        "failed": palette.FAILED,
-        "test call": palette.NEUTRAL,
-    }
-    return coloured(bars(panel, "1h"), colours)
 
 
 def _refused() -> timeseries.Panel:
-    panel = chart(
+    panel = bars(
         "Duplicate, quarantined, doubtful",
         "Deliveries of what was stored already; bodies that were kept but not understood, by reason; events dated in "
         "the future; events whose frequency was not understood.",
@@ -87,40 +83,42 @@ def _refused() -> timeseries.Panel:
             ),
         ],
         "short",
-    )
-    panel = coloured(
-        bars(panel, "1h"),
-        {"duplicate": palette.BUSY, "dated in the future": palette.NOTE, "frequency not understood": palette.STUCK},
+        interval="1h",
+        colours={
+            "duplicate": palette.BUSY,
+            "dated in the future": palette.NOTE,
+            "frequency not understood": palette.STUCK,
+        },
     )
     return panel.override_by_regexp("/^quarantined/", properties(fixed(palette.LOST)))
 
 
 def _answers() -> timeseries.Panel:
-    panel = chart(
+    return bars(
         "Answers by code",
         "200 is kept on disk. 400 not JSON, 401 credential, 413 too large, 429 too many wrong credentials, 503 not "
         "stored, 404 no such source.",
         [query(counted("webhook_requests_total", OF_SOURCE, "code"), "{{code}}")],
         "short",
+        interval="1h",
+        colours={
+            "200": palette.FINE,
+            "401": palette.LOST,
+            "503": palette.LATE,
+            "429": palette.FAILED,
+            "400": palette.STUCK,
+        },
     )
-    colours = {
-        "200": palette.FINE,
-        "401": palette.LOST,
-        "503": palette.LATE,
-        "429": palette.FAILED,
-        "400": palette.STUCK,
-    }
-    return coloured(bars(panel, "1h"), colours)
 
 
 def _credentials() -> timeseries.Panel:
-    panel = chart(
+    return bars(
         "Wrong credentials",
         "Requests without a valid credential. A few are the internet; many after a rotation are a forgotten token.",
         [query(counted("webhook_auth_failures_total", OF_SOURCE, "source"), "{{source}}")],
         "short",
+        interval="1h",
     )
-    return bars(panel, "1h")
 
 
 def _latency() -> timeseries.Panel:

@@ -12,28 +12,23 @@ from dataexport_dashboards.panels import (
     HEALTH_UID,
     KEPT,
     OVERVIEW_UID,
-    RUNBOOKS,
-    ago,
     assemble,
     chart,
     detail_url,
-    grid,
     limit_line,
     link,
     link_value,
     mapped,
     number,
-    opened,
     properties,
     query,
-    rows,
     share_bars,
-    sort,
     steps,
     timeline,
     variable,
 )
 from dataexport_dashboards.queries import CHOSEN as WHERE
+from dataexport_dashboards.tables import ago, grid, rows, runbooks, sort, states
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -174,14 +169,7 @@ def _table() -> table.Panel:
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])
-    panel.override_by_name(
-        "State",
-        properties(
-            mapped(palette.condition_words()),
-            ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
-            ("custom.align", "center"),
-        ),
-    )
+    states(panel)
     panel.override_by_name(
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )
@@ -194,14 +182,7 @@ def _table() -> table.Panel:
         "Last duration",
         properties(("unit", "s"), mapped(palette.zero_is("none yet"))),
     )
-    panel.override_by_name(
-        "Alert",
-        properties(("links", [link_value("Runbook", f"{RUNBOOKS}/${{__value.raw}}.md", new_window=True)])),
-    )
-    panel.override_by_name(
-        "Own runbook", properties(opened(), ("links", [link_value("Own runbook", "${__value.raw}", new_window=True)]))
-    )
-    return panel
+    return runbooks(panel)
 
 
 def _history() -> statetimeline.Panel:

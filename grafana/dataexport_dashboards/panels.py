@@ -47,11 +47,6 @@ def query(expression: str, legend: str = "", ref: str = "A", *, instant: bool = 
     return made.instant() if instant else made.range()
 
 
-def rows(expression: str, ref: str) -> prometheus.Dataquery:
-    """A query for a table: labels as columns, and the value in the column ``Value #ref``."""
-    return query(expression, ref=ref, instant=True).format(PromQueryFormat.TABLE)
-
-
 def buckets(expression: str, ref: str = "A") -> prometheus.Dataquery:
     """A query for a histogram's buckets; Grafana takes each bucket's share out of the running total."""
     return query(expression, "{{le}}", ref, instant=True).format(PromQueryFormat.HEATMAP)
@@ -93,7 +88,7 @@ def fixed(colour: str) -> Property:
     return ("color", {"mode": "fixed", "fixedColor": colour})
 
 
-def _framed(  # noqa: PLR0913 - what differs between panels
+def framed(  # noqa: PLR0913 - what differs between panels
     panel: Kind, title: str, description: str, queries: Sequence[prometheus.Dataquery], *, height: int, width: int
 ) -> Kind:
     """What panels of every kind have."""
@@ -118,7 +113,7 @@ def number(
 ) -> stat.Panel:
     """A few large values of this moment."""
     return (
-        _framed(stat.Panel(), title, description, queries, height=4, width=width)
+        framed(stat.Panel(), title, description, queries, height=4, width=width)
         .unit(unit)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .color_mode(common_models.BigValueColorMode.VALUE)
@@ -138,7 +133,7 @@ def chart(  # noqa: PLR0913 - what differs between panels
 ) -> timeseries.Panel:
     """Lines over time."""
     return (
-        _framed(timeseries.Panel(), title, description, queries, height=height, width=width)
+        framed(timeseries.Panel(), title, description, queries, height=height, width=width)
         .unit(unit)
         .line_width(2)
         .fill_opacity(0)
@@ -154,10 +149,28 @@ def chart(  # noqa: PLR0913 - what differs between panels
     )
 
 
-def bars(panel: timeseries.Panel, interval: str) -> timeseries.Panel:
-    """The same as stacked bars, of one interval each at the least."""
-    return (
-        panel.interval(interval)
+def bars(  # noqa: PLR0913 - what differs between panels
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    unit: str,
+    *,
+    interval: str,
+    colours: Mapping[str, str] | None = None,
+) -> timeseries.Panel:
+    """How much each series grew, as stacked bars.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        queries: of growth in each step.
+        unit: of the growth.
+        interval: how long each step is at the least.
+        colours: of what the names in the legend mean; others get one by their name.
+    """
+    panel = (
+        chart(title, description, queries, unit)
+        .interval(interval)
         .draw_style(common_models.GraphDrawStyle.BARS)
         .fill_opacity(80)
         .line_width(0)
@@ -167,6 +180,7 @@ def bars(panel: timeseries.Panel, interval: str) -> timeseries.Panel:
         .show_points(common_models.VisibilityMode.NEVER)
         .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
     )
+    return coloured(panel, colours or {})
 
 
 def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
@@ -174,6 +188,11 @@ def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.
     for name, colour in colours.items():
         panel.override_by_name(name, properties(fixed(colour)))
     return panel
+
+
+def dashed() -> Property:
+    """An override that draws a line as dashes."""
+    return ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
 
 
 def limit_line(panel: timeseries.Panel, *lines: tuple[float, str]) -> timeseries.Panel:
@@ -203,7 +222,7 @@ def timeline(
 ) -> statetimeline.Panel:
     """One bar for each series, coloured by its value."""
     return (
-        _framed(statetimeline.Panel(), title, description, queries, height=height, width=24)
+        framed(statetimeline.Panel(), title, description, queries, height=height, width=24)
         .unit("none")
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(merge_values=True)
@@ -215,76 +234,15 @@ def timeline(
     )
 
 
-def grid(  # noqa: PLR0913 - what differs between panels
-    title: str,
-    description: str,
-    queries: Sequence[prometheus.Dataquery],
-    columns: Mapping[str, str],
-    *,
-    hidden: Sequence[str] = (),
-    widths: Mapping[str, int] | None = None,
-    height: int = 10,
-    width: int = 24,
-) -> table.Panel:
-    """A table of instant queries, joined on the labels that they share.
-
-    Args:
-        title: of the panel.
-        description: of the panel.
-        queries: made by `rows`.
-        columns: the heading of each label and of each ``Value #ref``, in the order of the columns.
-        hidden: further labels and values, which are not shown.
-        widths: in pixels, by heading.
-        height: of the panel.
-        width: of the panel.
-    """
-    options = {
-        "excludeByName": dict.fromkeys(("Time", *hidden), True),
-        "indexByName": {name: place for place, name in enumerate(columns)},
-        "renameByName": dict(columns),
-    }
-    panel = (
-        _framed(table.Panel(), title, description, queries, height=height, width=width)
-        .unit("none")
-        .with_transformation(models.DataTransformerConfig("merge", options={}))
-        .with_transformation(models.DataTransformerConfig("organize", options=options))
-        .cell_height(common_models.TableCellHeight.SM)
-        .thresholds(steps(palette.NEUTRAL))
-    )
-    for heading, pixels in (widths or {}).items():
-        panel.override_by_name(heading, properties(("custom.width", pixels)))
-    return panel
-
-
-def sort(name: str, *, descending: bool) -> common.TableSortByFieldState:
-    """The order of a table's rows."""
-    return common.TableSortByFieldState().display_name(name).desc(desc=descending)
-
-
-def opened() -> Property:
-    """An override that shows any address as one word."""
-    return (
-        "mappings",
-        [models.RegexMap(models.DashboardRegexMapOptions(".+", models.ValueMappingResult(text="open")))],
-    )
-
-
 def mapped(mappings: Sequence[models.ValueMapping]) -> Property:
     """An override that sets the words for values."""
     return ("mappings", list(mappings))
 
 
-def ago(panel: table.Panel, *headings: str) -> table.Panel:
-    """The same with instants in these columns, shown as the time since then."""
-    for heading in headings:
-        panel.override_by_name(heading, properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
-    return panel
-
-
 def share_bars(title: str, description: str, made: prometheus.Dataquery, *, height: int, width: int) -> bargauge.Panel:
     """A bar for each series."""
     return (
-        _framed(bargauge.Panel(), title, description, [made], height=height, width=width)
+        framed(bargauge.Panel(), title, description, [made], height=height, width=width)
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
         .max_viz_height(40)

@@ -66,7 +66,7 @@ def counted(counter: str, where: str, by: str) -> str:
 
 def is_overdue(where: str) -> str:
     """Exports past their deadline."""
-    return f"({newest('deadline_timestamp_seconds', where)} > 0) < time()"
+    return _past("deadline", where)
 
 
 def has_completed(where: str) -> str:
@@ -81,7 +81,7 @@ def is_muted(where: str) -> str:
 
 def is_stuck(where: str) -> str:
     """Exports with a run that is past its maximum runtime."""
-    return f"({newest('run_deadline_timestamp_seconds', where)} > 0) < time()"
+    return _past("run_deadline", where)
 
 
 def has_failed(where: str) -> str:
@@ -91,7 +91,7 @@ def has_failed(where: str) -> str:
 
 def is_not_started(where: str) -> str:
     """Exports past their start deadline."""
-    return f"({newest('start_deadline_timestamp_seconds', where)} > 0) < time()"
+    return _past("start_deadline", where)
 
 
 def condition(where: str, *, alert: bool = False) -> str:
@@ -136,3 +136,7 @@ def share_of_deadline(where: str) -> str:
     completed = newest("last_completed_timestamp_seconds", where)
     deadline = newest("deadline_timestamp_seconds", where)
     return f"(time() - ({completed} > 0)) / (({deadline} > 0) - {completed}) unless {is_muted(where)}"
+
+
+def _past(deadline: str, where: str) -> str:
+    return f"({newest(f'{deadline}_timestamp_seconds', where)} > 0) < time()"
