@@ -18,7 +18,7 @@ from exporter.frequency import DAY
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from monitoring import answers, find_tool, free_port, stop, wait_for
+from monitoring import find_tool, free_port, prometheus_command, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class History:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def load(self, knowledge: Knowledge, names: set[str]) -> int:
@@ -103,25 +103,9 @@ class History:
         """Prometheus runs on it."""
         config_path = self._folder / "prometheus.yaml"
         config_path.write_text("{}", "utf-8")
-        with (self._folder / "prometheus.log").open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    find_tool("prometheus") or "prometheus",
-                    f"--config.file={config_path}",
-                    f"--storage.tsdb.path={self._folder / 'data'}",
-                    "--storage.tsdb.retention.time=10y",
-                    "--query.timeout=10m",
-                    f"--web.listen-address={self.url.removeprefix('http://')}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            wait_for(lambda: answers(f"{self.url}/-/ready"), "prometheus to be ready")
+        command = [*prometheus_command(config_path, self._folder / "data", self.url), "--query.timeout=10m"]
+        with started("prometheus", command, self._folder, self.url):
             yield
-        finally:
-            stop(process)
 
 
 def names_in(expression: str) -> set[str]:

@@ -7,9 +7,7 @@ a run now and then, so that a page and its resolution can be watched within minu
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from monitoring import ROOT, Monitoring, answers, find_tool, free_port, stop, wait_for
+from monitoring import ROOT, Monitoring, find_tool, free_port, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,19 +125,8 @@ def main() -> None:
         requests.post(url, json=bodies, timeout=5).raise_for_status()
 
     with ExitStack() as stack:
-        log = stack.enter_context((FOLDER / "exporter.log").open("wb"))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
-        exporter = subprocess.Popen(
-            [Path(sys.executable).with_name("dataexport-exporter"), "serve", "--config", config],
-            cwd=FOLDER,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        stack.callback(stop, exporter)
-        wait_for(lambda: answers(f"http://127.0.0.1:{admin}/-/ready"), "the exporter to be ready")
+        command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve", "--config", str(config)]
+        stack.enter_context(started("exporter", command, FOLDER, f"http://127.0.0.1:{admin}"))
         post(history(now))
         monitoring = stack.enter_context(Monitoring(FOLDER, f"127.0.0.1:{admin}", tell))
         print(

@@ -1,6 +1,6 @@
 """A real Prometheus and a real Alertmanager with the shipped rules and routes, and a receiver of pages.
 
-Used by the demo and by the end-to-end tests.
+Used by the demo and by the end-to-end tests; how a server is started, by all that start one for a while.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +23,7 @@ import requests
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 60
@@ -113,8 +113,11 @@ class Monitoring:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.receiver)
-            self._start(stack, "alertmanager", self._alertmanager(), self.alertmanager_url)
-            self._start(stack, "prometheus", self._prometheus(), self.prometheus_url)
+            for name, command, url in (
+                ("alertmanager", self._alertmanager(), self.alertmanager_url),
+                ("prometheus", self._prometheus(), self.prometheus_url),
+            ):
+                stack.enter_context(started(name, command, self._folder, url))
             self._stack = stack.pop_all()
         return self
 
@@ -155,29 +158,70 @@ class Monitoring:
         }
         path = self._folder / "prometheus.yaml"
         path.write_text(yaml.safe_dump(config), "utf-8")
+        # One notification that is lost, since nobody was there or in time to take it, is told again
+        # after a minute by default: as long as anybody here waits.
         return [
-            find_tool("prometheus") or "prometheus",
-            f"--config.file={path}",
-            f"--storage.tsdb.path={self._folder / 'prometheus'}",
-            f"--web.listen-address={self.prometheus_url.removeprefix('http://')}",
-            # One notification that is lost, since nobody was there or in time to take it, is told again
-            # after a minute by default: as long as anybody here waits.
+            *prometheus_command(path, self._folder / "prometheus", self.prometheus_url),
             "--rules.alert.resend-delay=10s",
         ]
 
-    def _start(self, stack: ExitStack, name: str, command: list[str], url: str) -> None:
-        log = stack.enter_context((self._folder / f"{name}.log").open("wb"))
-        # A session of its own: Ctrl-C is for whoever started this, who then ends it in order.
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        stack.callback(stop, process)
 
-        def ready() -> bool:
-            if process.poll() is not None:
-                message = f"{name} has ended by itself: see {log.name}"
-                raise RuntimeError(message)
-            return answers(f"{url}/-/ready")
+def prometheus_command(config: Path, data: Path, url: str) -> list[str]:
+    """How Prometheus is started on its data; what is older than its usual retention stays."""
+    return [
+        find_tool("prometheus") or "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=10y",
+        f"--web.listen-address={url.removeprefix('http://')}",
+    ]
 
+
+@contextmanager
+def started(
+    name: str, command: Sequence[str], folder: Path, url: str, variables: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A server that was started and is ready; at the end it is stopped.
+
+    Args:
+        name: what it says is in the log of this name.
+        command: that starts it.
+        folder: that it works in, and of the log.
+        url: where it says under ``/-/ready`` whether it is.
+        variables: of the environment, which has none of the exporter's own but these.
+
+    Raises:
+        RuntimeError: it ended by itself.
+        TimeoutError: it was not ready in a minute.
+    """
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean_environment(variables or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A session of its own: Ctrl-C is for whoever started this, who then ends it in order.
+            start_new_session=True,
+        )
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            message = f"{name} has ended by itself: see {log.name}"
+            raise RuntimeError(message)
+        return answers(f"{url}/-/ready")
+
+    try:
         wait_for(ready, f"{name} to be ready")
+        yield
+    finally:
+        stop(process)
+
+
+def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without the exporter's own variables, but with these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

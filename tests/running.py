@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring import free_port
+from monitoring import clean_environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +41,6 @@ def family(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         found += [each for child in task.read_text().split() for each in family(int(child))]
     return found
-
-
-def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without the exporter's own variables, but with these."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
 
 
 class Exporter:

@@ -16,7 +16,7 @@ from exporter.intake import REASONS
 from exporter.model import Source
 from exporter.reader import Reader
 from exporter.sql_ledger import SqlLedger
-from monitoring import answers, free_port, stop, wait_for
+from monitoring import free_port, prometheus_command, started
 from running import series
 from test_backfill import UNTOLD, Remembering
 from tools import tool
@@ -57,7 +57,7 @@ def test_the_command_writes_to_the_standard_output(tmp_path: Path) -> None:
 
 
 def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -> None:
-    promtool, prometheus = tool("promtool"), tool("prometheus")
+    promtool, _ = tool("promtool"), tool("prometheus")
     store = f"sqlite:///{tmp_path / 'demo.db'}"
     faults = ("--late", "0.1", "--missed", "0.1", "--stuck", "0.1")
     filled = command(tmp_path, "simulate", "--store", store, "--days", "1.5", "--exports", "12", *faults)
@@ -77,31 +77,16 @@ def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -
     instants = list(range(ends - ends % 300, int(events[0].arrived_at) + 300, 17 - 3 * HOUR))
     assert len(instants) > 8
 
-    (tmp_path / "prometheus.yaml").write_text("{}", "utf-8")
+    config = tmp_path / "prometheus.yaml"
+    config.write_text("{}", "utf-8")
     url = f"http://127.0.0.1:{free_port()}"
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                prometheus,
-                f"--config.file={tmp_path / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                "--storage.tsdb.retention.time=10y",
-                f"--web.listen-address={url.removeprefix('http://')}",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_for(lambda: answers(f"{url}/-/ready"), "prometheus to be ready")
+    with started("prometheus", prometheus_command(config, tmp_path / "data", url), tmp_path, url):
         for now in instants:
             expected = _scrape_of(source, events, now)
             found = _query(url, now)
             assert {key: found.get(key) for key in expected} == expected
             # A series that is gone is answered for five minutes more.
             assert set(found) - set(expected) <= set(_scrape_of(source, events, now - 300))
-    finally:
-        stop(process)
 
 
 def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:

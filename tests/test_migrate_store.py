@@ -19,7 +19,8 @@ from exporter.errors import StoreRefusedError
 from exporter.model import ExportKey, Quarantined
 from exporter.sql_database import Database
 from exporter.sql_ledger import SqlLedger
-from running import COMMAND, Exporter, clean_environment, wait_until
+from monitoring import clean_environment
+from running import COMMAND, Exporter, wait_until
 from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 
 if TYPE_CHECKING:

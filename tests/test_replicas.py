@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.sql_ledger import SqlLedger
+from monitoring import clean_environment
 from postgres import PASSWORD
-from running import Exporter, clean_environment
+from running import Exporter
 from senders import Senders
 from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 from tools import PROOF

@@ -14,7 +14,8 @@ from builders import instant
 from exporter.clock import refuse_clock
 from exporter.config import load
 from exporter.errors import ClockError, ConfigurationError
-from running import COMMAND, Exporter, clean_environment
+from monitoring import clean_environment
+from running import COMMAND, Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path

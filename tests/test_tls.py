@@ -15,7 +15,8 @@ import certificates
 from builders import body
 from exporter import config
 from exporter.errors import ConfigurationError
-from running import COMMAND, Exporter, clean_environment, wait_until
+from monitoring import clean_environment
+from running import COMMAND, Exporter, wait_until
 from serving_here import Here
 from tools import program
 

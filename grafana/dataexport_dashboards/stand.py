@@ -8,7 +8,6 @@ two scrapes, one before and one after some traffic.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ from exporter.config import load
 from exporter.environment import REVISION_VARIABLE
 from exporter.intake import Intake
 from exporter.sql_ledger import SqlLedger
-from monitoring import answers, find_tool, free_port, stop, wait_for
+from monitoring import clean_environment, find_tool, free_port, prometheus_command, started, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +81,7 @@ match = {{ partner = "Google Cloud Storage", frequency = "1h" }}
 owner = "growth"
 first_expected = {first:%Y-%m-%dT%H:%M:%SZ}
 """
+VARIABLES = {REVISION_VARIABLE: "0a1b2c3"}
 NOT_UNDERSTOOD = {"Export Request Id": 1, "Partner": "AWS S3", "Type": "Events", "Frequency": "Daily"}
 
 FAILED = {
@@ -115,11 +115,13 @@ class Stand:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._fill()
-            self._start(stack, "exporter", self._command("serve"), f"http://{self.exporter}/-/ready")
+            stack.enter_context(
+                started("exporter", self._command("serve"), self.folder, f"http://{self.exporter}", VARIABLES)
+            )
             before = self._scrape()
             self._talk()
             self._backfill(before, self._scrape())
-            self._start(stack, "prometheus", self._prometheus(), f"{self.prometheus_url}/-/ready")
+            stack.enter_context(started("prometheus", self._prometheus(), self.folder, self.prometheus_url))
             wait_for(self._scraped, "the first scrapes")
             self._stack = stack.pop_all()
         return self
@@ -146,7 +148,7 @@ class Stand:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=_environment(),
+            env=clean_environment(VARIABLES),
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,
@@ -156,20 +158,6 @@ class Stand:
             message = f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
             raise RuntimeError(message)
         return done.stdout
-
-    def _start(self, stack: ExitStack, name: str, command: list[str], ready: str) -> None:
-        log = stack.enter_context((self.folder / f"{name}.log").open("wb"))
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        stack.callback(stop, process)
-        wait_for(lambda: answers(ready), f"{name} to be ready")
 
     def _fill(self) -> None:
         now = time.time()
@@ -270,13 +258,7 @@ class Stand:
             ),
             "utf-8",
         )
-        return [
-            find_tool("prometheus") or "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self.folder / 'prometheus'}",
-            "--storage.tsdb.retention.time=10y",
-            f"--web.listen-address={self.prometheus_url.removeprefix('http://')}",
-        ]
+        return prometheus_command(config, self.folder / "prometheus", self.prometheus_url)
 
     def _scraped(self) -> bool:
         query = {"query": 'count_over_time(up{job="dataexport"}[1m]) >= 3'}
@@ -286,11 +268,6 @@ class Stand:
 
 def _on_the_clock(at: float, zone: str) -> str:
     return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%d/%m/%Y %I:%M:%S %p")
-
-
-def _environment() -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
-    return clean | {REVISION_VARIABLE: "0a1b2c3"}
 
 
 def _past(before: list[Metric], after: list[Metric], end: int) -> Iterator[str]:
