@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -111,6 +112,8 @@ def main() -> None:
     missing = [name for name in ("prometheus", "alertmanager") if find_tool(name) is None]
     if missing:
         sys.exit(f"demo: {' and '.join(missing)} not found; scripts/install-tools gets them")
+    for each in (signal.SIGTERM, signal.SIGHUP):  # told to end, or its terminal is gone: as with Ctrl-C
+        signal.signal(each, signal.default_int_handler)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     now = time.time()
