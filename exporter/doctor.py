@@ -10,9 +10,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import choice, listing
+from exporter import choice, listing, snapshot
 from exporter.event_time import CLOCK_TOLERANCE, format_offset
 from exporter.frequency import of_interval
+from exporter.keeping import SILENT_AFTER
 from exporter.model import ANY
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def examine(config: Config, ledger: Ledger, reader: Reader, now: float) -> Repor
         *_configuration(config),
         *_clock(reader, now),
         *_store(config, ledger),
+        *_replicas(ledger, reader, now),
         *_sources(config, reader),
         *_quarantine(config, ledger),
         *_ids(config, reader, now),
@@ -79,6 +81,15 @@ def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
         yield free >= LEAST_FREE, f"store: {free >> 20} MiB free in {folder.absolute()}"
     for gap in ledger.gaps()[-3:]:
         yield True, f"store: nobody listened for {gap.ended_at - gap.began_at:.0f} s; slots in that time are unknown"
+
+
+def _replicas(ledger: Ledger, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
+    """Two that fold the same events with two configurations show two truths."""
+    head = ledger.folds.checkpoint()
+    listening = now - ledger.folds.owner_seen() <= SILENT_AFTER
+    if head and listening and snapshot.differ(head.fingerprint, reader.fingerprint):
+        text = "store: an exporter runs on it with another configuration or release"
+        yield False, f"{text}: reload it, and give all of them the same"
 
 
 def _sources(config: Config, reader: Reader) -> Iterator[tuple[bool, str]]:

@@ -30,6 +30,10 @@ class Keeper:
         owner: the heartbeat of this process.
         knowing: a lock; the reader is only looked at while it is held.
         reader: the reader of the moment.
+
+    Attributes:
+        differs: whether the process that keeps the checkpoint has another configuration, or is of
+            another release, as far as the newest `write` saw.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Keeper:
         self._owner = owner
         self._knowing = knowing
         self._reader = reader
+        self.differs = False
 
     def write(self, now: float, *, most: float = float("inf"), leaving: bool = False) -> bool:
         """Write what is not yet in the checkpoint.
@@ -60,8 +65,10 @@ class Keeper:
         revision = head.revision if head else 0
         with self._knowing:
             reader = self._reader()
+            self.differs = False
             anew = head is None or reader.saved != revision
             if anew and head and head.owner != self._owner and now - self._folds.owner_seen() <= SILENT_AFTER:
+                self.differs = snapshot.differ(head.fingerprint, reader.fingerprint)
                 return False
             if anew:
                 reader.exports.unsaved = set(reader.exports.all())

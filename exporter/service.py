@@ -297,6 +297,8 @@ class Service:
         most = MOST_AT_THE_END if leaving else float("inf")
         if self._keeper.write(now, most=most, leaving=leaving):
             self.telemetry.checkpoint_time.set(now)
+        if self._keeper.differs:
+            log.warning("another exporter on this store has another configuration or release: give all the same")
         self._checkpointed = reader, sequence, now
 
     def _catch_up(self) -> None:

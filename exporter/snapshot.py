@@ -38,7 +38,7 @@ _figures = attrgetter(*_NAMES)
 
 
 def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
-    """What a fold depends on beside events and gaps, as a short text.
+    """What a fold depends on beside events and gaps, as a short text: the identity, and what else.
 
     Args:
         identity: of the ledger and its edition.
@@ -49,11 +49,15 @@ def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequ
         FOLD_VERSION,
         _NAMES,
         DURATION_BOUNDS,
-        identity,
         sorted((slug, source.timezone) for slug, source in sources.items()),
         [(each.name, astuple(each.match), each.interval, each.grace, each.max_runtime) for each in declarations],
     ]
-    return hashlib.sha256(_json(said).encode()).hexdigest()
+    return f"{identity} {hashlib.sha256(_json(said).encode()).hexdigest()}"
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two fingerprints tell of two configurations or releases; an empty one tells nothing."""
+    return bool(one and other) and one.rpartition(" ")[2] != other.rpartition(" ")[2]
 
 
 def sealed(text: str) -> str:

@@ -347,6 +347,14 @@ def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> N
     assert keeper_of(ledger, known).write(NOW, most=3)
 
 
+def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
+    utc, auto = {"shop": SHOP}, {"shop": replace(SHOP, timezone="auto")}
+    first = snapshot.fingerprint("ledger 1", utc, ())
+    assert not snapshot.differ(first, snapshot.fingerprint("ledger 2", utc, ()))
+    assert snapshot.differ(first, snapshot.fingerprint("ledger 1", auto, ()))
+    assert not snapshot.differ("", first)  # as long as its rows are being written
+
+
 def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:
     ledger = MemoryLedger()
     ledger.append([received(each) for each in runs(3)])

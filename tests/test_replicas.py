@@ -13,7 +13,7 @@ import pytest
 from exporter.sql_ledger import SqlLedger
 from monitoring import clean_environment
 from postgres import PASSWORD
-from running import Exporter
+from running import Exporter, wait_until
 from senders import Senders
 from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 from tools import PROOF
@@ -141,3 +141,22 @@ def test_a_reader_misses_nothing_of_what_many_processes_write(postgres_url: str)
         assert polls > 10
         assert [each.sequence for each in tail] == list(range(1, 2 * 8 * count + 1))
         assert tail == ledger.read(0, 1_000_000)
+
+
+def test_only_a_replica_with_another_configuration_says_so_and_so_does_the_doctor(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    environment = {"DATAEXPORT_STORE_URL": postgres_url}
+    saved = "dataexport_checkpoint_last_success_timestamp_seconds"
+    for name in ("first", "same", "other"):
+        (tmp_path / name).mkdir()
+    with Exporter(tmp_path / "first", CONFIGURATION, environment) as first:
+        wait_until(lambda: (first.value(saved) or 0) > 0, "its checkpoint")
+        for name, toml in (("same", CONFIGURATION), ("other", CONFIGURATION.replace("Azure", "Amazon S3"))):
+            with Exporter(tmp_path / name, toml, environment) as replica:
+                examined = replica.run("doctor", "--config", str(replica.config_path))
+            # At its end at the latest, it looked at the checkpoint.
+            assert ("has another configuration or release" in replica.log()) == (name == "other")
+            told = "BAD  store: an exporter runs on it with another configuration or release"
+            assert (told in examined.stdout) == (name == "other"), examined.stdout
+        assert "has another configuration" not in first.log()
