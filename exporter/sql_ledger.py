@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
 from exporter import postgres_append, sql_decisions, sqlite_append
-from exporter.batch import EVENT_COLUMNS, Batch, columns_of, events_of, micros
+from exporter.batch import EVENT_COLUMNS, Batch, micros
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE
 from exporter.model import Gap, Quarantined, Tally
+from exporter.postgres_lookup import PostgresLookup
 from exporter.sql_archive import EPOCH, SqlArchive
 from exporter.sql_database import Database
+from exporter.sql_events import fetch, page
 from exporter.sql_folds import SqlFolds
 from exporter.sql_schema import declarations, events, facts, quarantine, tallies, watches
+from exporter.sqlite_lookup import SqliteLookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from types import ModuleType
 
-    from sqlalchemy import Row, Select
+    from sqlalchemy import Select
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.decisions import Decision
@@ -35,10 +37,6 @@ BLIND_AFTER = 30.0
 """Seconds between two heartbeats from which nobody is taken to have listened."""
 
 _MOST_IN_A_QUERY = 500
-_FEW = 200
-"""A page where the caller will hardly want more."""
-
-_DIGEST = [column.name for column in EVENT_COLUMNS].index("digest")
 
 
 def _sources() -> Select[Any]:
@@ -75,6 +73,7 @@ class SqlLedger:
     ) -> None:
         self._database = Database(url, observe, driver, unfinished=unfinished)
         self.folds = SqlFolds(self._database)
+        self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
         self._began: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
 
@@ -97,46 +96,37 @@ class SqlLedger:
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence."""
-        page = _PAGE_AS_COLUMNS if self._database.is_sqlite else _PAGE
-        return self._events_of(self._database.rows(page.params(after=after, most=limit)))
+        return page(self._database, after, limit)
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence."""
-        query = _selected(selection)
-        after = 0
-        while True:
-            part = query.where(events.c.sequence > after, events.c.sequence <= upto)
-            page = self._events(part.order_by(events.c.sequence).limit(PAGE))
-            yield from (event for event in page if selection.fits(event))
-            if len(page) < PAGE:
-                return
-            after = page[-1].sequence
+        return _fitting(selection, self._lookup.forwards(selection, upto))
 
     def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         """The events of many request ids up to a sequence."""
-        query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
         wanted = sorted(request_ids)
         parts = [wanted[at : at + _MOST_IN_A_QUERY] for at in range(0, len(wanted), _MOST_IN_A_QUERY)]
-        return [event for some in parts for event in self._events(query.where(events.c.request_id.in_(some)))]
+        return [event for some in parts for event in self._lookup.of_ids(source, some, upto)]
 
     def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The same, the last one first."""
-        query = _selected(selection).order_by(events.c.sequence.desc()).limit(_FEW)
-        while page := self._events(query.where(events.c.sequence <= upto)):
-            yield from (event for event in page if selection.fits(event))
-            upto = page[-1].sequence - 1
+        return _fitting(selection, self._lookup.backwards(selection, upto))
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         """The events that arrived last, or those past a sequence."""
         if after is not None:
             query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
-            query = query if source is None else query.where(events.c.source == source)
-            return self._events(query.order_by(events.c.sequence).limit(limit))
+            if source is not None:
+                # Nothing but the order of sequences finds what follows on one; an index of sources would be sorted.
+                query = query.where(events.c.source.concat("") == source)
+            return fetch(self._database, query.order_by(events.c.sequence).limit(limit))
         sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
         found: list[Event] = []
         for each in sources:
             query = select(*EVENT_COLUMNS).where(events.c.source == each)
-            found += self._events(query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit))
+            found += fetch(
+                self._database, query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit)
+            )
         return sorted(found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
@@ -255,39 +245,6 @@ class SqlLedger:
         append = sqlite_append.append if self._database.is_sqlite else postgres_append.append
         return append(cursor, batch)
 
-    def _events(self, query: Select[Any]) -> list[Event]:
-        return self._events_of(self._database.rows(_as_columns(query) if self._database.is_sqlite else query))
 
-    def _events_of(self, rows: Sequence[Row[Any]]) -> list[Event]:
-        if not self._database.is_sqlite:
-            return events_of(columns_of(rows))
-        [row] = rows
-        columns = [json.loads(each) for each in row]
-        columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
-        return events_of(columns)
-
-
-def _as_columns(query: Select[Any]) -> Select[Any]:
-    """One value per column, since in SQLite each row costs a handover of the interpreter's lock."""
-    inner = query.subquery()
-    values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
-    return select(*map(func.json_group_array, values))
-
-
-_PAGE: Select[Any] = (
-    select(*EVENT_COLUMNS)
-    .where(events.c.sequence > bindparam("after"))
-    .order_by(events.c.sequence)
-    .limit(bindparam("most"))
-)
-_PAGE_AS_COLUMNS = _as_columns(_PAGE)
-"""Made once, since to make it takes longer than to find that there is no further event."""
-
-
-def _selected(selection: Selection) -> Select[Any]:
-    query = select(*EVENT_COLUMNS).where(events.c.source == selection.source)
-    if selection.request_id is not None:
-        query = query.where(events.c.request_id == selection.request_id)
-    if selection.group_key is not None:
-        query = query.where(events.c.group_key == selection.group_key)
-    return query
+def _fitting(selection: Selection, pages: Iterable[list[Event]]) -> Iterator[Event]:
+    return (event for some in pages for event in some if selection.fits(event))

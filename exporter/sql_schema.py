@@ -16,11 +16,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
+
+BLOCK_BITS = 14
+"""SQLite's indexes of exports are divided into blocks of 2 ** 14 sequences; see `exporter.sqlite_lookup`."""
+
+_BLOCK = text(f"(sequence >> {BLOCK_BITS})")
 
 events = Table(
     "events",
@@ -43,8 +49,10 @@ events = Table(
     # The local time is part of what the digest is made of, so that this is one per source and digest;
     # with it first, the index grows at its end, and a batch does not write a page of it per event.
     Index("events_once", "source", "local_seconds", "digest", unique=True),
-    Index("events_by_request", "source", "request_id", "sequence"),
-    Index("events_by_group", "source", "group_key", "sequence"),
+    Index("events_by_request", "source", "request_id", "sequence").ddl_if("postgresql"),
+    Index("events_by_group", "source", "group_key", "sequence").ddl_if("postgresql"),
+    Index("events_by_block_and_request", _BLOCK, "source", "request_id", "sequence").ddl_if("sqlite"),
+    Index("events_by_block_and_group", _BLOCK, "source", "group_key", "sequence").ddl_if("sqlite"),
     Index("events_by_arrival", "source", "arrived_us"),
     sqlite_autoincrement=True,
 )
@@ -154,6 +162,25 @@ facts = Table(
 
 UNFINISHED = "unfinished_copy_of"
 """The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
+
+sqlite_metadata = MetaData()
+"""What only SQLite needs."""
+
+request_ids = Table(
+    "request_ids",
+    sqlite_metadata,
+    Column("source", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Every request id of which there are events: their number, and between which sequences they are.
+
+The database keeps it by triggers, which migration 0005 makes. After events are removed it may say
+more than there is of the sequences.
+"""
 
 postgres_metadata = MetaData()
 """What only PostgreSQL needs."""

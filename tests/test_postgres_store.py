@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine
 
 from builders import HOUR, at, event, received
+from databases import compare_indexes_of
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import metadata, postgres_metadata
@@ -46,7 +47,8 @@ def test_the_migrated_tables_are_those_of_the_schema(ledger: SqlLedger, postgres
     ledger.append([FIRST])
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_object": compare_indexes_of("postgresql")}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, everything) == []
     engine.dispose()
 

@@ -13,7 +13,7 @@ from sqlalchemy import column, inspect, select, table
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The revision of this release's tables: the last one in ``versions``."""
 
 _TABLE = "alembic_version"
