@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from exporter.sources.clevertap import REASONS
 from exporter.sql_ledger import SqlLedger
 from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter
+
+if TYPE_CHECKING:
+    from exporter.model import Event
 
 GOLDEN = Path(__file__).parent / "golden"
 LEDGERS = sorted(GOLDEN.glob("ledger-*.db"))
@@ -50,6 +54,19 @@ def test_an_older_ledger_shows_the_same(copied: Path, tmp_path: Path) -> None:
     golden = GOLDEN / actual.name
     expected = golden.read_text("utf-8") if golden.exists() else ""
     assert actual.read_text("utf-8") == expected, f"where the change is meant: cp {actual} {golden}"
+
+
+def test_the_events_of_an_older_ledger_are_found_by_id_and_by_group(copied: Path) -> None:
+    with closing(SqlLedger(f"sqlite:///{copied}")) as ledger:
+        events, upto = ledger.read(0), ledger.last_sequence()
+        found = {each: list(ledger.select(each, upto)) for event in events for each in _selections(event)}
+        assert found == {each: [event for event in events if each.fits(event)] for each in found}
+        assert len(found) > len({event.request_id for event in events})
+
+
+def _selections(event: Event) -> tuple[Selection, Selection]:
+    group = Selection(event.source, None, event.partner, event.data_type, event.frequency)
+    return Selection(event.source, event.request_id), group
 
 
 def test_nothing_of_an_older_ledger_is_lost_and_it_goes_on_from_there(copied: Path, tmp_path: Path) -> None:
