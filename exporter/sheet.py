@@ -7,9 +7,10 @@ and a block that has grown too long is split, so that no other block moves.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,18 +38,21 @@ class _Chunk:
         ends = accumulate(self.lengths)
         return [plain[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
 
-    def changed(self, plain: bytes, changes: Sequence[tuple[int, bytes]]) -> bytes:
+    def changed(self, plain: bytes, changes: Mapping[int, bytes]) -> bytes:
         """The text after changes of some rows, in their order."""
         if len(changes) * MANY > len(self.lengths):
             # Then it is quicker to take all rows apart than to measure the way from one to the next.
-            pieces = self.texts(plain)
-            for row, text in changes:
-                pieces[row] = text
+            if len(changes) == len(self.lengths):
+                pieces = list(changes.values())
+            else:
+                pieces = self.texts(plain)
+                for row, text in changes.items():
+                    pieces[row] = text
             self.lengths = array("I", map(len, pieces))
             return b"".join(pieces)
         pieces = []
         below = done = 0
-        for row, text in changes:
+        for row, text in changes.items():
             start = done + sum(self.lengths[below:row])
             pieces += (plain[done:start], text)
             below, done = row + 1, start + self.lengths[row]
@@ -104,13 +108,15 @@ class Sheet:
         """Compress what was changed; False where nothing was."""
         edits, self._edits = self._edits, {}
         lasts = [block.places[-1] for block in self._blocks]
-        most = max(0, len(lasts) - 1)
-        grouped = groupby(sorted(edits), key=lambda place: min(most, bisect_left(lasts, place)))
-        for number, places in reversed([(number, list(places)) for number, places in grouped]):
-            own = {place: edits[place] for place in places}
+        found = sorted(edits)
+        while found:
+            # From the last block to the first, so that no other one's number changes.
+            number = min(bisect_left(lasts, found[-1]), max(0, len(lasts) - 1))
+            places = found[bisect_right(found, lasts[number - 1]) if number else 0 :]
+            del found[-len(places) :]
             block = self._blocks[number] if self._blocks else _Block([], [])
-            if not self._patch(block, own):
-                self._blocks[number : number + 1] = self._rebuild(block, own)
+            if not self._patch(block, places, edits):
+                self._blocks[number : number + 1] = self._rebuild(block, places, edits)
                 self._sums.clear()
         return bool(edits)
 
@@ -124,16 +130,19 @@ class Sheet:
             self._sums[column] = self._press.combine(block.chunks[column].part.sum for block in self._blocks)
         return self._sums[column]
 
-    def _patch(self, block: _Block, edits: Mapping[Place, _Edit]) -> bool:
+    def _patch(self, block: _Block, places: Sequence[Place], edits: Mapping[Place, _Edit]) -> bool:
         """Change texts in their places; False where a row comes or goes."""
-        changes: dict[int, list[tuple[int, bytes]]] = {}
-        places = block.places
-        for place, edit in edits.items():
-            row = bisect_left(places, place)
-            if edit is None or row == len(places) or places[row] != place:
+        changes: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
+        row = -1
+        for place in places:
+            row += 1
+            if row == len(block.places) or block.places[row] != place:
+                row = bisect_left(block.places, place, row)  # most often it is the next one
+            edit = edits[place]
+            if edit is None or row == len(block.places) or block.places[row] != place:
                 return False
             for column, text in enumerate(edit) if isinstance(edit, list) else edit.items():
-                changes.setdefault(column, []).append((row, text))
+                changes[column][row] = text
         for column, changed in changes.items():
             chunk = block.chunks[column]
             plain = self._press.inflate(chunk.part.deflated)
@@ -143,10 +152,11 @@ class Sheet:
                 self._sums.pop(column, None)
         return True
 
-    def _rebuild(self, block: _Block, edits: Mapping[Place, _Edit]) -> list[_Block]:
+    def _rebuild(self, block: _Block, places: Sequence[Place], edits: Mapping[Place, _Edit]) -> list[_Block]:
         old = zip(*(chunk.texts(self._press.inflate(chunk.part.deflated)) for chunk in block.chunks), strict=True)
         rows = {place: list(texts) for place, texts in zip(block.places, old, strict=True)}
-        for place, edit in edits.items():
+        for place in places:
+            edit = edits[place]
             if edit is None:
                 rows.pop(place, None)
             elif isinstance(edit, list):
@@ -154,11 +164,11 @@ class Sheet:
             else:
                 for column, text in edit.items():
                     rows[place][column] = text
-        places = sorted(rows)
-        size = self._rows if len(places) > 2 * self._rows else 2 * self._rows
+        found = sorted(rows)
+        size = self._rows if len(found) > 2 * self._rows else 2 * self._rows
         return [
-            self._block({place: rows[place] for place in places[first : first + size]})
-            for first in range(0, len(places), size)
+            self._block({place: rows[place] for place in found[first : first + size]})
+            for first in range(0, len(found), size)
         ]
 
     def _block(self, rows: Mapping[Place, Sequence[bytes]]) -> _Block:
