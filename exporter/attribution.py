@@ -221,12 +221,12 @@ class Exports:
 
     def state(self, key: ExportKey, now: float, declared_at: float = 0) -> ExportState:
         """The state of an export at ``now``; ``declared_at`` is when it was first declared."""
-        runs = self._histories[key].runs()
-        promise = self._promises_of(key)(runs.interval)
+        history = self._histories[key]
+        runs = history.runs()
         return export_state(
             key,
             runs,
-            promise,
+            history.promise(runs.interval),
             self._sources[key.source],
             now=now,
             gaps=self._gaps,

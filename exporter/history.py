@@ -67,7 +67,6 @@ class History:
         "_gaps_in_newest",
         "_marks",
         "_newest",
-        "_promises",
         "_said",
         "_settled",
         "_settled_count",
@@ -75,11 +74,13 @@ class History:
         "_watermark",
         "based",
         "members",
+        "promise",
         "retired",
     )
 
     def __init__(self, promises: Callable[[int], Terms], gaps: Sequence[Gap] = (), base: Base | None = None) -> None:
-        self._promises = promises
+        self.promise = promises
+        """What the export promises, by the interval of its events."""
         self._gaps = gaps
         self._marks: list[bytes] = []
         self._said: list[Said] = []
@@ -270,4 +271,4 @@ class History:
         del self._marks[:count], self._said[:count]
 
     def _step(self, runs: Runs, mark: bytes, said: Said) -> None:
-        runs.step(mark, said, self._promises(parse(said.frequency).interval), self._gaps, self.retired)
+        runs.step(mark, said, self.promise(parse(said.frequency).interval), self._gaps, self.retired)

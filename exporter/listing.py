@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def exports(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
     """Exports with their state."""
     if as_json:
-        rows = [asdict(state) | {"state": state.condition(now)} for state in states]
+        rows = [{"id": state.id} | asdict(state) | {"state": state.condition(now)} for state in states]
         for row in rows:
-            row.pop("changes_at")  # infinity is not JSON
+            del row["key"], row["changes_at"]  # the id says it, and infinity is not JSON
         return _json(rows)
     return table(
         ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"),

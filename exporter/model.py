@@ -252,7 +252,7 @@ class ExportState:
     """Everything known of one export at one instant, as it is shown everywhere.
 
     Attributes:
-        id: `ExportKey.id`; empty for the exports over a limit taken together.
+        key: which export; None for the exports over a limit taken together.
         changes_at: when this will differ though no event arrives; infinity for never.
         duration_buckets: runs per bucket of `exporter.runs.DURATION_BOUNDS`, not cumulative.
     """
@@ -264,7 +264,7 @@ class ExportState:
     frequency: str
     timezone: str
     declared: bool
-    id: str = ""
+    key: ExportKey | None = None
     owner: str = ""
     runbook_url: str = ""
     interval: float = 0
@@ -297,6 +297,11 @@ class ExportState:
     muted_by: str = ""
     muted_why: str = ""
     changes_at: float = float("inf")
+
+    @property
+    def id(self) -> str:
+        """`ExportKey.id`; empty for the exports over a limit taken together."""
+        return self.key.id if self.key else ""  # when it is asked for: no scrape shows it
 
     def condition(self, now: float) -> str:
         """One word for people: the most urgent thing that is true at ``now``."""

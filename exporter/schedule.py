@@ -126,6 +126,8 @@ def deadline_from(since: float, promise: Terms, gaps: Sequence[Gap], lead: float
     """
     count = 1
     due = latest_after(since, count, promise)
+    if not gaps:
+        return due + promise.grace
     for gap in gaps:
         while gap.began_at < due and due - lead <= gap.ended_at:
             count += 1
@@ -139,6 +141,8 @@ def run_deadline_from(start: float, promise: Terms, gaps: Sequence[Gap]) -> floa
     The end of a run may have come unheard as well. Where it recurs, the next run tells.
     """
     deadline = start + promise.max_runtime
+    if not gaps:
+        return deadline
     if promise.interval and any(gap.began_at < deadline and start < gap.ended_at for gap in gaps):
         return max(deadline, deadline_from(start, promise, gaps))
     return after_blind_time(deadline, promise.grace, gaps)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GROUP = "group"
 RECOGNISED = "recognised"
 DECLARED = "declared"
+_NEVER = float("inf")
 
 
 def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hidden
@@ -44,15 +45,24 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         retired: when people retired it, in order.
     """
     began = runs.anchor_promise  # what holds for slots until another start comes
-    left_at = schedule.first_after(runs.anchor, retired)  # from then on nothing is missed, until another start
-    tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began) if began else 0
-    unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if began else 0
-    retired_at = retired[-1] if retired else 0.0
-    running = [begun for begun in runs.open.values() if begun > retired_at]
+    left_at = retired_at = 0.0
+    running: Sequence[float] = ()
+    if retired:
+        left_at = schedule.first_after(runs.anchor, retired)  # from then on nothing is missed, until another start
+        retired_at = retired[-1]
+    if runs.open:
+        running = [begun for begun in runs.open.values() if begun > retired_at]
     running_since = min(running) if running else 0.0
+    tail = unknown = 0
+    changes_at = _NEVER
+    if began:
+        tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began)
+        unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if gaps else 0
+        changes_at = _NEVER if left_at else schedule.next_miss(runs.anchor, now, began)
     muted_until = declared.muted_until if declared else 0
-    changes = [schedule.next_miss(runs.anchor, now, began)] if began and not left_at else []
-    changes += [muted_until] if muted_until > now else []
+    muted = now < muted_until
+    if muted:
+        changes_at = min(changes_at, muted_until)
     start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at, retired_at)
     return ExportState(
         source=key.source,
@@ -62,7 +72,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         frequency=declared.frequency if declared else runs.frequency,
         timezone=source.timezone,
         declared=declared is not None,
-        id=key.id,
+        key=key,
         owner=declared.owner if declared else "",
         runbook_url=declared.runbook_url if declared else "",
         interval=promise.interval,
@@ -90,10 +100,10 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
         slots_missed=runs.missed + tail - unknown,
         slots_unknown=runs.unknown + unknown,
         recurring=promise.interval > 0,
-        muted=now < muted_until,
-        muted_until=muted_until if now < muted_until else 0,
-        muted_by="the configuration" if now < muted_until else "",
-        changes_at=min(changes) if changes else float("inf"),
+        muted=muted,
+        muted_until=muted_until if muted else 0,
+        muted_by="the configuration" if muted else "",
+        changes_at=changes_at,
     )
 
 
