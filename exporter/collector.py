@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress
@@ -39,8 +38,6 @@ _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
 _in_the_text = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
-_SINGLES = len(EXPORT_COLUMNS) - 1
-"""How many figures of an export are a sample each; those of its histogram follow."""
 
 
 @dataclass(slots=True)
@@ -48,9 +45,11 @@ class _Shown:
     """An export with series of its own, as it stands in the text."""
 
     place: Place
-    figures: array[float]
-    series: int
-    changes_at: float
+    figures: tuple[float, ...] = ()
+    duration_sum: float = 0
+    duration_buckets: tuple[int, ...] = ()
+    series: int = 0
+    changes_at: float = 0
 
 
 @contextmanager
@@ -213,20 +212,18 @@ class Collector:
         if shown is not None and shown.place != place:
             self._hide(key)
             shown = None
-        new = families.export_figures(state)
+        figures = families.export_figures(state)
         if shown is None:
             self._exports.put(place, [line.encode() for line in families.column_lines(state)])
-            shown = self._shown[key] = _Shown(place, array("d"), 0, 0)
+            shown = self._shown[key] = _Shown(place)
         else:
-            changed = compress(_COLUMNS, map(ne, new, shown.figures))
-            self._exports.change(place, families.figure_lines(state, {column: new[column] for column in changed}))
-        figures = array("d", (*new, state.duration_sum, *state.duration_buckets))
-        self._show_durations(shown, figures)
-        self._series -= shown.series
-        shown.figures, shown.series = figures, families.export_series(state)
-        if state.export != ANY:
-            shown.series += families.DURATION_SERIES
-        self._series += shown.series
+            changed = {column: figures[column] for column in compress(_COLUMNS, map(ne, figures, shown.figures))}
+            self._exports.change(shown.place, families.figure_lines(state, changed))
+        shown.figures = figures
+        self._show_durations(shown, state.duration_sum, state.duration_buckets)
+        series = families.export_series(state) + (0 if state.export == ANY else families.DURATION_SERIES)
+        self._series += series - shown.series
+        shown.series = series
         if state.changes_at != shown.changes_at:
             shown.changes_at = state.changes_at
             if state.changes_at != _NEVER:
@@ -237,26 +234,24 @@ class Collector:
         if shown is None:
             return
         self._exports.remove(shown.place)
-        self._show_durations(shown, array("d"))
+        self._show_durations(shown, 0, ())
         self._series -= shown.series
 
-    def _show_durations(self, shown: _Shown, figures: array[float]) -> None:
-        """Show the histogram of an export, of which groups of one source have one together."""
-        old, new = shown.figures[_SINGLES:], figures[_SINGLES:]
-        if old == new:
+    def _show_durations(self, shown: _Shown, total: float, buckets: tuple[int, ...]) -> None:
+        """Show the histogram of an export, of which groups of one source have one together; none without buckets."""
+        old = shown.duration_sum, shown.duration_buckets
+        if old == (total, buckets):
             return
+        shown.duration_sum, shown.duration_buckets = total, buckets
         source, export = place = shown.place[:2]
-        exports = len(new) > 0
         if export == ANY:
             durations = self._shared.setdefault(source, Durations())
-            for sign, given in ((-1, old), (1, new)):
-                if given:
-                    durations.change(sign, given[0], given[1:])
-            exports = durations.exports > 0
-            new = array("d", (durations.sum, *durations.buckets))
-        if exports:
-            counts = tuple(map(int, new[1:]))
-            self._durations.put(place, [families.duration_lines(source, export, counts, new[0]).encode()])
+            for sign, (given, counts) in ((-1, old), (1, (total, buckets))):
+                if counts:
+                    durations.change(sign, given, counts)
+            total, buckets = durations.sum, durations.buckets if durations.exports else ()
+        if buckets:
+            self._durations.put(place, [families.duration_lines(source, export, buckets, total).encode()])
         else:
             self._durations.remove(place)
 
