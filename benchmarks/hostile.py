@@ -23,6 +23,10 @@ from typing import TYPE_CHECKING
 import made_up
 import processes
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from builders import bad_bodies
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,17 +35,6 @@ if TYPE_CHECKING:
 SENDERS = 8
 PARTS = 10
 A_LIST = 1_000
-
-
-def bad_bodies(first: int, count: int) -> Iterator[bytes]:
-    """Bodies that are refused, of several kinds and all different."""
-    for number in range(first, first + count):
-        yield (
-            b"[" * (1 + number % 5_000),
-            b'{"Export Request Id": ' + b"1" * (number % 4_000),
-            b'{"Partner": "\xff"}' + b" " * (number % 1_000),
-            b"%d" % number,
-        )[number % 4]
 
 
 def partners(first: int, count: int) -> Iterator[bytes]:
@@ -83,7 +76,7 @@ def refused(server: Server, requests: int) -> bool:
     for part in range(PARTS):
         with ThreadPoolExecutor(SENDERS) as senders:
             firsts = [(part * SENDERS + sender) * each for sender in range(SENDERS)]
-            for told in senders.map(lambda first: post(server.port, bad_bodies(first, each)), firsts):
+            for told in senders.map(lambda first: post(server.port, bad_bodies(each, first)), firsts):
                 codes |= told
         seen.append(server.memory()[0])
         print(f"{(part + 1) * each * SENDERS:>9,} requests: {seen[-1] / 1e6:6.1f} MB, codes {sorted(codes)}")

@@ -19,7 +19,7 @@ from exporter.model import Event, ExportKey, Source
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.intake import Receipt
     from exporter.ledger import Ledger
@@ -162,3 +162,14 @@ class Webhook:
         """The state of the one export that there is."""
         (state,) = self.states(now).values()
         return state
+
+
+def bad_bodies(count: int, first: int = 0) -> Iterator[bytes]:
+    """Bodies that are refused, of several kinds and all different."""
+    for number in range(first, first + count):
+        yield (
+            b"[" * (1 + number % 5_000),
+            b'{"Export Request Id": ' + b"1" * (number % 4_000),
+            b'{"Partner": "\xff"}' + b" " * (number % 1_000),
+            b"%d" % number,
+        )[number % 4]

@@ -6,11 +6,15 @@ import importlib
 import sqlite3
 from typing import TYPE_CHECKING
 
+from exporter.sql_ledger import SqlLedger
 from tools import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
+
+    import pytest
 
 ONLY_IN = {
     "postgresql": {"events_by_request", "events_by_group"},
@@ -37,3 +41,12 @@ def compare_indexes_of(dialect: str) -> Callable[[object, str | None, str, bool,
     """
     others = {"sqlite": "postgresql", "postgresql": "sqlite"}[dialect]
     return lambda _item, name, kind, reflected, _compared: reflected or kind != "index" or name not in ONLY_IN[others]
+
+
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> SqlLedger:
+    """A new and empty ledger in the database that a fixture's parameter names."""
+    if request.param == "postgresql":
+        return SqlLedger(request.getfixturevalue("postgres_url"))
+    if request.param == "pgbouncer":
+        return SqlLedger(request.getfixturevalue("pooled_url"))
+    return SqlLedger(f"sqlite:///{tmp_path}/ledger.db", driver=sqlite_driver(request.param))

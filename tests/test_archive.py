@@ -14,7 +14,7 @@ import pytest
 
 from builders import HOUR, at, body, event, received, vendor_clock
 from commands import run, said
-from databases import SQLITE_DRIVERS, sqlite_driver
+from databases import SQLITE_DRIVERS, new_ledger
 from exporter import ledger as ledgers
 from exporter.archive import Place
 from exporter.commands.replaying import told_of_rebuild
@@ -37,10 +37,7 @@ FIRST, SECOND, THIRD = (event("completed", at("0:00") + hour * HOUR, request_id=
 
 @pytest.fixture(params=[*SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger]:
-    if request.param == "postgresql":
-        made = SqlLedger(request.getfixturevalue("postgres_url"))
-    else:
-        made = SqlLedger(f"sqlite:///{tmp_path}/ledger.db", driver=sqlite_driver(request.param))
+    made = new_ledger(request, tmp_path)
     yield made
     made.close()
 

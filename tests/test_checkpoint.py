@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, SHOP, at, event, received
+from databases import SQLITE_DRIVERS, new_ledger
 from exporter import attribution, keeping, reader, snapshot
 from exporter.errors import StoreError
 from exporter.keeping import Keeper
 from exporter.model import Declaration, Gap, Selection, Source
 from exporter.reader import Reader
-from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -55,14 +55,9 @@ def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
     ]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger
-    if request.param == "memory":
-        made = MemoryLedger()
-    else:
-        own = f"sqlite:///{tmp_path}/ledger.db"
-        made = SqlLedger(own if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
     made.append([received(each) for each in runs(12)])
     yield made
     made.close()

@@ -11,7 +11,7 @@ import test_checkpoint
 from builders import received
 from test_checkpoint import NOW, keeper_of
 from test_order_independence import World, histories, thorough
-from test_reader_independence import ToldOfGaps, folded_at_once, reader_of, seen
+from test_reader_independence import ToldOfGaps, births, folded_at_once, reader_of, seen
 
 short_memory = test_checkpoint.short_memory
 
@@ -44,8 +44,7 @@ def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, c
     assert seen(running, world) == seen(expected, world)
     assert running.sources() == expected.sources()
     assert running.exports.recognised() == expected.exports.recognised()
-    births = [{key: known.exports.birth(key) for key in known.exports.all()} for known in (running, expected)]
-    assert births[0] == births[1]
+    assert births(running) == births(expected)
 
 
 def without_folds(ledger: ToldOfGaps) -> ToldOfGaps:

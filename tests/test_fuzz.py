@@ -19,7 +19,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from builders import body, fields
+from builders import bad_bodies, body, fields
 from running import Exporter, family, series
 from tools import PROOF
 
@@ -121,17 +121,6 @@ def test_what_is_said_of_the_length_of_a_body_is_not_believed(exporter: Exporter
             with suppress(http.client.BadStatusLine, ConnectionResetError):  # hung up on, without a word
                 assert 400 <= connection.getresponse().status < 500, length
     assert exporter.post(body(request_id="afterwards")).json()["accepted"] == 1
-
-
-def bad_bodies(count: int) -> Iterator[bytes]:
-    """Bodies that are refused, each of its own kind and all different."""
-    for number in range(count):
-        yield (
-            b"[" * (1 + number % 5_000),
-            b'{"Export Request Id": ' + b"1" * (number % 4_000),
-            b'{"Partner": "\xff"}' + b" " * (number % 1_000),
-            b"%d" % number,
-        )[number % 4]
 
 
 def resident(exporter: Exporter) -> int:

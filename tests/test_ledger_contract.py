@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, at, event, received
-from databases import SQLITE_DRIVERS, sqlite_driver
+from databases import SQLITE_DRIVERS, new_ledger
 from exporter import ledger as ledgers
 from exporter.decisions import Decision
 from exporter.errors import StoreError
@@ -39,15 +39,7 @@ def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
 
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql", "pgbouncer"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger
-    if request.param == "memory":
-        made = MemoryLedger()
-    elif request.param == "postgresql":
-        made = SqlLedger(request.getfixturevalue("postgres_url"))
-    elif request.param == "pgbouncer":
-        made = SqlLedger(request.getfixturevalue("pooled_url"))
-    else:
-        made = SqlLedger(f"sqlite:///{tmp_path}/ledger.db", driver=sqlite_driver(request.param))
+    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
     yield made
     made.close()
 

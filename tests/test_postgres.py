@@ -16,7 +16,7 @@ from postgres import PASSWORD, USER, PgBouncer, Postgres
 from running import Exporter, wait_until
 from senders import Senders
 from test_failing_store import accept, assert_refused, assert_said
-from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
+from test_restart import CONFIGURATION, assert_a_kill_changes_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,12 +162,7 @@ def test_everything_works_through_a_pooler_that_gives_connections_to_transaction
     with PgBouncer(postgres) as pooler:
         url = postgres_url.replace(f":{postgres.port}/", f":{pooler.port}/")
         with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": url}) as exporter:
-            send_some_of_everything(exporter)
-            before = from_the_ledger(exporter)
-            assert 'export="1700000001"' in before
-            exporter.kill()
-            exporter.start()
-            assert from_the_ledger(exporter) == before
+            assert_a_kill_changes_nothing(exporter)
             pooler.kill()
             assert exporter.post(body(), "shop").status_code == 503
             assert exporter.admin("/-/ready").status_code == 503

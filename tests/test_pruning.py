@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
+from databases import SQLITE_DRIVERS, new_ledger
 from exporter import attribution, history, pruning, reader
 from exporter.errors import StoreError
 from exporter.intake import Intake, Receipt
@@ -24,7 +25,7 @@ from exporter.replay import Replay
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 from test_order_independence import World, histories, thorough
-from test_reader_independence import ToldOfGaps, reader_of, seen
+from test_reader_independence import ToldOfGaps, births, reader_of, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,26 +84,20 @@ def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(worl
     started = reader_of(ledger, world)
     started.refresh()
     expected = seen(started, world)
-    births = {key: started.exports.birth(key) for key in started.exports.all()}
     for known in (pruning_one, other, started):
         known.refresh()
         # An id that comes back after its events were pruned is a new one, but no event is uncounted.
         assert known.sources() == unpruned.sources()
         assert seen(known, world) == expected
-        assert {key: known.exports.birth(key) for key in known.exports.all()} == births
+        assert births(known) == births(started)
 
 
 # One export, its events, and what comes late
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger
-    if request.param == "memory":
-        made = MemoryLedger()
-    else:
-        own = f"sqlite:///{tmp_path}/ledger.db"
-        made = SqlLedger(own if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
     yield made
     made.close()
 
@@ -332,14 +327,20 @@ def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     )
 
 
-def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Ledger) -> None:
-    intake = Intake(ledger, 65_536)
-    intake.retention = RETENTION
+def after_pruning(ledger: Ledger, intake: Intake) -> tuple[list[bytes], Reader]:
+    """The bodies of forty daily events, of which the first 24 were pruned, and what is known then."""
     bodies = [body(when=vendor_clock(at("0:00", day)), Frequency="Daily") for day in range(40)]
     for day, each in enumerate(bodies):
         intake.take(SHOP, each, at("0:00", day) + 2)
     known = known_of(ledger)
     assert pruned_by(ledger, known) == 24
+    return bodies, known
+
+
+def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Ledger) -> None:
+    intake = Intake(ledger, 65_536)
+    intake.retention = RETENTION
+    bodies, known = after_pruning(ledger, intake)
     before = states(known)
     for each in bodies[:24]:
         assert intake.take(SHOP, each, LATE) == Receipt(quarantined=1)
@@ -351,11 +352,7 @@ def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Led
 def test_a_pruned_event_that_is_replayed_is_not_counted_again(tmp_path: Path) -> None:
     ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
     intake = Intake(ledger, 65_536)
-    bodies = [body(when=vendor_clock(at("0:00", day)), Frequency="Daily") for day in range(40)]
-    for day, each in enumerate(bodies):
-        intake.take(SHOP, each, at("0:00", day) + 2)
-    known = known_of(ledger)
-    assert pruned_by(ledger, known) == 24
+    bodies, known = after_pruning(ledger, intake)
     before = states(known)
     work = Replay(ledger, ledger.archive, {"shop": SHOP}, LATE - RETENTION)
     lines = [

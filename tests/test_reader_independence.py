@@ -18,7 +18,7 @@ from test_order_independence import SOURCES, World, histories, thorough
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.model import ExportState, Gap
+    from exporter.model import ExportKey, ExportState, Gap
 
 
 class ToldOfGaps(MemoryLedger):
@@ -38,6 +38,11 @@ def reader_of(ledger: MemoryLedger, world: World) -> Reader:
 
 def seen(known: Reader, world: World) -> list[list[ExportState]]:
     return [known.states(now) for now in world.nows()]
+
+
+def births(known: Reader) -> dict[ExportKey, int]:
+    """When each export came first."""
+    return {key: known.exports.birth(key) for key in known.exports.all()}
 
 
 def folded_at_once(ledger: MemoryLedger, world: World) -> Reader:
@@ -77,5 +82,4 @@ def test_ids_that_were_forgotten_and_gaps_that_come_later_change_nothing(world: 
     expected = folded_at_once(ledger, world)
     assert seen(running, world) == seen(expected, world)
     assert running.exports.recognised() == expected.exports.recognised()
-    births = [{key: known.exports.birth(key) for key in known.exports.all()} for known in (running, expected)]
-    assert births[0] == births[1]
+    assert births(running) == births(expected)

@@ -66,14 +66,19 @@ def send_some_of_everything(exporter: Exporter) -> None:
         exporter.post({"is_test": True}, source)
 
 
+def assert_a_kill_changes_nothing(exporter: Exporter) -> None:
+    """With some of everything in its ledger, it shows the same when it was killed and started again."""
+    send_some_of_everything(exporter)
+    before = from_the_ledger(exporter)
+    assert 'export="1700000001"' in before
+    exporter.kill()
+    exporter.start()
+    assert from_the_ledger(exporter) == before
+
+
 def test_after_kill_and_restart_every_series_of_exports_and_sources_is_the_same_byte_for_byte(tmp_path: Path) -> None:
     with Exporter(tmp_path, CONFIGURATION) as exporter:
-        send_some_of_everything(exporter)
-        before = from_the_ledger(exporter)
-        assert 'export="1700000001"' in before
-        exporter.kill()
-        exporter.start()
-        assert from_the_ledger(exporter) == before
+        assert_a_kill_changes_nothing(exporter)
         # And it goes on from there.
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
         assert exporter.value("dataexport_webhook_duplicates_total", source="shop") == 2
