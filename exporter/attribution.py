@@ -188,12 +188,12 @@ class Exports:
             if event.source not in self._sources:
                 continue
             key = self._declared_for(event)
-            if key is not None:
-                self._add(key, event)
-            elif event.schedule.interval:
-                touched.setdefault(_id_key(event), []).append(event)
-            else:
-                self._add(_group_key(event), event)
+            if key is None:
+                key = _id_key(event) if event.schedule.interval else _group_key(event)
+                if key.kind == RECOGNISED and key not in self._histories and key not in self._bases:
+                    touched.setdefault(key, []).append(event)
+                    continue
+            self._add(key, event)
         for key, added in touched.items():
             self._take(key, added)
         if len(self._ids) > MOST_IDS:
@@ -276,11 +276,7 @@ class Exports:
         return sorted(key for key in self._histories if key.kind == RECOGNISED)
 
     def _take(self, key: ExportKey, added: Sequence[Event]) -> None:
-        """Take new events of one request id, and recognise it where it came back."""
-        if key in self._histories or key in self._bases:
-            for event in added:
-                self._add(key, event)
-            return
+        """Take new events of one request id that is no export yet, and recognise it where it came back."""
         entry = self._ids.get(key)
         if entry is None:
             entry = self._ids[key] = _Id(self._history(key))
@@ -341,7 +337,8 @@ class Exports:
         history.members += 1
         if key not in self.stale and not history.add(event):
             self.stale.add(key)
-        self._mark(key)
+        self.changed.add(key)
+        self.unsaved.add(key)
 
     def _recurs(self, event: Event) -> bool:
         """Whether an event counts for its request id."""

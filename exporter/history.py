@@ -255,7 +255,7 @@ class History:
         self._unread = None
 
     def _shared(self, event: Event) -> Said:
-        said = Said(event.request_id, event.partner, event.data_type, event.status, event.frequency)
+        said = event.request_id, event.partner, event.data_type, event.status, event.frequency
         for known in self._said[:-4:-1]:
             if known == said:
                 return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from exporter import checkpoint, snapshot
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, ExportKey, ExportState, Gap, Source, SourceState, Tally
+    from exporter.model import Declaration, Event, ExportKey, ExportState, Gap, Source, SourceState, Tally
 
 
 class Reader:
@@ -142,10 +143,12 @@ class Reader:
             return True
         for source, ids in self.exports.unfamiliar(page).items():
             self.exports.recall(self._ledger.of_ids(source, ids, self.sequence))
+        by_source: defaultdict[str, list[Event]] = defaultdict(list)
         for event in page:
-            if event.source in self.histories:
-                self.histories[event.source].add(event)
-                self._source_states.pop(event.source, None)
+            by_source[event.source].append(event)
+        for source in by_source.keys() & self.histories.keys():
+            self.histories[source].add_all(by_source[source])
+            self._source_states.pop(source, None)
         self.exports.apply(page)
         if page:
             self.sequence = page[-1].sequence

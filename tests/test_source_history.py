@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, at, event
 from exporter.model import Event, Source, SourceState, Tally
@@ -23,6 +25,34 @@ def state(events: Iterable[Event], source: Source = SHOP, tallies: Iterable[Tall
     for each in events:
         history.add(each)
     return history.state(source, tallies)
+
+
+@given(
+    told=st.sets(
+        st.tuples(
+            st.sampled_from(["initiated", "completed", "failed", "other", *(f"word-{number}" for number in range(12))]),
+            st.integers(0, 30),
+            st.sampled_from(["4h", "one-time", "full moon", ""]),
+            st.booleans(),
+        ),
+        max_size=40,
+    ).flatmap(lambda found: st.permutations(sorted(found))),
+    cut=st.integers(0, 40),
+)
+def test_many_events_at_once_are_the_same_as_one_after_the_other(
+    told: list[tuple[str, int, str, bool]], cut: int
+) -> None:
+    events = [
+        event(status, at("0:00") + hour * HOUR, request_id=str(number), frequency=frequency, skewed=skewed)
+        for number, (status, hour, frequency, skewed) in enumerate(told)
+    ]
+    one_by_one, at_once = SourceHistory(), SourceHistory()
+    for each in events:
+        one_by_one.add(each)
+    at_once.add_all(events[:cut])
+    at_once.add_all(events[cut:])
+    assert at_once.dump() == one_by_one.dump()
+    assert at_once.statuses == one_by_one.statuses
 
 
 def said_at(offset: float, run: int = 0, late: float = 2) -> Event:
