@@ -36,7 +36,9 @@ class Batch:
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
-        self.events: Rows = [(*row_of(each.event), each.body) for each in entries if isinstance(each, Received)]
+        self.events: Rows = [
+            (*row_of(each.event), bytearray(each.body)) for each in entries if isinstance(each, Received)
+        ]
         self.quarantined: Rows = [_quarantine_row(each) for each in entries if isinstance(each, Quarantined)]
 
     def fresh(self, events: Fresh | None, quarantined: Fresh | None) -> list[bool]:
@@ -109,11 +111,15 @@ def _arrived_at(entry: Entry) -> float:
 
 
 def row_of(event: Event) -> tuple[object, ...]:
-    """The columns of an event but its sequence and its body."""
+    """The columns of an event but its sequence and its body.
+
+    In types that SQLite's driver knows: of bytes and of truth it asks first whether somebody adapts
+    them, which takes most of a microsecond each.
+    """
     local = event.local_time
     return (
         event.source,
-        event.digest,
+        bytearray(event.digest),
         event.request_id,
         event.partner,
         event.data_type,
@@ -124,7 +130,7 @@ def row_of(event: Event) -> tuple[object, ...]:
         micros(event.arrived_at),
         micros(event.occurred_at),
         event.utc_offset,
-        event.skewed,
+        int(event.skewed),
     )
 
 

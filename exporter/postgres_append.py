@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.batch import Batch, Fresh, Rows
 
-_TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "boolean"}
+_TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
 _KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
 
 _LOCK = "SELECT name FROM heads ORDER BY name FOR UPDATE"

@@ -52,9 +52,12 @@ class Seen:
 def numbered_by_the_server(cursor: Any, batch: Batch) -> None:  # noqa: ANN401 - psycopg's
     """As `postgres_append.append` would be without heads: with the numbers that the column has by default."""
     for table, rows in ((events, batch.events), (quarantine, batch.quarantined)):
-        names = [sql.Identifier(column.name) for column in table.c if column.name != "sequence"]
+        columns = [column for column in table.c if column.name != "sequence"]
+        values = ("%s::integer::boolean" if column.name == "skewed" else "%s" for column in columns)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-            sql.Identifier(table.name), sql.SQL(", ").join(names), sql.SQL(", ").join(sql.Placeholder() * len(names))
+            sql.Identifier(table.name),
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+            sql.SQL(", ").join(map(sql.SQL, values)),
         )
         cursor.executemany(insert, rows)
 
