@@ -13,7 +13,7 @@ import processes
 from ingest import Stream
 from load import Job
 from report import Finding, Result, Row
-from scrape import REPEATS, fetch
+from scrape import fetch
 
 from exporter import sqlite_file
 
@@ -31,6 +31,8 @@ RENEWED = 100_000
 """A ledger of so many events or fewer is copied anew for each round, since what is sent would make another of it."""
 FOLDED_ANEW = 1_000_000
 """With more events than that nobody waits for all of them to be folded again."""
+STEADY = 60
+"""Scrapes with nothing new in a round: of a few milliseconds each, so that a median of few tells the noise."""
 READY_SECONDS = 5.0
 GROWTH = 1.2
 
@@ -62,7 +64,7 @@ class Case:
         with processes.exporter(self.path, self.ledger.exports) as server:
             self.ready.append(server.ready_after)
             self.first.append(fetch(server.admin_port, compressed=True).seconds)
-            self.later += [fetch(server.admin_port, compressed=True).seconds for _ in range(REPEATS)]
+            self.later += [fetch(server.admin_port, compressed=True).seconds for _ in range(STEADY)]
             self.memory.append(server.memory())
             stream = Stream(server, self.path, self.job)
             self.loads.append(stream.take(seconds))
