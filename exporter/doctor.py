@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import choice, listing, snapshot
+from exporter.backup import LISTENING_WITHIN
 from exporter.event_time import CLOCK_TOLERANCE, format_offset
 from exporter.frequency import of_interval
-from exporter.keeping import SILENT_AFTER
 from exporter.model import ANY
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 def _replicas(ledger: Ledger, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
     """Two that fold the same events with two configurations show two truths."""
     head = ledger.folds.checkpoint()
-    listening = now - ledger.folds.owner_seen() <= SILENT_AFTER
+    listening = now - ledger.folds.owner_seen() <= LISTENING_WITHIN
     if head and listening and snapshot.differ(head.fingerprint, reader.fingerprint):
         text = "store: an exporter runs on it with another configuration or release"
         yield False, f"{text}: reload it, and give all of them the same"
