@@ -125,3 +125,15 @@ def test_the_sixty_second_example_shows_just_what_it_says(tmp_path: Path) -> Non
         assert found == shown
         again = exporter.post(json.loads(match[1]))
         assert again.json() == {"accepted": 0, "duplicates": 1, "quarantined": 0}
+
+
+def test_every_module_has_its_place_in_the_map_for_contributors() -> None:
+    map_of_all = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = [row for row in map_of_all.splitlines() if row.startswith("| `exporter/")]
+    named = [name.removeprefix("exporter/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    placed = {name: {each.name for each in (ROOT / "exporter").glob(name.rstrip("/"))} for name in named}
+    assert [name for name, found in placed.items() if not found] == []
+    there = {
+        each.name for each in (ROOT / "exporter").iterdir() if each.suffix == ".py" or (each / "__init__.py").exists()
+    }
+    assert there - {"__init__.py"} == set().union(*placed.values())
