@@ -34,7 +34,7 @@ def sample_body(  # noqa: PLR0913 - the vendor's six keys
     clock; ``test_call`` asks for what is posted when someone creates the webhook instead.
 
     Raises:
-        ExporterError: ``at`` is no date and time.
+        ExporterError: ``at`` is no date and time, or has a zone.
     """
     if test_call:
         return json.dumps({"is_test": True, "targetId": 1234, "key_values": {"key": "value"}, "profiles": []})
@@ -43,6 +43,9 @@ def sample_body(  # noqa: PLR0913 - the vendor's six keys
     except ValueError as error:
         message = f"--at: {at!r} is no date and time; give one such as 2026-12-31T16:50:52"
         raise ExporterError(message) from error
+    if at and local.tzinfo:
+        message = f"--at: {at!r} has a zone, which CleverTap does not tell; give the local time without one"
+        raise ExporterError(message)
     given = request_id or ""
     clock = f"{local.hour % 12 or 12}:{local:%M:%S} {'AM' if local.hour < NOON else 'PM'}"
     return json.dumps(

@@ -95,6 +95,7 @@ def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: 
     ("option", "value"),
     [
         ("--at", "yesterday"),
+        ("--at", "2026-12-31T16:50:52Z"),
         ("--url", "nonsense"),
         ("--token-file", "missing"),
         ("--token-file", "binary"),
