@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS
+from exporter.cli import COMMANDS, main
 from exporter.config import load
 from exporter.environment import FILE_VARIABLES, VARIABLES
 from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
@@ -125,6 +127,26 @@ def test_the_sixty_second_example_shows_just_what_it_says(tmp_path: Path) -> Non
         assert found == shown
         again = exporter.post(json.loads(match[1]))
         assert again.json() == {"accepted": 0, "duplicates": 1, "quarantined": 0}
+
+
+def test_every_command_that_a_page_gives_can_be_typed() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]
+    given = [
+        (page.name, line)
+        for page in pages
+        for line in re.findall(
+            r"^ *(?:\$ )?dataexport-exporter (.+)|`dataexport-exporter ([^`]+)`", page.read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert len(given) > 50
+    for page, found in given:
+        name, *arguments = shlex.split(re.split(r" [|>] ", "".join(found))[0])
+        command = main.get_command(click.Context(main), name)
+        if name == "--version":
+            continue
+        assert command is not None, (page, name)
+        with click.Context(command) as context:
+            command.make_parser(context).parse_args(arguments)
 
 
 def test_every_module_has_its_place_in_the_map_for_contributors() -> None:
