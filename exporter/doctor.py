@@ -86,10 +86,10 @@ def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 def _replicas(ledger: Ledger, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
     """Two that fold the same events with two configurations show two truths."""
     head = ledger.folds.checkpoint()
-    listening = now - ledger.folds.owner_seen() <= LISTENING_WITHIN
-    if head and listening and snapshot.differ(head.fingerprint, reader.fingerprint):
-        text = "store: an exporter runs on it with another configuration or release"
-        yield False, f"{text}: reload it, and give all of them the same"
+    ago = max(now - ledger.folds.owner_seen(), 0)
+    if head and ago <= LISTENING_WITHIN and snapshot.differ(head.fingerprint, reader.fingerprint):
+        text = f"store: {ago:.0f} s ago an exporter was on it with another configuration or release"
+        yield False, f"{text}: if it still runs, reload it, and give all of them the same"
 
 
 def _sources(config: Config, reader: Reader) -> Iterator[tuple[bool, str]]:

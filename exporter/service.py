@@ -298,7 +298,8 @@ class Service:
         if self._keeper.write(now, most=most, leaving=leaving):
             self.telemetry.checkpoint_time.set(now)
         if self._keeper.differs:
-            log.warning("another exporter on this store has another configuration or release: give all the same")
+            # It may as well be the one before this, killed a moment ago.
+            log.warning("an exporter of another configuration or release was heard of within a minute on this store")
         self._checkpointed = reader, sequence, now
 
     def _catch_up(self) -> None:
