@@ -217,10 +217,11 @@ class Collector:
             self._exports.put(place, [line.encode() for line in families.column_lines(state)])
             shown = self._shown[key] = _Shown(place)
         else:
-            changed = {column: figures[column] for column in compress(_COLUMNS, map(ne, figures, shown.figures))}
-            self._exports.change(shown.place, families.figure_lines(state, changed))
+            changed = compress(_COLUMNS, map(ne, figures, shown.figures))
+            self._exports.change(shown.place, families.figure_lines(state, figures, changed))
         shown.figures = figures
-        self._show_durations(shown, state.duration_sum, state.duration_buckets)
+        if state.duration_buckets != shown.duration_buckets or state.duration_sum != shown.duration_sum:
+            self._show_durations(shown, state.duration_sum, state.duration_buckets)
         series = families.export_series(state) + (0 if state.export == ANY else families.DURATION_SERIES)
         self._series += series - shown.series
         shown.series = series
@@ -240,8 +241,6 @@ class Collector:
     def _show_durations(self, shown: _Shown, total: float, buckets: tuple[int, ...]) -> None:
         """Show the histogram of an export, of which groups of one source have one together; none without buckets."""
         old = shown.duration_sum, shown.duration_buckets
-        if old == (total, buckets):
-            return
         shown.duration_sum, shown.duration_buckets = total, buckets
         source, export = place = shown.place[:2]
         if export == ANY:

@@ -11,7 +11,7 @@ from exporter.exposition import Family, escape, histogram, labels, number, sampl
 from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     from exporter.model import ExportState, SourceState
 
@@ -123,12 +123,13 @@ def export_series(state: ExportState) -> int:
     return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_COUNTERS))
 
 
-def figure_lines(state: ExportState, figures: Mapping[int, float]) -> dict[int, bytes]:
-    """The samples of some of `EXPORT_COLUMNS`, with those of `export_figures`."""
+def figure_lines(state: ExportState, figures: Sequence[float], columns: Iterable[int]) -> dict[int, bytes]:
+    """The samples of some of `EXPORT_COLUMNS`, out of all `export_figures`."""
     text = _export_labels(state)
     return {
         column: f"{_STARTS[column]}{text}}} {number(value)}\n".encode() if value != _ABSENT else b""
-        for column, value in figures.items()
+        for column in columns
+        for value in (figures[column],)
     }
 
 

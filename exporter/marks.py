@@ -6,6 +6,8 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.model import OTHER_RANK, RANKS
+
 if TYPE_CHECKING:
     from exporter.model import Event
 
@@ -30,9 +32,9 @@ def mark_of(event: Event) -> bytes:
 
     A tenth of what the event takes, and every export keeps its newest ones.
     """
-    occurred_at, rank, arrived_at, digest = event.order
-    occurred, arrived = round(occurred_at * 1e6), round(arrived_at * 1e6)
-    return MARK.pack(occurred + BEFORE_1970, rank, arrived + BEFORE_1970, digest, event.sequence)
+    occurred, arrived = round(event.occurred_at * 1e6), round(event.arrived_at * 1e6)
+    rank = RANKS.get(event.status, OTHER_RANK)
+    return MARK.pack(occurred + BEFORE_1970, rank, arrived + BEFORE_1970, event.digest, event.sequence)
 
 
 def interned(request_id: str, *words: str) -> Said:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INITIATED = "initiated"
 COMPLETED = "completed"
 FAILURES = frozenset({"failed", "failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"})
-_RANKS = {INITIATED: 0, COMPLETED: 1}
+RANKS, OTHER_RANK = {INITIATED: 0, COMPLETED: 1}, 2
 
 ANY = "any"
 """The ``export`` label of a group."""
@@ -76,7 +76,7 @@ class Event:
     @property
     def order(self) -> tuple[float, int, float, bytes]:
         """The order of history: by time, Initiated before Completed, then by arrival."""
-        return (self.occurred_at, _RANKS.get(self.status, 2), self.arrived_at, self.digest)
+        return (self.occurred_at, RANKS.get(self.status, OTHER_RANK), self.arrived_at, self.digest)
 
     @property
     def group_key(self) -> str:

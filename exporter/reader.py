@@ -12,7 +12,7 @@ from exporter.errors import UnreadableError
 from exporter.folds import Pruned
 from exporter.ledger import PAGE
 from exporter.source_history import SourceHistory
-from exporter.state import RECOGNISED
+from exporter.state import DECLARED, RECOGNISED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,8 +187,8 @@ class Reader:
 
     def export(self, key: ExportKey, now: float) -> ExportState:
         """The state of one export."""
-        state = self.exports.state(key, now, self._declared_at.get((key.source, key.name), now))
-        return self.standing.applied(key, state, now)
+        declared_at = self._declared_at.get((key.source, key.name), now) if key.kind == DECLARED else 0.0
+        return self.standing.applied(key, self.exports.state(key, now, declared_at), now)
 
     def __contains__(self, key: ExportKey) -> bool:
         """Whether an export is there, and not retired."""

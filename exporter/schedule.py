@@ -164,9 +164,9 @@ def missed_by(anchor: float, now: float, promise: Terms) -> int:
     return max(0, math.floor((now - anchor) / promise.interval) - 1)
 
 
-def next_miss(anchor: float, now: float, promise: Terms) -> float:
-    """When `missed_by` will next grow."""
-    return anchor + (missed_by(anchor, now, promise) + 2) * promise.interval
+def next_miss(anchor: float, missed: int, promise: Terms) -> float:
+    """When `missed_by`, which is ``missed`` now, will next grow."""
+    return anchor + (missed + 2) * promise.interval
 
 
 def unknown_among(anchor: float, count: int, promise: Terms, gaps: Sequence[Gap]) -> int:

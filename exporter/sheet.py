@@ -91,14 +91,14 @@ class Sheet:
         """Add a row, or replace all of it."""
         self._edits[place] = list(texts)
 
-    def change(self, place: Place, texts: Mapping[int, bytes]) -> None:
-        """Replace some columns of a row that is there."""
+    def change(self, place: Place, texts: dict[int, bytes]) -> None:
+        """Replace some columns of a row that is there; ``texts`` is kept."""
         edit = self._edits.get(place)
         if edit is not None:
             for column, text in texts.items():
                 edit[column] = text
         elif texts:
-            self._edits[place] = dict(texts)
+            self._edits[place] = texts
 
     def remove(self, place: Place) -> None:
         """Remove a row that is there."""

@@ -58,52 +58,55 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     if began:
         tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began)
         unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if gaps else 0
-        changes_at = _NEVER if left_at else schedule.next_miss(runs.anchor, now, began)
+        changes_at = _NEVER if left_at else schedule.next_miss(runs.anchor, tail, began)
     muted_until = declared.muted_until if declared else 0
     muted = now < muted_until
     if muted:
         changes_at = min(changes_at, muted_until)
     start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at, retired_at)
+    run_deadline = schedule.run_deadline_from(running_since, promise, gaps) if running_since else 0.0
+    # By position, as a scrape makes one for every changed export: by 40 names it takes 3.9 µs in the place of 2.8.
     return ExportState(
-        source=key.source,
-        export=ANY if key.kind == GROUP else key.name,
-        partner=(declared.match.partner or "") if declared else runs.partner,
-        data_type=(declared.match.data_type or "") if declared else runs.data_type,
-        frequency=declared.frequency if declared else runs.frequency,
-        timezone=source.timezone,
-        declared=declared is not None,
-        key=key,
-        owner=declared.owner if declared else "",
-        runbook_url=declared.runbook_url if declared else "",
-        interval=promise.interval,
-        grace=promise.grace,
-        max_runtime=promise.max_runtime,
-        objective=declared.objective if declared else OBJECTIVE,
-        last_initiated=runs.last_initiated,
-        last_completed=runs.last_completed,
-        last_failed=runs.last_failed,
-        last_received=runs.last_received,
-        last_duration=runs.last_duration,
-        duration_buckets=runs.durations,
-        duration_sum=runs.duration_sum,
-        in_progress=len(running),
-        running_since=running_since,
-        start_deadline=start_deadline,
-        deadline=deadline,
-        run_deadline=schedule.run_deadline_from(running_since, promise, gaps) if running_since else 0.0,
-        initiated=runs.initiated,
-        completed=runs.completed,
-        failed=runs.failed,
-        abandoned=runs.abandoned,
-        slots=runs.slots + tail,
-        slots_late=runs.late,
-        slots_missed=runs.missed + tail - unknown,
-        slots_unknown=runs.unknown + unknown,
-        recurring=promise.interval > 0,
-        muted=muted,
-        muted_until=muted_until if muted else 0,
-        muted_by="the configuration" if muted else "",
-        changes_at=changes_at,
+        key.source,
+        ANY if key.kind == GROUP else key.name,
+        (declared.match.partner or "") if declared else runs.partner,
+        (declared.match.data_type or "") if declared else runs.data_type,
+        declared.frequency if declared else runs.frequency,
+        source.timezone,
+        declared is not None,
+        key,
+        declared.owner if declared else "",
+        declared.runbook_url if declared else "",
+        promise.interval,
+        promise.grace,
+        promise.max_runtime,
+        declared.objective if declared else OBJECTIVE,
+        runs.last_initiated,
+        runs.last_completed,
+        runs.last_failed,
+        runs.last_received,
+        runs.last_duration,
+        runs.durations,
+        runs.duration_sum,
+        len(running),  # in_progress
+        running_since,
+        start_deadline,
+        deadline,
+        run_deadline,
+        runs.initiated,
+        runs.completed,
+        runs.failed,
+        runs.abandoned,
+        runs.slots + tail,
+        runs.late,
+        runs.missed + tail - unknown,
+        runs.unknown + unknown,
+        promise.interval > 0,  # recurring
+        muted,
+        muted_until if muted else 0,
+        "the configuration" if muted else "",  # muted_by
+        "",  # muted_why
+        changes_at,
     )
 
 

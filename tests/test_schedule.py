@@ -139,7 +139,7 @@ def test_the_next_miss_is_when_the_count_grows(interval: int, waited: int, less:
     promise = Terms(interval, 0, 0, None)
     anchor = int(at("0:00"))
     now = anchor + waited
-    grows = next_miss(anchor, now, promise)
+    grows = next_miss(anchor, missed_by(anchor, now, promise), promise)
     assert now < grows
     assert missed_by(anchor, grows, promise) == missed_by(anchor, now, promise) + 1
     assert missed_by(anchor, max(now, grows - 1 - less), promise) == missed_by(anchor, now, promise)

@@ -1,0 +1,89 @@
+"""A state is made by position: each value has to come out under its own name."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from builders import HOUR, MINUTE, at
+from exporter.model import Declaration, ExportKey, Gap, Selection, Source, Terms
+from exporter.runs import DURATION_BOUNDS, Runs
+from exporter.state import DECLARED, export_state
+
+SHOP = Source("shop", "Etc/UTC", UTC)
+PROMISE = Terms(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)
+RUNS = Runs(
+    partner="GCS",
+    data_type="events",
+    frequency="4h",
+    last_initiated=at("4:00"),
+    last_completed=at("0:30"),
+    last_announced=at("4:00"),
+    last_failed=at("0:40"),
+    last_received=at("4:01"),
+    last_duration=30.0 * MINUTE,
+    durations=tuple(range(len(DURATION_BOUNDS) + 1)),
+    duration_sum=31.0 * MINUTE,
+    initiated=101,
+    completed=102,
+    failed=103,
+    abandoned=104,
+    open={"7": at("3:50"), "8": at("4:00")},
+    anchor=at("4:00"),
+    anchor_promise=PROMISE,
+    slots=200,
+    late=201,
+    missed=202,
+    unknown=203,
+)
+SAME = (
+    "last_initiated",
+    "last_completed",
+    "last_failed",
+    "last_received",
+    "last_duration",
+    "duration_sum",
+    "initiated",
+    "completed",
+    "failed",
+    "abandoned",
+    "partner",
+    "data_type",
+    "frequency",
+)
+
+
+def test_what_was_folded_is_told_under_its_own_name() -> None:
+    key = ExportKey("shop", "group", "any", "gcs", "events", "4h")
+    blind = [Gap(at("8:10"), at("8:20"))]
+    state = export_state(key, RUNS, PROMISE, SHOP, now=at("16:30"), gaps=blind)
+    assert {name: getattr(state, name) for name in SAME} == {name: getattr(RUNS, name) for name in SAME}
+    assert (state.source, state.export, state.timezone, state.key, state.id) == ("shop", "any", "Etc/UTC", key, key.id)
+    assert (state.interval, state.grace, state.max_runtime) == (PROMISE.interval, PROMISE.grace, PROMISE.max_runtime)
+    assert state.duration_buckets == RUNS.durations
+    assert (state.in_progress, state.running_since) == (2, at("3:50"))
+    assert (state.start_deadline, state.deadline, state.run_deadline) == (at("8:48"), at("5:18"), at("6:50"))
+    # At 8:00 and 12:00 something was due, and nobody listened at the first of them.
+    assert (state.slots, state.slots_late, state.slots_missed, state.slots_unknown) == (202, 201, 203, 204)
+    assert (state.recurring, state.declared, state.objective) == (True, False, 0.99)
+    assert (state.owner, state.runbook_url) == ("", "")
+    assert (state.muted, state.muted_until, state.muted_by, state.muted_why) == (False, 0, "", "")
+    assert state.changes_at == at("20:00")
+
+
+def test_what_was_declared_is_told_under_its_own_name() -> None:
+    declared = Declaration(
+        "nightly",
+        Selection("shop", partner="Azure", data_type="profiles", frequency="24h"),
+        muted_until=at("18:00"),
+        objective=0.5,
+        owner="somebody",
+        runbook_url="https://example.org",
+    )
+    key = ExportKey("shop", DECLARED, "nightly")
+    state = export_state(key, RUNS, PROMISE, SHOP, now=at("16:30"), declared=declared)
+    assert (state.export, state.partner, state.data_type, state.frequency) == ("nightly", "Azure", "profiles", "24h")
+    assert (state.declared, state.objective) == (True, 0.5)
+    assert (state.owner, state.runbook_url) == ("somebody", "https://example.org")
+    assert (state.muted, state.muted_until, state.muted_by) == (True, at("18:00"), "the configuration")
+    assert state.muted_why == ""
+    assert state.changes_at == at("18:00")
