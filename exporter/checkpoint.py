@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from exporter.model import Declaration, ExportKey, Gap, Source
 
 GAPS = "gaps"
+TEXT = "text"
+"""What `exporter.kept_text` has of it, which only a stop writes."""
 EXPORT = "export "
 SOURCE = "source "
 PAGE = 2000
@@ -40,6 +42,8 @@ class Loaded:
     sequence: int
     pruned: Pruned
     revision: int
+    text: str | None
+    """What was kept of it beside; where there is some, not all exports are taken to have changed."""
 
 
 def export_row(key: ExportKey) -> str:
@@ -75,6 +79,7 @@ def load(
         if folds.checkpoint() != head:
             return None  # somebody wrote it meanwhile
         gaps = snapshot.gaps_of(snapshot.opened(rows.pop(GAPS)))
+        text = snapshot.opened(rows.pop(TEXT)) if TEXT in rows else None
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
         histories = {slug: _source_of(snapshot.opened(rows.pop(source_row(slug)))) for slug in sources}
         keys = snapshot.keys_of(key.removeprefix(EXPORT) for key in rows)
@@ -86,9 +91,10 @@ def load(
     except snapshot.UNREADABLE:
         return None
     exports.forget_ids()
-    exports.changed.update(exports.all())
+    if text is None:
+        exports.changed.update(exports.all())
     exports.unsaved.clear()
-    return Loaded(exports, histories, gaps, head.sequence, Pruned(head.pruned), head.revision)
+    return Loaded(exports, histories, gaps, head.sequence, Pruned(head.pruned), head.revision, text)
 
 
 def bases(ledger: Ledger, sources: Mapping[str, Source]) -> tuple[dict[ExportKey, Base], dict[str, SourceHistory]]:

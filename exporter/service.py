@@ -38,7 +38,7 @@ RUSH_EVENTS = 10_000
 """While more than these arrive between two looks, webhooks go first, and the checkpoint waits for its seconds."""
 PRUNE_SECONDS = 3600.0
 MOST_AT_THE_END = 20_000
-"""With more exports than that to write, a stop does not wait for the checkpoint."""
+"""With more exports than that to write, a stop does not wait for the checkpoint, nor for what is kept of their text."""
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Service:
         telemetry.reload_time.set(now())
         telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
         self._reader, self._collector = self._knowledge(config)
-        self._keeper = Keeper(ledger, self._watch, self._knowing, lambda: self._reader)
+        self._keeper = Keeper(ledger, self._watch, self._knowing, lambda: self._reader, self._text)
         self._pruner = Pruner(ledger, self._knowing, self._refreshed)
         self._pruned_at = 0.0
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
@@ -268,6 +268,10 @@ class Service:
                     break
         except Exception as error:  # noqa: BLE001 - as for the checkpoint
             log.error("nothing more is pruned for now", error=str(error))
+
+    def _text(self) -> str | None:
+        """What is to be kept of the text of the collector of the moment."""
+        return self._collector.kept(MOST_AT_THE_END)
 
     def _refreshed(self) -> Reader:
         """The reader, as of now; while it is held."""

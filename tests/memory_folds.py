@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from exporter.folds import Checkpoint, Pruned
@@ -17,21 +18,26 @@ class MemoryFolds:
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
-        self._checkpoint: Checkpoint | None = None
+        self.head: Checkpoint | None = None
         self.kept: dict[str, str] = {}
         self._pruned = Pruned()
         self._bases: dict[str, tuple[int, str]] = {}
 
     def checkpoint(self) -> Checkpoint | None:
-        return self._checkpoint
+        return self.head
+
+    def without_checkpoint(self) -> MemoryFolds:
+        other = copy(self)
+        other.head = None
+        return other
 
     def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         return sorted(each for each in self.kept.items() if each[0] > after)[:limit]
 
     def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
-        if (self._checkpoint.revision if self._checkpoint else 0) != known:
+        if (self.head.revision if self.head else 0) != known:
             return False
-        self._checkpoint = new
+        self.head = new
         if anew:
             self.kept.clear()
         self.kept.update({key: text for key, text in rows.items() if text is not None})
@@ -41,7 +47,7 @@ class MemoryFolds:
         return True
 
     def owner_seen(self) -> float:
-        owner = self._checkpoint.owner if self._checkpoint else ""
+        owner = self.head.owner if self.head else ""
         return max((seen for watch, _, seen in self._ledger.watches if watch == owner), default=0)
 
     def pruned(self) -> Pruned:

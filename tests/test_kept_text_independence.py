@@ -1,0 +1,255 @@
+"""However a process began, each line that it shows is what the client library writes of everything, worked out anew.
+
+Whatever happened before, meanwhile and beside it: other processes of the same configuration on the
+same ledger, which decide, prune, keep a checkpoint or are killed, and replays.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import HOUR, MINUTE, at, event, received
+from exporter import history, pruning
+from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.ledger import Received
+from exporter.pruning import MARGIN, Pruner
+from memory_ledger import MemoryLedger
+from test_kept_text import OTHERS, USUAL, Configured, Process, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_memory() -> Iterator[None]:
+    """So that a few events are enough to be pruned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "RECENT", 4)
+        patch.setattr(pruning, "RECENT", 4)
+        patch.setattr(pruning, "LEAST", 1)
+        yield
+
+
+class Replayed(MemoryLedger):
+    """A ledger in memory of which events can be dated again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch = 0
+
+    def epoch(self) -> int:
+        return self._epoch
+
+    def amend(self, which: int, seconds: float) -> None:
+        """What a replay does with an event whose zone was wrong."""
+        if self._events:
+            at = which % len(self._events)
+            kept = self._events[at]
+            told = replace(kept.event, occurred_at=kept.event.occurred_at + seconds)
+            self._events[at] = Received(told, kept.body)
+        self._epoch += 1
+
+
+class Tell(NamedTuple):
+    """Some events, each so many minutes after the step before."""
+
+    times: int
+    minutes: int
+    status: str
+    request_id: int
+    partner: str
+    frequency: str
+    source: str
+
+
+class Wait(NamedTuple):
+    """Nothing, for so many hours; somebody else's exporter may begin to listen after it."""
+
+    hours: int
+    gap: bool
+
+
+class Decide(NamedTuple):
+    """Somebody decides something about one of the exports, while the process runs or after it."""
+
+    kind: str
+    which: int
+    hours: int
+
+
+class Prune(NamedTuple):
+    """The process prunes what is as old as that."""
+
+    hours: int
+
+
+class Replay(NamedTuple):
+    """An event was dated wrongly."""
+
+    which: int
+    hours: int
+
+
+class Beside(NamedTuple):
+    """Another process of the same configuration, and what it does before it ends."""
+
+    does: list[Tell | Decide | Prune | Replay]
+    ends: str
+
+
+class Restart(NamedTuple):
+    """An end, what happens meanwhile, and a start."""
+
+    ends: str
+    meanwhile: list[Tell | Wait | Decide | Replay | Beside]
+    minutes: int
+    """The clock may have been set back."""
+    configured: Configured
+
+
+tells = st.builds(
+    Tell,
+    times=st.sampled_from([1, 1, 1, 7]),
+    minutes=st.integers(0, 300),
+    status=st.sampled_from(["initiated", "initiated", "completed", "failed"]),
+    request_id=st.integers(1, 6),
+    partner=st.sampled_from(["nightly", "Amazon S3", "amazon s3", "GCS"]),
+    frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
+    source=st.sampled_from(["shop", "shop", "other-shop"]),
+)
+waits = st.builds(Wait, hours=st.integers(0, 30), gap=st.sampled_from([False, False, True]))
+decides = st.builds(
+    Decide, kind=st.sampled_from([MUTE, UNMUTE, RETIRE, KEEP]), which=st.integers(0, 9), hours=st.integers(1, 30)
+)
+KILLED, KILLED_LATER, STOPPED = WAYS_TO_END = "killed", "killed after a checkpoint", "stopped"
+prunes = st.builds(Prune, hours=st.integers(0, 12))
+replays = st.builds(Replay, which=st.integers(0, 99), hours=st.integers(-6, 6))
+besides = st.builds(
+    Beside,
+    does=st.lists(tells | decides | prunes | replays, max_size=3),
+    ends=st.sampled_from(WAYS_TO_END),
+)
+restarts = st.builds(
+    Restart,
+    ends=st.sampled_from([*WAYS_TO_END, STOPPED, STOPPED, STOPPED]),
+    meanwhile=st.lists(tells | waits | decides | replays | besides | besides, max_size=2),
+    minutes=st.sampled_from([0, 0, 1, 90, 600, -90, -900]),
+    configured=st.sampled_from([USUAL] * 3 * len(OTHERS) + list(OTHERS)),
+)
+steps = st.lists(
+    tells | waits | decides | prunes | replays | besides | restarts | restarts | restarts, min_size=8, max_size=20
+)
+
+Step = Tell | Wait | Decide | Prune | Replay | Beside | Restart
+
+
+BEFORE = [
+    Tell(2, 240, status, number, partner, frequency, "shop")
+    for number, (partner, frequency) in enumerate(
+        (("GCS", "4h"), ("Amazon S3", "4h"), ("nightly", "24h"), ("GCS", "24h"))
+    )
+    for status in ("initiated", "completed")
+]
+"""So that from the start some exports are there, some of which are running."""
+
+
+class World:
+    """A ledger, a clock, and one process after another.
+
+    Args:
+        limit: how many exports of a source are shown; of nearly all processes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.ledger, self.now, self._limit = Replayed(), at("0:00"), limit
+        self.process = Process(self.ledger, USUAL._replace(limit=limit), self.now)
+        self._beats = 0
+        for each in BEFORE:
+            self._tell(each)
+
+    def take(self, step: Step) -> None:
+        match step:
+            case Tell():
+                self._tell(step)
+            case Wait():
+                self._wait(step)
+            case Decide():
+                self._decide(step)
+            case Prune():
+                self.process.collector.refresh(self.now)
+                pruner = Pruner(self.ledger, threading.Lock(), lambda: self.process.reader)
+                assert sum(pruner.prune(self.now, step.hours * HOUR - MARGIN)) >= 0
+            case Replay():
+                self.ledger.amend(step.which, step.hours * HOUR)
+            case Beside():
+                running, self.process = self.process, Process(self.ledger, self.process.configured, self.now)
+                self._check()
+                self._take_all(step.does)
+                self._end(step.ends)
+                self.process = running
+            case Restart():
+                self._end(step.ends)
+                self._take_all(step.meanwhile)
+                self.now += step.minutes * MINUTE
+                limit = min(self._limit, step.configured.limit)
+                self.process = Process(self.ledger, step.configured._replace(limit=limit), self.now)
+
+    def _take_all(self, steps: Iterable[Step]) -> None:
+        for each in steps:
+            self.take(each)
+
+    def _wait(self, step: Wait) -> None:
+        for hours in (0, step.hours) if step.gap else ():
+            self._beats += 1
+            self.ledger.beat(f"watch {self._beats}", self.now + hours * HOUR)
+        self.now += step.hours * HOUR
+
+    def _decide(self, step: Decide) -> None:
+        keys = sorted(self.process.reader.exports.all())
+        key = keys[step.which % len(keys)]
+        self.ledger.decide(Decision(step.kind, key, self.now, self.now + step.hours * HOUR, "me", "because"))
+
+    def _end(self, how: str) -> None:
+        if how != KILLED:
+            self.process.stop(self.now, leaving=how == STOPPED)
+            assert text_of(self.ledger) is None or how == STOPPED
+
+    def _tell(self, told: Tell) -> None:
+        for _ in range(told.times):
+            self.now += told.minutes * MINUTE
+            one = event(
+                told.status,
+                self.now,
+                request_id=str(told.request_id),
+                partner=told.partner,
+                frequency=told.frequency,
+                source=told.source,
+            )
+            self.ledger.append([received(one)])
+
+    def check(self) -> None:
+        """Look for a line that is not right."""
+        self.process.collector.refresh(self.now)
+        self._check()
+
+    def _check(self) -> None:
+        shown = self.process.shown()
+        assert shown == self.process.expected(self.now)
+        assert self.process.collector.series == sum(not line.startswith("#") for line in shown.splitlines())
+
+
+@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=steps, limit=st.sampled_from([3, 9, 20, 20]))
+def test_whatever_happens_before_after_and_meanwhile_every_line_is_what_the_library_writes_anew(
+    steps: list[Step], limit: int
+) -> None:
+    world = World(limit)
+    for step in steps:
+        world.take(step)
+        world.check()
