@@ -269,7 +269,9 @@ class Exports:
 
     def folded(self, key: ExportKey, base: Base | None, events: Iterable[Event]) -> Base:
         """What the next events of an export amount to, in the order of history, after a base."""
-        return History(self._promises_of(key), self._gaps, base).all_folded(events)
+        made = History(self._promises_of(key), self._gaps, base)
+        made.retired = self._retired.get(key, ())
+        return made.all_folded(events)
 
     def recognised(self) -> list[ExportKey]:
         """The request ids that are exports of their own."""

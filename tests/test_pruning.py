@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
 from databases import SQLITE_DRIVERS, new_ledger
 from exporter import attribution, history, pruning, reader
+from exporter.decisions import RETIRE, Decision
 from exporter.errors import StoreError
 from exporter.intake import Intake, Receipt
 from exporter.ledger import PAGE
@@ -139,6 +140,18 @@ def test_events_past_their_retention_go_and_their_counts_stay(ledger: Ledger) ->
     assert pruned_by(ledger, known, LATE + 30 * DAY) == 60
     assert states(known_of(ledger)) == before
     assert ledger.folds.pruned().events == 256
+
+
+def test_the_time_in_retirement_counts_no_missed_slots_though_the_events_around_it_are_gone(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs([*range(20), *range(60, 500)])])
+    known = known_of(ledger)
+    [key] = known.exports.all()
+    ledger.decide(Decision(RETIRE, key, at("12:00", 19), 0, "me", "because"))
+    known.refresh()
+    before = states(known)
+    assert (before[0].completed, before[0].slots_missed) == (460, 0)
+    assert pruned_by(ledger, known) == 116
+    assert states(known_of(ledger)) == before
 
 
 def test_the_newest_events_of_an_export_stay_however_old_they_are(ledger: Ledger) -> None:
