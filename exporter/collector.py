@@ -60,7 +60,7 @@ class _Shown:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Let no objects be looked through for garbage meanwhile.
 
     What is made here stays or goes by its count of references. To look through all that is known
@@ -154,7 +154,7 @@ class Collector:
         Raises:
             StoreError: the ledger cannot be read.
         """
-        with _uncollected():
+        with uncollected():
             self._refresh(now)
 
     def _refresh(self, now: float) -> None:

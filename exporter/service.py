@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.collector import Collector
+from exporter.collector import Collector, uncollected
 from exporter.errors import ConfigurationError, StoreError
 from exporter.intake import REASONS, Intake
 from exporter.keeping import Keeper
@@ -309,16 +309,17 @@ class Service:
     def _catch_up(self) -> None:
         while not self._stopping.is_set():
             try:
-                with self._knowing:
+                with self._knowing, uncollected():
                     self._collector.refresh(self.now())  # with all there is to render, so that no scrape waits for it
+                    # What is known now will be needed as long as this runs; looking through it for
+                    # garbage would hold up every request now and then. It is not even looked
+                    # through once, which took 25 ms of a start with 10,000 exports, twice, and
+                    # found a few hundred objects.
+                    gc.freeze()
             except StoreError as error:
                 log.error("cannot read the ledger", error=str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
-                # What is known now will be needed as long as this runs; looking through it for
-                # garbage would hold up every request now and then.
-                gc.collect()
-                gc.freeze()
                 self._caught_up.set()
                 log.info("ready", events=self._reader.sequence, from_checkpoint=self._reader.saved is not None)
                 self._keep_up()
