@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.01
+NOT_INHERITED = ("DATAEXPORT_", "PYTHONDONTWRITEBYTECODE")
+"""What only this process is to know; what is installed has its bytecode, which pip has made."""
 
 
 class Server:
@@ -43,7 +45,7 @@ class Server:
         patience: float = START_SECONDS,
     ) -> None:
         self.port, self.admin_port = ports
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         began = time.perf_counter()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
