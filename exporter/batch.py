@@ -32,6 +32,7 @@ class Batch:
     Attributes:
         events: the rows of the received ones, in order, by the columns of the table but the sequence.
         quarantined: likewise.
+        has_only_events: whether nothing is counted if all of them are new.
     """
 
     def __init__(self, entries: list[Entry]) -> None:
@@ -40,6 +41,7 @@ class Batch:
             (*row_of(each.event), bytearray(each.body)) for each in entries if isinstance(each, Received)
         ]
         self.quarantined: Rows = [_quarantine_row(each) for each in entries if isinstance(each, Quarantined)]
+        self.has_only_events = len(self.events) == len(entries)
 
     def fresh(self, events: Fresh | None, quarantined: Fresh | None) -> list[bool]:
         """For each entry whether it was new; the first of equals is.
@@ -54,7 +56,7 @@ class Batch:
 
     def tallies(self, fresh: list[bool]) -> Rows:
         """What is to be added to the tallies, by source, kind and label, with the newest arrival."""
-        if not self.quarantined and len(self.events) == len(self._entries) and all(fresh):
+        if self.has_only_events and all(fresh):
             return []
         counts: Counter[tuple[str, str, str]] = Counter()
         last: dict[tuple[str, str, str], float] = {}

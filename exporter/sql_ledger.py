@@ -91,6 +91,10 @@ class SqlLedger:
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)
+        if self._database.is_sqlite and sqlite_append.fits_one_statement(batch):
+            with self._database.appending(begun=False) as cursor:
+                if sqlite_append.append_new(cursor, batch):
+                    return [True] * len(entries)
         with self._database.appending() as cursor:
             return self._append(cursor, batch)
 

@@ -38,6 +38,27 @@ def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
     return fresh
 
 
+def fits_one_statement(batch: Batch) -> bool:
+    """Whether `append_new` can take it."""
+    return batch.has_only_events and 0 < len(batch.events) <= FEW_ROWS
+
+
+def append_new(cursor: DBAPICursor, batch: Batch) -> bool:
+    """Insert a few events in a statement that is a transaction of its own.
+
+    Three statements the less for a commit of what most often comes: beside a scrape each of them
+    waits for the interpreter's lock.
+
+    Returns:
+        False, and nothing was done, where one of them was there already: give all to `append`.
+    """
+    try:
+        cursor.execute(_statement(events, len(batch.events), ""), list(chain.from_iterable(batch.events)))
+    except cursor.connection.IntegrityError:
+        return False
+    return True
+
+
 def _insert_new(cursor: DBAPICursor, table: Table, rows: Rows) -> Fresh | None:
     count = _insert(cursor, table, rows, " ON CONFLICT DO NOTHING")
     if count == len(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,6 +76,23 @@ def test_the_same_announcement_in_one_list_is_new_the_first_time(ledger: Ledger)
     assert ledger.append([received(each) for each in (FIRST, SECOND, FIRST, FIRST)]) == [True, True, False, False]
     assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
     assert ledger.tallies()[0].count == 2
+
+
+def test_few_at_once_are_new_or_not_whatever_comes_beside_them(ledger: Ledger) -> None:
+    some = [event("initiated", at("0:00") + minute * 60) for minute in range(12)]
+    random = Random(5)
+    seen: list[bytes] = []
+    repeated = 0
+    for _ in range(60):
+        batch = random.choices(some, k=random.randint(1, 4))
+        fresh = []
+        for each in batch:
+            fresh.append(each.digest not in seen)
+            seen += [each.digest] if fresh[-1] else []
+        repeated += fresh.count(False)
+        assert ledger.append([received(each) for each in batch]) == fresh
+    assert digests(ledger.read(0)) == seen
+    assert ledger.tallies()[0].count == repeated
 
 
 def test_another_source_may_say_the_same(ledger: Ledger) -> None:

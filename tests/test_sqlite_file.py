@@ -8,7 +8,8 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import make_url, text
@@ -22,7 +23,6 @@ from exporter.sqlite_file import SqliteFile, journal_mode, newest_driver
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import ModuleType
 
 FIRST = received(event("initiated", at("0:00")))
 SECOND = received(event("completed", at("0:10")))
@@ -181,6 +181,28 @@ def test_the_bundled_sqlite_is_taken_where_it_is_there_and_newer() -> None:
     assert newest_driver("no_such_module") is sqlite3
     assert newest_driver("sqlite3") is sqlite3
     assert newest_driver().sqlite_version_info >= sqlite3.sqlite_version_info
+
+
+def test_a_few_new_events_are_one_statement_and_others_a_transaction_of_several(path: Path, driver: ModuleType) -> None:
+    statements: list[str] = []
+
+    class Traced(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            return getattr(driver, name)
+
+        @staticmethod
+        def connect(*args: Any, **settings: Any) -> sqlite3.Connection:  # noqa: ANN401 - the driver's
+            made: sqlite3.Connection = driver.connect(*args, **settings)
+            made.set_trace_callback(lambda each: statements.append(each.split()[0]))
+            return made
+
+    with closing(SqlLedger(f"sqlite:///{path}", driver=Traced(driver.__name__))) as ledger:
+        for entries, expected in (([FIRST], ["INSERT"]), ([FIRST, SECOND], ["INSERT", "BEGIN", "INSERT"])):
+            statements.clear()
+            ledger.append(entries)
+            told = [each for each in statements if each != "--"]  # what a trigger does
+            assert told[: len(expected)] == expected
+            assert ("COMMIT" in told) == ("BEGIN" in told)
 
 
 def test_requests_that_come_together_are_all_on_disk_when_they_return(ledger: SqlLedger) -> None:
