@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -178,16 +178,14 @@ def unknown_among(anchor: float, count: int, promise: Terms, gaps: Sequence[Gap]
     if count <= 0 or not gaps or gaps[-1].ended_at <= anchor:
         return 0
     blind = 0
+    reached = anchor
     for gap in gaps:
-        first = max(1, math.floor((gap.began_at - promise.grace - anchor) / promise.interval) - 1)
-        last = min(count, math.ceil((gap.ended_at - anchor) / promise.interval) + 1)
-        blind += sum(
-            _overlaps(slot_after(anchor, index, promise), promise.grace, gap, gaps) for index in range(first, last + 1)
-        )
+        if gap.ended_at > anchor:
+            first = max(1, math.floor((gap.began_at - promise.grace - anchor) / promise.interval) - 1)
+            last = min(count, math.ceil((gap.ended_at - anchor) / promise.interval) + 1)
+            for index in range(first, last + 1):
+                slot = slot_after(anchor, index, promise)
+                # Past the gap before, so that a slot whose time meets both counts once.
+                blind += reached < slot <= gap.ended_at and gap.began_at < slot + promise.grace
+            reached = gap.ended_at
     return blind
-
-
-def _overlaps(slot: float, grace: float, gap: Gap, gaps: Sequence[Gap]) -> bool:
-    """Whether ``gap`` is the first one that a slot's waiting time meets, so that it counts once."""
-    first = bisect_left(gaps, slot, key=lambda each: each.ended_at)
-    return first < len(gaps) and gaps[first] == gap and gap.began_at < slot + grace
