@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_PLAIN = 1_000_000
+PLAIN = 1_000_000
 """Below this the library writes numbers without an exponent of its own."""
 _LEAST = -float("inf")
 _TEN_DIGITS = 1e9, 1e10
@@ -47,12 +47,12 @@ def number(value: float) -> str:
     """A value as the library writes it."""
     # What nearly all are, in a fifth of the time that the library takes: small counts, and instants.
     if isinstance(value, float):
-        if _LEAST < value < _PLAIN:
+        if _LEAST < value < PLAIN:
             return repr(value)
         if _TEN_DIGITS[0] <= value < _TEN_DIGITS[1]:
             # Whole seconds are what senders tell, and deadlines are made of them: many exports share one.
             return _whole_instant(value) if value.is_integer() else _instant(value)
-    elif 0 <= value < _PLAIN:
+    elif 0 <= value < PLAIN:
         return f"{int(value)}.0"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.exposition import Family, escape, histogram, labels, number, sample
+from exporter.exposition import PLAIN, Family, escape, histogram, labels, number, sample
 from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def export_lines(state: ExportState) -> tuple[str, ...]:
 def duration_lines(source: str, export: str, counts: Iterable[int], total: float) -> str:
     """The duration histogram of the exports of a source that have this ``export`` label."""
     pieces = list(_duration_pieces(source))
-    running = list(map(number, accumulate(counts)))
+    running = [f"{count}.0" if count < PLAIN else number(count) for count in accumulate(counts)]
     pieces[1::4] = [escape(export)] * DURATION_SERIES
     pieces[3::4] = [*running, running[-1], number(total)]
     return "".join(pieces)
