@@ -29,7 +29,7 @@ TEXT = "text"
 """What `exporter.kept_text` has of it, which only a stop writes."""
 EXPORT = "export "
 SOURCE = "source "
-PAGE = 2000
+PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)

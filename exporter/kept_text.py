@@ -101,7 +101,7 @@ def written(kept: Kept, premises: str) -> str:
     """
     told = {
         "as_of": kept.as_of,
-        "keys": kept.keys,
+        "keys": _words(kept.keys),
         "figures": _packed(b"".join(kept.figures)),
         "sheets": list(map(_sheet_text, kept.sheets)),
     }
@@ -115,7 +115,7 @@ def read(text: str, premises: str) -> Kept | None:
         return None
     try:
         told = json.loads(rest)
-        keys = [ExportKey(*each) for each in told["keys"]]
+        keys = list(map(ExportKey._make, _rows(told["keys"])))
         figures = array("d", _unpacked(told["figures"]))
         each = len(figures) // len(keys)
         rows = [figures[at : at + each] for at in range(0, len(figures), each)]
@@ -127,7 +127,8 @@ def read(text: str, premises: str) -> Kept | None:
 def _sheet_text(blocks: Sequence[Block]) -> dict[str, object]:
     chunks = [chunk for _, chunks in blocks for chunk in chunks]
     return {
-        "places": [places for places, _ in blocks],
+        "rows": [len(places) for places, _ in blocks],
+        "places": _words([place for places, _ in blocks for place in places]),
         "parts": [(len(part.deflated), *part.sum) for part, _ in chunks],
         "lengths": _packed(b"".join([lengths for _, lengths in chunks])),
         "deflated": _text(b"".join([part.deflated for part, _ in chunks])),
@@ -137,17 +138,32 @@ def _sheet_text(blocks: Sequence[Block]) -> dict[str, object]:
 def _blocks(told: dict[str, Any]) -> list[Block]:
     deflated, parts = b64decode(told["deflated"], validate=True), told["parts"]
     lengths = array("I", _unpacked(told["lengths"]))
-    columns = len(parts) // len(told["places"])
+    columns = len(parts) // len(told["rows"])
+    places = _rows(told["places"])
     found: list[Block] = []
-    row = at = 0
-    for number, texts in enumerate(told["places"]):
-        places = [tuple(map(sys.intern, place)) for place in texts]  # of which most have words in common
+    length_at = deflated_at = place_at = 0
+    for number, rows in enumerate(told["rows"]):
         chunks = []
         for size, checksum, length in parts[number * columns : (number + 1) * columns]:
-            chunks.append((Part(deflated[at : at + size], (checksum, length)), lengths[row : row + len(places)]))
-            row, at = row + len(places), at + size
-        found.append((places, chunks))
+            part = Part(deflated[deflated_at : deflated_at + size], (checksum, length))
+            chunks.append((part, lengths[length_at : length_at + rows]))
+            length_at, deflated_at = length_at + rows, deflated_at + size
+        found.append((places[place_at : place_at + rows], chunks))
+        place_at += rows
     return found
+
+
+def _words(rows: Sequence[Sequence[str]]) -> dict[str, object]:
+    """Rows of as many texts each, column by column, with each text once: a third of the time of reading them all."""
+    numbers: dict[str, int] = {}
+    columns = [[numbers.setdefault(word, len(numbers)) for word in column] for column in zip(*rows, strict=True)]
+    return {"words": list(numbers), "columns": [_packed(array("I", column).tobytes()) for column in columns]}
+
+
+def _rows(told: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of which `_words` were made; what occurs in several is there once in memory."""
+    words = told["words"]
+    return list(zip(*[map(words.__getitem__, array("I", _unpacked(each))) for each in told["columns"]], strict=True))
 
 
 def _digest(premises: str) -> str:
