@@ -235,9 +235,17 @@ class Exports:
             retired=self._retired.get(key, ()),
         )
 
-    def take_retirements(self, retired: Mapping[ExportKey, Sequence[float]]) -> None:
-        """Take the instants at which people retired exports; what they change has to be read again."""
+    def take_retirements(
+        self, retired: Mapping[ExportKey, Sequence[float]], taken_back: Iterable[ExportKey] = ()
+    ) -> None:
+        """Take the instants at which people retired exports; what they change has to be read again.
+
+        Args:
+            retired: the instants of each export, in order.
+            taken_back: exports of which one was taken back, by which what was stored may have been folded.
+        """
         changed = {key for key in self._retired.keys() | retired.keys() if self._retired.get(key) != retired.get(key)}
+        changed.update(taken_back)
         self._retired = dict(retired)
         for key in changed & self._histories.keys():
             self._histories[key].retired = retired.get(key, ())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter import checkpoint, snapshot
 from exporter.attribution import Exports
-from exporter.decisions import Standing
+from exporter.decisions import KEEP, Standing
 from exporter.errors import UnreadableError
 from exporter.folds import Pruned
 from exporter.ledger import PAGE
@@ -190,8 +190,10 @@ class Reader:
                 return
 
     def _take_decisions(self) -> None:
-        touched = self.standing.take(self._ledger.decisions(self.standing.sequence))
-        self.exports.take_retirements(self.standing.retired())
+        decisions = self._ledger.decisions(self.standing.sequence)
+        touched = self.standing.take(decisions)
+        taken_back = {each.key for each in decisions if each.kind == KEEP}
+        self.exports.take_retirements(self.standing.retired(), taken_back)
         self.exports.changed.update(key for key in touched if key in self.exports)
 
     def export(self, key: ExportKey, now: float) -> ExportState:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import permutations
 
 import pytest
 
 from builders import HOUR, MINUTE, SHOP, at, event, received
-from exporter.decisions import RETIRE, Decision
+from exporter.decisions import KEEP, RETIRE, Decision
+from exporter.keeping import Keeper
 from exporter.model import Event, ExportKey, ExportState
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
@@ -162,3 +164,16 @@ def test_a_new_reader_knows_the_same(shop: Shop) -> None:
     other.refresh()
     now = at("0:00") + 82 * HOUR
     assert other.states(now) == shop.reader.states(now)
+
+
+def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behind_in_a_checkpoint(shop: Shop) -> None:
+    untouched = Shop()
+    untouched.take(*run_of(0, 1), *run_of(4, 2), *run_of(41, 3))
+    shop.retire(9)
+    shop.take(*run_of(41, 3))
+    assert missed(shop.state(42)) != missed(untouched.state(42))
+    assert Keeper(shop.ledger, "me", threading.Lock(), lambda: shop.reader).write(at("0:00") + 42 * HOUR)
+    shop.ledger.decide(Decision(KEEP, KEY, at("0:00") + 42 * HOUR, 0, "me", "because"))
+    shop.reader = Reader(shop.ledger, {"shop": SHOP})
+    assert missed(shop.state(42)) == missed(untouched.state(42))
+    assert shop.reader.saved is not None
