@@ -58,7 +58,9 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     if began:
         tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began)
         unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if gaps else 0
-        changes_at = _NEVER if left_at else schedule.next_miss(runs.anchor, tail, began)
+        changes_at = schedule.next_miss(runs.anchor, tail, began)
+        if left_at and changes_at > left_at:
+            changes_at = _NEVER
     muted_until = declared.muted_until if declared else 0
     muted = now < muted_until
     if muted:

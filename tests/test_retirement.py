@@ -107,6 +107,18 @@ def test_a_completion_alone_brings_it_back_with_a_deadline_and_nothing_missed(sh
     assert state.changes_at == float("inf")
 
 
+def test_a_retirement_by_a_clock_that_is_ahead_begins_when_it_is_time(shop: Shop) -> None:
+    shop.take(event("failed", at("0:00") + 30 * HOUR, request_id="by that clock as well"))
+    shop.retire(22)
+    state = shop.state(9)
+    assert state is not None
+    assert (state.slots_missed, state.changes_at) == (0, at("0:00") + 12 * HOUR)
+    state = shop.state(21)
+    assert state is not None
+    assert (state.slots_missed, state.changes_at) == (3, float("inf"))
+    assert missed(shop.state(44)) == missed(state)
+
+
 def test_a_run_that_was_left_open_is_not_stuck_when_it_comes_back(shop: Shop) -> None:
     shop.take(run_of(8, 3)[0])
     shop.retire(9)
