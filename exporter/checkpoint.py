@@ -84,7 +84,7 @@ def load(
         histories = {slug: _source_of(snapshot.opened(rows.pop(source_row(slug)))) for slug in sources}
         keys = snapshot.keys_of(key.removeprefix(EXPORT) for key in rows)
         snapshot.restore_histories(
-            [snapshot.opened(text) for text in rows.values()],
+            rows.values(),
             [exports.restored(key) for key in keys],
             [sources[key.source].zone for key in keys],
         )
