@@ -14,7 +14,7 @@ from exporter.web.exchange import Answer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from exporter.web.exchange import Exchange
 
@@ -22,12 +22,36 @@ PATIENCE_SECONDS = 20
 MOST_BYTES = 1000
 
 
+class Pieces:
+    """A body in pieces of 100 kB.
+
+    Args:
+        number: how many; they end in a mistake where it is negative.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.made = self.closed = 0
+        self._number = number
+        self.answer = Answer(200, b"", (), length=abs(number) * 100_000, pieces=self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.made < abs(self._number):
+            self.made += 1
+            yield bytes([self.made % 256]) * 100_000
+        if self._number < 0:
+            raise RuntimeError("canary")  # noqa: EM101 - a mistake
+
+    def close(self) -> None:
+        self.closed += 1
+
+
 class Echo:
-    """A front that answers with what was sent; under ``/held`` not before the test says so."""
+    """A front that answers with what was sent; under ``/held`` not before the test says so, ``/pieces?3`` in three."""
 
     def __init__(self) -> None:
         self.noted: list[tuple[str, int]] = []
         self.held: list[Callable[[Answer], None]] = []
+        self.pieces = Pieces(0)
 
     def begin(self, exchange: Exchange) -> Answer | int:
         if exchange.path == "/broken":
@@ -39,6 +63,9 @@ class Echo:
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
         if exchange.path == "/held":
             self.held.append(reply)
+        elif exchange.path == "/pieces":
+            self.pieces = Pieces(int(exchange.query))
+            reply(self.pieces.answer)
         elif exchange.path == "/long":
             reply(Answer(200, b"x" * 50_000_000, ()))
         else:

@@ -87,6 +87,40 @@ def test_an_answer_is_put_together_and_closed() -> None:
     assert call(application, shown(method="HEAD")).length == 3
 
 
+LONG = [("Content-Length", "100000")]
+
+
+@pytest.mark.parametrize(
+    ("method", "written", "in_pieces"), [("GET", b"", True), ("HEAD", b"", False), ("GET", b"a", False)]
+)
+def test_a_long_answer_is_left_in_its_pieces(method: str, written: bytes, *, in_pieces: bool) -> None:
+    made = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(3):
+            made.append(number)
+            yield b"%d" % number
+
+    def application(_environ: WSGIEnvironment, start_response: Callable[..., Callable[[bytes], object]]) -> object:
+        write = start_response("200 OK", LONG)
+        if written:
+            write(written)
+        return pieces()
+
+    answer = call(application, shown(method=method))  # type: ignore[arg-type] # one that is told to write
+    assert made == ([] if in_pieces else [0, 1, 2])
+    assert answer.body + b"".join(answer.pieces) == written + b"012"
+    assert answer.length == (None if written else 100_000)
+
+
+def test_an_application_that_begins_late_is_waited_for() -> None:
+    def application(_environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterator[bytes]:
+        start_response("200 OK", LONG)
+        yield b"late"
+
+    assert call(application, shown()).body == b"late"
+
+
 @pytest.fixture
 def noted() -> list[int]:
     return []

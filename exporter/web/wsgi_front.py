@@ -6,7 +6,7 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from exporter.web.exchange import Answer
+from exporter.web.exchange import LARGE_BODY, Answer, close
 from exporter.web.problems import answer_to
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class WsgiFront:
 
 
 def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """The answer of a WSGI application, all of it."""
+    """The answer of a WSGI application; all of it, or its pieces where it says that it is long."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
@@ -76,16 +76,26 @@ def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         return written.append
 
     parts: Iterable[bytes] = application(environ, start_response)
+    if begun and not written and environ["REQUEST_METHOD"] != "HEAD":
+        status, kept, length = _head(*begun[-1])
+        if length is not None and length > LARGE_BODY:
+            return Answer(status, b"", kept, length, parts)
     try:
         written += parts
     finally:
-        getattr(parts, "close", lambda: None)()
-    status, headers = begun[-1]
-    given = {name.lower(): value for name, value in headers}
-    kept = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
+        close(parts)
+    status, kept, length = _head(*begun[-1])
     body = b"".join(written)
-    length = int(given.get("content-length", len(body))) if environ["REQUEST_METHOD"] == "HEAD" else None
-    return Answer(int(status.split(" ", 1)[0]), body, kept, length)
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return Answer(status, body, kept, len(body) if length is None else length)
+    return Answer(status, body, kept)
+
+
+def _head(status: str, headers: list[tuple[str, str]]) -> tuple[int, tuple[tuple[str, str], ...], int | None]:
+    """The code, the headers that are not the connection's own, and the length if it is told."""
+    length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
+    kept = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
+    return int(status.split(" ", 1)[0]), kept, length
 
 
 def environment(exchange: Exchange, body: bytes, address: Address) -> WSGIEnvironment:
