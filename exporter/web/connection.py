@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: whole requests to a front, whole answers back, and a limit on everything.
+"""One HTTP/1.1 connection: whole requests to a front, answers back, and a limit on everything.
 
 gunicorn's own connections give headers no time limit, keep as much of a body as is sent, and have
 no limit of their number. These here use the same parser, and a deadline for every wait: a client

@@ -1,4 +1,4 @@
-"""A WSGI application as the front of a listener: whole requests in, whole answers out, in a few threads."""
+"""A WSGI application as the front of a listener: whole requests in, answers out, in a few threads."""
 
 from __future__ import annotations
 
