@@ -238,6 +238,7 @@ class Collector:
         self._durations.restore(durations)
         known = {key: key for key in exports.all()}
         seen: dict[tuple[int, ...], tuple[int, ...]] = {}  # many exports have the same ones
+        births: dict[str, dict[ExportKey, int]] = {}
         places = chain.from_iterable(places for places, _ in own)
         for stored, place, figures in zip(kept.keys, places, kept.figures, strict=True):
             key, (series, changes_at, birth, total) = known.get(stored, stored), figures[:_OTHERS]
@@ -245,13 +246,14 @@ class Collector:
             buckets = seen.setdefault(buckets, buckets)
             shown = self._shown[key] = _Shown(place, figures[_FIGURES:], total, buckets, int(series), changes_at)
             self._series += shown.series
-            if key.source not in self._limits:
-                self._limits[key.source] = Limit(self._limit)
-            self._limits[key.source].put(key, int(birth))
+            births.setdefault(key.source, {})[key] = int(birth)
             if place[1] == ANY:
                 self._shared.setdefault(key.source, Durations()).change(1, total, buckets)
             if changes_at != _NEVER:
                 self._changes.append((changes_at, key))
+        for source, found in births.items():
+            self._limits[source] = Limit(self._limit)
+            self._limits[source].fill(found)
         heapq.heapify(self._changes)
         exports.changed |= known.keys() ^ self._shown.keys()
 
