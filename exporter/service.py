@@ -245,6 +245,8 @@ class Service:
 
     def _keep_up(self) -> None:
         """Keep the checkpoint fresh, so that the next start has little to read."""
+        if self._reader.saved is not None:
+            self._stopping.wait(UPKEEP_SECONDS)  # whoever went on from one has little to write, and is scraped first
         while not self._stopping.is_set():
             self._checkpoint()
             self._prune()
