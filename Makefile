@@ -30,7 +30,7 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
 	$(BIN)/python scripts/demo.py
 
-bench: $(VENV)/dev.stamp ## measure, beside Pushgateway where it is there
+bench: $(VENV)/dev.stamp $(VENV)/bench/stamp ## measure, beside Pushgateway where it is there
 	scripts/install-tools pushgateway
 	$(BIN)/python benchmarks/run.py
 
@@ -56,6 +56,12 @@ format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
 	scripts/compile-pins
 
+# Into which environment: the exporter, and what it needs to run.
+define install
+$(1)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+$(1)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+endef
+
 .PHONY: tools
 tools:
 	scripts/install-tools
@@ -65,8 +71,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { echo "make: python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(call install,$(BIN))
+	touch $@
+
+$(VENV)/bench/stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/bench
+	$(call install,$(VENV)/bench/bin)
 	touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
