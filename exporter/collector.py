@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-import time
 from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from exporter.runs import DURATION_BOUNDS
 from exporter.sheet import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.gzip_parts import Engine
     from exporter.model import ExportState, SourceState
@@ -37,12 +36,6 @@ EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 """Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
 BATCH = 2_048
 """How many rows may wait as plain text."""
-TURN, TURN_SECONDS = 8, 0.00001
-"""After how many exports others go first, and for how long, which the system makes 65 µs.
-
-A thread that computes gives up the interpreter to one that waits only after a while, a dozen
-times a commit; that while is what webhooks beside a scrape lose most by.
-"""
 
 _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
@@ -92,24 +85,21 @@ class Collector:
         reasons: the reasons for quarantine, so that each has a series from the start.
         counted: exports over the limit that are not to be counted as dropped another time.
         by: what compresses.
-        hurried: whether somebody waits for something else of this process just now, and goes first.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - all that it depends on
+    def __init__(
         self,
         reader: Reader,
         exports_per_source: int,
         reasons: Iterable[str],
         counted: Iterable[ExportKey] = (),
         by: Engine | None = None,
-        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reader = reader
         self._limit = exports_per_source
         self._reasons = tuple(reasons)
         self._counted = set(counted)
         self._engine = by or engine()
-        self._hurried = hurried
         self._press = press = Press(self._engine)
         self._headers = {
             openmetrics: [
@@ -184,11 +174,8 @@ class Collector:
             if key in self._shown and self._shown[key].changes_at == instant:
                 dirty.add(key)
         # Nearly in the order of the text, so that what waits together stands together.
-        hurried = False  # asked now and then: it stays so for the rest of this, as between two commits it is not
-        for number, key in enumerate(sorted(dirty, key=_in_the_text), start=1):
+        for key in sorted(dirty, key=_in_the_text):
             self._take(key, now)
-            if not number % TURN and (hurried := hurried or self._hurried()):
-                time.sleep(TURN_SECONDS)
             if self._exports.waiting >= BATCH:
                 self._settle()
         for state in self._reader.sources():

@@ -78,8 +78,6 @@ class GroupCommit(Generic[Item, Answer]):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self.busy = False
-        """Whether a commit is under way."""
 
     def submit(self, items: list[Item]) -> Future[list[Answer]]:
         """Have ``items`` committed with whatever else is waiting.
@@ -132,9 +130,7 @@ class GroupCommit(Generic[Item, Answer]):
         while more:
             batch, more = self._gather()
             if batch:
-                self.busy = True
                 self._keep(batch)
-                self.busy = False
 
     def _gather(self) -> tuple[list[Ticket[Item, Answer]], bool]:
         """What waits, as soon as there is something; and whether to go on after it."""

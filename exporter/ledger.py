@@ -79,9 +79,6 @@ class Ledger(Protocol):
         Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had.
         """
 
-    def committing(self) -> bool:
-        """Whether this process is just about to `append` something."""
-
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         """Events past a sequence, in the order of their sequence; fewer than ``limit`` at the end."""
 

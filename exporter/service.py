@@ -225,8 +225,7 @@ class Service:
 
     def _knowledge(self, config: Config, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, config.plain_sources, config.exports)
-        limit = config.limits.exports_per_source
-        return reader, Collector(reader, limit, REASONS, counted=hidden, hurried=self._ledger.committing)
+        return reader, Collector(reader, config.limits.exports_per_source, REASONS, counted=hidden)
 
     def _declare(self, config: Config) -> None:
         self._ledger.declare([(each.match.source, each.name) for each in config.exports], self.now())

@@ -89,10 +89,6 @@ class SqlLedger:
         """Keep the entries of all these soon."""
         self._commits.hand_over(tickets)
 
-    def committing(self) -> bool:
-        """Whether a commit of this process is under way."""
-        return self._commits.busy
-
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)
         if self._database.is_sqlite and sqlite_append.fits_one_statement(batch):

@@ -58,9 +58,6 @@ class MemoryLedger:
         for ticket in tickets:
             self.submit(ticket.items).add_done_callback(partial(self._settle, ticket))
 
-    def committing(self) -> bool:
-        return self._lock.locked()
-
     @staticmethod
     def _settle(ticket: Ticket[Entry, bool], done: Future[list[bool]]) -> None:
         error = done.exception()

@@ -11,7 +11,7 @@ import pytest
 
 from builders import HOUR, MINUTE, at, event, received
 from exporter import collector
-from exporter.collector import TURN, TURN_SECONDS, Collector
+from exporter.collector import Collector
 from exporter.errors import StoreError
 from exporter.model import Declaration, Selection, Source
 from exporter.reader import Reader
@@ -315,27 +315,3 @@ def test_garbage_is_collected_again_once_a_refresh_is_over_whatever_became_of_it
         assert not gc.isenabled()
     finally:
         gc.enable()
-
-
-@pytest.mark.parametrize(("answers", "pauses"), [([False] * 5, 0), ([False, True], 4)])
-def test_a_scrape_gives_way_once_somebody_is_in_a_hurry(
-    answers: list[bool], pauses: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("exporter.collector.time.sleep", slept.append)
-    ledger = MemoryLedger()
-    ledger.append(
-        [
-            received(event("initiated", at("0:00"), request_id=f"run-{number}", partner=f"partner {number}"))
-            for number in range(5 * TURN)
-        ]
-    )
-    hurried = iter(answers)
-    made = Collector(Reader(ledger, {"shop": SHOP}), 200, REASONS, hurried=lambda: next(hurried))
-    made.refresh(at("0:01"))
-    assert slept == [TURN_SECONDS] * pauses
-    assert next(hurried, None) is None  # and nobody is asked twice
-    usual = Collector(Reader(ledger, {"shop": SHOP}), 200, REASONS)
-    usual.refresh(at("0:01"))
-    texts = [b"".join(each.body(openmetrics=False).plain(b"")) for each in (made, usual)]
-    assert texts[0] == texts[1]

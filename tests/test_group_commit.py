@@ -187,18 +187,3 @@ def test_the_other_side_of_a_fork_commits_in_a_thread_of_its_own() -> None:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     group.close()
-
-
-def test_it_is_busy_while_something_is_committed_and_not_afterwards() -> None:
-    database = SlowDatabase()
-    assert not database.group.busy
-    done = database.group.submit([1])
-    database.began.acquire()
-    assert database.group.busy
-    database.may_go.release(1000)
-    assert done.result(LONG) == [1]
-    failed = database.group.submit([-1])
-    with pytest.raises(StoreError):
-        failed.result(LONG)
-    database.group.close()
-    assert not database.group.busy
