@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
+pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help run test check demo bench soak prove confusion mutants dashboards format pins
 
@@ -56,12 +57,6 @@ format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
 	scripts/compile-pins
 
-# Into which environment: the exporter, and what it needs to run.
-define install
-$(1)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-$(1)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-endef
-
 .PHONY: tools
 tools:
 	scripts/install-tools
@@ -71,14 +66,19 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { echo "make: python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	$(call install,$(BIN))
+	$(call pip,$(BIN)) --require-hashes -r requirements/run.txt
+	$(call pip,$(BIN)) --no-deps --editable .
 	touch $@
 
-$(VENV)/bench/stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+# As the image has it: copied, since what is editable is found by a finder, some milliseconds of a start.
+$(VENV)/bench/stamp: requirements/run.txt pyproject.toml $(shell find exporter -type f -not -name '*.pyc') | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/bench
-	$(call install,$(VENV)/bench/bin)
+	$(call pip,$(VENV)/bench/bin) --require-hashes -r requirements/run.txt
+	rm -rf build
+	$(call pip,$(VENV)/bench/bin) --no-deps --force-reinstall .
+	rm -rf build
 	touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(call pip,$(BIN)) --require-hashes -r requirements/dev.txt
 	touch $@
