@@ -7,6 +7,7 @@ that cannot be read is an error, since nothing else knows what it says.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,17 +75,25 @@ def load(
     if head is None or head.fingerprint != fingerprint or not 0 < head.sequence <= ledger.last_sequence():
         return None
     try:
-        rows = dict(_rows(ledger))
-        dormant = [(key, text) for key, text in folds.bases() if key not in rows]
+        others = dict.fromkeys((GAPS, TEXT, *map(source_row, sources)), "")
+        rows: list[str] = []
+        stored: list[snapshot.Stored] = []
+        for page in _pages(ledger):
+            others |= {key: text for key, text in page if key in others}
+            own = [(key, text) for key, text in page if key not in others]
+            rows += [key for key, _ in own]
+            stored += snapshot.stored_histories([text for _, text in own])
+        known = {*rows, *others}
+        dormant = [(key, text) for key, text in folds.bases() if key not in known]
         if folds.checkpoint() != head:
             return None  # somebody wrote it meanwhile
-        gaps = snapshot.gaps_of(snapshot.opened(rows.pop(GAPS)))
-        text = snapshot.opened(rows.pop(TEXT)) if TEXT in rows else None
+        gaps = snapshot.gaps_of(snapshot.opened(others[GAPS]))
+        text = snapshot.opened(others[TEXT]) if others[TEXT] else None
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
-        histories = {slug: _source_of(snapshot.opened(rows.pop(source_row(slug)))) for slug in sources}
+        histories = {slug: _source_of(snapshot.opened(others[source_row(slug)])) for slug in sources}
         keys = snapshot.keys_of(key.removeprefix(EXPORT) for key in rows)
         snapshot.restore_histories(
-            rows.values(),
+            stored,
             [exports.restored(key) for key in keys],
             [sources[key.source].zone for key in keys],
         )
@@ -140,11 +149,13 @@ def exports_of(rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]) -
                 yield key, base
 
 
-def _rows(ledger: Ledger) -> Iterator[tuple[str, str]]:
-    after = ""
-    while page := ledger.folds.rows(after, PAGE):
-        yield from page
-        after = page[-1][0]
+def _pages(ledger: Ledger) -> Iterator[Sequence[tuple[str, str]]]:
+    """All rows, some at a time; the next ones are read by the database while these are worked on."""
+    with ThreadPoolExecutor(1, "checkpoint") as beside:
+        coming = beside.submit(ledger.folds.rows, "", PAGE)
+        while page := coming.result():
+            coming = beside.submit(ledger.folds.rows, page[-1][0], PAGE)
+            yield page
 
 
 def _source_of(text: str) -> SourceHistory:

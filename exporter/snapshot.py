@@ -19,11 +19,14 @@ from exporter.model import ExportKey, Gap, Terms
 from exporter.runs import DURATION_BOUNDS, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     from exporter.history import History
     from exporter.model import Declaration, Source
+
+Stored = tuple[Any, str, int]
+"""What the first line of a `history_text` says, all of it as it was `sealed`, and where that line ends."""
 
 FOLD_VERSION = 2
 """To be raised when the same events amount to something else, or are stored in another form."""
@@ -123,25 +126,35 @@ def history_text(history: History) -> str:
     return f"{_json([history.members, history.based, history.gaps_known, figures])}\n{text}"
 
 
-def restore_histories(texts: Collection[str], histories: Iterable[History], zones: Iterable[tzinfo | None]) -> None:
-    """Let new histories know what their `history_text` says.
+def stored_histories(texts: Sequence[str]) -> Iterator[Stored]:
+    """What some histories say, to be given to `restore_histories`.
 
     Args:
         texts: made by `history_text`, and `sealed`.
-        histories: new ones, in the same order.
-        zones: the clocks of their sources, in the same order.
 
     Raises:
-        IndexError, TypeError, ValueError: one of them is not what it was, or its first line says something else.
+        ValueError: one of them is not what it was.
     """
     ends = []
     for each in texts:
         refuse_changed(each)
         ends.append(each.index("\n"))
     lines = json.loads(f"[{','.join([each[_SEAL:end] for each, end in zip(texts, ends, strict=True)])}]")
-    for (members, based, gaps, figures), text, end, history, zone in zip(
-        lines, texts, ends, histories, zones, strict=True
-    ):
+    return zip(lines, texts, ends, strict=True)
+
+
+def restore_histories(stored: Iterable[Stored], histories: Iterable[History], zones: Iterable[tzinfo | None]) -> None:
+    """Let new histories know what their `stored_histories` say.
+
+    Args:
+        stored: what they say.
+        histories: new ones, in the same order.
+        zones: the clocks of their sources, in the same order.
+
+    Raises:
+        IndexError, TypeError, ValueError: the first line of one of them says something else.
+    """
+    for ((members, based, gaps, figures), text, end), history, zone in zip(stored, histories, zones, strict=True):
         figures[_WORDS] = map(sys.intern, figures[_WORDS])  # of which there are few, and many exports
         figures[_DURATIONS] = tuple(figures[_DURATIONS])
         if figures[_PROMISE]:
