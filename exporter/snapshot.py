@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import zlib
 from base64 import b64decode, b64encode
 from dataclasses import astuple, fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from exporter.errors import UnreadableError
+from exporter.gzip_parts import engine
 from exporter.history import Base
 from exporter.marks import MARK
 from exporter.model import ExportKey, Gap, Terms
 from exporter.runs import DURATION_BOUNDS, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from exporter.history import History
     from exporter.model import Declaration, Source
 
-Stored = tuple[Any, str, int]
-"""What the first line of a `history_text` says, all of it as it was `sealed`, and where that line ends."""
+Stored = tuple[int, int, int, Runs, "Rest"]
+"""What a history knows: its members, how many of them are gone, gaps, what all amounts to, and what is not yet read."""
 
 FOLD_VERSION = 2
 """To be raised when the same events amount to something else, or are stored in another form."""
@@ -40,6 +42,7 @@ _DEFAULTS = {name: getattr(Runs(), name) for name in _NAMES}
 _DURATIONS, _PROMISE = _NAMES.index("durations"), _NAMES.index("anchor_promise")
 _WORDS = slice(_NAMES.index("partner"), _NAMES.index("frequency") + 1)
 _figures = attrgetter(*_NAMES)
+_crc32 = engine().crc32
 
 
 def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
@@ -67,7 +70,7 @@ def differ(one: str, other: str) -> bool:
 
 def sealed(text: str) -> str:
     """A text with a checksum before it."""
-    return f"{zlib.crc32(text.encode()):08x}{text}"
+    return f"{_crc32(text.encode()):08x}{text}"
 
 
 def opened(text: str) -> str:
@@ -86,7 +89,7 @@ def refuse_changed(text: str) -> None:
     Raises:
         ValueError: it is not what it was.
     """
-    if f"{zlib.crc32(memoryview(text.encode())[_SEAL:]):08x}" != text[:_SEAL]:
+    if f"{_crc32(memoryview(text.encode())[_SEAL:]):08x}" != text[:_SEAL]:
         message = "the checksum is not that of the text"
         raise ValueError(message)
 
@@ -98,7 +101,7 @@ def gaps_text(gaps: Iterable[Gap]) -> str:
 
 def gaps_of(text: str) -> list[Gap]:
     """The gaps of a `gaps_text`."""
-    return [Gap(float(began_at), float(ended_at)) for began_at, ended_at in json.loads(text)]
+    return [Gap(float(began_at), float(ended_at)) for began_at, ended_at in from_json(text)]
 
 
 def key_text(key: ExportKey) -> str:
@@ -108,12 +111,12 @@ def key_text(key: ExportKey) -> str:
 
 def key_of(text: str) -> ExportKey:
     """The export of a `key_text`."""
-    return ExportKey(*map(str, json.loads(text)))
+    return ExportKey(*map(str, from_json(text)))
 
 
 def keys_of(texts: Iterable[str]) -> list[ExportKey]:
     """The exports of many of them; at once, which takes a third of the time."""
-    return [ExportKey(*map(str, each)) for each in json.loads(f"[{','.join(texts)}]")]
+    return [ExportKey(*map(str, each)) for each in from_json(f"[{','.join(texts)}]")]
 
 
 def history_text(history: History) -> str:
@@ -126,41 +129,35 @@ def history_text(history: History) -> str:
     return f"{_json([history.members, history.based, history.gaps_known, figures])}\n{text}"
 
 
-def stored_histories(texts: Sequence[str]) -> Iterator[Stored]:
-    """What some histories say, to be given to `restore_histories`.
+def stored_histories(texts: Sequence[str], zones: Iterable[tzinfo | None]) -> list[Stored]:
+    """What some histories know, each to be taken by a new one with `restore_history`.
 
     Args:
         texts: made by `history_text`, and `sealed`.
+        zones: the clocks of their sources, in the same order.
 
     Raises:
-        ValueError: one of them is not what it was.
+        IndexError, TypeError, ValueError: one of them is not what it was, or says something else.
     """
     ends = []
     for each in texts:
         refuse_changed(each)
         ends.append(each.index("\n"))
-    lines = json.loads(f"[{','.join([each[_SEAL:end] for each, end in zip(texts, ends, strict=True)])}]")
-    return zip(lines, texts, ends, strict=True)
-
-
-def restore_histories(stored: Iterable[Stored], histories: Iterable[History], zones: Iterable[tzinfo | None]) -> None:
-    """Let new histories know what their `stored_histories` say.
-
-    Args:
-        stored: what they say.
-        histories: new ones, in the same order.
-        zones: the clocks of their sources, in the same order.
-
-    Raises:
-        IndexError, TypeError, ValueError: the first line of one of them says something else.
-    """
-    for ((members, based, gaps, figures), text, end), history, zone in zip(stored, histories, zones, strict=True):
+    lines = from_json(f"[{','.join([each[_SEAL:end] for each, end in zip(texts, ends, strict=True)])}]")
+    found = []
+    for (members, based, gaps, figures), text, end, zone in zip(lines, texts, ends, zones, strict=True):
         figures[_WORDS] = map(sys.intern, figures[_WORDS])  # of which there are few, and many exports
         figures[_DURATIONS] = tuple(figures[_DURATIONS])
         if figures[_PROMISE]:
             figures[_PROMISE] = _terms(*figures[_PROMISE], zone)
-        history.members, history.based = members, based
-        history.restore(Runs(*figures), gaps, Rest(text, end + 1, zone))
+        found.append((members, based, gaps, Runs(*figures), Rest(text, end + 1, zone)))
+    return found
+
+
+def restore_history(history: History, stored: Stored) -> None:
+    """Let a new history know what is stored of it."""
+    history.members, history.based, gaps, runs, rest = stored
+    history.restore(runs, gaps, rest)
 
 
 class Rest:
@@ -193,7 +190,7 @@ class Rest:
             UnreadableError: it is not what was written.
         """
         try:
-            found = json.loads(self.line)
+            found = from_json(self.line)
             settled = None if found["settled"] is None else _base_of(found["settled"], self._zone)
             recent = [(b64decode(mark, validate=True), found["said"][at]) for mark, at in found["recent"]]
             if any(len(mark) != MARK.size for mark, _ in recent):
@@ -229,7 +226,7 @@ def base_of(text: str, zone: tzinfo | None) -> Base:
     Raises:
         KeyError, TypeError, ValueError: it is none.
     """
-    return _base_of(json.loads(text), zone)
+    return _base_of(from_json(text), zone)
 
 
 def _base(base: Base) -> dict[str, Any]:
