@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from exporter.config import load
 from exporter.errors import ClockError, ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, Exporter
+from tools import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,14 +126,8 @@ def test_a_clock_before_2020_is_refused() -> None:
 
 
 def test_serve_looks_at_the_clock(tmp_path: Path) -> None:
-    faketime = shutil.which("faketime")
-    if faketime is None:
-        message = "faketime is not there; on Debian: apt-get install faketime"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
     ended = subprocess.run(
-        [faketime, "1970-01-02 03:04:05", COMMAND, "serve"],
+        [program("faketime"), "1970-01-02 03:04:05", COMMAND, "serve"],
         cwd=tmp_path,
         env=clean_environment({"TZ": "UTC"}),
         capture_output=True,
