@@ -7,10 +7,9 @@ connection and no counter is lost.
 
 from __future__ import annotations
 
-import resource
+import os
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,82 +17,25 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from exporter import logs, tls
+from exporter import logs
 from exporter.errors import ListenError
-from exporter.web import admin, receiver
-from exporter.web.access_log import RequestLog
-from exporter.web.connections import Connections
-from exporter.web.fast_receiver import FastReceiver
-from exporter.web.webhook import Webhook
-from exporter.web.wsgi_front import WsgiFront
 from exporter.worker import LoopWorker
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from exporter.config import Config
+    from exporter.listening import Listening
     from exporter.service import Service
     from exporter.settings import Address
-    from exporter.web.exchange import Front
 
-THREADS = 16
-ADMIN_THREADS = 8
+    _Begin = Callable[[Sequence[socket.socket]], Callable[[asyncio.AbstractEventLoop], Listening]]
+
 STOP_SECONDS = 9
 """When the worker is killed; it stops by itself before that."""
-MOST_CONNECTIONS = 1000
-LEAST_CONNECTIONS = 16
-MOST_ADMIN_CONNECTIONS = 100
-OTHER_FILES = 200
-"""Files and connections that are open for other things: admin listener, store, logs."""
-ADMIN_BYTES = 65536
 
 log = structlog.get_logger()
-
-
-class Listening:
-    """What the worker serves, an `exporter.worker.Listening`.
-
-    Args:
-        config: as it was at the start.
-        service: running, and this process's own.
-        loop: in which connections live.
-    """
-
-    def __init__(self, config: Config, service: Service, loop: asyncio.AbstractEventLoop) -> None:
-        self._service = service
-        self._threads = ThreadPoolExecutor(THREADS, "webhook")
-        self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
-        as_flask = config.webhook_front == "flask"
-        webhook = Webhook(service, None if as_flask else loop.call_soon)
-        self._fast = FastReceiver(webhook, loop, self._threads)
-        front: Front = self._fast
-        if as_flask:
-            application = receiver.create_app(webhook)
-            front = WsgiFront(application, config.webhook_listen, loop, self._threads, webhook.begin, webhook.note)
-        application = admin.create_app(service)
-        log_admin = RequestLog("admin", config.log)
-        back = WsgiFront(
-            application, config.admin_listen, loop, self._admin_threads, lambda _: ADMIN_BYTES, log_admin.note
-        )
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
-        self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
-        self.contexts = [tls.following(lambda: service.config.tls), None]
-
-    def sweep(self) -> None:
-        """Answer the requests whose commit takes too long."""
-        self._fast.sweep()
-
-    def hang_up(self) -> None:
-        """Read the configuration again, beside the loop."""
-        self._admin_threads.submit(self._service.reload)
-
-    def close(self) -> None:
-        """Give everything back, once nothing more comes."""
-        self._threads.shutdown()
-        self._admin_threads.shutdown()
-        self._service.stop()
 
 
 class _Logger(Logger):
@@ -112,9 +54,9 @@ class _Arbiter(Arbiter):
 
 
 class _Application(BaseApplication):
-    def __init__(self, options: dict[str, object], load: Callable[[asyncio.AbstractEventLoop], Listening]) -> None:
+    def __init__(self, options: dict[str, object], begin: _Begin) -> None:
         self._options = options
-        self._load = load
+        self._begin = begin
         super().__init__()
 
     def load_config(self) -> None:
@@ -122,15 +64,16 @@ class _Application(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> object:
-        return self._load
+        return self._begin
 
 
-def serve(config: Config, start: Callable[[], Service]) -> None:
+def serve(config: Config, start: Callable[[Sequence[socket.socket]], Service]) -> None:
     """Listen until a signal ends it.
 
     Args:
         config: says where.
-        start: called in the worker process; the running service.
+        start: called in the worker process before it has threads, with the sockets on which it listens; the
+            running service.
     """
     options: dict[str, object] = {
         "bind": [str(config.webhook_listen), str(config.admin_listen)],
@@ -148,10 +91,18 @@ def serve(config: Config, start: Callable[[], Service]) -> None:
     }
     logs.configure(config.log)
 
-    def load(loop: asyncio.AbstractEventLoop) -> Listening:
-        return Listening(config, start(), loop)
+    def begin(sockets: Sequence[socket.socket]) -> Callable[[asyncio.AbstractEventLoop], Listening]:
+        service = start(sockets)
+        from exporter.listening import Listening  # noqa: PLC0415 - meanwhile the ledger is being read
 
-    _Arbiter(_Application(options, load)).run()
+        return lambda loop: Listening(config, service, loop)
+
+    _Arbiter(_Application(options, begin)).run()
+
+
+def replace_worker() -> None:
+    """Have this worker process answer what has begun and end, and another one take its place."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def refuse_taken(addresses: Iterable[Address]) -> None:

@@ -61,16 +61,17 @@ class LoopWorker(Worker):
     """The one worker process."""
 
     def init_process(self) -> None:
-        """Make the loop before anything is loaded that needs it."""
+        """Begin what has to be there before any thread or loop is, and make the loop that the rest needs."""
         _allow_open_files()
         sys.setswitchinterval(SWITCH_SECONDS)
+        self._listen = self.app.wsgi()([each.sock for each in self.sockets])
         self.loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop)
         super().init_process()
 
     def load_wsgi(self) -> None:
         """Load what is served."""
-        self.listening: Listening = self.app.wsgi()(self.loop)
+        self.listening: Listening = self._listen(self.loop)
 
     def init_signals(self) -> None:
         """Have signals handled between two steps of the loop."""

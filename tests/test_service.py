@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import at, event, received
-from exporter import config, service
+from exporter import config, read_model, service
 from exporter.errors import StoreError
 from exporter.history import RECENT
 from exporter.ledger import PAGE
@@ -134,7 +134,7 @@ def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytes
 
     start(made)
     wait_until(lambda: revision() == 1, "the first checkpoint is written")
-    ledger.more = service.RUSH_EVENTS + 1
+    ledger.more = read_model.RUSH_EVENTS + 1
     before = ledger.tried["last_sequence"]
     wait_until(lambda: ledger.tried["last_sequence"] > before + 20, "it looks again and again")
     assert revision() == 1

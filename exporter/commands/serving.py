@@ -14,12 +14,17 @@ from exporter import config, logs, server
 from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
 from exporter.environment import REVISION_VARIABLE
-from exporter.service import Service
+from exporter.read_process import ReadProcess
+from exporter.service import Service, scope_of
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from socket import socket
+
     from exporter.config import Config
+    from exporter.sql_database import Observer
 
 log = structlog.get_logger()
 
@@ -43,13 +48,21 @@ def serve(path: Path | None) -> None:
     if not (settings.admin_listen.is_loopback or settings.admin_credentials.wanted):
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
     # Opened here first: what is wrong with it is said before anything listens.
-    SqlLedger(settings.store_url).close()
+    looked_at = SqlLedger(settings.store_url)
+    looked_at.close()
     server.refuse_taken([settings.webhook_listen, settings.admin_listen])
 
-    def start() -> Service:
+    def opened(observe: Observer) -> SqlLedger:
+        return SqlLedger(settings.store_url, observe)
+
+    def start(sockets: Sequence[socket]) -> Service:
         telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
-        ledger = SqlLedger(settings.store_url, telemetry.observe_store)
-        service = Service(settings, reread, ledger, telemetry)
+        model = None
+        if looked_at.can_be_read_beside:
+            scope = scope_of(settings)
+            model = ReadProcess(opened, scope, telemetry.observe_elsewhere, server.replace_worker, sockets)
+            telemetry.follow(model.pid)
+        service = Service(settings, reread, opened(telemetry.observe_store), telemetry, model=model)
         service.start()
         return service
 

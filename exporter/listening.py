@@ -1,0 +1,80 @@
+"""What the worker serves: both listeners with their fronts, their threads and their limits.
+
+In a module of its own, which is loaded in the worker while another process reads the ledger: Flask
+and what it brings are a fifth of a start.
+"""
+
+from __future__ import annotations
+
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from exporter import tls
+from exporter.web import admin, receiver
+from exporter.web.access_log import RequestLog
+from exporter.web.connections import Connections
+from exporter.web.fast_receiver import FastReceiver
+from exporter.web.webhook import Webhook
+from exporter.web.wsgi_front import WsgiFront
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from exporter.config import Config
+    from exporter.service import Service
+    from exporter.web.exchange import Front
+
+THREADS = 16
+ADMIN_THREADS = 8
+MOST_CONNECTIONS = 1000
+LEAST_CONNECTIONS = 16
+MOST_ADMIN_CONNECTIONS = 100
+OTHER_FILES = 200
+"""Files and connections that are open for other things: admin listener, store, logs."""
+ADMIN_BYTES = 65536
+
+
+class Listening:
+    """What the worker serves, an `exporter.worker.Listening`.
+
+    Args:
+        config: as it was at the start.
+        service: running, and this process's own.
+        loop: in which connections live.
+    """
+
+    def __init__(self, config: Config, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self._service = service
+        self._threads = ThreadPoolExecutor(THREADS, "webhook")
+        self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
+        as_flask = config.webhook_front == "flask"
+        webhook = Webhook(service, None if as_flask else loop.call_soon)
+        self._fast = FastReceiver(webhook, loop, self._threads)
+        front: Front = self._fast
+        if as_flask:
+            application = receiver.create_app(webhook)
+            front = WsgiFront(application, config.webhook_listen, loop, self._threads, webhook.begin, webhook.note)
+        application = admin.create_app(service)
+        log_admin = RequestLog("admin", config.log)
+        back = WsgiFront(
+            application, config.admin_listen, loop, self._admin_threads, lambda _: ADMIN_BYTES, log_admin.note
+        )
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
+        self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
+        self.contexts = [tls.following(lambda: service.config.tls), None]
+
+    def sweep(self) -> None:
+        """Answer the requests whose commit takes too long."""
+        self._fast.sweep()
+
+    def hang_up(self) -> None:
+        """Read the configuration again, beside the loop."""
+        self._admin_threads.submit(self._service.reload)
+
+    def close(self) -> None:
+        """Give everything back, once nothing more comes."""
+        self._threads.shutdown()
+        self._admin_threads.shutdown()
+        self._service.stop()
