@@ -33,7 +33,6 @@ EXPORT = "export "
 SOURCE = "source "
 PAGE = 1000
 HANDOVER_SECONDS = 0.0005
-_USUAL_HANDOVER_SECONDS = sys.getswitchinterval()  # not asked when it is changed, as another load may just have done
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +161,15 @@ def _pages(ledger: Ledger) -> Iterator[Sequence[tuple[str, str]]]:
 @contextmanager
 def _handing_over_often() -> Iterator[None]:
     """Let a thread that comes back from the database wait for less than a page takes: a fifth of the time of a load."""
+    usual = sys.getswitchinterval()
+    if usual <= HANDOVER_SECONDS:  # a worker that reads for itself has less, as has a load beside another
+        yield
+        return
     sys.setswitchinterval(HANDOVER_SECONDS)
     try:
         yield
     finally:
-        sys.setswitchinterval(_USUAL_HANDOVER_SECONDS)
+        sys.setswitchinterval(usual)
 
 
 def _source_of(text: str) -> SourceHistory:

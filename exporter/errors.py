@@ -28,6 +28,10 @@ class StoreRefusedError(StoreError):
     """The ledger cannot be used as it is: it cannot be opened, or a newer release wrote it."""
 
 
+class StoreLostError(StoreError):
+    """What was open is not there any more; whatever is asked next opens what lies there then."""
+
+
 class UnreadableError(ExporterError):
     """What was stored of the fold is not what was written: everything has to be folded again."""
 

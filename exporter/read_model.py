@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from exporter.collector import Collector, uncollected
+from exporter.errors import StoreLostError
 from exporter.intake import REASONS
 from exporter.keeping import Keeper
 from exporter.ledger import PAGE
@@ -146,7 +147,7 @@ class ReadModel:
     def catch_up(self, now: float) -> Start:
         """See `Readable.catch_up`."""
         with self._knowing, uncollected():
-            self._collector.refresh(now)
+            self._refresh(now)
             # What is known now will be needed as long as this runs; looking through it for
             # garbage would hold up everybody now and then. It is not even looked through once,
             # which took 25 ms of a start with 10,000 exports, twice, and found a few hundred objects.
@@ -156,21 +157,21 @@ class ReadModel:
     def scrape(self, now: float, *, openmetrics: bool) -> Scrape:
         """See `Readable.scrape`."""
         with self._knowing:
+            self._refresh(now)
             collector = self._collector
-            collector.refresh(now)
             dropped, self._dropped = collector.dropped - self._dropped, collector.dropped
             return Scrape(collector.body(openmetrics=openmetrics), collector.series, dropped)
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """See `Readable.known`."""
         with self._knowing:
-            self._collector.refresh(now)
+            self._refresh(now)
             return self._reader.states(now), self._reader.sources()
 
     def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
         """See `Readable.export`."""
         with self._knowing:
-            self._collector.refresh(now)
+            self._refresh(now)
             known = self._reader.exports
             key = next((key for key in self._reader.shown() if key.id == identity), None)
             if key is None:
@@ -192,7 +193,7 @@ class ReadModel:
         if not (leaving or self._checkpoint_is_due(now)):
             return Upkeep()
         with self._knowing:
-            self._collector.refresh(now)
+            self._refresh(now)
             reader, sequence = self._reader, self._reader.sequence
         most = MOST_AT_THE_END if leaving else float("inf")
         written = self._keeper.write(now, most=most, leaving=leaving)
@@ -211,6 +212,13 @@ class ReadModel:
     def close(self) -> None:
         """Nothing is its own."""
 
+    def _refresh(self, now: float) -> None:
+        """Know what there is now; while it is held."""
+        try:
+            self._collector.refresh(now)
+        except StoreLostError:
+            self._collector.refresh(now)  # what lies there now may be a ledger as well
+
     def _made(self, scope: Scope, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, scope.sources, scope.declarations)
         return reader, Collector(reader, scope.exports_per_source, REASONS, counted=hidden)
@@ -221,7 +229,7 @@ class ReadModel:
 
     def _refreshed(self) -> Reader:
         """The reader, as of when pruning was asked for; while it is held."""
-        self._collector.refresh(self._now)
+        self._refresh(self._now)
         return self._reader
 
     def _checkpoint_is_due(self, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from dataclasses import replace
@@ -214,6 +215,7 @@ class Service:
                 log.error("cannot read the ledger", error=str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
+                gc.freeze()  # as where it is read: what is there now is looked through for garbage no more
                 self._caught_up.set()
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)
                 if from_checkpoint:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy import create_engine, event
 
-from exporter.errors import StoreError, StoreRefusedError
+from exporter.errors import StoreError, StoreLostError, StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,10 +51,6 @@ _SETTINGS = (
     f"journal_size_limit = {LOG_BYTES}",
     f"cache_size = -{CACHE_KIB}",
 )
-
-
-class StoreLostError(StoreError):
-    """The file that was open is not at its path any more."""
 
 
 def newest_driver(bundled: str = "pysqlite3.dbapi2") -> ModuleType:
