@@ -65,6 +65,11 @@ class Listening:
         self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
         self.contexts = [tls.following(lambda: service.config.tls), None]
 
+    @property
+    def fault(self) -> str:
+        """Why it cannot go on; empty while it can."""
+        return self._service.fault
+
     def sweep(self) -> None:
         """Answer the requests whose commit takes too long."""
         self._fast.sweep()

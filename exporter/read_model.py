@@ -93,6 +93,10 @@ class Readable(Protocol):
     def watch(self) -> str:
         """The name of the heartbeat of whoever it is read for."""
 
+    @property
+    def fault(self) -> str:
+        """Why nothing can be asked any more; empty while it can."""
+
     def catch_up(self, now: float) -> Start:
         """Read all there is, and render it, so that no scrape waits for that."""
 
@@ -143,6 +147,11 @@ class ReadModel:
         self._pruning: Iterator[int] | None = None
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
         self._looked_at = 0
+
+    @property
+    def fault(self) -> str:
+        """What fails in this process is told at once."""
+        return ""
 
     def catch_up(self, now: float) -> Start:
         """See `Readable.catch_up`."""

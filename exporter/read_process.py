@@ -7,6 +7,7 @@ has threads, and ends with it: it reads the questions from a socket whose other 
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import pickle
@@ -16,7 +17,6 @@ import sys
 import threading
 import uuid
 from contextlib import suppress
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import structlog
@@ -115,7 +115,6 @@ class ReadProcess:
         open_ledger: opens the ledger there; given what is to be told of every operation.
         scope: what of the configuration decides about what is known.
         tell: told what happened on the ledger there.
-        lost: called in a thread when the process ends before it is closed.
         inherited: sockets that the process is not to keep open.
     """
 
@@ -124,12 +123,9 @@ class ReadProcess:
         open_ledger: Callable[[Observer], Ledger],
         scope: Scope,
         tell: Callable[[Observed], None],
-        lost: Callable[[], None],
         inherited: Iterable[socket.socket] = (),
     ) -> None:
         self.watch = uuid.uuid4().hex
-        self._lost = lost
-        self._closing = False
         self._engine = engine()
         self._pieces: dict[bool, Sequence[bytes]] = {}
         self._scraping = threading.Lock()
@@ -146,12 +142,18 @@ class ReadProcess:
         for each in theirs:
             each.close()
         self._questions, self._upkeep = (_Line(each, tell) for each in own)
-        threading.Thread(target=self._wait, daemon=True, name="reader").start()
+        # Whatever ends this process: `multiprocessing` would wait for the other one, which waits to be hung up on.
+        atexit.register(self.close)
 
     @property
     def pid(self) -> int:
         """The number of the process."""
         return cast("int", self._process.pid)
+
+    @property
+    def fault(self) -> str:
+        """See `exporter.read_model.Readable.fault`."""
+        return "" if self._process.is_alive() else "the process that reads the ledger has ended by itself"
 
     def catch_up(self, now: float) -> Start:
         """See `exporter.read_model.Readable.catch_up`."""
@@ -195,19 +197,13 @@ class ReadProcess:
 
     def close(self) -> None:
         """End the process, whatever it does; what it is in the middle of is as if it had not begun."""
-        self._closing = True
+        atexit.unregister(self.close)
         for line in (self._questions, self._upkeep):
             line.hang_up()
         self._process.join(END_SECONDS)
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join()
-
-    def _wait(self) -> None:
-        wait([self._process.sentinel])
-        if not self._closing:
-            log.error("the process that reads the ledger has ended by itself")
-            self._lost()
 
 
 class _Scrapes:

@@ -7,7 +7,6 @@ connection and no counter is lost.
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -98,11 +97,6 @@ def serve(config: Config, start: Callable[[Sequence[socket.socket]], Service]) -
         return lambda loop: Listening(config, service, loop)
 
     _Arbiter(_Application(options, begin)).run()
-
-
-def replace_worker() -> None:
-    """Have this worker process answer what has begun and end, and another one take its place."""
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def refuse_taken(addresses: Iterable[Address]) -> None:

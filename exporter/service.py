@@ -103,6 +103,11 @@ class Service:
         self._model.close()
         self._ledger.close()
 
+    @property
+    def fault(self) -> str:
+        """Why this cannot go on; empty while it can."""
+        return self._model.fault
+
     def unready(self) -> str:
         """Why this cannot serve just now; empty when it can."""
         if not self._caught_up.is_set():

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
 import uvloop
 from gunicorn.workers.base import Worker
 
@@ -40,12 +41,19 @@ exports every second, the slowest hundredth of webhooks took 39 ms with Python's
 """
 
 
+log = structlog.get_logger()
+
+
 class Listening(Protocol):
     """What a worker serves: made in the worker process, in its event loop."""
 
     connections: list[Connections]
     """One for each socket, in their order."""
     contexts: list[ssl.SSLContext | None]
+
+    @property
+    def fault(self) -> str:
+        """Why it cannot go on; empty while it can."""
 
     def sweep(self) -> None:
         """Give up on whatever has taken too long."""
@@ -122,6 +130,9 @@ class LoopWorker(Worker):
         ]
         beat_at = 0.0
         while self.alive and self.ppid == os.getppid():
+            if fault := self.listening.fault:
+                log.error("this worker answers what has begun, and another one takes its place", reason=fault)
+                break
             if self.loop.time() >= beat_at:
                 self.notify()
                 beat_at = self.loop.time() + HEARTBEAT_SECONDS

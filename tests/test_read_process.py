@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing, suppress
@@ -15,7 +17,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from builders import HOUR, MINUTE, SHOP, at, event, received, vendor_clock
 from builders import body as made_up
@@ -50,8 +51,7 @@ class Started:
         self.url = f"sqlite:///{path / 'ledger.db'}"
         SqlLedger(self.url).close()  # its tables
         self.telemetry = Telemetry()
-        self.lost = threading.Event()
-        self.model = ReadProcess(opened or self.opened, SCOPE, self.telemetry.observe_elsewhere, self.lost.set)
+        self.model = ReadProcess(opened or self.opened, SCOPE, self.telemetry.observe_elsewhere)
         self.ledger = SqlLedger(self.url)
 
     def opened(self, observe: Observer) -> SqlLedger:
@@ -179,12 +179,11 @@ def test_a_mistake_there_is_logged_there_and_one_here_without_its_details(
     assert started.model.known(NOW)[0] == []
 
 
-def test_its_end_is_noticed_at_once_and_whoever_asks_is_told(started: Started) -> None:
+def test_its_end_is_noticed_and_whoever_asks_is_told(started: Started) -> None:
     started.model.catch_up(NOW)
-    with capture_logs() as logs:
-        os.kill(started.model.pid, signal.SIGKILL)
-        wait_until(started.lost.is_set, "its end to be noticed")
-    assert [each["event"] for each in logs] == ["the process that reads the ledger has ended by itself"]
+    os.kill(started.model.pid, signal.SIGKILL)
+    wait_until(lambda: bool(started.model.fault), "its end to be noticed")
+    assert started.model.fault == "the process that reads the ledger has ended by itself"
     with pytest.raises(StoreError, match="has ended"):
         started.model.scrape(NOW, openmetrics=False)
     with pytest.raises(StoreError, match="has ended"):
@@ -195,7 +194,6 @@ def test_closing_it_is_no_loss(started: Started) -> None:
     started.model.catch_up(NOW)
     started.model.close()
     started.model.close()
-    assert not started.lost.is_set()
     assert not there(started.model.pid)
     with pytest.raises(StoreError, match="has ended"):
         started.model.known(NOW)
@@ -227,7 +225,6 @@ def test_it_can_be_closed_while_it_reads(tmp_path: Path) -> None:
         started.model.close()
         reading.join()
         assert len(errors) == 1
-        assert not started.lost.is_set()
 
 
 def test_one_that_does_not_end_is_ended(started: Started) -> None:
@@ -237,19 +234,37 @@ def test_one_that_does_not_end_is_ended(started: Started) -> None:
     assert not there(started.model.pid)
 
 
+MISTAKEN = """
+import sys
+from exporter.read_model import Scope
+from exporter.read_process import ReadProcess
+from exporter.sql_ledger import SqlLedger
+model = ReadProcess(lambda observe: SqlLedger(sys.argv[1], observe), Scope({}, (), 1, 1), print)
+model.catch_up(1)
+raise RuntimeError("a mistake")
+"""
+
+
+def test_a_worker_that_ends_by_a_mistake_does_not_wait_for_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MISTAKEN, f"sqlite:///{tmp_path / 'ledger.db'}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("RuntimeError: a mistake\n")
+
+
 def test_signals_to_everybody_do_not_end_it(started: Started) -> None:
     started.model.catch_up(NOW)
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         os.kill(started.model.pid, each)
     assert started.model.known(NOW)[0] == []
-    assert not started.lost.is_set()
+    assert not started.model.fault
 
 
 def test_it_keeps_no_socket_on_which_others_listen(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
-    model = ReadProcess(lambda observe: SqlLedger(url, observe), SCOPE, nobody, nobody, [listening])
+    model = ReadProcess(lambda observe: SqlLedger(url, observe), SCOPE, nobody, [listening])
     with closing(model):
         assert model.catch_up(NOW).events == 0
         listening.close()
@@ -258,14 +273,12 @@ def test_it_keeps_no_socket_on_which_others_listen(tmp_path: Path) -> None:
 
 
 def test_where_the_ledger_cannot_be_opened_it_ends() -> None:
-    lost = threading.Event()
-
     def refused(_: Observer) -> SqlLedger:
         message = "the disk is on fire"
         raise StoreError(message)
 
-    with closing(ReadProcess(refused, SCOPE, nobody, lost.set)) as model:
-        wait_until(lost.is_set, "its end to be noticed")
+    with closing(ReadProcess(refused, SCOPE, nobody)) as model:
+        wait_until(lambda: bool(model.fault), "its end to be noticed")
         with pytest.raises(StoreError, match="has ended"):
             model.catch_up(NOW)
 

@@ -60,7 +60,7 @@ def serve(path: Path | None) -> None:
         model = None
         if looked_at.can_be_read_beside:
             scope = scope_of(settings)
-            model = ReadProcess(opened, scope, telemetry.observe_elsewhere, server.replace_worker, sockets)
+            model = ReadProcess(opened, scope, telemetry.observe_elsewhere, sockets)
             telemetry.follow(model.pid)
         service = Service(settings, reread, opened(telemetry.observe_store), telemetry, model=model)
         service.start()
