@@ -23,7 +23,7 @@ from builders import body as made_up
 from exporter.errors import StoreError
 from exporter.ledger import PAGE
 from exporter.read_model import ReadModel, Scope
-from exporter.read_process import ReadProcess
+from exporter.read_process import TOGETHER, ReadProcess
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 from running import Exporter, family, wait_until
@@ -128,6 +128,13 @@ def test_only_pieces_that_changed_are_sent(started: Started) -> None:
     same = [one is other for one, other in zip(second.pieces, third.pieces, strict=True)]
     assert any(same)
     assert not all(same)
+
+
+def test_many_exports_are_told_whole_and_in_order(started: Started) -> None:
+    started.ledger.append([received(some(number, f"partner {number}")) for number in range(3 * TOGETHER + 1)])
+    states, sources = started.model.known(NOW)
+    assert len(states) == 3 * TOGETHER + 1
+    assert (states, sources) == ReadModel(started.ledger, SCOPE).known(NOW)
 
 
 def test_an_export_is_told_with_its_newest_events(started: Started) -> None:
