@@ -159,13 +159,23 @@ def test_a_row_whose_checksum_holds_and_whose_marks_are_none_is_survived_when_th
     assert states(known_of(ledger)) == states(known)
 
 
+@pytest.fixture(params=[0.005, 0.00005], ids=["in python's time", "in a worker's"])
+def handover(request: pytest.FixtureRequest) -> Iterator[float]:
+    """After how long threads hand over to others."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(request.param)
+    yield sys.getswitchinterval()
+    sys.setswitchinterval(usual)
+
+
 @pytest.mark.parametrize("page", [1, 2, 3])
-def test_pages_read_ahead_are_all_there_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+def test_pages_read_ahead_are_all_there_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int, handover: float
+) -> None:
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
     assert len(ledger.folds.rows("", 100)) > page
     monkeypatch.setattr(checkpoint, "PAGE", page)
-    handover = sys.getswitchinterval()
     again = known_of(ledger)
     assert again.saved == known.saved
     assert states(again) == states(known)

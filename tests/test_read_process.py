@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from exporter.ledger import PAGE
 from exporter.read_model import ReadModel, Scope
 from exporter.read_process import TOGETHER, ReadProcess
 from exporter.sql_ledger import SqlLedger
+from exporter.sqlite_file import journal_mode
 from exporter.telemetry import Telemetry
 from running import Exporter, family, wait_until
 
@@ -323,6 +325,18 @@ def test_an_exporter_whose_reader_is_killed_goes_on_with_another_and_has_lost_no
         ]
         assert exporter.value("dataexport_reader_process_resident_memory_bytes") is not None
         assert "has ended by itself" in exporter.log()
+
+
+def test_where_readers_and_writers_would_wait_for_each_other_the_worker_reads_for_itself(tmp_path: Path) -> None:
+    """As with a SQLite that has no safe log of writes, and none that is bundled."""
+    (tmp_path / "without" / "pysqlite3").mkdir(parents=True)
+    (tmp_path / "without" / "pysqlite3" / "__init__.py").touch()
+    alone = journal_mode(sqlite3.sqlite_version_info) != "wal"
+    with Exporter(tmp_path, environment={"PYTHONPATH": str(tmp_path / "without")}) as exporter:
+        assert len(family(exporter.pid)) == (2 if alone else 3)
+        assert exporter.post(made_up("Completed", vendor_clock(time.time()), 1)).json()["accepted"] == 1
+        assert exporter.value("dataexport_webhook_events_total", source="default", status="completed") == 1
+        assert (exporter.value("dataexport_reader_process_open_fds") is None) == alone
 
 
 def test_nothing_is_left_of_an_exporter_that_is_killed(tmp_path: Path) -> None:
