@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.gzip_parts import Part, Press, Sum
 
@@ -154,17 +154,24 @@ class Sheet:
                 return False
             for column, text in enumerate(edit) if isinstance(edit, list) else edit.items():
                 changes[column][row] = text
-        for column, changed in changes.items():
+        plains = self._inflated([block.chunks[column].part for column in changes])
+        for (column, changed), plain in zip(changes.items(), plains, strict=True):
             chunk = block.chunks[column]
-            plain = self._press.inflate(chunk.part.deflated)
             new = chunk.changed(plain, changed)
             if new != plain:
                 chunk.part = self._press.compress(new)
                 self._sums.pop(column, None)
         return True
 
+    def _inflated(self, parts: Sequence[Part]) -> Iterator[bytes]:
+        """The plain text of each part; together, since to begin takes a third of the time of each."""
+        plain = self._press.inflate(b"".join([part.deflated for part in parts]))
+        ends = accumulate(part.sum[1] for part in parts)
+        return (plain[end - part.sum[1] : end] for part, end in zip(parts, ends, strict=True))
+
     def _rebuild(self, block: _Block, places: Sequence[Place], edits: Mapping[Place, _Edit]) -> list[_Block]:
-        old = zip(*(chunk.texts(self._press.inflate(chunk.part.deflated)) for chunk in block.chunks), strict=True)
+        plains = self._inflated([chunk.part for chunk in block.chunks])
+        old = zip(*(chunk.texts(plain) for chunk, plain in zip(block.chunks, plains, strict=True)), strict=True)
         rows = {place: list(texts) for place, texts in zip(block.places, old, strict=True)}
         for place in places:
             edit = edits[place]
