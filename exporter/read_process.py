@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 
 END_SECONDS = 2.0
 """How long the process may take to end once nobody asks it anything more."""
-SWITCH_SECONDS = 0.005
-"""Python's own: what the one that answers has for its webhooks would only cost time here."""
+SWITCH_SECONDS = 0.0005
+"""After how long a thread that computes lets another one go on.
+
+What the worker has for its webhooks costs more than it gives here, and with Python's 5 ms a scrape
+beside a reload or a checkpoint would wait so long after each of some hundred steps.
+"""
 TOGETHER = 64
 """How many states are sent as one: half a millisecond of work to take apart."""
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
