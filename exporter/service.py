@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from dataclasses import replace
@@ -193,6 +194,8 @@ class Service:
         intake.recall(config.plain_sources.values())
         self._refuse_old(intake, config)
         self._model.take(scope_of(config), self.now())
+        if math.isfinite(self.intake.retention):  # that may have taken long, and events were pruned meanwhile
+            intake.retention = config.retention
         self.config, self.intake = config, intake
         self.telemetry.exports_per_source_limit.set(config.limits.exports_per_source)
 

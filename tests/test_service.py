@@ -14,7 +14,8 @@ from exporter import config, read_model, service
 from exporter.errors import StoreError
 from exporter.history import RECENT
 from exporter.ledger import PAGE
-from exporter.service import Service
+from exporter.read_model import ReadModel, Scope
+from exporter.service import Service, scope_of
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 from exporter.web import admin, receiver
@@ -173,6 +174,28 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
     made.stop()
     assert len(ledger.read(0)) == 2 * RECENT
     assert made.telemetry.registry.get_sample_value("dataexport_store_pruned_total") == 2 * (80 - RECENT)
+
+
+def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
+    configured, ledger = config.load(None, {}), MemoryLedger()
+    model = ReadModel(ledger, scope_of(configured))
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"), model=model)
+    start(made)
+    take, before = model.take, made.intake
+
+    def taken(scope: Scope, now: float) -> None:
+        ledger.append([received(each) for each in old_events(configured, 80)])
+        made._pruned_at = 0  # noqa: SLF001 - an hour has passed since
+        made._prune()  # noqa: SLF001 - as its thread does
+        take(scope, now)
+
+    monkeypatch.setattr(model, "take", taken)
+    assert made.reload() == ()
+    assert ledger.folds.pruned().events > 0
+    assert made.intake is not before
+    assert made.intake.retention == configured.retention
+    made.stop()
 
 
 def test_a_stop_does_not_wait_until_all_that_is_old_is_pruned() -> None:
