@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pytest
 
 from builders import DAY, HOUR, SHOP, at, event, received
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter import attribution, checkpoint, keeping, reader, snapshot
+from exporter import attribution, keeping, reader, snapshot
 from exporter.errors import StoreError
 from exporter.keeping import Keeper
 from exporter.model import Declaration, Gap, Selection, Source
@@ -157,29 +156,6 @@ def test_a_row_whose_checksum_holds_and_whose_marks_are_none_is_survived_when_th
     assert states(again) == states(known)
     assert keeper_of(ledger, again).write(NOW)
     assert states(known_of(ledger)) == states(known)
-
-
-@pytest.fixture(params=[0.005, 0.00005], ids=["in python's time", "in a worker's"])
-def handover(request: pytest.FixtureRequest) -> Iterator[float]:
-    """After how long threads hand over to others."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(request.param)
-    yield sys.getswitchinterval()
-    sys.setswitchinterval(usual)
-
-
-@pytest.mark.parametrize("page", [1, 2, 3])
-def test_pages_read_ahead_are_all_there_once(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int, handover: float
-) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
-    assert len(ledger.folds.rows("", 100)) > page
-    monkeypatch.setattr(checkpoint, "PAGE", page)
-    again = known_of(ledger)
-    assert again.saved == known.saved
-    assert states(again) == states(known)
-    assert sys.getswitchinterval() == handover
 
 
 def test_what_was_not_read_is_written_as_it_was(ledger: Ledger) -> None:
