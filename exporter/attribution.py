@@ -17,9 +17,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from exporter.export_keys import declared_key, group_key, id_key
 from exporter.history import History
-from exporter.model import ANY, COMPLETED, INITIATED, OTHER, ExportKey, Selection
-from exporter.runs import came_back
+from exporter.model import ANY, OTHER, ExportKey, Selection
+from exporter.request_ids import RequestId
 from exporter.schedule import terms
 from exporter.state import DECLARED, GROUP, RECOGNISED, export_state
 
@@ -32,38 +33,6 @@ if TYPE_CHECKING:
 
 MOST_IDS = 20_000
 """How many request ids that did not come back are remembered; of the others the ledger is asked."""
-
-
-class _Id:
-    """A request id with a recurring frequency that has not come back yet."""
-
-    __slots__ = ("_completed", "_interval", "_started", "groups", "history")
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self.groups: Counter[ExportKey] = Counter()
-        """How many of its events stand in which group."""
-        self._interval = 0
-        self._started = self._completed = (0.0, 0.0)
-
-    def note(self, event: Event) -> None:
-        """Take note of an event, in any order, also where the history has to be read again."""
-        self.groups[_group_key(event)] += 1
-        self._interval = min(event.schedule.interval, self._interval or event.schedule.interval)
-        if event.status == INITIATED:
-            self._started = _widened(self._started, event.occurred_at)
-        elif event.status == COMPLETED:
-            self._completed = _widened(self._completed, event.occurred_at)
-
-    @property
-    def came_back(self) -> bool:
-        """The same as `Runs.came_back`, without a fold."""
-        (first_start, last_start), (first_completed, last_completed) = self._started, self._completed
-        return came_back(self._interval, first_start, last_start, first_completed, last_completed)
-
-
-def _widened(span: tuple[float, float], instant: float) -> tuple[float, float]:
-    return (min(span[0] or instant, instant), max(span[1], instant))
 
 
 class Exports:
@@ -86,14 +55,14 @@ class Exports:
         self._sources = sources
         self._gaps = list(gaps)
         self._bases = dict(bases or {})
-        self._declared = {_declared_key(each): each for each in declarations}
+        self._declared = {declared_key(each): each for each in declarations}
         self._by_source: dict[str, list[tuple[ExportKey, Declaration]]] = {}
         for key, each in self._declared.items():
             self._by_source.setdefault(each.match.source, []).append((key, each))
         self._retired: dict[ExportKey, Sequence[float]] = {}
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
         self._histories = {key: self._history(key) for key in self._declared}
-        self._ids: dict[ExportKey, _Id] = {}
+        self._ids: dict[ExportKey, RequestId] = {}
         self._dormant: dict[ExportKey, int] = {}
         """Of groups that are gone, how many of their events were pruned."""
         self._remembers_all = True
@@ -125,7 +94,7 @@ class Exports:
             return found
         for event in events:
             if event.source in self._sources and self._recurs(event):
-                key = _id_key(event)
+                key = id_key(event)
                 if key not in self._ids and key not in self._histories and key not in self._bases:
                     found.setdefault(event.source, set()).add(event.request_id)
         return found
@@ -135,9 +104,9 @@ class Exports:
         found: dict[ExportKey, list[Event]] = {}
         for event in events:
             if self._recurs(event):
-                found.setdefault(_id_key(event), []).append(event)
+                found.setdefault(id_key(event), []).append(event)
         for key, own in found.items():
-            entry = self._ids[key] = _Id(self._history(key))
+            entry = self._ids[key] = RequestId(self._history(key))
             for event in own:
                 entry.note(event)
             entry.history.rebuild(own)
@@ -189,7 +158,7 @@ class Exports:
                 continue
             key = self._declared_for(event)
             if key is None:
-                key = _id_key(event) if event.schedule.interval else _group_key(event)
+                key = id_key(event) if event.schedule.interval else group_key(event)
                 if key.kind == RECOGNISED and key not in self._histories and key not in self._bases:
                     touched.setdefault(key, []).append(event)
                     continue
@@ -268,8 +237,8 @@ class Exports:
         declared = self._declared_for(event)
         if declared is not None:
             return declared
-        own = _id_key(event)
-        return own if event.schedule.interval and own in self._histories else _group_key(event)
+        own = id_key(event)
+        return own if event.schedule.interval and own in self._histories else group_key(event)
 
     def members(self, key: ExportKey) -> int:
         """How many events of the ledger belong to an export."""
@@ -289,7 +258,7 @@ class Exports:
         """Take new events of one request id that is no export yet, and recognise it where it came back."""
         entry = self._ids.get(key)
         if entry is None:
-            entry = self._ids[key] = _Id(self._history(key))
+            entry = self._ids[key] = RequestId(self._history(key))
         for event in added:
             entry.note(event)
             if key not in self.stale and not entry.history.add(event):
@@ -298,12 +267,12 @@ class Exports:
             self._recognise(key, entry, added)
         else:
             for event in added:
-                self._add(_group_key(event), event)
+                self._add(group_key(event), event)
 
-    def _recognise(self, key: ExportKey, entry: _Id, added: Sequence[Event]) -> None:
+    def _recognise(self, key: ExportKey, entry: RequestId, added: Sequence[Event]) -> None:
         self._histories[key] = entry.history
         entry.history.members = entry.groups.total()
-        entry.groups.subtract(Counter(map(_group_key, added)))  # which no group has taken
+        entry.groups.subtract(Counter(map(group_key, added)))  # which no group has taken
         for group, count in entry.groups.items():
             if count:
                 self._leave(group, key.name, count)
@@ -382,22 +351,3 @@ def _promises(source: Source, declared: Declaration | None) -> Callable[[int], T
         return terms(interval, source.zone, declared)
 
     return promise
-
-
-def _declared_key(each: Declaration) -> ExportKey:
-    return ExportKey(each.match.source, DECLARED, each.name)
-
-
-def _id_key(event: Event) -> ExportKey:
-    return ExportKey(event.source, RECOGNISED, event.request_id)
-
-
-def _group_key(event: Event) -> ExportKey:
-    return ExportKey(
-        event.source,
-        GROUP,
-        ANY,
-        event.partner.casefold(),
-        event.data_type.casefold(),
-        event.frequency.casefold(),
-    )
