@@ -7,8 +7,6 @@ that cannot be read is an error, since nothing else knows what it says.
 from __future__ import annotations
 
 import json
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,7 +30,6 @@ TEXT = "text"
 EXPORT = "export "
 SOURCE = "source "
 PAGE = 1000
-HANDOVER_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +75,17 @@ def load(
         return None
     try:
         others = dict.fromkeys((GAPS, TEXT, *map(source_row, sources)), "")
-        rows: list[str] = []
+        rows: dict[str, snapshot.HistoryRow] = {}
         keys: list[ExportKey] = []
-        stored: list[snapshot.Stored] = []
         for page in _pages(ledger):
             others |= {key: text for key, text in page if key in others}
             own = [(key, text) for key, text in page if key not in others]
-            rows += [key for key, _ in own]
             keys += (its := snapshot.keys_of(key.removeprefix(EXPORT) for key, _ in own))
-            stored += snapshot.stored_histories([text for _, text in own], [sources[key.source].zone for key in its])
-        known = {*rows, *others}
+            rows |= {
+                row: snapshot.HistoryRow(text, sources[key.source].zone)
+                for (row, text), key in zip(own, its, strict=True)
+            }
+        known = rows.keys() | others
         dormant = [(key, text) for key, text in folds.bases() if key not in known]
         if folds.checkpoint() != head:
             return None  # somebody wrote it meanwhile
@@ -95,13 +93,15 @@ def load(
         text = snapshot.opened(others[TEXT]) if others[TEXT] else None
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
         histories = {slug: _source_of(snapshot.opened(others[source_row(slug)])) for slug in sources}
-        for key, found in zip(keys, stored, strict=True):
-            snapshot.restore_history(exports.restored(key), found)
+        for key, found in zip(keys, rows.values(), strict=True):
+            exports.restore(key, found)
     except snapshot.UNREADABLE:
         return None
     exports.forget_ids()
     if text is None:
         exports.changed.update(exports.all())
+    else:
+        exports.changed.difference_update(keys)
     exports.unsaved.clear()
     return Loaded(exports, histories, gaps, head.sequence, Pruned(head.pruned), head.revision, text)
 
@@ -150,26 +150,11 @@ def exports_of(rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]) -
 
 
 def _pages(ledger: Ledger) -> Iterator[Sequence[tuple[str, str]]]:
-    """All rows, some at a time; the next ones are read by the database while these are worked on."""
-    with _handing_over_often(), ThreadPoolExecutor(1, "checkpoint") as beside:
-        coming = beside.submit(ledger.folds.rows, "", PAGE)
-        while page := coming.result():
-            coming = beside.submit(ledger.folds.rows, page[-1][0], PAGE)
-            yield page
-
-
-@contextmanager
-def _handing_over_often() -> Iterator[None]:
-    """Let a thread that comes back from the database wait for less than a page takes: a fifth of the time of a load."""
-    usual = sys.getswitchinterval()
-    if usual <= HANDOVER_SECONDS:  # a worker that reads for itself has less, as has a load beside another
-        yield
-        return
-    sys.setswitchinterval(HANDOVER_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
+    """All rows, some at a time."""
+    after = ""
+    while page := ledger.folds.rows(after, PAGE):
+        after = page[-1][0]
+        yield page
 
 
 def _source_of(text: str) -> SourceHistory:

@@ -16,6 +16,7 @@ from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
 from exporter import families, kept_text
+from exporter.errors import UnreadableError
 from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.gzip_parts import Body, Press, engine
 from exporter.kept_text import Kept
@@ -155,7 +156,11 @@ class Collector:
             StoreError: the ledger cannot be read.
         """
         with uncollected():
-            self._refresh(now)
+            try:
+                self._refresh(now)
+            except UnreadableError:
+                self._reader.fold_again()
+                self._refresh(now)
 
     def _refresh(self, now: float) -> None:
         self._whole = False
@@ -213,7 +218,7 @@ class Collector:
                 (
                     shown.series,
                     shown.changes_at,
-                    exports.birth(key),
+                    self._limits[key.source].birth(key),
                     shown.duration_sum,
                     *shown.duration_buckets,
                     *shown.figures,
@@ -237,13 +242,15 @@ class Collector:
         self._exports.restore(own)
         self._durations.restore(durations)
         known = {key: key for key in exports.all()}
-        seen: dict[tuple[int, ...], tuple[int, ...]] = {}  # many exports have the same ones
+        seen: dict[bytes, tuple[int, ...]] = {}  # many exports have the same ones
         births: dict[str, dict[ExportKey, int]] = {}
         places = chain.from_iterable(places for places, _ in own)
         for stored, place, figures in zip(kept.keys, places, kept.figures, strict=True):
             key, (series, changes_at, birth, total) = known.get(stored, stored), figures[:_OTHERS]
-            buckets = tuple(map(int, figures[_OTHERS:_FIGURES]))
-            buckets = seen.setdefault(buckets, buckets)
+            counts = figures[_OTHERS:_FIGURES]
+            buckets = seen.get(as_bytes := counts.tobytes())
+            if buckets is None:
+                buckets = seen[as_bytes] = tuple(map(int, counts))
             shown = self._shown[key] = _Shown(place, figures[_FIGURES:], total, buckets, int(series), changes_at)
             self._series += shown.series
             births.setdefault(key.source, {})[key] = int(birth)

@@ -54,11 +54,7 @@ class Folds(Protocol):
         """The checkpoint; None where there is none."""
 
     def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        """The rows of the checkpoint past a key, in the order of their keys: keys and texts.
-
-        Raises:
-            ValueError: they are not what was written.
-        """
+        """The rows of the checkpoint past a key, in the order of their keys: keys and texts."""
 
     def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
         """Write rows, and remove those that are None.

@@ -155,6 +155,10 @@ class Limit:
         birth = self._births.get(key)
         return birth is not None and (self._first is None or (birth, key) <= self._first[-1])
 
+    def birth(self, key: ExportKey) -> int:
+        """Where an export that is there was born."""
+        return self._births[key]
+
     def fill(self, births: Mapping[ExportKey, int]) -> None:
         """Take exports, no more than come first, where none is there yet."""
         self._births.update(births)

@@ -237,8 +237,9 @@ class ReadModel:
         return self._collector.kept(MOST_AT_THE_END)
 
     def _refreshed(self) -> Reader:
-        """The reader, as of when pruning was asked for; while it is held."""
+        """The reader with all that it has read, as of when pruning was asked for; while it is held."""
         self._refresh(self._now)
+        self._reader.read_all()
         return self._reader
 
     def _checkpoint_is_due(self, now: float) -> bool:

@@ -67,9 +67,30 @@ class Reader:
         try:
             return self._refresh()
         except UnreadableError:
-            self._again = True
-            self._start_anew()
+            self.fold_again()
             return self._refresh()
+
+    def fold_again(self) -> None:
+        """Let the next `refresh` fold everything, since what was stored cannot be read.
+
+        Raises:
+            StoreError: as `refresh`.
+        """
+        self._again = True
+        self._start_anew()
+
+    def read_all(self) -> None:
+        """Read what is stored of every export, for whoever asks for all; everything is folded again where that fails.
+
+        Raises:
+            StoreError: as `refresh`.
+        """
+        try:
+            self.exports.read_all()
+        except UnreadableError:
+            self.fold_again()
+            self._refresh()
+            self._again = True  # which the next `refresh` has to tell as well
 
     def _refresh(self) -> bool:
         if self._edition != self._edition_now():
@@ -197,7 +218,11 @@ class Reader:
         self.exports.changed.update(key for key in touched if key in self.exports)
 
     def export(self, key: ExportKey, now: float) -> ExportState:
-        """The state of one export."""
+        """The state of one export.
+
+        Raises:
+            UnreadableError: what is stored of it is not what was written, and `read_all` was not called before.
+        """
         declared_at = self._declared_at.get((key.source, key.name), now) if key.kind == DECLARED else 0.0
         return self.standing.applied(key, self.exports.state(key, now, declared_at), now)
 
@@ -209,11 +234,16 @@ class Reader:
         return not retired_at or self.exports.last_received(key) > retired_at
 
     def shown(self) -> list[ExportKey]:
-        """Every export that is there and not retired."""
+        """Every export that is there and not retired.
+
+        Raises:
+            StoreError: as `read_all`.
+        """
+        self.read_all()
         return [key for key in self.exports.all() if key in self]
 
     def states(self, now: float) -> list[ExportState]:
-        """The states of all exports, the most urgent first."""
+        """The states of all exports, the most urgent first; as `shown`."""
         states = [self.export(key, now) for key in self.shown()]
         return sorted(states, key=lambda each: urgency(each, now))
 

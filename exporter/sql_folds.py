@@ -20,8 +20,6 @@ Item = TypeVar("Item")
 
 _FOLD = "fold"
 _EVENTS = "events"
-_BETWEEN = "\x1e"
-"""What is in no JSON, where it would be escaped."""
 _SOME = 500
 """How many keys a statement names at the most."""
 
@@ -39,17 +37,9 @@ class SqlFolds:
 
     def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """The rows of the checkpoint past a key."""
-        query = select(checkpoint_rows.c.key, checkpoint_rows.c.state).where(checkpoint_rows.c.key > after)
-        query = query.order_by(checkpoint_rows.c.key).limit(limit)
-        if not self._database.is_sqlite:
-            return [(row.key, row.state) for row in self._database.rows(query)]
-        # One value per column, since in SQLite each row costs a handover of the interpreter's lock.
-        inner = query.subquery()
-        [found] = self._database.rows(select(*(func.group_concat(column, _BETWEEN) for column in inner.c)))
-        if found.count(None):
-            return []
-        keys, texts = (column.split(_BETWEEN) for column in found)
-        return list(zip(keys, texts, strict=True))
+        table = checkpoint_rows.c
+        query = select(table.key, table.state).where(table.key > after).order_by(table.key).limit(limit)
+        return [(row.key, row.state) for row in self._database.rows(query)]
 
     def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
         """Write rows, and remove those that are None."""
