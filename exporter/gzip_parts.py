@@ -98,6 +98,8 @@ class Press:
         self._engine = by
         self._deflate = by.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
         self._inflate = by.decompressobj(-zlib.MAX_WBITS)
+        # isal has it, and zlib from Python 3.15 on: half a microsecond in the place of four for 28 kB.
+        self._combine = getattr(by, "crc32_combine", self._over_zeros)
 
     def compress(self, plain: bytes) -> Part:
         """Compress a part to be kept."""
@@ -110,17 +112,21 @@ class Press:
 
     def combine(self, sums: Iterable[Sum]) -> Sum:
         """The sum of texts that follow each other, out of their own."""
-        crc32 = self._engine.crc32
         whole = total = 0
         for checksum, length in sums:
-            # The checksum is linear: what came before goes on as over so many zeros.
-            whole ^= _ONES
+            whole = self._combine(whole, checksum, length)
             total += length
-            while length > len(_ZEROS):
-                whole = crc32(_ZEROS, whole)
-                length -= len(_ZEROS)  # noqa: PLW2901 - what is left of it
-            whole = crc32(_ZEROS[:length], whole) ^ _ONES ^ checksum
         return whole, total
+
+    def _over_zeros(self, first: int, second: int, length: int) -> int:
+        """The checksum of two texts that follow each other, of which the second is so long."""
+        crc32 = self._engine.crc32
+        # The checksum is linear: what came before goes on as over so many zeros.
+        first ^= _ONES
+        while length > len(_ZEROS):
+            first = crc32(_ZEROS, first)
+            length -= len(_ZEROS)
+        return crc32(_ZEROS[:length], first) ^ _ONES ^ second
 
 
 @dataclass(frozen=True, slots=True)
