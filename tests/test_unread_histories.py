@@ -31,7 +31,7 @@ ONE, TWO = (ExportKey("shop", RECOGNISED, name) for name in "12")
 
 
 def promise(interval: int) -> Terms:
-    return Terms(interval, 0, 0)
+    return Terms(interval, 0, 0, None)
 
 
 class Row:
