@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from exporter.decisions import Decision
 from exporter.model import ExportKey
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from exporter.sql_database import Database
+
+
+_PAST = select(decisions).where(decisions.c.sequence > bindparam("after")).order_by(decisions.c.sequence)
 
 
 def append(connection: Connection, decision: Decision) -> None:
@@ -37,7 +40,6 @@ def append(connection: Connection, decision: Decision) -> None:
 
 def read(database: Database, after: int) -> list[Decision]:
     """The decisions past a sequence, in order."""
-    rows = database.rows(select(decisions).where(decisions.c.sequence > after).order_by(decisions.c.sequence))
     return [
         Decision(
             kind=row.kind,
@@ -48,5 +50,5 @@ def read(database: Database, after: int) -> list[Decision]:
             why=row.why,
             sequence=row.sequence,
         )
-        for row in rows
+        for row in database.rows(_PAST, after=after)
     ]

@@ -31,7 +31,7 @@ def fetch(database: Database, query: Select[Any], **values: object) -> list[Even
     """
     if database.is_sqlite:
         return fetch_columns(database, as_columns(query), **values)
-    return events_of(columns_of(database.rows(query.params(values))))
+    return events_of(columns_of(database.rows(query, **values)))
 
 
 def fetch_columns(database: Database, query: Select[Any], **values: object) -> list[Event]:
@@ -40,7 +40,7 @@ def fetch_columns(database: Database, query: Select[Any], **values: object) -> l
     Raises:
         StoreError: what the database said.
     """
-    [row] = database.rows(query.params(values))
+    [row] = database.rows(query, **values)
     columns = [json.loads(each) for each in row]
     columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
     return events_of(columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import delete, func, select
 
@@ -12,7 +12,7 @@ from exporter.sql_schema import bases, checkpoint_rows, checkpoints, events, hea
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Select, Table
+    from sqlalchemy import Connection, Table
 
     from exporter.sql_database import Database
 
@@ -22,6 +22,14 @@ _FOLD = "fold"
 _EVENTS = "events"
 _SOME = 500
 """How many keys a statement names at the most."""
+_CHECKPOINT = select(
+    checkpoints.c.revision,
+    checkpoints.c.sequence,
+    checkpoints.c.fingerprint,
+    checkpoints.c.pruned,
+    checkpoints.c.owner,
+).where(checkpoints.c.name == _FOLD)
+_PRUNING = select(prunings.c.revision, prunings.c.events, prunings.c.last_sequence).where(prunings.c.name == _EVENTS)
 
 
 class SqlFolds:
@@ -32,7 +40,7 @@ class SqlFolds:
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint."""
-        rows = self._database.rows(_the_checkpoint())
+        rows = self._database.rows(_CHECKPOINT)
         return Checkpoint(**rows[0]._mapping) if rows else None  # noqa: SLF001 - public in spite of its name
 
     def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
@@ -45,7 +53,7 @@ class SqlFolds:
         """Write rows, and remove those that are None."""
         with self._database.writing("checkpoint") as connection:
             self._only_writer(connection)
-            found = connection.execute(_the_checkpoint().with_for_update()).all()
+            found = connection.execute(_CHECKPOINT.with_for_update()).all()
             if (found[0].revision if found else 0) != known:
                 return False
             self._put(
@@ -83,7 +91,7 @@ class SqlFolds:
 
     def pruned(self) -> Pruned:
         """What was pruned."""
-        rows = self._database.rows(_the_pruning())
+        rows = self._database.rows(_PRUNING)
         return Pruned(**rows[0]._mapping) if rows else Pruned()  # noqa: SLF001 - as above
 
     def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
@@ -108,7 +116,7 @@ class SqlFolds:
         new = Pruned(known.revision + 1, known.events + len(sequences), max(known.last_sequence, *sequences))
         with self._database.writing("prune") as connection:
             self._only_writer(connection)
-            rows = connection.execute(_the_pruning().with_for_update()).all()
+            rows = connection.execute(_PRUNING.with_for_update()).all()
             if (Pruned(*rows[0]) if rows else Pruned()) != known:
                 return False
             since = select(events.c.source, events.c.request_id, events.c.occurred_us).where(events.c.sequence > upto)
@@ -143,18 +151,6 @@ class SqlFolds:
             insert = self._database.insert(table)
             others = {name: insert.excluded[name] for name in rows[0] if name != key}
             connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
-
-
-def _the_checkpoint() -> Select[Any]:
-    table = checkpoints.c
-    return select(table.revision, table.sequence, table.fingerprint, table.pruned, table.owner).where(
-        table.name == _FOLD
-    )
-
-
-def _the_pruning() -> Select[Any]:
-    table = prunings.c
-    return select(table.revision, table.events, table.last_sequence).where(table.name == _EVENTS)
 
 
 def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:
