@@ -55,15 +55,16 @@ class _Chunk:
                     pieces[row] = text
             self.lengths = array("I", map(len, pieces))
             return b"".join(pieces)
-        pieces = []
+        spliced: list[bytes | memoryview] = []
         below = done = 0
+        view = memoryview(plain)
         for row, text in changes.items():
             start = done + sum(self.lengths[below:row])
-            pieces += (plain[done:start], text)
+            spliced += (view[done:start], text)
             below, done = row + 1, start + self.lengths[row]
             self.lengths[row] = len(text)
-        pieces.append(plain[done:])
-        return b"".join(pieces)
+        spliced.append(view[done:])
+        return b"".join(spliced)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,24 @@ if TYPE_CHECKING:
     from exporter.sql_database import Database
 
 
-_PAST = select(decisions).where(decisions.c.sequence > bindparam("after")).order_by(decisions.c.sequence)
+_PAST = (
+    select(
+        decisions.c.sequence,
+        decisions.c.kind,
+        decisions.c.source,
+        decisions.c.export_kind,
+        decisions.c.name,
+        decisions.c.partner,
+        decisions.c.data_type,
+        decisions.c.frequency,
+        decisions.c.decided_us,
+        decisions.c.until_us,
+        decisions.c.decided_by,
+        decisions.c.why,
+    )
+    .where(decisions.c.sequence > bindparam("after"))
+    .order_by(decisions.c.sequence)
+)
 
 
 def append(connection: Connection, decision: Decision) -> None:
@@ -41,14 +58,6 @@ def append(connection: Connection, decision: Decision) -> None:
 def read(database: Database, after: int) -> list[Decision]:
     """The decisions past a sequence, in order."""
     return [
-        Decision(
-            kind=row.kind,
-            key=ExportKey(row.source, row.export_kind, row.name, row.partner, row.data_type, row.frequency),
-            decided_at=row.decided_us / 1e6,
-            until=row.until_us / 1e6,
-            by=row.decided_by,
-            why=row.why,
-            sequence=row.sequence,
-        )
-        for row in database.rows(_PAST, after=after)
+        Decision(kind, ExportKey(*key), decided_us / 1e6, until_us / 1e6, by, why, sequence)
+        for sequence, kind, *key, decided_us, until_us, by, why in database.usual(_PAST, after=after)
     ]

@@ -11,6 +11,8 @@ from exporter.batch import EVENT_COLUMNS, columns_of, events_of
 from exporter.sql_schema import events
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Select
     from sqlalchemy.sql.expression import TextualSelect
 
@@ -41,9 +43,7 @@ def fetch_columns(database: Database, query: Select[Any], **values: object) -> l
         StoreError: what the database said.
     """
     [row] = database.rows(query, **values)
-    columns = [json.loads(each) for each in row]
-    columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
-    return events_of(columns)
+    return _events_of(row)
 
 
 def as_columns(query: Select[Any] | TextualSelect) -> Select[Any]:
@@ -70,5 +70,12 @@ def page(database: Database, after: int, most: int) -> list[Event]:
         StoreError: what the database said.
     """
     if database.is_sqlite:
-        return fetch_columns(database, _PAGE_AS_COLUMNS, after=after, most=most)
+        [row] = database.usual(_PAGE_AS_COLUMNS, after=after, most=most)
+        return _events_of(row)
     return fetch(database, _PAGE, after=after, most=most)
+
+
+def _events_of(row: Sequence[str]) -> list[Event]:
+    columns = [json.loads(each) for each in row]
+    columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
+    return events_of(columns)

@@ -91,8 +91,8 @@ class SqlFolds:
 
     def pruned(self) -> Pruned:
         """What was pruned."""
-        rows = self._database.rows(_PRUNING)
-        return Pruned(**rows[0]._mapping) if rows else Pruned()  # noqa: SLF001 - as above
+        rows = self._database.usual(_PRUNING)
+        return Pruned(*rows[0]) if rows else Pruned()
 
     def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
         """The bases that were written past a revision of pruning."""

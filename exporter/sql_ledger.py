@@ -48,8 +48,8 @@ def _sources() -> Select[Any]:
 
 
 _SOURCES = _sources()
-_TALLIES = select(tallies)
-_DECLARATIONS = select(declarations)
+_TALLIES = select(tallies.c.source, tallies.c.kind, tallies.c.label, tallies.c.total, tallies.c.last_us)
+_DECLARATIONS = select(declarations.c.source, declarations.c.name, declarations.c.declared_us)
 _WATCHES = select(watches.c.began_us, watches.c.seen_us).order_by(watches.c.began_us)
 _EPOCH = select(facts.c.value).where(facts.c.name == EPOCH)
 _LAST = select(func.coalesce(func.max(events.c.sequence), 0))
@@ -172,8 +172,8 @@ class SqlLedger:
 
     def tallies(self) -> list[Tally]:
         """What is counted and not kept as an event."""
-        rows = sorted(self._database.rows(_TALLIES))  # not by the database, which may sort as people do
-        return [Tally(row.source, row.kind, row.label, row.total, row.last_us / 1e6) for row in rows]
+        rows = sorted(self._database.usual(_TALLIES))  # not by the database, which may sort as people do
+        return [Tally(source, kind, label, total, last / 1e6) for source, kind, label, total, last in rows]
 
     def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
@@ -185,8 +185,8 @@ class SqlLedger:
 
     def declared(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = self._database.rows(_DECLARATIONS)
-        return {(row.source, row.name): row.declared_us / 1e6 for row in rows}
+        rows = self._database.usual(_DECLARATIONS)
+        return {(source, name): declared / 1e6 for source, name, declared in rows}
 
     def beat(self, watch: str, now: float) -> None:
         """Note that ``watch`` is there; after a time away it begins anew."""
@@ -206,10 +206,10 @@ class SqlLedger:
         """When nobody listened."""
         gaps: list[Gap] = []
         seen: int | None = None
-        for row in self._database.rows(_WATCHES):
-            if seen is not None and row.began_us - seen > BLIND_AFTER * 1e6:
-                gaps.append(Gap(seen / 1e6, row.began_us / 1e6))
-            seen = max(seen or 0, row.seen_us)
+        for began_us, seen_us in self._database.usual(_WATCHES):
+            if seen is not None and began_us - seen > BLIND_AFTER * 1e6:
+                gaps.append(Gap(seen / 1e6, began_us / 1e6))
+            seen = max(seen or 0, seen_us)
         return gaps
 
     def decide(self, decision: Decision) -> None:
@@ -230,12 +230,12 @@ class SqlLedger:
 
     def epoch(self) -> int:
         """How often events were amended."""
-        found = self._database.rows(_EPOCH)
-        return int(found[0].value) if found else 0
+        found = self._database.usual(_EPOCH)
+        return int(found[0][0]) if found else 0
 
     def last_sequence(self) -> int:
         """The sequence of the newest event."""
-        return int(self._database.rows(_LAST)[0][0])
+        return int(self._database.usual(_LAST)[0][0])
 
     def identity(self) -> str:
         """Which ledger this is."""
