@@ -181,10 +181,10 @@ class ReadModel:
         """See `Readable.export`."""
         with self._knowing:
             self._refresh(now)
-            known = self._reader.exports
             key = next((key for key in self._reader.shown() if key.id == identity), None)
             if key is None:
                 return None
+            known = self._reader.exports
             recent = islice(self._ledger.recent(known.selection(key), self._reader.sequence), PAGE)
             return self._reader.export(key, now), list(islice((e for e in recent if known.owns(key, e)), most))
 
