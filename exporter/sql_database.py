@@ -99,7 +99,7 @@ class Database:
         return postgresql.insert(table)
 
     def usual(self, query: Select[Any], **values: object) -> Sequence[tuple[Any, ...]]:
-        """All rows of a query that is asked at every scrape, and is therefore made once; with its values apart.
+        """All rows of a query that is asked at every scrape, or has many, and is made once; with its values apart.
 
         In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 20 µs
         in the place of 100, or of 400 after a rest in which other work has had the caches.

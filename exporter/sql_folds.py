@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from exporter.folds import Checkpoint, Pruned
 from exporter.sql_schema import bases, checkpoint_rows, checkpoints, events, heads, prunings, quarantine, watches
@@ -29,6 +29,12 @@ _CHECKPOINT = select(
     checkpoints.c.pruned,
     checkpoints.c.owner,
 ).where(checkpoints.c.name == _FOLD)
+_ROWS = (
+    select(checkpoint_rows.c.key, checkpoint_rows.c.state)
+    .where(checkpoint_rows.c.key > bindparam("after"))
+    .order_by(checkpoint_rows.c.key)
+    .limit(bindparam("most"))
+)
 _PRUNING = select(prunings.c.revision, prunings.c.events, prunings.c.last_sequence).where(prunings.c.name == _EVENTS)
 
 
@@ -45,9 +51,7 @@ class SqlFolds:
 
     def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """The rows of the checkpoint past a key."""
-        table = checkpoint_rows.c
-        query = select(table.key, table.state).where(table.key > after).order_by(table.key).limit(limit)
-        return [(row.key, row.state) for row in self._database.rows(query)]
+        return self._database.usual(_ROWS, after=after, most=limit)
 
     def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
         """Write rows, and remove those that are None."""
