@@ -121,7 +121,7 @@ def _exporter(exports: int, rounds: int, folder: Path) -> tuple[list[Row], float
             unchanged = [fetch(server.admin_port, compressed=compressed) for _ in range(REPEATS)]
             tell(f"nothing new, {_form(compressed=compressed)}", figures(unchanged))
         for case, every in (("one new", exports), (FEW, 100)):
-            changed = [post_and_fetch(every, compressed=True) for _ in range(max(2, rounds))]
+            changed = [post_and_fetch(every, compressed=True) for _ in range(REPEATS)]
             tell(f"{case}, gzip", figures(changed))
         for compressed in (True, False):
             changed = [post_and_fetch(1, compressed=compressed) for _ in range(max(2, rounds))]

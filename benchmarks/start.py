@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHARE = 1 / 3
 SAMPLES = (10, GROUP_SAMPLES)
+TIMES = 3
+"""How often in a round, since a start is short and a machine may be slower for some seconds."""
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ def measure(scale: Scale, places: Places) -> Result:
         cases = [Case(named(ledger), "exporter", path, lambda: processes.exporter(path, exports))]
         if processes.pushgateway_binary():
             cases += [_pushgateway(exports, samples, places.folder) for samples in SAMPLES]
-        for _ in range(scale.rounds):
+        for _ in range(TIMES * scale.rounds):
             for case in cases:
                 case.take_turn()
         rows = [case.row() for case in cases]
