@@ -112,15 +112,9 @@ class Database:
         with self._told("read"), self._file.turn():
             inode = self._find_again()
             said, names, fixed = self._said(query)
-            pooled = self._engine.raw_connection()
-            try:
-                cursor = pooled.cursor()
+            with self._cursor() as cursor:
                 cursor.execute(said, [values[name] if name in values else fixed[name] for name in names])
                 rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
-            except BaseException:
-                pooled.invalidate()  # as in a transaction of `rows`
-                raise
-            pooled.close()
             self._check_file(inode)
             return rows
 
@@ -172,19 +166,24 @@ class Database:
             return
         with self._told("append"), self._only_writer():
             inode = self._find_again()
-            pooled = self._engine.raw_connection()
-            try:
-                cursor = pooled.cursor()
+            with self._cursor() as cursor:
                 if begun:
                     cursor.execute("BEGIN IMMEDIATE")
                 yield cursor
                 if begun:
                     cursor.execute("COMMIT")
-            except BaseException:
-                pooled.invalidate()  # as in a transaction of `writing`
-                raise
-            pooled.close()
             self._check_file(inode)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[DBAPICursor]:
+        """A cursor of the driver's on a pooled connection, which goes where something failed."""
+        pooled = self._engine.raw_connection()
+        try:
+            yield pooled.cursor()
+        except BaseException:
+            pooled.invalidate()  # as in a transaction of SQLAlchemy's
+            raise
+        pooled.close()
 
     @property
     def can_be_read_beside(self) -> bool:
