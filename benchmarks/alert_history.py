@@ -18,7 +18,8 @@ from exporter.frequency import DAY
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from monitoring import find_tool, free_port, prometheus_command, started
+from monitoring import find_tool, prometheus_command, started
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import made_up
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +120,7 @@ def exporter(
         more: further environment variables.
         patience: seconds within which it has to be ready.
     """
-    webhook, admin = _free_port(), _free_port()
+    webhook, admin = free_port(), free_port()
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{webhook}",
         "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{admin}",
@@ -154,7 +157,7 @@ def pushgateway(persistence: Path, *, checked: bool) -> Iterator[Server]:
         persistence: its file.
         checked: False for ``--push.disable-consistency-check``.
     """
-    port = _free_port()
+    port = free_port()
     command = [
         pushgateway_binary() or "",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -178,12 +181,6 @@ def _says_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _family(pid: int) -> list[int]:

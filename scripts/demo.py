@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from monitoring import ROOT, Monitoring, find_tool, free_port, started
+from monitoring import ROOT, Monitoring, find_tool, started
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
-import socket
 import subprocess
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 import yaml
+
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,19 +33,6 @@ STOP_SECONDS = 20
 def find_tool(name: str) -> str | None:
     """The path of a tool: in ``.tools/bin`` of the checkout, else on the path; None where it is not."""
     return shutil.which(name, path=os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")]))
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nothing listens, and which no connection is given by chance.
-
-    The kernel takes the near ends of connections from 32768 on; a port from there may be gone
-    before a server has it, where other tests make many connections meanwhile.
-    """
-    while True:
-        port = 10_000 + secrets.randbelow(22_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, LiteralString, Self
 import psycopg
 from psycopg import sql
 
-from monitoring import free_port
+from ports import free_port
 from running import family
 from tools import postgres_program
 

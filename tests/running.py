@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring import clean_environment, free_port
+from monitoring import clean_environment
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from monitoring import Monitoring, free_port, wait_for
+from monitoring import Monitoring, wait_for
+from ports import free_port
 from tools import tool
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from exporter.intake import REASONS
 from exporter.model import Source
 from exporter.reader import Reader
 from exporter.sql_ledger import SqlLedger
-from monitoring import free_port, prometheus_command, started
+from monitoring import prometheus_command, started
+from ports import free_port
 from running import series
 from test_backfill import UNTOLD, Remembering
 from tools import tool

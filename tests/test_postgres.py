@@ -10,8 +10,8 @@ from psycopg import OperationalError
 
 from builders import body
 from exporter.sql_ledger import SqlLedger
-from monitoring import free_port
 from network import Proxy
+from ports import free_port
 from postgres import PASSWORD, USER, PgBouncer, Postgres
 from running import Exporter, wait_until
 from senders import Senders

@@ -18,7 +18,7 @@ from databases import compare_indexes_of
 from exporter.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import metadata, postgres_metadata
-from monitoring import free_port
+from ports import free_port
 from postgres import PASSWORD, USER, Postgres
 
 if TYPE_CHECKING:

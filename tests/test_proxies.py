@@ -14,7 +14,8 @@ import pytest
 
 import certificates
 from builders import body
-from monitoring import ROOT, free_port
+from monitoring import ROOT
+from ports import free_port
 from running import Exporter, wait_until
 from tools import program
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from builders import body
-from monitoring import free_port
+from ports import free_port
 from running import Exporter, family
 
 if TYPE_CHECKING:

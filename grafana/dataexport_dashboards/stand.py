@@ -26,7 +26,8 @@ from exporter.config import load
 from exporter.environment import REVISION_VARIABLE
 from exporter.intake import Intake
 from exporter.sql_ledger import SqlLedger
-from monitoring import clean_environment, find_tool, free_port, prometheus_command, started, wait_for
+from monitoring import clean_environment, find_tool, prometheus_command, started, wait_for
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
