@@ -195,7 +195,7 @@ class Database:
         if self._file is not None:
             return self._file.checks()
         with self._told("read"), self._transaction(writing=False) as connection:
-            return [*postgres_server.checks(connection), (True, f"PostgreSQL: {self._engine.pool.status()}")]
+            return postgres_server.checks(connection)
 
     def close(self) -> None:
         """Close all connections."""

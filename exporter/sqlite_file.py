@@ -214,7 +214,6 @@ class SqliteFile:
         why = "safe since 3.51.3" if self.mode == "wal" else "since a log for writes is not safe before 3.51.3"
         return [
             (True, f"SQLite {self.driver.sqlite_version} ({where}): journal mode {self.mode}, {why}; synchronous FULL"),
-            (True, f"SQLite: {self.engine.pool.status()}"),
         ]
 
     @contextmanager
