@@ -142,13 +142,14 @@ def test_every_command_that_a_page_gives_can_be_typed() -> None:
         )
     ]
     assert len(given) > 50
+    whole = click.Context(main, **main.context_settings)  # a command remembers the names that its help has at first
     for page, found in given:
         name, *arguments = shlex.split(re.split(r" [|>] ", "".join(found))[0])
-        command = main.get_command(click.Context(main), name)
+        command = main.get_command(whole, name)
         if name == "--version":
             continue
         assert command is not None, (page, name)
-        with click.Context(command) as context:
+        with click.Context(command, parent=whole) as context:
             command.make_parser(context).parse_args(arguments)
 
 
