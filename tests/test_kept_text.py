@@ -361,7 +361,7 @@ def test_where_the_code_cannot_be_told_nothing_is_kept(ledger: MemoryLedger) -> 
     assert text_of(ledger) is None
 
 
-def test_otherrules_of_a_clock_make_another_text(tmp_path: Path) -> None:
+def test_other_rules_of_a_clock_make_another_text(tmp_path: Path) -> None:
     berlin = Source("shop", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
     found = {kept_text.origin_of([each]) for each in (berlin, SHOP, Source("shop", "UTC", ZoneInfo("UTC")))}
     assert len(found) == 3
