@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 PORTS = range(10_000, 32_000)
 """Below those from which the kernel takes the near ends of connections.
@@ -38,13 +38,19 @@ _ports = _in_turn(ports_of(os.environ))
 
 
 def free_port() -> int:
-    """A port on which nothing listens, and which is given to nobody else.
+    """A port on which nothing listens, and which this process gives to nobody else.
 
     A server that is not there yet, or that a test stopped for a moment, keeps its port: chosen
     anew by chance each time, one in some forty runs of all tests met the same port twice.
     """
-    while True:
-        port = next(_ports)
+    return first_free(_ports)
+
+
+def first_free(ports: Iterable[int]) -> int:
+    """The first of them on which nothing listens."""
+    for port in ports:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    message = "on each of these ports something listens: end what does not have to run"
+    raise OSError(message)

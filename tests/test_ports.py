@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import socket
-from typing import TYPE_CHECKING
 
-from ports import PORTS, free_port, ports_of
+import pytest
 
-if TYPE_CHECKING:
-    import pytest
+from ports import PORTS, first_free, free_port, ports_of
 
 
 def test_no_port_is_given_twice() -> None:
@@ -28,9 +26,10 @@ def test_a_process_alone_has_them_all() -> None:
     assert ports_of({}) == PORTS
 
 
-def test_a_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_passed_over() -> None:
     in_use, free = free_port(), free_port()
-    monkeypatch.setattr("ports._ports", iter([in_use, free]))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", in_use))
-        assert free_port() == free
+        assert first_free([in_use, free]) == free
+        with pytest.raises(OSError, match="end what does not have to run"):
+            first_free([in_use])
