@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from commands import Store
 from postgres import PgBouncer, Postgres
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+# A busy machine must not fail a test, so Hypothesis times neither an example nor the making of one.
+# A fixture that all examples of a test share is one that no example changes: a running server, or a folder.
+# The examples are other ones every time; a failure prints how to repeat it.
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    print_blob=True,
+    derandomize=False,
+)
+settings.load_profile("untimed")
 
 # What tests write is read by nobody else: files with secrets in them are refused otherwise.
 os.umask(0o077)

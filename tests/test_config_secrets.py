@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import load
@@ -69,7 +69,6 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tables=st.dictionaries(names, values), variables=st.dictionaries(st.sampled_from(sorted(VARIABLES)), values))
 def test_whatever_shape_it_has_it_is_taken_or_refused_in_words(
     tmp_path: Path, tables: dict[str, object], variables: dict[str, object]

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.web import connection
@@ -197,7 +197,7 @@ def test_a_mistake_while_answering_is_a_500_and_the_connection_goes_on(here: Her
     assert b"canary" not in told
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     st.binary(max_size=300)
     | st.lists(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -155,7 +155,6 @@ source_states = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(state=export_states, source=source_states, openmetrics=st.booleans())
 def test_any_text_and_any_number_is_written_as_the_library_does_and_read_back_by_it(
     state: ExportState, source: SourceState, *, openmetrics: bool

@@ -89,7 +89,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         assert '"unexpected"' not in log
 
 
-@settings(max_examples=150 * PROOF, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150 * PROOF)
 @given(sent=bodies)
 @example(sent=b"[" + b"[" * 400_000)
 @example(sent=b'{"a":' * 150_000)
@@ -178,7 +178,7 @@ def ask(operation: APIOperation[Any, Any, Any, Any], url: str) -> set[int]:
     """Make up requests for one operation, good and bad, and hold every answer against its description; the codes."""
     codes = set()
 
-    @settings(max_examples=15 * PROOF, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15 * PROOF, suppress_health_check=list(HealthCheck))
     @given(case=st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
     def ask_one(case: Any) -> None:  # noqa: ANN401 - the library's own type
         # That check knows no 413, with which too long a list is refused.

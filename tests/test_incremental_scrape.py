@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, event, received
@@ -79,7 +79,7 @@ def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> st
 
 
 @pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(steps=steps)
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")

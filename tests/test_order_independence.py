@@ -12,7 +12,7 @@ from datetime import UTC
 from random import Random
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received, states
@@ -42,7 +42,7 @@ WHOLE_SOURCES = [
     Declaration("events-of-york", Selection("york", data_type="events"), interval=DAY),
     Declaration("events-of-wild", Selection("wild", data_type="events"), grace=2 * MINUTE),
 ]
-thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=300)
 
 
 @dataclass(frozen=True)
