@@ -50,7 +50,6 @@ class Config:
 
     Attributes:
         path: the file, or None where there is none.
-        webhook_front: ``async`` or ``flask``.
         trusted_hops: how many proxies before the webhook name the sender's address.
         tls: of the webhook's listener; None where it is plain.
         sources: by slug.
@@ -62,7 +61,6 @@ class Config:
     webhook_listen: Address
     admin_listen: Address
     admin_credentials: Credentials
-    webhook_front: str
     trusted_hops: int
     tls: ssl.SSLContext | None
     store_url: str = field(repr=False)
@@ -205,7 +203,6 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
             at=f"{place}: server.admin_",
             problems=problems,
         ),
-        webhook_front=server.webhook_front,
         trusted_hops=server.trusted_hops,
         tls=_tls(server, folder, place, problems),
         store_url=settings.store.url.get_secret_value(),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from exporter.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-log = logging.getLogger(__name__)
+    from collections.abc import Callable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -23,42 +19,11 @@ BATCH = 5_000
 """From how many items on a commit takes no more, so that none takes long."""
 
 
-class Ticket(ABC, Generic[Item, Answer]):
-    """Items of one caller, and what becomes of them.
+class _Submission(NamedTuple, Generic[Item, Answer]):
+    """Items of one caller, and the future of their answers."""
 
-    Attributes:
-        answers: item by item, once they are kept.
-        error: why they are not.
-    """
-
-    __slots__ = ("answers", "error", "items")
-
-    def __init__(self, items: list[Item]) -> None:
-        self.items = items
-        self.answers: list[Answer] = []
-        self.error: StoreError | None = None
-
-    @abstractmethod
-    def settle(self) -> None:
-        """Tell the caller, once one of both is there; in the thread that commits, so that it has to be short."""
-
-
-class _Promise(Ticket[Item, Answer]):
-    """What is told in a future."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, items: list[Item]) -> None:
-        super().__init__(items)
-        self.future: Future[list[Answer]] = Future()
-        # A future that runs cannot be cancelled: what was handed over is committed all the same.
-        self.future.set_running_or_notify_cancel()
-
-    def settle(self) -> None:
-        if self.error is None:
-            self.future.set_result(self.answers)
-        else:
-            self.future.set_exception(self.error)
+    items: list[Item]
+    future: Future[list[Answer]]
 
 
 class GroupCommit(Generic[Item, Answer]):
@@ -74,7 +39,7 @@ class GroupCommit(Generic[Item, Answer]):
     def __init__(self, commit: Callable[[list[Item]], list[Answer]], name: str = "commit") -> None:
         self._commit = commit
         self._name = name
-        self._waiting: SimpleQueue[Ticket[Item, Answer] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Submission[Item, Answer] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -88,24 +53,17 @@ class GroupCommit(Generic[Item, Answer]):
         Raises:
             StoreError: it is closed, or the system gives no thread.
         """
-        promise: _Promise[Item, Answer] = _Promise(items)
-        self.hand_over([promise])
-        return promise.future
-
-    def hand_over(self, tickets: Iterable[Ticket[Item, Answer]]) -> None:
-        """Have the items of all these committed; each is settled once.
-
-        Raises:
-            StoreError: it is closed, or the system gives no thread; none of them is committed then.
-        """
+        future: Future[list[Answer]] = Future()
+        # A running future cannot be cancelled: what was submitted is committed in any case.
+        future.set_running_or_notify_cancel()
         with self._lock:
             if self._closed:
                 message = "the ledger is closed"
                 raise StoreError(message)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = self._started()
-            for ticket in tickets:
-                self._waiting.put(ticket)
+            self._waiting.put(_Submission(items, future))
+        return future
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._work, daemon=True, name=self._name)
@@ -132,49 +90,39 @@ class GroupCommit(Generic[Item, Answer]):
             if batch:
                 self._keep(batch)
 
-    def _gather(self) -> tuple[list[Ticket[Item, Answer]], bool]:
+    def _gather(self) -> tuple[list[_Submission[Item, Answer]], bool]:
         """What waits, as soon as there is something; and whether to go on after it."""
-        batch: list[Ticket[Item, Answer]] = []
+        batch: list[_Submission[Item, Answer]] = []
         count = 0
         try:
-            ticket = self._waiting.get()
-            while ticket is not None:
-                batch.append(ticket)
-                count += len(ticket.items)
+            submission = self._waiting.get()
+            while submission is not None:
+                batch.append(submission)
+                count += len(submission.items)
                 if count >= BATCH:
                     return batch, True
-                ticket = self._waiting.get_nowait()
+                submission = self._waiting.get_nowait()
         except Empty:
             return batch, True
         return batch, False
 
-    def _keep(self, batch: list[Ticket[Item, Answer]]) -> None:
+    def _keep(self, batch: list[_Submission[Item, Answer]]) -> None:
         try:
-            answers = self._commit([item for ticket in batch for item in ticket.items])
+            answers = self._commit([item for submission in batch for item in submission.items])
         except StoreError as error:
-            for ticket in batch:
-                ticket.error = error
-                _tell(ticket)
+            for submission in batch:
+                submission.future.set_exception(error)
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             if len(batch) > 1:
                 # Not the store, but something in one of them: the others need not suffer for it.
-                for ticket in batch:
-                    self._keep([ticket])
+                for submission in batch:
+                    self._keep([submission])
                 return
             failed = StoreError(f"cannot be stored: {error!r}")
             failed.__cause__ = error
-            batch[0].error = failed
-            _tell(batch[0])
+            batch[0].future.set_exception(failed)
         else:
             at = 0
-            for ticket in batch:
-                ticket.answers = answers[at : at + len(ticket.items)]
-                at += len(ticket.items)
-                _tell(ticket)
-
-
-def _tell(ticket: Ticket[Item, Answer]) -> None:
-    try:
-        ticket.settle()
-    except Exception:
-        log.exception("whoever waited for a commit cannot be told of it")  # and the others need not suffer for it
+            for submission in batch:
+                submission.future.set_result(answers[at : at + len(submission.items)])
+                at += len(submission.items)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Future
 
-    from exporter.group_commit import Ticket
     from exporter.ledger import Entry, Ledger
     from exporter.model import Source
 
@@ -136,10 +135,6 @@ class Intake:
     def submit(self, entries: list[Entry]) -> Future[list[bool]]:
         """Begin to keep them, as `Ledger.submit` does."""
         return self._ledger.submit(entries)
-
-    def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
-        """Begin to keep the entries of all these, as `Ledger.hand_over` does."""
-        self._ledger.hand_over(tickets)
 
     def receipt(self, source: Source, entries: list[Entry], fresh: list[bool]) -> Receipt:
         """What became of ``entries``, and what their arrival teaches.

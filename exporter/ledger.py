@@ -1,6 +1,6 @@
 """The ledger: the only truth, and what every implementation of it guarantees.
 
-1. What `Ledger.append` returned for, or the future of `Ledger.submit` or a ticket has answers for, is on disk,
+1. What `Ledger.append` returned for, or the future of `Ledger.submit` has answers for, is on disk,
    and survives a crash of the process and of the machine. What it raised for may or may not be
    there; the sender has to try again.
 2. The same announcement is there once per source, however often and from wherever it is appended.
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from exporter.decisions import Decision
     from exporter.folds import Folds
-    from exporter.group_commit import Ticket
     from exporter.model import Gap, Selection, Tally
 
 PAGE = 10_000
@@ -71,12 +70,6 @@ class Ledger(Protocol):
         Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had;
         whatever else goes wrong is that error in the future. The future cannot be cancelled, and its
         callbacks run in the thread that commits, so that they have to be short.
-        """
-
-    def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
-        """Begin to `append` the entries of all these; `submit` without futures, for those who do not wait.
-
-        Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had.
         """
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:

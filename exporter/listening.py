@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter import tls
 from exporter.web import admin, receiver
-from exporter.web.access_log import RequestLog
+from exporter.web.access_log import log_request
 from exporter.web.connections import Connections
-from exporter.web.fast_receiver import FastReceiver
-from exporter.web.webhook import Webhook
+from exporter.web.webhook import STORE_SECONDS, Webhook
 from exporter.web.wsgi_front import WsgiFront
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.service import Service
-    from exporter.web.exchange import Front
 
 THREADS = 16
 ADMIN_THREADS = 8
@@ -48,17 +47,23 @@ class Listening:
         self._service = service
         self._threads = ThreadPoolExecutor(THREADS, "webhook")
         self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
-        as_flask = config.webhook_front == "flask"
-        webhook = Webhook(service, None if as_flask else loop.call_soon)
-        self._fast = FastReceiver(webhook, loop, self._threads)
-        front: Front = self._fast
-        if as_flask:
-            application = receiver.create_app(webhook)
-            front = WsgiFront(application, config.webhook_listen, loop, self._threads, webhook.begin, webhook.note)
-        application = admin.create_app(service)
-        log_admin = RequestLog("admin", config.log)
+        webhook = Webhook(service)
+        front = WsgiFront(
+            receiver.create_app(webhook),
+            config.webhook_listen,
+            loop,
+            self._threads,
+            webhook.begin,
+            webhook.note,
+            STORE_SECONDS,
+        )
         back = WsgiFront(
-            application, config.admin_listen, loop, self._admin_threads, lambda _: ADMIN_BYTES, log_admin.note
+            admin.create_app(service),
+            config.admin_listen,
+            loop,
+            self._admin_threads,
+            lambda _: ADMIN_BYTES,
+            partial(log_request, "admin"),
         )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
@@ -69,10 +74,6 @@ class Listening:
     def fault(self) -> str:
         """Why it cannot go on; empty while it can."""
         return self._service.fault
-
-    def sweep(self) -> None:
-        """Answer the requests whose commit takes too long."""
-        self._fast.sweep()
 
     def hang_up(self) -> None:
         """Read the configuration again, beside the loop."""

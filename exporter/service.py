@@ -180,7 +180,7 @@ class Service:
             raise StoreError(message)
 
     def _take(self, config: Config) -> None:
-        fixed = ("webhook_listen", "admin_listen", "webhook_front", "store_url", "log")
+        fixed = ("webhook_listen", "admin_listen", "store_url", "log")
         waiting = [name for name in fixed if getattr(config, name) != getattr(self.config, name)]
         if (config.tls is None) != (self.config.tls is None):
             waiting.append("tls")

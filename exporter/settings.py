@@ -146,7 +146,6 @@ class Server(Section):
     admin_tokens: list[SecretStr] = []
     admin_tokens_file: list[str] = []
     admin_basic: Basic | None = None
-    webhook_front: Literal["async", "flask"] = "async"
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.decisions import Decision
-    from exporter.group_commit import Ticket
     from exporter.ledger import Entry
     from exporter.model import Event, Selection
     from exporter.sql_database import Observer
@@ -89,10 +88,6 @@ class SqlLedger:
     def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
         """Keep all of ``entries`` soon; what waits at the same time shares a commit."""
         return self._commits.submit(list(entries))
-
-    def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
-        """Keep the entries of all these soon."""
-        self._commits.hand_over(tickets)
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)

@@ -55,9 +55,6 @@ class Listening(Protocol):
     def fault(self) -> str:
         """Why it cannot go on; empty while it can."""
 
-    def sweep(self) -> None:
-        """Give up on whatever has taken too long."""
-
     def hang_up(self) -> None:
         """SIGHUP came."""
 
@@ -152,7 +149,6 @@ class LoopWorker(Worker):
         try:
             await asyncio.wait_for(self._over.wait(), seconds)
         except TimeoutError:
-            self.listening.sweep()
             for connections in self.listening.connections:
                 connections.sweep()
 

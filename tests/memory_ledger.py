@@ -8,7 +8,6 @@ from collections import Counter
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.errors import StoreError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.decisions import Decision
-    from exporter.group_commit import Ticket
 
 BLIND_AFTER = 30
 
@@ -53,19 +51,6 @@ class MemoryLedger:
         except StoreError as error:  # of a test's own kind of ledger
             done.set_exception(error)
         return done
-
-    def hand_over(self, tickets: Iterable[Ticket[Entry, bool]]) -> None:
-        for ticket in tickets:
-            self.submit(ticket.items).add_done_callback(partial(self._settle, ticket))
-
-    @staticmethod
-    def _settle(ticket: Ticket[Entry, bool], done: Future[list[bool]]) -> None:
-        error = done.exception()
-        if isinstance(error, StoreError):
-            ticket.error = error
-        else:
-            ticket.answers = done.result()
-        ticket.settle()
 
     def read(self, after: int, limit: int = PAGE) -> list[Event]:
         return [kept.event for kept in self._events if kept.event.sequence > after][:limit]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,15 @@ def stored(exporter: Exporter) -> list[str]:
 def accept(exporter: Exporter, request_id: str) -> None:
     """Deliver an event as a sender does, until it is acknowledged."""
     wait_until(lambda: exporter.post(body(request_id=request_id)).status_code == 200, f"{request_id} to be taken")
+
+
+def post_without_waiting(exporter: Exporter, request_id: str) -> tuple[socket.socket, float]:
+    """Send an event on a connection of its own; the connection, and when the event was sent."""
+    announced = body(request_id=request_id)
+    head = f"POST /webhooks/clevertap/default HTTP/1.1\r\nHost: x\r\nContent-Length: {len(announced)}\r\n"
+    client = socket.create_connection(("127.0.0.1", exporter.webhook_port), timeout=30)
+    client.sendall(head.encode() + b"Connection: close\r\n\r\n" + announced)
+    return client, time.monotonic()
 
 
 def assert_refused(exporter: Exporter, request_id: str) -> None:
@@ -139,6 +150,23 @@ def test_a_lock_that_another_process_holds(tmp_path: Path, lock: str) -> None:
             assert_said(exporter, readable=True)
         accept(exporter, "during")
         assert_well(exporter, "before", "during")
+
+
+def test_a_store_that_hangs_is_reported_to_200_clients_in_time(tmp_path: Path) -> None:
+    """More than there are threads: those that wait for a thread are answered as soon as those that have one."""
+    with running(tmp_path) as exporter:
+        sent = [f"during-{number}" for number in range(200)]
+        with held_by_another_process(exporter.database, "flock"):
+            clients = [post_without_waiting(exporter, each) for each in sent]
+            answers = [(client.makefile("rb").read(), time.monotonic() - began) for client, began in clients]
+        for (client, _), (answer, seconds) in zip(clients, answers, strict=True):
+            client.close()
+            assert answer.startswith(b"HTTP/1.1 503 "), answer
+            assert b"\r\nRetry-After: 5\r\n" in answer
+            assert seconds < ANSWER_SECONDS
+        again = [json.loads(body(request_id=each)) for each in sent]
+        wait_until(lambda: exporter.post(again).status_code == 200, "all to be accepted")
+        assert_well(exporter, "before", *sent)
 
 
 def test_a_file_whose_header_was_overwritten(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StoreError
-from exporter.group_commit import BATCH, GroupCommit, Ticket
+from exporter.group_commit import BATCH, GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,58 +108,6 @@ def test_what_never_began_can_be_closed_and_closed_again() -> None:
     group: GroupCommit[int, int] = GroupCommit(sorted)
     group.close()
     group.close()
-
-
-class Told(Ticket[int, int]):
-    """What was handed over, and a list of those that were settled."""
-
-    def __init__(self, items: list[int], settled: list[Ticket[int, int]]) -> None:
-        super().__init__(items)
-        self.settled = settled
-
-    def settle(self) -> None:
-        self.settled.append(self)
-        if self.items == [404]:
-            raise RuntimeError  # the loop is closed, say
-
-
-def test_what_is_handed_over_together_is_settled_once_each_with_its_answers_or_its_error(
-    database: SlowDatabase,
-) -> None:
-    settled: list[Ticket[int, int]] = []
-    tickets = [Told(items, settled) for items in ([2, 3], [], [4])]
-    database.may_go.release(1000)
-    first = database.group.submit([1])
-    database.group.hand_over(tickets)
-    assert database.group.submit([5]).result(LONG) == [25]
-    assert first.result(LONG) == [1]
-    assert settled == tickets
-    assert [(each.answers, each.error) for each in tickets] == [([4, 9], None), ([], None), ([16], None)]
-    failing = Told([-1], settled)
-    database.group.hand_over([failing])
-    with pytest.raises(StoreError, match="full"):
-        database.group.submit([-6]).result(LONG)
-    assert settled == [*tickets, failing]
-    assert str(failing.error) == "the disk is full"
-
-
-def test_one_who_cannot_be_told_takes_nobody_with_him(database: SlowDatabase) -> None:
-    settled: list[Ticket[int, int]] = []
-    tickets = [Told(items, settled) for items in ([404], [2])]
-    database.may_go.release(1000)
-    database.group.hand_over(tickets)
-    assert database.group.submit([5]).result(LONG) == [25]
-    assert settled == tickets
-    assert tickets[1].answers == [4]
-
-
-def test_nothing_is_handed_over_to_what_is_closed() -> None:
-    settled: list[Ticket[int, int]] = []
-    group: GroupCommit[int, int] = GroupCommit(sorted)
-    group.close()
-    with pytest.raises(StoreError, match="closed"):
-        group.hand_over([Told([1], settled)])
-    assert settled == []
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

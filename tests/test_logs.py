@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
 import socket
 import subprocess
 import threading
-from contextlib import redirect_stderr
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from builders import body, fields
-from exporter import logs
 from running import COMMAND, Exporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 TOKEN = "canary-token"
@@ -147,41 +138,3 @@ def test_the_form_and_the_level_can_be_set(tmp_path: Path) -> None:
     assert "removed or replaced" in shown
     assert not shown.startswith("{")
     assert "\x1b" not in shown
-
-
-@given(
-    st.text() | st.just("POST"),
-    st.text(),
-    st.integers(),
-    st.floats(),
-    st.dictionaries(st.sampled_from(["accepted", "test", '100 %s "']), st.integers() | st.booleans()),
-    st.integers(0, 2**31).map(lambda second: second + 0.25),
-)
-@example("POST", "/", 1, 0.0, {"accepted": 1, "test": True}, 0.25)
-@example("POST", "/", 0, -0.0, {"accepted": 0, "test": False}, 0.25)
-def test_a_line_of_a_request_is_the_one_that_structlog_would_write(  # noqa: PLR0913, PLR0917 - what a line says
-    method: str, path: str, code: int, ms: float, outcome: dict[str, int], now: float
-) -> None:
-    said = {"method": method, "path": path, "code": code, "ms": ms, **outcome}
-    written = io.StringIO()
-    with redirect_stderr(written):
-        logs.JsonLines("webhook").write(said, now)
-    rest: dict[str, object] = {"event": "webhook", "level": "info"}
-    stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    expected = logs._on_one_line(None, "", {**said, **rest, "timestamp": stamp})  # noqa: SLF001 - its other user
-    assert written.getvalue() == f"{structlog.processors.JSONRenderer()(None, '', expected)!s}\n"
-
-
-def test_lines_of_one_turn_of_a_loop_are_written_at_once() -> None:
-    later: list[Callable[[], None]] = []
-    written = io.StringIO()
-    with redirect_stderr(written):
-        lines = logs.JsonLines("webhook", later.append)
-        lines.write({"code": 200}, 0.0)
-        lines.write({"code": 404}, 0.0)
-        assert written.getvalue() == ""
-        (flush,) = later
-        flush()
-        assert [json.loads(line)["code"] for line in written.getvalue().splitlines()] == [200, 404]
-        lines.write({"code": 200}, 0.0)
-    assert len(later) == 2

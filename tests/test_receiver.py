@@ -71,10 +71,9 @@ def assert_problem(answer: requests.Response, code: int) -> None:
     assert told["detail"]
 
 
-@pytest.fixture(scope="module", params=["async", "flask"])
-def exporter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    front = {"DATAEXPORT_WEBHOOK_FRONT": request.param}
-    with Exporter(tmp_path_factory.mktemp("receiver"), CONFIGURATION, front) as running:
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    with Exporter(tmp_path_factory.mktemp("receiver"), CONFIGURATION) as running:
         yield running
         assert "Traceback" not in running.log()
 

@@ -18,7 +18,8 @@ from exporter.read_model import ReadModel, Scope
 from exporter.service import Service, scope_of
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
-from exporter.web import admin, receiver
+from exporter.web import admin
+from exporter.web.exchange import Answer, Exchange, Headers
 from exporter.web.webhook import Webhook
 from memory_ledger import MemoryLedger
 from running import wait_until
@@ -329,9 +330,12 @@ def test_what_nobody_thought_of_is_a_problem_document_without_its_details(made: 
 
 
 def test_requests_are_counted_by_configured_source_or_as_unknown(made: Service) -> None:
-    client = receiver.create_app(Webhook(made)).test_client()
-    client.post("/webhooks/clevertap/default", data=b"{}")
-    client.post("/webhooks/clevertap/a-stranger-made-this-up", data=b"{}")
+    webhook = Webhook(made)
+    for source, status in (("default", 200), ("a-stranger-made-this-up", 404)):
+        path = f"/webhooks/clevertap/{source}".encode()
+        exchange = Exchange("POST", path, Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")
+        webhook.begin(exchange)
+        webhook.note(exchange, Answer(status, b"", ()))
 
     def value(name: str, **labels: str) -> float | None:
         return made.telemetry.registry.get_sample_value(f"dataexport_webhook_{name}", labels)

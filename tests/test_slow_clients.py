@@ -48,10 +48,9 @@ def attack(exporter: Exporter, kind: list[str]) -> Iterator[None]:
             attacker.kill()
 
 
-@pytest.mark.parametrize("front", ["async", "flask"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str, front: str) -> None:
-    with Exporter(tmp_path, environment={"DATAEXPORT_WEBHOOK_FRONT": front}) as exporter:
+def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str) -> None:
+    with Exporter(tmp_path) as exporter:
         with attack(exporter, KINDS[kind]), Load(exporter, 4, keep=False, pause=0.01) as load:
             load.wait_for(200)
             assert open_connections(exporter) >= AT_ONCE // 2, "the slow clients have gone"

@@ -7,8 +7,6 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from builders import body
 from exporter.sql_ledger import SqlLedger
 from loading import Load
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STOPS = 20
-"""Of one front; `make prove` does ten times as many."""
+"""`make prove` does ten times as many."""
 PROMISED_SECONDS = 10
 
 
@@ -72,23 +70,17 @@ def stop_under_load(exporter: Exporter) -> None:
     assert "Traceback" not in exporter.log()
 
 
-@pytest.mark.parametrize("front", ["async", "flask"])
-def test_a_stop_under_load_answers_what_has_begun_and_loses_nothing(tmp_path: Path, front: str) -> None:
-    # Of the second front fewer: what stops is the same, and only what answers is another.
-    times = STOPS * PROOF if front == "async" else 3 * PROOF
-    for number in range(times):
+def test_a_stop_under_load_answers_what_has_begun_and_loses_nothing(tmp_path: Path) -> None:
+    for number in range(STOPS * PROOF):
         (tmp_path / str(number)).mkdir()
-        exporter = Exporter(tmp_path / str(number), environment={"DATAEXPORT_WEBHOOK_FRONT": front})
-        with exporter:
+        with Exporter(tmp_path / str(number)) as exporter:
             stop_under_load(exporter)
 
 
-@pytest.mark.parametrize("front", ["async", "flask"])
-def test_reloads_under_load_lose_nothing_and_cut_no_connection(tmp_path: Path, front: str) -> None:
-    toml = f'[server]\nwebhook_front = "{front}"\n'
-    with Exporter(tmp_path, toml) as exporter, Load(exporter, 8) as load:
+def test_reloads_under_load_lose_nothing_and_cut_no_connection(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter, Load(exporter, 8) as load:
         for number in range(20):
-            exporter.config_path.write_text(f"{toml}[limits]\nrequest_bytes = {100_000 + number}\n", "utf-8")
+            exporter.config_path.write_text(f"[limits]\nrequest_bytes = {100_000 + number}\n", "utf-8")
             exporter.hang_up()
             load.wait_for(20)
         assert exporter.admin("/-/reload", "POST").status_code == 200

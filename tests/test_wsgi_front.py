@@ -47,7 +47,7 @@ def shown(**changes: object) -> WSGIEnvironment:
 def test_an_application_is_told_the_request_and_its_own_address() -> None:
     environ = shown()
     assert environ.pop("wsgi.input").read() == b"abc"
-    told = {name: value for name, value in environ.items() if not name.startswith("wsgi.")}
+    told = {name: value for name, value in environ.items() if not name.startswith(("wsgi.", "exporter."))}
     assert told == {
         "REQUEST_METHOD": "POST",
         "SCRIPT_NAME": "",
@@ -126,7 +126,7 @@ def noted() -> list[int]:
     return []
 
 
-def test_what_the_application_has_not_seen_is_noted_and_its_mistakes_are_answered(noted: list[int]) -> None:
+def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(noted: list[int]) -> None:
     def application(environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/mistake":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
@@ -146,4 +146,18 @@ def test_what_the_application_has_not_seen_is_noted_and_its_mistakes_are_answere
             told = received(client)
     assert [told.count(b"HTTP/1.1 %d " % code) for code in (200, 500, 400)] == [1, 1, 1]
     assert b"canary" not in told
-    assert noted == [500, 400]
+    assert noted == [200, 500, 400]
+
+
+def test_a_request_that_waited_too_long_for_a_thread_does_not_reach_the_application() -> None:
+    def application(_environ: WSGIEnvironment, _start_response: Callable[..., object]) -> Iterable[bytes]:
+        raise AssertionError
+
+    with ThreadPoolExecutor(1) as threads, Here() as here:
+        here.connections.front = WsgiFront(
+            application, HERE, here.loop, threads, lambda _: 10, lambda _exchange, _answer: None, seconds=0
+        )
+        told = here.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in told
+    assert b"no thread was free within 0 s" in told

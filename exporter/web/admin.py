@@ -12,7 +12,6 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from exporter import __version__, durations, event_time
 from exporter.errors import StoreError
 from exporter.web import api
-from exporter.web.access_log import log_requests
 from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
     app.jinja_env.filters["until"] = durations.until
     app.jinja_env.filters["moment"] = durations.moment
     app.jinja_env.filters["offset"] = event_time.format_offset
-
-    log_requests(app, "admin")
 
     @app.before_request
     def admit() -> Response | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -59,7 +60,7 @@ class Exchange:
         client: the address that counts as the sender's; the peer, unless a trusted proxy names it.
         source: the slug of the configured source that it is for, once that is known.
         outcome: what an access log says of it beside the status.
-        noted: whether a front has counted and logged it already.
+        deadline: when it has to be answered, by `time.perf_counter`.
     """
 
     method: str
@@ -72,7 +73,7 @@ class Exchange:
     configured: ConfiguredSource | None = None
     source: str = ""
     outcome: Mapping[str, object] = field(default_factory=dict)
-    noted: bool = False
+    deadline: float = math.inf
 
     @property
     def path(self) -> str:

@@ -1,8 +1,4 @@
-"""What the webhook does below its protocol: who may post, what is answered, and what is noted of it.
-
-Two fronts are put over it: `exporter.web.fast_receiver`, and the Flask application of
-`exporter.web.receiver`.
-"""
+"""Around the Flask application of the webhook: who may post, what is answered, and what is counted and logged."""
 
 from __future__ import annotations
 
@@ -12,25 +8,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from exporter.settings import UNKNOWN
-from exporter.web.access_log import RequestLog
+from exporter.web.access_log import log_request
 from exporter.web.exchange import Answer
 from exporter.web.failures import MINUTE, FailedAttempts, client_address
 from exporter.web.problems import document, usual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from exporter.config import ConfiguredSource
-    from exporter.credentials import Headers
     from exporter.intake import Intake, Receipt
     from exporter.service import Service
     from exporter.web.exchange import Exchange
 
 PREFIX = "/webhooks/clevertap/"
 STORE_SECONDS = 1.6
-"""After so long without a commit the sender is told to try again; it waits three seconds."""
+"""A request that is not committed this long after it arrived is answered 503; the sender waits three seconds."""
 
-NOT_FOUND = usual(HTTPStatus.NOT_FOUND)
+_NOT_FOUND = usual(HTTPStatus.NOT_FOUND)
 _METHOD_NOT_ALLOWED = usual(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "POST"})
 _JSON = (("Content-Type", "application/json"),)
 
@@ -40,60 +32,45 @@ class Webhook:
 
     Args:
         service: takes what is posted.
-        soon: calls a function in the event loop, where all answers come from there.
     """
 
-    def __init__(self, service: Service, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
         self._failures = FailedAttempts()
-        self._log = RequestLog("webhook", service.config.log, soon)
 
     @property
     def intake(self) -> Intake:
         """The way to the ledger."""
         return self._service.intake
 
-    @property
-    def most_bytes(self) -> int:
-        """How large a body may be."""
-        return self._service.config.limits.request_bytes
-
     def now(self) -> float:
         """The clock, in Unix seconds."""
         return self._service.now()
 
-    def client(self, peer: str, headers: Headers) -> str:
-        """The address that counts as the sender's."""
-        hops = self._service.config.trusted_hops
-        return client_address(peer, headers.get("X-Forwarded-For", ""), hops) if hops else peer
-
     def begin(self, exchange: Exchange) -> Answer | int:
         """Whether a request is taken, by its headers; see `exporter.web.exchange.Front`."""
-        exchange.client = self.client(exchange.peer, exchange.headers)
+        hops = self._service.config.trusted_hops
+        exchange.client = client_address(exchange.peer, exchange.headers.get("X-Forwarded-For"), hops)
         path = exchange.path
         if not path.startswith(PREFIX):
-            return NOT_FOUND
+            return _NOT_FOUND
         slug = path[len(PREFIX) :]
         if not slug or "/" in slug:
-            return NOT_FOUND
+            return _NOT_FOUND
         if exchange.method != "POST":
             return _METHOD_NOT_ALLOWED
-        admitted = self.admit(slug, exchange.headers, exchange.client)
-        if isinstance(admitted, Answer):
-            exchange.source = "" if admitted is NOT_FOUND else slug
-            return admitted
-        exchange.source, exchange.configured = slug, admitted
-        return self.most_bytes
-
-    def admit(self, slug: str, headers: Headers, client: str) -> ConfiguredSource | Answer:
-        """The source of a slug, if a request with these headers may post to it; else what to answer."""
         configured = self._service.config.sources.get(slug)
         if configured is None:
-            return NOT_FOUND
-        if configured.credentials.admit(headers):
-            return configured
-        self._service.telemetry.auth_failures.labels(slug).inc()
-        if self._failures.too_many(client, time.monotonic()):
+            return _NOT_FOUND
+        exchange.source, exchange.configured = slug, configured
+        if not configured.credentials.admit(exchange.headers):
+            return self._refuse(exchange)
+        return self._service.config.limits.request_bytes
+
+    def _refuse(self, exchange: Exchange) -> Answer:
+        """The answer to a request without a valid credential."""
+        self._service.telemetry.auth_failures.labels(exchange.source).inc()
+        if self._failures.too_many(exchange.client, time.monotonic()):
             wait = {"Retry-After": str(int(MINUTE))}
             return document(HTTPStatus.TOO_MANY_REQUESTS, "too many requests without a valid credential", wait)
         schemes = {"WWW-Authenticate": 'Bearer realm="webhook", Basic realm="webhook"'}
@@ -103,7 +80,7 @@ class Webhook:
         """Count and log what was answered."""
         seconds = time.perf_counter() - exchange.began
         self._service.telemetry.answered(exchange.source or UNKNOWN, answer.status, seconds)
-        self._log.note(exchange, answer)
+        log_request("webhook", exchange, answer)
 
 
 def outcome(receipt: Receipt) -> dict[str, object]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
+import time
 from typing import TYPE_CHECKING
 
+from exporter.errors import StoreError
 from exporter.web.exchange import LARGE_BODY, Answer, close
 from exporter.web.problems import answer_to
 
@@ -18,17 +21,22 @@ if TYPE_CHECKING:
     from exporter.settings import Address
     from exporter.web.exchange import Exchange
 
+EXCHANGE = "exporter.exchange"
+"""The key of a WSGI environment under which the application finds the `Exchange`."""
+
 
 class WsgiFront:
     """An `exporter.web.exchange.Front`.
 
     Args:
-        application: answers; it counts and logs its answers itself.
+        application: answers.
         address: of the listener.
         loop: in which connections live.
         threads: in which the application runs.
         begin: which requests the application gets at all.
-        note: counts and logs what the application has not seen.
+        note: counts and logs every answer.
+        seconds: within which a request is to be answered. One that has waited longer for a thread is answered 503,
+            and does not reach the application.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a listener needs
@@ -39,29 +47,28 @@ class WsgiFront:
         threads: Executor,
         begin: Callable[[Exchange], Answer | int],
         note: Callable[[Exchange, Answer], None],
+        seconds: float = math.inf,
     ) -> None:
         self.begin = begin
+        self.note = note
         self._application = application
         self._address = address
         self._loop = loop
         self._threads = threads
-        self._note = note
+        self._seconds = seconds
 
     def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
         """Have the application answer in a thread."""
-        exchange.noted = True
+        exchange.deadline = time.perf_counter() + self._seconds
         self._threads.submit(self._run, exchange, body, reply)
-
-    def note(self, exchange: Exchange, answer: Answer) -> None:
-        """Count and log what did not come from the application."""
-        if not exchange.noted:
-            self._note(exchange, answer)
 
     def _run(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
         try:
+            if time.perf_counter() > exchange.deadline:
+                message = f"no thread was free within {self._seconds:g} s"
+                raise StoreError(message)  # noqa: TRY301 - answered like every other error
             answer = call(self._application, environment(exchange, body, self._address))
         except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
-            exchange.noted = False
             answer = answer_to(error)
         self._loop.call_soon_threadsafe(reply, answer)
 
@@ -116,6 +123,7 @@ def environment(exchange: Exchange, body: bytes, address: Address) -> WSGIEnviro
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        EXCHANGE: exchange,
     }
     for field in {name for name, _ in exchange.headers.fields if b"_" not in name}:
         text = field.decode("latin-1")
