@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from exporter.model import Declaration, ExportKey, Gap, Source
 
 GAPS = "gaps"
-TEXT = "text"
-"""What `exporter.kept_text` has of it, which only a stop writes."""
 EXPORT = "export "
 SOURCE = "source "
 PAGE = 1000
@@ -42,8 +40,6 @@ class Loaded:
     sequence: int
     pruned: Pruned
     revision: int
-    text: str | None
-    """What was kept of it beside; where there is some, not all exports are taken to have changed."""
 
 
 def export_row(key: ExportKey) -> str:
@@ -74,7 +70,7 @@ def load(
     if head is None or head.fingerprint != fingerprint or not 0 < head.sequence <= ledger.last_sequence():
         return None
     try:
-        others = dict.fromkeys((GAPS, TEXT, *map(source_row, sources)), "")
+        others = dict.fromkeys((GAPS, *map(source_row, sources)), "")
         rows: dict[str, snapshot.HistoryRow] = {}
         keys: list[ExportKey] = []
         for page in _pages(ledger):
@@ -90,7 +86,6 @@ def load(
         if folds.checkpoint() != head:
             return None  # somebody wrote it meanwhile
         gaps = snapshot.gaps_of(snapshot.opened(others[GAPS]))
-        text = snapshot.opened(others[TEXT]) if others[TEXT] else None
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
         histories = {slug: _source_of(snapshot.opened(others[source_row(slug)])) for slug in sources}
         for key, found in zip(keys, rows.values(), strict=True):
@@ -98,12 +93,9 @@ def load(
     except snapshot.UNREADABLE:
         return None
     exports.forget_ids()
-    if text is None:
-        exports.changed.update(exports.all())
-    else:
-        exports.changed.difference_update(keys)
+    exports.changed.update(exports.all())
     exports.unsaved.clear()
-    return Loaded(exports, histories, gaps, head.sequence, Pruned(head.pruned), head.revision, text)
+    return Loaded(exports, histories, gaps, head.sequence, Pruned(head.pruned), head.revision)
 
 
 def bases(ledger: Ledger, sources: Mapping[str, Source]) -> tuple[dict[ExportKey, Base], dict[str, SourceHistory]]:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import gc
 import heapq
-from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, compress
+from itertools import compress
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
-from exporter import families, kept_text
+from exporter import families
 from exporter.errors import UnreadableError
 from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.gzip_parts import Body, Press, engine
-from exporter.kept_text import Kept
 from exporter.model import ANY, OTHER, ExportKey
 from exporter.overflow import Durations, Limit, Overflow
-from exporter.runs import DURATION_BOUNDS
 from exporter.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -44,10 +41,6 @@ _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
 _in_the_text = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
-_OTHERS = 4
-"""How many figures are kept of an export before its histogram."""
-_FIGURES = _OTHERS + len(DURATION_BOUNDS) + 1
-"""After how many those of its own lines follow."""
 
 
 @dataclass(slots=True)
@@ -111,7 +104,6 @@ class Collector:
             ]
             for openmetrics in (False, True)
         }
-        self._origin = kept_text.origin_of(reader.known_sources.values())
         self.dropped = 0
         """How many series fell to the limit since this was made, each once."""
         self._forget()
@@ -135,9 +127,6 @@ class Collector:
         self._stirred: set[str] = set()
         """Sources whose exports over the limit changed."""
         self._bodies: dict[bool, Body] = {}
-        self._as_of = -_NEVER
-        self._whole = False
-        """Whether all is shown as of that instant."""
         self._series = 0
         """All but those of the histograms that are shared."""
 
@@ -165,15 +154,10 @@ class Collector:
                 self._refresh(now)
 
     def _refresh(self, now: float) -> None:
-        self._whole = False
-        again = self._reader.refresh()
-        text, self._reader.text = self._reader.text, None
-        if again:
+        if self._reader.refresh():
             self._counted |= self.hidden()
             self._forget()
             self._reader.exports.changed.update(self._reader.exports.all())
-        elif text is not None:
-            self._go_on(text, now)
         exports = self._reader.exports
         dirty, exports.changed = exports.changed, set()
         while self._changes and self._changes[0][0] <= now:
@@ -192,7 +176,6 @@ class Collector:
         self._stirred.clear()
         self._count_dropped()
         self._settle()
-        self._whole, self._as_of = True, max(now, self._as_of)
 
     def body(self, *, openmetrics: bool) -> Body:
         """The families of exports and sources, as of the last `refresh`."""
@@ -204,67 +187,6 @@ class Collector:
                 sums += [header.sum, sheet.sum(column)]
             body = self._bodies[openmetrics] = Body(self._engine, pieces, self._press.combine(sums))
         return body
-
-    def kept(self, most: int) -> str | None:
-        """All that stands in the text of up to so many exports, for another process to go on from; None for nothing."""
-        exports = self._reader.exports
-        fit = self._origin and self._whole and 0 < len(self._shown) <= most
-        if not fit or exports.changed or self.hidden():
-            return None
-        keys = {shown.place: key for key, shown in self._shown.items()}
-        sheets = [self._exports.blocks(), self._durations.blocks()]
-        ordered = [keys[place] for places, _ in sheets[0] for place in places]
-        figures = [
-            array(
-                "d",
-                (
-                    shown.series,
-                    shown.changes_at,
-                    self._limits[key.source].birth(key),
-                    shown.duration_sum,
-                    *shown.duration_buckets,
-                    *shown.figures,
-                ),
-            )
-            for key, shown in zip(ordered, map(self._shown.__getitem__, ordered), strict=True)
-        ]
-        return kept_text.written(Kept(self._as_of, ordered, figures, sheets), self._premises())
-
-    def _premises(self) -> str:
-        return repr((self._origin, self._limit, self._reader.premises))
-
-    def _go_on(self, text: str, now: float) -> None:
-        """Show what was kept, where all that it depends on is the same; what is new since then is among the changed."""
-        exports = self._reader.exports
-        kept = kept_text.read(text, self._premises())
-        if kept is None or now < kept.as_of:
-            exports.changed.update(exports.all())
-            return
-        own, durations = kept.sheets
-        self._exports.restore(own)
-        self._durations.restore(durations)
-        known = {key: key for key in exports.all()}
-        seen: dict[bytes, tuple[int, ...]] = {}  # many exports have the same ones
-        births: dict[str, dict[ExportKey, int]] = {}
-        places = chain.from_iterable(places for places, _ in own)
-        for stored, place, figures in zip(kept.keys, places, kept.figures, strict=True):
-            key, (series, changes_at, birth, total) = known.get(stored, stored), figures[:_OTHERS]
-            counts = figures[_OTHERS:_FIGURES]
-            buckets = seen.get(as_bytes := counts.tobytes())
-            if buckets is None:
-                buckets = seen[as_bytes] = tuple(map(int, counts))
-            shown = self._shown[key] = _Shown(place, figures[_FIGURES:], total, buckets, int(series), changes_at)
-            self._series += shown.series
-            births.setdefault(key.source, {})[key] = int(birth)
-            if place[1] == ANY:
-                self._shared.setdefault(key.source, Durations()).change(1, total, buckets)
-            if changes_at != _NEVER:
-                self._changes.append((changes_at, key))
-        for source, found in births.items():
-            self._limits[source] = Limit(self._limit)
-            self._limits[source].fill(found)
-        heapq.heapify(self._changes)
-        exports.changed |= known.keys() ^ self._shown.keys()
 
     def _settle(self) -> None:
         if any([self._exports.settle(), self._durations.settle(), self._sources.settle()]):

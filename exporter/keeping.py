@@ -30,7 +30,6 @@ class Keeper:
         owner: the heartbeat of this process.
         knowing: a lock; the reader is only looked at while it is held.
         reader: the reader of the moment.
-        text: what else is kept of it at a stop, as of its last refresh; None for nothing.
 
     Attributes:
         differs: whether the process that keeps the checkpoint has another configuration, or is of
@@ -43,14 +42,12 @@ class Keeper:
         owner: str,
         knowing: AbstractContextManager[object],
         reader: Callable[[], Reader],
-        text: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._folds: Folds = ledger.folds
         self._owner = owner
         self._knowing = knowing
         self._reader = reader
         self.differs = False
-        self._text = text
 
     def write(self, now: float, *, most: float = float("inf"), leaving: bool = False) -> bool:
         """Write what is not yet in the checkpoint.
@@ -89,9 +86,6 @@ class Keeper:
                     return False
                 keys, rows, new = self._page(reader, revision + 1, "" if leaving else self._owner)
                 done = bool(new.fingerprint)
-                if done:
-                    text = self._text() if leaving else None
-                    rows[checkpoint.TEXT] = None if text is None else snapshot.sealed(text)
             written = False
             try:
                 written = self._folds.write(revision, new, rows, anew=anew)

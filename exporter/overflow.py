@@ -16,7 +16,7 @@ from exporter.model import OTHER, ExportKey, ExportState
 from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _UNIT = 1 << 1074
 """Every float is a whole number of these parts of one."""
@@ -154,14 +154,6 @@ class Limit:
         """Whether an export is among those that come first."""
         birth = self._births.get(key)
         return birth is not None and (self._first is None or (birth, key) <= self._first[-1])
-
-    def birth(self, key: ExportKey) -> int:
-        """Where an export that is there was born."""
-        return self._births[key]
-
-    def fill(self, births: Mapping[ExportKey, int]) -> None:
-        """Take exports, no more than come first, where none is there yet."""
-        self._births.update(births)
 
     def put(self, key: ExportKey, birth: int) -> set[ExportKey]:
         """Take an export, born at this place of the ledger; which others come or go for it."""

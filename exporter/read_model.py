@@ -30,7 +30,7 @@ CHECKPOINT_EVENTS = 20_000
 RUSH_EVENTS = 10_000
 """While more than these arrive between two looks, webhooks go first, and the checkpoint waits for its seconds."""
 MOST_AT_THE_END = 20_000
-"""With more exports than that to write, a stop does not wait for the checkpoint, nor for what is kept of their text."""
+"""With more exports than that to write, a stop does not wait for the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class ReadModel:
         self._reader, self._collector = self._made(scope)
         self._dropped = 0
         self._now = 0.0
-        self._keeper = Keeper(ledger, self.watch, self._knowing, lambda: self._reader, self._text)
+        self._keeper = Keeper(ledger, self.watch, self._knowing, lambda: self._reader)
         self._pruner = Pruner(ledger, self._knowing, self._refreshed)
         self._pruning: Iterator[int] | None = None
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
@@ -231,10 +231,6 @@ class ReadModel:
     def _made(self, scope: Scope, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
         reader = Reader(self._ledger, scope.sources, scope.declarations)
         return reader, Collector(reader, scope.exports_per_source, REASONS, counted=hidden)
-
-    def _text(self) -> str | None:
-        """What is to be kept of the text of the collector of the moment."""
-        return self._collector.kept(MOST_AT_THE_END)
 
     def _refreshed(self) -> Reader:
         """The reader with all that it has read, as of when pruning was asked for; while it is held."""

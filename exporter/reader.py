@@ -53,8 +53,6 @@ class Reader:
         """What was pruned, as far as it is known of."""
         self.saved: int | None = None
         """The revision of the checkpoint that differs in `Exports.unsaved` only; None for none."""
-        self.text: str | None = None
-        """What was kept of the text, until somebody takes it; where it is of no use, all has changed."""
 
     def refresh(self) -> bool:
         """Fold what is new.
@@ -121,12 +119,6 @@ class Reader:
         return snapshot.fingerprint(self._edition_now(), self._sources, self._declarations)
 
     @property
-    def premises(self) -> str:
-        """What states depend on beside events, decisions and the instant, in one text."""
-        sources, declared_at = sorted(self._sources.items()), sorted(self._declared_at.items())
-        return repr((sources, list(self._declarations), self._gaps, declared_at))
-
-    @property
     def known_sources(self) -> Mapping[str, Source]:
         """The configured sources by slug."""
         return self._sources
@@ -150,7 +142,6 @@ class Reader:
         if found is None:
             self._start_anew()
         else:
-            self.text = found.text
             self.exports, self.histories, self._gaps = found.exports, found.histories, found.gaps
             self.sequence, self.pruned, self.saved = found.sequence, found.pruned, found.revision
             self._source_states.clear()
@@ -163,7 +154,7 @@ class Reader:
         self.exports = Exports(self._sources, self._declarations, gaps, bases)
         self.histories = histories
         self._source_states.clear()
-        self.sequence, self.saved, self.text = 0, None, None
+        self.sequence, self.saved = 0, None
 
     def _take_page(self) -> bool:
         """Fold the next events; whether there may be more."""

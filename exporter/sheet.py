@@ -14,12 +14,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.gzip_parts import Part, Press, Sum
-
-    Block = tuple[Sequence[tuple[str, ...]], Sequence[tuple[Part, array[int]]]]
-    """Where its rows stand; and of each column its text, and how long that of each row is."""
 
 Place = tuple[str, ...]
 """Where a row stands, and which it is."""
@@ -134,14 +131,6 @@ class Sheet:
         while self._hot_bytes > room:
             self._cool(next(iter(self._hot)))
         return bool(edits)
-
-    def blocks(self) -> list[Block]:
-        """All that is settled, to be kept; not to be changed."""
-        return [(block.places, [(chunk.part, chunk.lengths) for chunk in block.chunks]) for block in self._blocks]
-
-    def restore(self, blocks: Iterable[Block]) -> None:
-        """Take what was kept, where nothing is there yet."""
-        self._blocks = [_Block(list(places), [_Chunk(*chunk) for chunk in chunks]) for places, chunks in blocks]
 
     def pieces(self, column: int) -> list[bytes]:
         """The compressed text of a column, in order."""
