@@ -210,5 +210,6 @@ def _findings(rows: list[Row]) -> list[Finding]:
     if (SLOW, "exporter") in slowest:
         found.append(Finding(f"p99: {SLOW}", slowest[SLOW, "exporter"], "ms", goal=100, more_is_better=False))
     kept = rates[SCRAPED, "exporter"] / rates[MANY, "exporter"]
-    found.append(Finding(f"{SCRAPED} / not scraped", kept, goal=0.8))
+    found.append(Finding(f"{SCRAPED} / not scraped", kept))
+    found.append(Finding(f"p99: {SCRAPED}", slowest[SCRAPED, "exporter"], "ms", goal=50, more_is_better=False))
     return found

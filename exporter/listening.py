@@ -1,8 +1,4 @@
-"""What the worker serves: both listeners with their fronts, their threads and their limits.
-
-In a module of its own, which is loaded in the worker while another process reads the ledger: Flask
-and what it brings are a fifth of a start.
-"""
+"""What the worker serves: both listeners with their applications, their threads and their limits."""
 
 from __future__ import annotations
 
@@ -35,12 +31,16 @@ ADMIN_BYTES = 65536
 
 
 class Listening:
-    """What the worker serves, an `exporter.worker.Listening`.
+    """What the worker serves.
 
     Args:
         config: as it was at the start.
         service: running, and this process's own.
         loop: in which connections live.
+
+    Attributes:
+        connections: one for each socket, in their order.
+        contexts: of TLS, likewise; None for plain HTTP.
     """
 
     def __init__(self, config: Config, service: Service, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,11 +69,6 @@ class Listening:
         most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
         self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
         self.contexts = [tls.following(lambda: service.config.tls), None]
-
-    @property
-    def fault(self) -> str:
-        """Why it cannot go on; empty while it can."""
-        return self._service.fault
 
     def hang_up(self) -> None:
         """Read the configuration again, beside the loop."""

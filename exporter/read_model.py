@@ -7,9 +7,9 @@ import threading
 import uuid
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.collector import Collector, uncollected
+from exporter.collector import Collector
 from exporter.errors import StoreLostError
 from exporter.intake import REASONS
 from exporter.keeping import Keeper
@@ -86,56 +86,19 @@ class Upkeep(NamedTuple):
     differs: bool = False
 
 
-class Readable(Protocol):
-    """A read model, wherever it is. Every method may raise `exporter.errors.StoreError`."""
-
-    @property
-    def watch(self) -> str:
-        """The name of the heartbeat of whoever it is read for."""
-
-    @property
-    def fault(self) -> str:
-        """Why nothing can be asked any more; empty while it can."""
-
-    def catch_up(self, now: float) -> Start:
-        """Read all there is, and render it, so that no scrape waits for that."""
-
-    def scrape(self, now: float, *, openmetrics: bool) -> Scrape:
-        """The families of exports and sources in one of the two text formats."""
-
-    def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
-        """The states of all exports, the most urgent first, and of all sources."""
-
-    def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
-        """One export by its `ExportKey.id` with its newest events, the last one first; None for no such export.
-
-        Where other exports share its selection, it is not looked for past `PAGE` events of theirs.
-        """
-
-    def take(self, scope: Scope, now: float) -> None:
-        """Go by another configuration; where the ledger cannot be read by it, by the old one."""
-
-    def keep(self, now: float, *, leaving: bool = False) -> Upkeep:
-        """Write the checkpoint where that is due, or before leaving."""
-
-    def prune(self, now: float) -> int:
-        """Remove some of what is past its retention; how many events and bodies went, 0 once no more do."""
-
-    def close(self) -> None:
-        """Give everything back."""
-
-
 class ReadModel:
-    """A `Readable`, safe for several threads.
+    """What is known of a ledger, safe for several threads. Every method may raise `exporter.errors.StoreError`.
 
     Args:
         ledger: what is read; closed by whoever opened it.
         scope: what of the configuration decides about it.
-        watch: the name of a heartbeat; a new one by default.
+
+    Attributes:
+        watch: the name under which this process beats the heart in the ledger.
     """
 
-    def __init__(self, ledger: Ledger, scope: Scope, watch: str = "") -> None:
-        self.watch = watch or uuid.uuid4().hex
+    def __init__(self, ledger: Ledger, scope: Scope) -> None:
+        self.watch = uuid.uuid4().hex
         self._ledger = ledger
         self._scope = scope
         self._knowing = threading.Lock()
@@ -148,23 +111,17 @@ class ReadModel:
         self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
         self._looked_at = 0
 
-    @property
-    def fault(self) -> str:
-        """What fails in this process is told at once."""
-        return ""
-
     def catch_up(self, now: float) -> Start:
-        """See `Readable.catch_up`."""
-        with self._knowing, uncollected():
+        """Read all there is, and render it, so that no scrape waits for that."""
+        with self._knowing:
             self._refresh(now)
-            # What is known now will be needed as long as this runs; looking through it for
-            # garbage would hold up everybody now and then. It is not even looked through once,
-            # which took 25 ms of a start with 10,000 exports, twice, and found a few hundred objects.
+            # What is known now is needed as long as this runs. To look through it for garbage
+            # would hold up every webhook now and then.
             gc.freeze()
             return Start(self._reader.sequence, self._reader.saved is not None)
 
     def scrape(self, now: float, *, openmetrics: bool) -> Scrape:
-        """See `Readable.scrape`."""
+        """Render the families of exports and sources in one of the two text formats."""
         with self._knowing:
             self._refresh(now)
             collector = self._collector
@@ -172,13 +129,16 @@ class ReadModel:
             return Scrape(collector.body(openmetrics=openmetrics), collector.series, dropped)
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
-        """See `Readable.known`."""
+        """List the states of all exports, the most urgent first, and of all sources."""
         with self._knowing:
             self._refresh(now)
             return self._reader.states(now), self._reader.sources()
 
     def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
-        """See `Readable.export`."""
+        """Look up one export by its `ExportKey.id`, with its newest events, the last one first; None if there is none.
+
+        If other exports share its selection, it is not looked for past `PAGE` events of theirs.
+        """
         with self._knowing:
             self._refresh(now)
             key = next((key for key in self._reader.shown() if key.id == identity), None)
@@ -189,7 +149,7 @@ class ReadModel:
             return self._reader.export(key, now), list(islice((e for e in recent if known.owns(key, e)), most))
 
     def take(self, scope: Scope, now: float) -> None:
-        """See `Readable.take`; what is asked meanwhile is answered by the old configuration."""
+        """Use another configuration. The old one answers until the new one is ready, and stays if the ledger fails."""
         with self._knowing:
             hidden = self._collector.hidden()
         reader, collector = self._made(scope, hidden)
@@ -198,7 +158,7 @@ class ReadModel:
             self._scope, self._reader, self._collector, self._dropped = scope, reader, collector, 0
 
     def keep(self, now: float, *, leaving: bool = False) -> Upkeep:
-        """See `Readable.keep`."""
+        """Write the checkpoint if that is due, or before leaving."""
         if not (leaving or self._checkpoint_is_due(now)):
             return Upkeep()
         with self._knowing:
@@ -210,16 +170,13 @@ class ReadModel:
         return Upkeep(written, self._keeper.differs)
 
     def prune(self, now: float) -> int:
-        """See `Readable.prune`."""
+        """Remove some of what is past its retention; how many events and bodies were removed, 0 once none is left."""
         self._now = now
         pruning, self._pruning = self._pruning or self._pruner.prune(now, self._scope.retention), None
         count = next(pruning, 0)
         if count:
             self._pruning = pruning
         return count
-
-    def close(self) -> None:
-        """Nothing is its own."""
 
     def _refresh(self, now: float) -> None:
         """Know what there is now; while it is held."""

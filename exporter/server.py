@@ -18,18 +18,16 @@ from gunicorn.glogging import Logger
 
 from exporter import logs
 from exporter.errors import ListenError
+from exporter.listening import Listening
 from exporter.worker import LoopWorker
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from exporter.config import Config
-    from exporter.listening import Listening
     from exporter.service import Service
     from exporter.settings import Address
-
-    _Begin = Callable[[Sequence[socket.socket]], Callable[[asyncio.AbstractEventLoop], Listening]]
 
 STOP_SECONDS = 9
 """When the worker is killed; it stops by itself before that."""
@@ -53,26 +51,29 @@ class _Arbiter(Arbiter):
 
 
 class _Application(BaseApplication):
-    def __init__(self, options: dict[str, object], begin: _Begin) -> None:
+    """What the arbiter hands to its worker.
+
+    Args:
+        options: gunicorn's settings.
+        listen: starts what a worker process serves in its event loop.
+    """
+
+    def __init__(self, options: dict[str, object], listen: Callable[[asyncio.AbstractEventLoop], Listening]) -> None:
         self._options = options
-        self._begin = begin
+        self.listen = listen
         super().__init__()
 
     def load_config(self) -> None:
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> object:
-        return self._begin
 
-
-def serve(config: Config, start: Callable[[Sequence[socket.socket]], Service]) -> None:
+def serve(config: Config, start: Callable[[], Service]) -> None:
     """Listen until a signal ends it.
 
     Args:
         config: says where.
-        start: called in the worker process before it has threads, with the sockets on which it listens; the
-            running service.
+        start: called in the worker process; returns the running service.
     """
     options: dict[str, object] = {
         "bind": [str(config.webhook_listen), str(config.admin_listen)],
@@ -89,14 +90,7 @@ def serve(config: Config, start: Callable[[Sequence[socket.socket]], Service]) -
         ),
     }
     logs.configure(config.log)
-
-    def begin(sockets: Sequence[socket.socket]) -> Callable[[asyncio.AbstractEventLoop], Listening]:
-        service = start(sockets)
-        from exporter.listening import Listening  # noqa: PLC0415 - meanwhile the ledger is being read
-
-        return lambda loop: Listening(config, service, loop)
-
-    _Arbiter(_Application(options, begin)).run()
+    _Arbiter(_Application(options, lambda loop: Listening(config, start(), loop))).run()
 
 
 def refuse_taken(addresses: Iterable[Address]) -> None:

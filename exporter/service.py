@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import threading
 import time
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from exporter.gzip_parts import Body
     from exporter.ledger import Ledger
     from exporter.model import Event, ExportState, SourceState
-    from exporter.read_model import Readable
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0
@@ -42,18 +40,15 @@ class Service:
         ledger: open, and this service's own.
         telemetry: this process's metrics.
         now: the clock, in Unix seconds.
-        model: what is known of the ledger; by default it is read in this process.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is put together of
+    def __init__(
         self,
         config: Config,
         reread: Callable[[], Config],
         ledger: Ledger,
         telemetry: Telemetry,
         now: Callable[[], float] = time.time,
-        *,
-        model: Readable | None = None,
     ) -> None:
         self.config = config
         self.telemetry = telemetry
@@ -61,7 +56,7 @@ class Service:
         self.intake = Intake(ledger, config.limits.event_bytes)
         self._reread = reread
         self._ledger = ledger
-        self._model = model or ReadModel(ledger, scope_of(config))
+        self._model = ReadModel(ledger, scope_of(config))
         self._reloading = threading.Lock()
         self._stopping = threading.Event()
         self._caught_up = threading.Event()
@@ -95,19 +90,12 @@ class Service:
     def stop(self) -> None:
         """End the background work and close the ledger."""
         self._stopping.set()
-        if not self._caught_up.is_set():
-            self._model.close()  # so that nobody waits until all is read
-        for thread in self._threads:
-            thread.join()
         if self._caught_up.is_set():
+            for thread in self._threads:
+                thread.join()
             self._checkpoint(leaving=True)
-        self._model.close()
+        # Otherwise they are left to end with the process: to read a large ledger may take minutes.
         self._ledger.close()
-
-    @property
-    def fault(self) -> str:
-        """Why this cannot go on; empty while it can."""
-        return self._model.fault
 
     def unready(self) -> str:
         """Why this cannot serve just now; empty when it can."""
@@ -134,7 +122,7 @@ class Service:
         return body
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
-        """As `exporter.read_model.Readable.known`.
+        """As `exporter.read_model.ReadModel.known`.
 
         Raises:
             StoreError: the ledger cannot be read, or has not yet been.
@@ -143,7 +131,7 @@ class Service:
         return self._model.known(now)
 
     def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
-        """As `exporter.read_model.Readable.export`.
+        """As `exporter.read_model.ReadModel.export`.
 
         Raises:
             StoreError: the ledger cannot be read, or has not yet been.
@@ -223,7 +211,6 @@ class Service:
                 log.error("cannot read the ledger", error=str(error))
                 self._stopping.wait(RETRY_SECONDS)
             else:
-                gc.freeze()  # as where it is read: what is there now is looked through for garbage no more
                 self._caught_up.set()
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)
                 if from_checkpoint:

@@ -185,11 +185,6 @@ class Database:
             raise
         pooled.close()
 
-    @property
-    def can_be_read_beside(self) -> bool:
-        """See `exporter.sql_ledger.SqlLedger.can_be_read_beside`; a rollback journal of SQLite cannot."""
-        return self._file is None or self._file.mode == "wal"
-
     def checks(self) -> list[tuple[bool, str]]:
         """For people: a sentence each on what it is, and whether that is as it should be."""
         if self._file is not None:

@@ -236,11 +236,6 @@ class SqlLedger:
         """Which ledger this is."""
         return self._database.identity
 
-    @property
-    def can_be_read_beside(self) -> bool:
-        """Whether processes that read do not wait for those that write, nor the other way."""
-        return self._database.can_be_read_beside
-
     def checks(self) -> list[tuple[bool, str]]:
         """What the database is, and whether that is as it should be."""
         return self._database.checks()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,18 +28,6 @@ CODES = ("200", "400", "401", "413", "429", "503")
 # The sender waits three seconds (its other page says five); a commit should take milliseconds.
 REQUEST_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-
-
-class Observed(NamedTuple):
-    """What a process did on the ledger since it was last told.
-
-    Attributes:
-        errors: how many operations failed, by name.
-        failed: whether the newest read and the newest write did, of those that there were.
-    """
-
-    errors: dict[str, int]
-    failed: dict[str, bool]
 
 
 class Telemetry:
@@ -132,10 +120,6 @@ class Telemetry:
             for code in CODES if slug != UNKNOWN else ("404",):
                 self.requests.labels(slug, code)
 
-    def follow(self, pid: int) -> None:
-        """Show what the process that reads the ledger takes, as for this one."""
-        ProcessCollector("dataexport_reader", lambda: pid, registry=self.registry)
-
     @property
     def writes_fail(self) -> bool:
         """Whether the newest write to the ledger failed."""
@@ -151,26 +135,11 @@ class Telemetry:
         found[0].inc()
         found[1].observe(seconds)
 
-    def observe_elsewhere(self, observed: Observed) -> None:
-        """Take note of what another process of this exporter did on the ledger."""
-        for operation, count in observed.errors.items():
-            self.store_errors.labels(operation).inc(count)
-        for kind, failed in observed.failed.items():
-            self._told(kind, failed)
-
     def observe_store(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
         """Take note of an operation on the ledger."""
-        self._told(kind_of(operation), failed)
+        (self._failing.add if failed else self._failing.discard)("read" if operation == "read" else "write")
+        self.store_up.set(not self._failing)
         if failed:
             self.store_errors.labels(operation).inc()
         elif operation == "append":
             self.commit_duration.observe(seconds)
-
-    def _told(self, kind: str, failed: bool) -> None:  # noqa: FBT001 - see Observer
-        (self._failing.add if failed else self._failing.discard)(kind)
-        self.store_up.set(not self._failing)
-
-
-def kind_of(operation: str) -> str:
-    """Whether an operation on the ledger reads or writes."""
-    return "read" if operation == "read" else "write"

@@ -11,17 +11,15 @@ import os
 import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import structlog
 import uvloop
 from gunicorn.workers.base import Worker
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
-    from exporter.web.connections import Connections
+    from exporter.listening import Listening
 
 SWEEP_SECONDS = 0.2
 DRAIN_SECONDS = 0.05
@@ -41,42 +39,20 @@ exports every second, the slowest hundredth of webhooks took 39 ms with Python's
 """
 
 
-log = structlog.get_logger()
-
-
-class Listening(Protocol):
-    """What a worker serves: made in the worker process, in its event loop."""
-
-    connections: list[Connections]
-    """One for each socket, in their order."""
-    contexts: list[ssl.SSLContext | None]
-
-    @property
-    def fault(self) -> str:
-        """Why it cannot go on; empty while it can."""
-
-    def hang_up(self) -> None:
-        """SIGHUP came."""
-
-    def close(self) -> None:
-        """Nothing more will come; called in a thread."""
-
-
 class LoopWorker(Worker):
     """The one worker process."""
 
     def init_process(self) -> None:
-        """Begin what has to be there before any thread or loop is, and make the loop that the rest needs."""
+        """Make the loop that the rest needs."""
         _allow_open_files()
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._listen = self.app.wsgi()([each.sock for each in self.sockets])
         self.loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop)
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load what is served."""
-        self.listening: Listening = self._listen(self.loop)
+        """Start what is served."""
+        self.listening: Listening = self.app.listen(self.loop)
 
     def init_signals(self) -> None:
         """Have signals handled between two steps of the loop."""
@@ -127,9 +103,6 @@ class LoopWorker(Worker):
         ]
         beat_at = 0.0
         while self.alive and self.ppid == os.getppid():
-            if fault := self.listening.fault:
-                log.error("this worker answers what has begun, and another one takes its place", reason=fault)
-                break
             if self.loop.time() >= beat_at:
                 self.notify()
                 beat_at = self.loop.time() + HEARTBEAT_SECONDS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -42,11 +41,9 @@ PER_EXPORT = {"source", "export", "partner", "data_type", "frequency"}
 def metrics() -> Iterator[str]:
     """The name of every sample of our own in a scrape."""
     families = [(family.sample_name, family.kind) for family in EXPORT_FAMILIES + SOURCE_FAMILIES]
-    telemetry = Telemetry()
-    telemetry.follow(os.getpid())
     own = [
         (f"{each.name}_total" if each.type == "counter" else each.name, each.type)
-        for each in telemetry.registry.collect()
+        for each in Telemetry().registry.collect()
     ]
     for name, kind in families + own:
         yield name

@@ -238,17 +238,6 @@ OF_THIS_PROCESS = {
     "dataexport_exports_per_source_limit": (),
     "dataexport_build_info": ("version", "revision", "python_version"),
 }
-OF_THE_READER: dict[str, tuple[str, ...]] = {
-    f"dataexport_reader_process_{name}": ()
-    for name in (
-        "resident_memory_bytes",
-        "virtual_memory_bytes",
-        "cpu_seconds_total",
-        "start_time_seconds",
-        "open_fds",
-        "max_fds",
-    )
-}
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +256,7 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_real_scrape_has_every_promised_metric_with_its_labels_and_no_other(scrape: str) -> None:
     found = {(name, frozenset(label for label, _ in labels)) for name, labels in series(scrape)}
-    promised = PER_EXPORT | PER_SOURCE | OF_THIS_PROCESS | OF_THE_READER
+    promised = PER_EXPORT | PER_SOURCE | OF_THIS_PROCESS
     own = {each for each in found if each[0].startswith("dataexport_")}
     assert own == {(name, frozenset(labels)) for name, labels in promised.items()}
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"} <= {name for name, _ in found}

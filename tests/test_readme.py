@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -43,10 +42,8 @@ def settings() -> Iterator[str]:
 
 
 def own_metrics() -> Iterator[str]:
-    """Every metric of the processes that is ours, by the name of its samples."""
-    telemetry = Telemetry()
-    telemetry.follow(os.getpid())
-    for metric in telemetry.registry.collect():
+    """Every metric of the process that is ours, by the name of its samples."""
+    for metric in Telemetry().registry.collect():
         if metric.name.startswith("dataexport_"):
             yield f"{metric.name}_total" if metric.type == "counter" else metric.name
 

@@ -14,8 +14,7 @@ from exporter import config, read_model, service
 from exporter.errors import StoreError
 from exporter.history import RECENT
 from exporter.ledger import PAGE
-from exporter.read_model import ReadModel, Scope
-from exporter.service import Service, scope_of
+from exporter.service import Service
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 from exporter.web import admin
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.model import Event
+    from exporter.read_model import Scope
 
 ON_FIRE = StoreError("the disk is on fire")
 
@@ -111,6 +111,29 @@ def test_it_can_be_stopped_while_the_ledger_cannot_be_read(made: Service, ledger
     assert made.unready() == "still reading the ledger"
 
 
+class Endless(FailingLedger):
+    """A ledger that takes as long to read as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        found = super().read(after, limit)
+        self.released.wait()
+        return found
+
+
+def test_a_stop_does_not_wait_until_the_ledger_is_read() -> None:
+    configured, ledger = config.load(None, {}), Endless()
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made.start()
+    wait_until(lambda: ledger.tried["read"] > 0, "it reads")
+    made.stop()
+    assert made.unready() == "still reading the ledger"
+    ledger.released.set()
+
+
 class Rush(FailingLedger):
     """A ledger that says of itself, at each look, that as many more events came as the test wants."""
 
@@ -180,9 +203,9 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
 def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
     configured, ledger = config.load(None, {}), MemoryLedger()
-    model = ReadModel(ledger, scope_of(configured))
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"), model=model)
+    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
     start(made)
+    model = made._model  # noqa: SLF001 - what happens in it meanwhile is the test's
     take, before = model.take, made.intake
 
     def taken(scope: Scope, now: float) -> None:

@@ -14,17 +14,12 @@ from exporter import config, logs, server
 from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
 from exporter.environment import REVISION_VARIABLE
-from exporter.read_process import ReadProcess
-from exporter.service import Service, scope_of
+from exporter.service import Service
 from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from socket import socket
-
     from exporter.config import Config
-    from exporter.sql_database import Observer
 
 log = structlog.get_logger()
 
@@ -48,21 +43,12 @@ def serve(path: Path | None) -> None:
     if not (settings.admin_listen.is_loopback or settings.admin_credentials.wanted):
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
     # Opened here first: what is wrong with it is said before anything listens.
-    looked_at = SqlLedger(settings.store_url)
-    looked_at.close()
+    SqlLedger(settings.store_url).close()
     server.refuse_taken([settings.webhook_listen, settings.admin_listen])
 
-    def opened(observe: Observer) -> SqlLedger:
-        return SqlLedger(settings.store_url, observe)
-
-    def start(sockets: Sequence[socket]) -> Service:
+    def start() -> Service:
         telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
-        model = None
-        if looked_at.can_be_read_beside:
-            scope = scope_of(settings)
-            model = ReadProcess(opened, scope, telemetry.observe_elsewhere, sockets)
-            telemetry.follow(model.pid)
-        service = Service(settings, reread, opened(telemetry.observe_store), telemetry, model=model)
+        service = Service(settings, reread, SqlLedger(settings.store_url, telemetry.observe_store), telemetry)
         service.start()
         return service
 

@@ -25,7 +25,7 @@ from dataexport_dashboards.queries import OF_SOURCE, grown_in_range, newest
 from dataexport_dashboards.tables import ago, grid, rows
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table, timeseries
+    from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
     from grafana_foundation_sdk.models import dashboard as models
 
 OURS = "and on (job, instance) dataexport_build_info"
@@ -218,22 +218,16 @@ def _instances() -> table.Panel:
 def _memory() -> timeseries.Panel:
     return chart(
         "Memory",
-        "Resident memory of the process that answers, and of the one that reads the ledger.",
-        _of_both("process_resident_memory_bytes"),
+        "Resident memory of the worker process.",
+        [query(f"process_resident_memory_bytes {OURS}", "{{instance}}")],
         "bytes",
     ).min(0)
-
-
-def _of_both(expression: str) -> list[prometheus.Dataquery]:
-    """What the client library tells of the process that answers, and of the one that reads the ledger."""
-    of_reader = expression.replace("process_", "dataexport_reader_process_")
-    return [query(f"{expression} {OURS}", "{{instance}}"), query(f"{of_reader} {OURS}", "{{instance}}, reader", "B")]
 
 
 def _processor() -> timeseries.Panel:
     return chart(
         "Processor",
-        "Processor time of the process that answers, and of the one that reads the ledger; 100 % is one core.",
-        _of_both("rate(process_cpu_seconds_total[$__rate_interval])"),
+        "Processor time of the worker process; 100 % is one core.",
+        [query(f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}", "{{instance}}")],
         "percentunit",
     ).min(0)
