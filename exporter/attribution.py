@@ -18,7 +18,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from exporter.export_keys import declared_key, group_key, id_key
-from exporter.histories import Histories
 from exporter.history import History
 from exporter.model import ANY, OTHER, ExportKey, Selection
 from exporter.request_ids import RequestId
@@ -28,7 +27,6 @@ from exporter.state import DECLARED, GROUP, RECOGNISED, export_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.histories import Row
     from exporter.history import Base
     from exporter.model import Declaration, Event, ExportState, Gap, Source, Terms
 
@@ -63,9 +61,7 @@ class Exports:
             self._by_source.setdefault(each.match.source, []).append((key, each))
         self._retired: dict[ExportKey, Sequence[float]] = {}
         self._promises: dict[tuple[str, ExportKey | None], Callable[[int], Terms]] = {}
-        self._histories = Histories(self._history)
-        for key in self._declared:
-            self._histories[key] = self._history(key)
+        self._histories = {key: self._history(key) for key in self._declared}
         self._ids: dict[ExportKey, RequestId] = {}
         self._dormant: dict[ExportKey, int] = {}
         """Of groups that are gone, how many of their events were pruned."""
@@ -150,17 +146,10 @@ class Exports:
         """What is known of an export, to be stored; None where it is gone."""
         return self._histories.get(key)
 
-    def restore(self, key: ExportKey, row: Row) -> None:
-        """Take what is stored of an export; it is read when it is asked for, and may then not be what was written."""
-        self._histories.keep(key, row)
-
-    def read_all(self) -> None:
-        """Read what is stored of every export, so that it is not found unreadable later.
-
-        Raises:
-            UnreadableError: some of it is not what was written.
-        """
-        self._histories.make_all()
+    def new_history(self, key: ExportKey) -> History:
+        """An export with nothing known of it, for the caller to restore."""
+        made = self._histories[key] = self._history(key)
+        return made
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take further events, each once, in any order."""

@@ -70,17 +70,10 @@ def load(
     if head is None or head.fingerprint != fingerprint or not 0 < head.sequence <= ledger.last_sequence():
         return None
     try:
-        others = dict.fromkeys((GAPS, *map(source_row, sources)), "")
-        rows: dict[str, snapshot.HistoryRow] = {}
-        keys: list[ExportKey] = []
+        rows: dict[str, str] = {}
         for page in _pages(ledger):
-            others |= {key: text for key, text in page if key in others}
-            own = [(key, text) for key, text in page if key not in others]
-            keys += (its := snapshot.keys_of(key.removeprefix(EXPORT) for key, _ in own))
-            rows |= {
-                row: snapshot.HistoryRow(text, sources[key.source].zone)
-                for (row, text), key in zip(own, its, strict=True)
-            }
+            rows.update(page)
+        others = {row: rows.pop(row, "") for row in (GAPS, *map(source_row, sources))}
         known = rows.keys() | others
         dormant = [(key, text) for key, text in folds.bases() if key not in known]
         if folds.checkpoint() != head:
@@ -88,8 +81,9 @@ def load(
         gaps = snapshot.gaps_of(snapshot.opened(others[GAPS]))
         exports = Exports(sources, declarations, gaps, dict(exports_of(dormant, sources)))
         histories = {slug: _source_of(snapshot.opened(others[source_row(slug)])) for slug in sources}
-        for key, found in zip(keys, rows.values(), strict=True):
-            exports.restore(key, found)
+        keys = snapshot.keys_of(row.removeprefix(EXPORT) for row in rows)
+        for key, text in zip(keys, rows.values(), strict=True):
+            snapshot.restore_history(exports.new_history(key), snapshot.opened(text), sources[key.source].zone)
     except snapshot.UNREADABLE:
         return None
     exports.forget_ids()

@@ -15,7 +15,6 @@ from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
 from exporter import families
-from exporter.errors import UnreadableError
 from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.gzip_parts import Body, Press, engine
 from exporter.model import ANY, OTHER, ExportKey
@@ -147,11 +146,7 @@ class Collector:
             StoreError: the ledger cannot be read.
         """
         with uncollected():
-            try:
-                self._refresh(now)
-            except UnreadableError:
-                self._reader.fold_again()
-                self._refresh(now)
+            self._refresh(now)
 
     def _refresh(self, now: float) -> None:
         if self._reader.refresh():

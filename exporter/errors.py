@@ -32,10 +32,6 @@ class StoreLostError(StoreError):
     """What was open is not there any more; whatever is asked next opens what lies there then."""
 
 
-class UnreadableError(ExporterError):
-    """What was stored of the fold is not what was written: everything has to be folded again."""
-
-
 class ConfigurationError(ExporterError):
     """The configuration is wrong.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from exporter.frequency import parse
 from exporter.marks import MARK, Said, interned, mark_of
@@ -41,17 +41,6 @@ class Base:
     count: int
 
 
-class Stored(Protocol):
-    """What is stored of a history but for what all of its events amount to."""
-
-    def read(self) -> tuple[Base | None, bytes, Sequence[tuple[bytes, Sequence[str]]]]:
-        """What is folded for good, the floor, and the loose events after it.
-
-        Raises:
-            UnreadableError: it is not what was written.
-        """
-
-
 class History:
     """The events of one export, as far as they are known.
 
@@ -70,7 +59,6 @@ class History:
         "_said",
         "_settled",
         "_settled_count",
-        "_unread",
         "_watermark",
         "based",
         "members",
@@ -82,6 +70,7 @@ class History:
         self.promise = promises
         """What the export promises, by the interval of its events."""
         self._gaps = gaps
+        self._settled: Runs | None = None
         self._marks: list[bytes] = []
         self._said: list[Said] = []
         self.members = 0
@@ -93,13 +82,10 @@ class History:
         self._newest: Runs | None = None
         """What all events amount to, with so many gaps; None where that has to be folded first."""
         self._gaps_in_newest = 0
-        self._unread: Stored | None = None
-        """What was stored of all but `_newest`, until it is needed."""
         self._begin(base)
 
     def __len__(self) -> int:
         """How many events it holds."""
-        self._read()
         return self._settled_count + len(self._marks)
 
     def add(self, event: Event) -> bool:
@@ -108,8 +94,6 @@ class History:
         Returns:
             False, and nothing was done, where it is too old for that: give all to `rebuild`.
         """
-        if self._unread is not None:
-            self._read()
         mark = mark_of(event)
         if mark < self._watermark:
             return mark < self._floor
@@ -129,7 +113,6 @@ class History:
 
     def remove(self, request_id: str, count: int) -> bool:
         """Take the ``count`` events of a request id out, where they are all recent; else False."""
-        self._read()
         kept = [(mark, said) for mark, said in zip(self._marks, self._said, strict=True) if said[0] != request_id]
         if len(self._marks) - len(kept) != count:
             return False
@@ -171,7 +154,6 @@ class History:
         held = self._held()
         if held is not None:
             return held
-        self._read()
         runs = self._settled.copy() if self._settled else Runs()
         for mark, said in zip(self._marks, self._said, strict=True):
             self._step(runs, mark, said)
@@ -182,7 +164,6 @@ class History:
     @property
     def floor(self) -> bytes:
         """The mark before which an event changes nothing any more."""
-        self._read()
         return self._floor
 
     @property
@@ -190,29 +171,25 @@ class History:
         """With how many gaps `runs` was folded."""
         return len(self._gaps)
 
-    @property
-    def unread(self) -> Stored | None:
-        """What was stored and is not yet read; None where all is known."""
-        return self._unread
-
     def parts(self) -> tuple[Base | None, Sequence[bytes], Sequence[Said]]:
         """What is folded for good, and the loose events after it, to be stored."""
-        self._read()
         settled = None if self._settled is None else Base(self._settled, self._watermark, self._settled_count)
         return settled, self._marks, self._said
 
-    def restore(self, runs: Runs, gaps_known: int, rest: Stored) -> None:
-        """Take what was stored instead of what is known.
+    def restore(self, settled: Base | None, floor: bytes, marks: list[bytes], said: list[Said]) -> None:
+        """Take stored `parts` and `floor` in a new history; the settled runs and both lists are kept, not copied."""
+        if settled is not None:
+            self._settled, self._watermark, self._settled_count = settled.runs, settled.watermark, settled.count
+        self._floor, self._marks, self._said = floor, marks, said
 
-        Most exports are only shown until the next start, so that the rest is read when it is asked for.
-        """
-        self._newest, self._gaps_in_newest, self._unread = runs, gaps_known, rest
+    def restore_runs(self, runs: Runs, gaps_known: int) -> None:
+        """Take stored `runs`, so that a start need not step through the loose events."""
+        self._newest, self._gaps_in_newest = runs, gaps_known
 
     def first_sequence(self) -> int:
         """The place of its first event in the ledger; 0 where it has none."""
         if self._newest is not None:
             return self._newest.first_sequence
-        self._read()
         found = [MARK.unpack(mark)[-1] for mark in self._marks]
         if self._settled and self._settled.first_sequence:
             found.append(self._settled.first_sequence)
@@ -220,9 +197,6 @@ class History:
 
     def settled_beyond(self, instant: float) -> bool:
         """Whether a slot that was waited for at or after ``instant`` may be folded for good."""
-        if self._unread is not None and self._newest is not None and not self._newest.waited_beyond(instant):
-            return False  # what is folded for good is the beginning of that
-        self._read()
         return self._settled is not None and self._settled.waited_beyond(instant)
 
     def _held(self) -> Runs | None:
@@ -234,25 +208,11 @@ class History:
             self._gaps_in_newest = len(self._gaps)
         return self._newest
 
-    def _read(self) -> None:
-        """Know the rest of what was stored, if there is some."""
-        if self._unread is None:
-            return
-        settled, floor, recent = self._unread.read()
-        newest = self._newest
-        self._begin(settled)
-        self._floor, self._newest = floor, newest
-        said: dict[tuple[str, ...], Said] = {}
-        for mark, words in recent:
-            self._marks.append(mark)
-            self._said.append(said.setdefault(tuple(words), interned(*words)))
-
     def _begin(self, base: Base | None) -> None:
         self._settled = base.runs.copy() if base else None
         self._settled_count = base.count if base else 0
         self._watermark = self._floor = base.watermark if base else b""
         self._newest = None
-        self._unread = None
 
     def _shared(self, event: Event) -> Said:
         said = event.request_id, event.partner, event.data_type, event.status, event.frequency

@@ -75,7 +75,6 @@ class Keeper:
                 self.differs = snapshot.differ(head.fingerprint, reader.fingerprint)
                 return False
             if anew:
-                reader.read_all()
                 reader.exports.unsaved = set(reader.exports.all())
             if len(reader.exports.unsaved) > most:
                 return False

@@ -192,7 +192,6 @@ class ReadModel:
     def _refreshed(self) -> Reader:
         """The reader with all that it has read, as of when pruning was asked for; while it is held."""
         self._refresh(self._now)
-        self._reader.read_all()
         return self._reader
 
     def _checkpoint_is_due(self, now: float) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from exporter import checkpoint, snapshot
 from exporter.attribution import Exports
 from exporter.decisions import KEEP, Standing
-from exporter.errors import UnreadableError
 from exporter.folds import Pruned
 from exporter.source_history import SourceHistory
 from exporter.state import DECLARED, RECOGNISED
@@ -64,35 +63,6 @@ class Reader:
             StoreError: the ledger cannot be read, or what it has of pruned events; the next call
                 goes on where this one ended.
         """
-        try:
-            return self._refresh()
-        except UnreadableError:
-            self.fold_again()
-            return self._refresh()
-
-    def fold_again(self) -> None:
-        """Let the next `refresh` fold everything, since what was stored cannot be read.
-
-        Raises:
-            StoreError: as `refresh`.
-        """
-        self._again = True
-        self._start_anew()
-
-    def read_all(self) -> None:
-        """Read what is stored of every export, for whoever asks for all; everything is folded again where that fails.
-
-        Raises:
-            StoreError: as `refresh`.
-        """
-        try:
-            self.exports.read_all()
-        except UnreadableError:
-            self.fold_again()
-            self._refresh()
-            self._again = True  # which the next `refresh` has to tell as well
-
-    def _refresh(self) -> bool:
         if self._edition != self._edition_now():
             self._begin()
         gaps = self._ledger.gaps()
@@ -211,11 +181,7 @@ class Reader:
         self.exports.changed.update(key for key in touched if key in self.exports)
 
     def export(self, key: ExportKey, now: float) -> ExportState:
-        """The state of one export.
-
-        Raises:
-            UnreadableError: what is stored of it is not what was written, and `read_all` was not called before.
-        """
+        """The state of one export."""
         declared_at = self._declared_at.get((key.source, key.name), now) if key.kind == DECLARED else 0.0
         return self.standing.applied(key, self.exports.state(key, now, declared_at), now)
 
@@ -227,16 +193,11 @@ class Reader:
         return not retired_at or self.exports.last_received(key) > retired_at
 
     def shown(self) -> list[ExportKey]:
-        """Every export that is there and not retired.
-
-        Raises:
-            StoreError: as `read_all`.
-        """
-        self.read_all()
+        """Every export that is there and not retired."""
         return [key for key in self.exports.all() if key in self]
 
     def states(self, now: float) -> list[ExportState]:
-        """The states of all exports, the most urgent first; as `shown`."""
+        """The states of all exports, the most urgent first."""
         states = [self.export(key, now) for key in self.shown()]
         return sorted(states, key=lambda each: urgency(each, now))
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from base64 import b64decode, b64encode
-from contextlib import contextmanager
 from dataclasses import astuple, fields
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from exporter.errors import UnreadableError
 from exporter.gzip_parts import engine
 from exporter.history import Base
-from exporter.marks import MARK
+from exporter.marks import MARK, interned
 from exporter.model import ExportKey, Gap, Terms
 from exporter.runs import DURATION_BOUNDS, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from exporter.history import History
     from exporter.model import Declaration, Source
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """To be raised when the same events amount to something else, or are stored in another form."""
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What comes of reading another text than was written."""
@@ -37,9 +33,6 @@ _SEAL = 8
 """How long the checksum before a text is."""
 _NAMES = tuple(each.name for each in fields(Runs))
 _DEFAULTS = {name: getattr(Runs(), name) for name in _NAMES}
-_DURATIONS, _PROMISE = _NAMES.index("durations"), _NAMES.index("anchor_promise")
-_WORDS = slice(_NAMES.index("partner"), _NAMES.index("frequency") + 1)
-_figures = attrgetter(*_NAMES)
 _crc32 = engine().crc32
 
 
@@ -77,19 +70,11 @@ def opened(text: str) -> str:
     Raises:
         ValueError: it is not what it was.
     """
-    refuse_changed(text)
-    return text[_SEAL:]
-
-
-def refuse_changed(text: str) -> None:
-    """Do nothing, where a text is as it was `sealed`.
-
-    Raises:
-        ValueError: it is not what it was.
-    """
-    if f"{_crc32(memoryview(text.encode())[_SEAL:]):08x}" != text[:_SEAL]:
+    rest = text[_SEAL:]
+    if f"{_crc32(rest.encode()):08x}" != text[:_SEAL]:
         message = "the checksum is not that of the text"
         raise ValueError(message)
+    return rest
 
 
 def gaps_text(gaps: Iterable[Gap]) -> str:
@@ -118,110 +103,47 @@ def keys_of(texts: Iterable[str]) -> list[ExportKey]:
 
 
 def history_text(history: History) -> str:
-    """Everything that a history knows: a line of what a start needs, and one that is read when an event comes."""
-    figures = list(_figures(history.runs()))
-    promise = figures[_PROMISE]
-    figures[_PROMISE] = promise and (promise.interval, promise.grace, promise.max_runtime)
-    rest = history.unread
-    text = rest.line if isinstance(rest, Rest) else _rest_text(history)
-    return f"{_json([history.members, history.based, history.gaps_known, figures])}\n{text}"
-
-
-class HistoryRow:
-    """A `history_text` of which nothing was read yet, an `exporter.histories.Row`.
-
-    The text is kept as it came: to copy both lines of 10,000 exports takes 25 ms of a start.
-
-    Args:
-        text: made by `history_text`, and `sealed`.
-        zone: the clock of its source.
-
-    Raises:
-        ValueError: the text is not what it was.
-    """
-
-    __slots__ = ("_text", "_zone")
-
-    def __init__(self, text: str, zone: tzinfo | None) -> None:
-        refuse_changed(text)
-        self._text = text
-        self._zone = zone
-
-    def restore(self, history: History) -> None:
-        """See `exporter.histories.Row.restore`."""
-        with _unreadable():
-            end = self._text.index("\n")
-            members, based, gaps, figures = from_json(self._text[_SEAL:end])
-            if len(figures) != len(_NAMES):
-                message = f"there are {len(_NAMES)} figures"
-                raise ValueError(message)
-            figures[_WORDS] = map(sys.intern, figures[_WORDS])  # of which there are few, and many exports
-            figures[_DURATIONS] = tuple(figures[_DURATIONS])
-            if figures[_PROMISE]:
-                figures[_PROMISE] = _terms(*figures[_PROMISE], self._zone)
-            runs = Runs(*figures)
-        history.members, history.based = members, based
-        history.restore(runs, gaps, Rest(self._text, end + 1, self._zone))
-
-
-@contextmanager
-def _unreadable() -> Iterator[None]:
-    try:
-        yield
-    except UNREADABLE as error:
-        message = f"what is stored of an export cannot be read: {error}"
-        raise UnreadableError(message) from error
-
-
-class Rest:
-    """What a `history_text` has in its second line.
-
-    Args:
-        text: both lines and what is before them.
-        begins: where the second line begins.
-        zone: the clock of its source.
-    """
-
-    __slots__ = ("_begins", "_text", "_zone")
-
-    def __init__(self, text: str, begins: int, zone: tzinfo | None) -> None:
-        self._text = text
-        self._begins = begins
-        self._zone = zone
-
-    @property
-    def line(self) -> str:
-        """The second line."""
-        return self._text[self._begins :]
-
-    def read(self) -> tuple[Base | None, bytes, list[tuple[bytes, Sequence[str]]]]:
-        """What is folded for good, the floor, and the loose events after it.
-
-        Raises:
-            UnreadableError: it is not what was written.
-        """
-        with _unreadable():
-            found = from_json(self.line)
-            settled = None if found["settled"] is None else _base_of(found["settled"], self._zone)
-            recent = [(b64decode(mark, validate=True), found["said"][at]) for mark, at in found["recent"]]
-            if any(len(mark) != MARK.size for mark, _ in recent):
-                message = f"a mark has {MARK.size} bytes"
-                raise ValueError(message)
-            floor = b64decode(found["floor"], validate=True)
-        return settled, floor, recent
-
-
-def _rest_text(history: History) -> str:
+    """Everything that a history knows, in one line."""
     settled, marks, said = history.parts()
     words = list(dict.fromkeys(said))
     return _json(
         {
+            "members": history.members,
+            "based": history.based,
+            "runs": _runs(history.runs()),
+            "gaps": history.gaps_known,
             "settled": None if settled is None else _base(settled),
             "floor": _text(history.floor),
-            "said": words,
-            "recent": [[_text(mark), words.index(each)] for mark, each in zip(marks, said, strict=True)],
+            "marks": _text(b"".join(marks)),
+            "said": [words.index(each) for each in said],
+            "words": words,
         }
     )
+
+
+def restore_history(history: History, text: str, zone: tzinfo | None) -> None:
+    """Let a new history know a `history_text`.
+
+    Args:
+        history: a new one.
+        text: what was written.
+        zone: the clock of its source.
+
+    Raises:
+        AttributeError, IndexError, KeyError, TypeError, ValueError: the text is not a `history_text`.
+    """
+    found = from_json(text)
+    settled = None if found["settled"] is None else _base_of(found["settled"], zone)
+    joined = _bytes(found["marks"])
+    marks = [joined[at : at + MARK.size] for at in range(0, len(joined), MARK.size)]
+    words = [interned(*each) for each in found["words"]]
+    said = [words[at] for at in found["said"]]
+    if len(joined) != len(said) * MARK.size:
+        message = "there is not one mark for each event"
+        raise ValueError(message)
+    history.members, history.based = int(found["members"]), int(found["based"])
+    history.restore(settled, _bytes(found["floor"]), marks, said)
+    history.restore_runs(_runs_of(found["runs"], zone), int(found["gaps"]))
 
 
 def base_text(base: Base) -> str:
@@ -243,7 +165,7 @@ def _base(base: Base) -> dict[str, Any]:
 
 
 def _base_of(found: dict[str, Any], zone: tzinfo | None) -> Base:
-    return Base(_runs_of(found["runs"], zone), b64decode(found["watermark"], validate=True), int(found["count"]))
+    return Base(_runs_of(found["runs"], zone), _bytes(found["watermark"]), int(found["count"]))
 
 
 def _runs(runs: Runs) -> dict[str, Any]:
@@ -273,6 +195,10 @@ def _terms(interval: int, grace: int, max_runtime: int, zone: tzinfo | None) -> 
 
 def _text(mark: bytes) -> str:
     return b64encode(mark).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    return b64decode(text, validate=True)
 
 
 def _json(value: object) -> str:

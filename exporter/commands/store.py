@@ -30,7 +30,6 @@ def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
     try:
         reader = Reader(ledger, settings.plain_sources, settings.exports)
         reader.refresh()
-        reader.read_all()
         yield settings, reader, ledger
     finally:
         ledger.close()
