@@ -53,6 +53,7 @@ class Listening:
             config.webhook_listen,
             loop,
             self._threads,
+            lambda: webhook.most_bytes,
             webhook.begin,
             webhook.note,
             STORE_SECONDS,
@@ -62,7 +63,8 @@ class Listening:
             config.admin_listen,
             loop,
             self._admin_threads,
-            lambda _: ADMIN_BYTES,
+            lambda: ADMIN_BYTES,
+            lambda _: None,
             partial(log_request, "admin"),
         )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -14,7 +14,7 @@ from exporter.web.exchange import Answer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from exporter.web.exchange import Exchange
 
@@ -22,54 +22,31 @@ PATIENCE_SECONDS = 20
 MOST_BYTES = 1000
 
 
-class Pieces:
-    """A body in pieces of 100 kB.
-
-    Args:
-        number: how many; they end in a mistake where it is negative.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.made = self.closed = 0
-        self._number = number
-        self.answer = Answer(200, b"", (), length=abs(number) * 100_000, pieces=self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self.made < abs(self._number):
-            self.made += 1
-            yield bytes([self.made % 256]) * 100_000
-        if self._number < 0:
-            raise RuntimeError("canary")  # noqa: EM101 - a mistake
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 class Echo:
-    """A front that answers with what was sent; under ``/held`` not before the test says so, ``/pieces?3`` in three."""
+    """A front that answers with what was sent; under ``/held`` not before the test says so."""
 
     def __init__(self) -> None:
         self.noted: list[tuple[str, int]] = []
         self.held: list[Callable[[Answer], None]] = []
-        self.pieces = Pieces(0)
 
-    def begin(self, exchange: Exchange) -> Answer | int:
+    @property
+    def most_bytes(self) -> int:
+        return MOST_BYTES
+
+    def begin(self, exchange: Exchange) -> Answer | None:
         if exchange.path == "/broken":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
-        return Answer(404, b"nothing\n", ()) if exchange.path == "/nothing" else MOST_BYTES
+        return Answer(404, b"nothing\n", ()) if exchange.path == "/nothing" else None
 
     def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
         if exchange.path == "/broken-later":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
         if exchange.path == "/held":
             self.held.append(reply)
-        elif exchange.path == "/pieces":
-            self.pieces = Pieces(int(exchange.query))
-            reply(self.pieces.answer)
-        elif exchange.path == "/long":
-            reply(Answer(200, b"x" * 50_000_000, ()))
         else:
-            reply(Answer(200, body, (("Content-Type", "text/plain"),)))
+            long = exchange.path == "/long"
+            answer = Answer(200, b"x" * 50_000_000 if long else body, (("Content-Type", "text/plain"),))
+            asyncio.get_running_loop().call_soon(reply, answer)
 
     def note(self, exchange: Exchange, answer: Answer) -> None:
         self.noted.append((exchange.method, answer.status))

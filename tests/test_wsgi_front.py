@@ -90,29 +90,6 @@ def test_an_answer_is_put_together_and_closed() -> None:
 LONG = [("Content-Length", "100000")]
 
 
-@pytest.mark.parametrize(
-    ("method", "written", "in_pieces"), [("GET", b"", True), ("HEAD", b"", False), ("GET", b"a", False)]
-)
-def test_a_long_answer_is_left_in_its_pieces(method: str, written: bytes, *, in_pieces: bool) -> None:
-    made = []
-
-    def pieces() -> Iterator[bytes]:
-        for number in range(3):
-            made.append(number)
-            yield b"%d" % number
-
-    def application(_environ: WSGIEnvironment, start_response: Callable[..., Callable[[bytes], object]]) -> object:
-        write = start_response("200 OK", LONG)
-        if written:
-            write(written)
-        return pieces()
-
-    answer = call(application, shown(method=method))  # type: ignore[arg-type] # one that is told to write
-    assert made == ([] if in_pieces else [0, 1, 2])
-    assert answer.body + b"".join(answer.pieces) == written + b"012"
-    assert answer.length == (None if written else 100_000)
-
-
 def test_an_application_that_begins_late_is_waited_for() -> None:
     def application(_environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterator[bytes]:
         start_response("200 OK", LONG)
@@ -137,7 +114,7 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
         noted.append(answer.status)
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
-        front = WsgiFront(application, HERE, here.loop, threads, lambda _: 10, note)
+        front = WsgiFront(application, HERE, here.loop, threads, lambda: 10, lambda _: None, note)
         here.connections.front = front
         with here.connect() as client:
             client.sendall(

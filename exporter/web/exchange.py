@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.config import ConfiguredSource
-
-LARGE_BODY = 64 * 1024
-"""A longer body is not put together with its head, or with itself: to copy 46 MB holds up all others for 15 ms."""
 
 
 class Headers:
@@ -97,30 +94,27 @@ class Answer:
 
     Attributes:
         headers: beside ``Content-Length``, ``Date`` and ``Connection``, which the connection adds.
-        length: of the body that a GET would have had, where a HEAD is answered; and of all, where there are pieces.
-        pieces: the body, where it is long: made in the event loop as the client reads it, so that none of it waits.
+        length: of the body that a GET would have had, in the answer to a HEAD.
     """
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...]
     length: int | None = None
-    pieces: Iterable[bytes] = ()
-
-
-def close(pieces: Iterable[bytes]) -> None:
-    """Tell who makes the pieces of a body that no more are wanted, as WSGI asks for."""
-    getattr(pieces, "close", lambda: None)()
 
 
 class Front(Protocol):
     """What answers the requests of a listener. Every method runs in the event loop and must not wait."""
 
-    def begin(self, exchange: Exchange) -> Answer | int:
-        """Whether a request is taken, by its headers: how many bytes its body may have, or why it is not."""
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes a body may have."""
+
+    def begin(self, exchange: Exchange) -> Answer | None:
+        """Refuse a request because of its headers; None accepts it."""
 
     def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
-        """Have it answered: at once or later, once, and in the event loop."""
+        """Have it answered: once, in the event loop, and not before this has returned."""
 
     def note(self, exchange: Exchange, answer: Answer) -> None:
         """Count and log what was answered."""

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from exporter.errors import PayloadError, PayloadTooLargeError, StoreError
 from exporter.web.exchange import Answer
+from exporter.web.request_parser import TOO_LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ STATUS_OF = (
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this path",
     HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than limits.request_bytes",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
 }
 
 log = structlog.get_logger()

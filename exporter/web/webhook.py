@@ -47,8 +47,13 @@ class Webhook:
         """The clock, in Unix seconds."""
         return self._service.now()
 
-    def begin(self, exchange: Exchange) -> Answer | int:
-        """Whether a request is taken, by its headers; see `exporter.web.exchange.Front`."""
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes a body may have."""
+        return self._service.config.limits.request_bytes
+
+    def begin(self, exchange: Exchange) -> Answer | None:
+        """Refuse a request because of its headers; see `exporter.web.exchange.Front`."""
         hops = self._service.config.trusted_hops
         exchange.client = client_address(exchange.peer, exchange.headers.get("X-Forwarded-For"), hops)
         path = exchange.path
@@ -65,7 +70,7 @@ class Webhook:
         exchange.source, exchange.configured = slug, configured
         if not configured.credentials.admit(exchange.headers):
             return self._refuse(exchange)
-        return self._service.config.limits.request_bytes
+        return None
 
     def _refuse(self, exchange: Exchange) -> Answer:
         """The answer to a request without a valid credential."""

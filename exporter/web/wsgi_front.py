@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import StoreError
-from exporter.web.exchange import LARGE_BODY, Answer, close
+from exporter.web.exchange import Answer
 from exporter.web.problems import answer_to
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class WsgiFront:
         address: of the listener.
         loop: in which connections live.
         threads: in which the application runs.
-        begin: which requests the application gets at all.
+        most_bytes: how many a body may have; called for each request, since a reload may change it.
+        begin: refuses requests that the application is not to get.
         note: counts and logs every answer.
         seconds: within which a request is to be answered. One that has waited longer for a thread is answered 503,
             and does not reach the application.
@@ -45,17 +46,24 @@ class WsgiFront:
         address: Address,
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
-        begin: Callable[[Exchange], Answer | int],
+        most_bytes: Callable[[], int],
+        begin: Callable[[Exchange], Answer | None],
         note: Callable[[Exchange, Answer], None],
         seconds: float = math.inf,
     ) -> None:
         self.begin = begin
         self.note = note
+        self._most_bytes = most_bytes
         self._application = application
         self._address = address
         self._loop = loop
         self._threads = threads
         self._seconds = seconds
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes a body may have."""
+        return self._most_bytes()
 
     def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
         """Have the application answer in a thread."""
@@ -74,7 +82,7 @@ class WsgiFront:
 
 
 def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """The answer of a WSGI application; all of it, or its pieces where it says that it is long."""
+    """The answer of a WSGI application, put together."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
@@ -83,14 +91,10 @@ def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         return written.append
 
     parts: Iterable[bytes] = application(environ, start_response)
-    if begun and not written and environ["REQUEST_METHOD"] != "HEAD":
-        status, kept, length = _head(*begun[-1])
-        if length is not None and length > LARGE_BODY:
-            return Answer(status, b"", kept, length, parts)
     try:
         written += parts
     finally:
-        close(parts)
+        getattr(parts, "close", lambda: None)()
     status, kept, length = _head(*begun[-1])
     body = b"".join(written)
     if environ["REQUEST_METHOD"] == "HEAD":
