@@ -190,6 +190,10 @@ def test_what_may_have_come_unheard_is_missed_with_the_run_after_it(began: str, 
         ("0:30", "1:00", 8 * HOUR, "9:36"),
         ("0:30", "5:00", 4 * HOUR, "8:48"),
         ("6:30", "7:00", 8 * HOUR, "6:00"),
+        ("5:59:59", "7:00", 8 * HOUR, "9:36"),
+        ("6:00", "7:00", 8 * HOUR, "6:00"),  # the deadline passed as the outage began
+        ("-1:00", "0:00", 4 * HOUR, "4:00"),  # the outage was over as the run began
+        ("-1:00", "0:00:01", 4 * HOUR, "4:48"),
         ("0:30", "1:00", 0, "24:00"),  # no next run will tell of a one-time one
     ],
 )
@@ -218,6 +222,13 @@ def test_part_of_a_day_may_take_an_hour_more_on_the_day_on_which_the_clock_goes_
     start: str, hours: int, due: str
 ) -> None:
     assert latest_after(instant(start), 1, terms(hours * HOUR, NEW_YORK)) == instant(due)
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+def test_whole_days_take_no_hour_more_when_the_clock_goes_back(days: int) -> None:
+    start = instant("2026-11-01T00:00-04:00")
+    assert latest_after(start, 1, terms(days * DAY, NEW_YORK)) == instant(f"2026-11-0{1 + days}T00:00-05:00")
+    assert latest_after(start, 1, terms(days * DAY, None)) == start + days * DAY
 
 
 def offset(at: float, zone: ZoneInfo) -> timedelta:
@@ -271,6 +282,7 @@ def test_no_slot_or_no_gap_is_nothing_unknown() -> None:
     assert unknown_among(at("0:00"), 0, EVERY_4H, [GAP]) == 0
     assert unknown_among(at("0:00"), 5, EVERY_4H, []) == 0
     assert unknown_among(at("8:00"), 5, EVERY_4H, [GAP]) == 0
+    assert unknown_among(at("6:00"), 5, EVERY_4H, [GAP]) == 0
 
 
 def test_a_gap_of_a_day_on_which_the_clock_changes_holds_its_slots() -> None:
