@@ -110,6 +110,17 @@ def test_what_never_began_can_be_closed_and_closed_again() -> None:
     group.close()
 
 
+def test_submissions_that_are_committed_one_by_one_are_answered_once_each(database: SlowDatabase) -> None:
+    database.group.submit([1])
+    database.began.acquire()  # so that the three wait for one commit
+    failing, fine, half = (database.group.submit(items) for items in ([13], [2], [13, 3]))
+    database.may_go.release(1000)
+    assert database.group.submit([5]).result(LONG) == [25]
+    assert fine.result(LONG) == [4]
+    assert isinstance(failing.exception(LONG), StoreError)
+    assert isinstance(half.exception(LONG), StoreError)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_where_no_thread_can_be_had_that_is_told_and_the_next_one_tries_again() -> None:
     group: GroupCommit[int, int] = GroupCommit(lambda items: items)
