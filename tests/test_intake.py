@@ -100,6 +100,18 @@ def test_a_list_is_taken_as_a_whole(intake: Intake, ledger: MemoryLedger) -> Non
     assert ledger.body(2) == json.dumps(second).encode()
 
 
+def test_a_test_call_beside_an_event_does_not_make_a_test_of_the_list(intake: Intake) -> None:
+    first, second, call = fields("Initiated"), fields("Completed", "01/06/2026 12:00:01 AM"), {"is_test": True}
+    assert not intake.take(SHOP, json.dumps([first, call]).encode(), NOW).is_test
+    both = intake.take(SHOP, json.dumps([first, second, call]).encode(), NOW)
+    assert both == Receipt(accepted=1, duplicates=1, test_calls=1)
+    assert not both.is_test
+    assert not intake.take(SHOP, json.dumps([first, call]).encode(), NOW).is_test
+    unclear = intake.take(SHOP, json.dumps([first, {"Partner": "S3"}, call]).encode(), NOW)
+    assert unclear == Receipt(duplicates=1, quarantined=1, test_calls=1)
+    assert not unclear.is_test
+
+
 def test_an_empty_list_touches_nothing() -> None:
     assert Intake(BrokenLedger(), 65_536).take(SHOP, b"[]", NOW) == Receipt()
 

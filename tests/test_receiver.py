@@ -306,6 +306,7 @@ def test_the_webhook_takes_post_alone(exporter: Exporter, method: str) -> None:
         ("GET", "/favicon.ico"),
         ("GET", "/static/status.html"),
         ("GET", "/webhooks"),
+        ("GET", "/webhooks/clevertap/"),
         ("POST", "/webhooks/clevertap/"),
         ("POST", "/webhooks/othervendor/samples"),
     ],
