@@ -105,8 +105,10 @@ def test_who_waits_for_leave_to_send_a_body_gets_it_or_the_refusal(here: Here) -
 
 def test_http_1_0_is_answered_and_closed_unless_it_asks_otherwise(here: Here) -> None:
     with here.connect() as client:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert b"Connection: close\r\n" in received(client)
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")  # which needs no Host
+        told = received(client)
+        assert statuses(told) == [200]
+        assert b"Connection: close\r\n" in told
     with here.connect() as client:
         client.sendall(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         assert b"Connection: keep-alive\r\n" in until(client, b"\r\n\r\n")
@@ -338,6 +340,23 @@ def test_a_stop_closes_what_is_idle_and_lets_end_what_has_begun(here: Here) -> N
         assert b"Connection: close" in received(late)
     for client in (held, idle, begun, fresh):
         client.close()
+
+
+def test_a_connection_that_sends_its_first_byte_while_the_server_stops_is_answered(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FRESH_SECONDS", 60)
+    with here.connect() as silent, here.connect() as begins:
+        wait_until(lambda: len(here.connections) == 2, "both are there")
+        here.run(here.connections.stop)
+        for part in (LAST[:1], POST[1:-1], POST[-1:]):
+            begins.sendall(part)
+        told = received(begins)
+        assert statuses(told) == [200]
+        assert b"Connection: close\r\n" in told
+        monkeypatch.setattr(connection, "FRESH_SECONDS", 0)
+        here.run(here.connections.stop)
+        assert received(silent) == b""
 
 
 def test_an_abort_closes_everything(here: Here) -> None:
