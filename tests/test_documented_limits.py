@@ -1,0 +1,70 @@
+"""The limits that docs/deploying.md names for clients are the ones in effect."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter import listening, worker
+from exporter.web import connection, failures, webhook
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
+LIMITS = {
+    "request line": (connection.REQUEST_LINE_BYTES,),
+    "headers": (connection.HEADERS, connection.HEADER_BYTES),
+    "body": (),
+    "first byte of a new connection": (connection.FIRST_BYTE_SECONDS,),
+    "headers, time": (connection.HEAD_SECONDS,),
+    "body, time": (connection.BODY_SECONDS,),
+    "next request on a connection": (connection.IDLE_SECONDS,),
+    "reading an answer": (connection.WRITE_SECONDS,),
+    "TLS handshake": (worker.HANDSHAKE_SECONDS,),
+    "connections at a time": (listening.MOST_CONNECTIONS, listening.MOST_ADMIN_CONNECTIONS),
+    "a commit": (webhook.STORE_SECONDS,),
+}
+
+
+def documented() -> dict[str, tuple[float, ...]]:
+    """The numbers of each row; a second row about the same thing is about its time."""
+    found: dict[str, tuple[float, ...]] = {}
+    table = PAGE.partition("| | limit | answer |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    for line in table.splitlines():
+        _, subject, limit, _, _ = line.split("|")
+        name = re.sub(r" \(.*", "", subject.strip())
+        numbers = tuple(float(each.replace(",", "")) for each in re.findall(r"\d[\d,.]*", limit))
+        found[f"{name}, time" if name in found else name] = numbers
+    return found
+
+
+def test_the_table_of_limits_has_these_rows() -> None:
+    assert list(documented()) == list(LIMITS)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_is_the_one_in_effect(name: str) -> None:
+    assert documented()[name] == LIMITS[name]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"The limit of open files is raised to {worker.OPEN_FILES:,},",
+        f"with fewer than {listening.MOST_CONNECTIONS + listening.OTHER_FILES:,} there is room for fewer connections",
+        "what has begun is answered, within seven seconds",
+    ],
+)
+def test_the_text_beside_the_table_says_what_is_in_effect(sentence: str) -> None:
+    assert sentence in PAGE
+
+
+def test_a_stop_takes_seven_seconds_at_most() -> None:
+    assert worker.STOP_SECONDS == 7
+
+
+def test_attempts_without_a_credential_are_as_many_as_documented() -> None:
+    assert failures.MOST_PER_MINUTE == 10
+    assert "ten times in a minute" in PAGE
+    assert failures.MINUTE == 60
