@@ -259,6 +259,22 @@ def test_what_is_over_the_limit_before_and_after_is_not_counted_for_the_moment_b
     assert world.collector.dropped == each
 
 
+def test_what_falls_rises_and_falls_again_between_two_scrapes_is_counted_once() -> None:
+    plain = World(exports_per_source=2)
+    plain.append(*(one_of(partner, "1:00") for partner in ("first", "second", "third")))
+    plain.text("9:00")
+    each = plain.collector.dropped
+    assert each > 0
+    world = World(exports_per_source=2)
+    world.append(event("initiated", at("0:00"), request_id="1"), event("initiated", at("0:01"), request_id="zz"))
+    world.append(one_of("third", "1:00"))
+    assert b'partner="third"' in world.text("2:00")
+    # In the order of the text, "1" comes first, then their group goes, and then "zz" comes.
+    world.append(event("initiated", at("4:00"), request_id="1"), event("initiated", at("4:01"), request_id="zz"))
+    assert b'partner="third"' not in world.text("5:00")
+    assert world.collector.dropped == each
+
+
 def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:
     world = World(exports_per_source=5)
     for number in range(6):
