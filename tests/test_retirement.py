@@ -136,6 +136,53 @@ def test_what_arrived_before_a_retirement_does_not_bring_it_back_however_late_it
     assert shop.state(11) is not None
 
 
+def test_what_arrives_at_the_instant_of_a_retirement_does_not_bring_it_back(shop: Shop) -> None:
+    arrival = event("initiated", at("8:00"), request_id="id 3").arrived_at
+    shop.ledger.decide(Decision(RETIRE, KEY, arrival, 0, "me", "because"))
+    shop.take(event("initiated", at("8:00"), request_id="id 3"))
+    assert shop.state(10) is None
+    shop.take(event("completed", at("8:00"), request_id="id 3", delay=2.000001))
+    assert shop.state(10) is not None
+
+
+def test_a_run_that_begins_at_the_instant_of_a_retirement_was_before_it(shop: Shop) -> None:
+    shop.take(run_of(8, 3)[0])
+    shop.retire(8)
+    state = shop.state(10)  # its announcement arrived later
+    assert state is not None
+    assert (state.in_progress, state.start_deadline) == (0, 0)
+    shop.take(event("initiated", at("8:00") + 3 * HOUR, request_id="id 4"))
+    state = shop.state(12)
+    assert state is not None
+    assert (state.in_progress, state.running_since) == (1, at("11:00"))
+
+
+def test_a_start_at_the_instant_of_a_retirement_begins_anew(shop: Shop) -> None:
+    shop.retire(41)
+    shop.take(run_of(41, 3)[0])
+    state = shop.state(42)
+    assert state is not None
+    assert missed(state) == (11, 8, 0)
+    assert state.deadline == at("0:00") + 45 * HOUR + GRACE
+
+
+def test_a_start_after_one_at_the_instant_of_a_retirement_does_not_begin_anew_again(shop: Shop) -> None:
+    shop.retire(4)
+    shop.take(run_of(8, 3)[0])
+    state = shop.state(9)
+    assert state is not None
+    assert state.deadline == at("8:10") + GRACE
+
+
+def test_a_slot_that_is_missed_at_the_instant_of_a_retirement_is_counted(shop: Shop) -> None:
+    shop.take(event("failed", at("0:00") + 30 * HOUR, request_id="by a clock that is ahead"))
+    shop.retire(12)
+    state = shop.state(11)
+    assert state is not None
+    assert (state.slots_missed, state.changes_at) == (0, at("12:00"))
+    assert missed(shop.state(12)) == missed(shop.state(20)) == (3, 1, 0)
+
+
 def test_it_may_be_retired_again(shop: Shop) -> None:
     shop.retire(9)
     shop.take(*run_of(41, 3))
