@@ -140,6 +140,27 @@ def test_events_past_their_retention_go_and_their_counts_stay(ledger: Ledger) ->
     assert pruned_by(ledger, known, LATE + 30 * DAY) == 60
     assert states(known_of(ledger)) == before
     assert ledger.folds.pruned().events == 256
+    for reading in (known, known_of(ledger)):
+        reading.refresh()
+        assert [reading.exports.members(key) for key in reading.exports.all()] == [744]
+
+
+@pytest.mark.parametrize(("later", "removed"), [(0, 40), (0.001, 41)])
+def test_an_event_that_arrived_at_the_limit_of_retention_stays_a_moment_longer(
+    ledger: Ledger, later: float, removed: int
+) -> None:
+    ledger.append([received(each) for each in runs(range(60))])
+    limit = at("0:00", day=20) + 2  # when the 41st event arrived
+    assert pruned_by(ledger, known_of(ledger), limit + later + MARGIN + RETENTION) == removed
+
+
+def test_what_pruned_events_amount_to_has_the_types_that_it_had(ledger: Ledger) -> None:
+    ledger.append([received(each) for each in runs(range(500))])
+    known = known_of(ledger)
+    before = repr((states(known), known.sources()))  # in which 1 and 1.0 differ
+    assert pruned_by(ledger, known) == 196
+    fresh = known_of(ledger)
+    assert repr((states(fresh), fresh.sources())) == before
 
 
 def test_the_time_in_retirement_counts_no_missed_slots_though_the_events_around_it_are_gone(ledger: Ledger) -> None:
@@ -330,9 +351,8 @@ def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     intake = Intake(ledger, 65_536)
     intake.retention = RETENTION
     old, kept = (body(when=vendor_clock(at("0:00"))), body(when=vendor_clock(at("0:01"))))
-    now = at("0:00:30") + RETENTION
-    assert intake.take(SHOP, old, now) == Receipt(quarantined=1)
-    assert intake.take(SHOP, kept, now) == Receipt(accepted=1)
+    assert intake.take(SHOP, old, at("0:00:01") + RETENTION) == Receipt(quarantined=1)
+    assert intake.take(SHOP, kept, at("0:01") + RETENTION) == Receipt(accepted=1)
     (quarantined,) = ledger.quarantine()
     assert quarantined.reason == "older_than_retention"
     assert quarantined.detail == (
