@@ -102,6 +102,17 @@ def test_a_start_goes_on_from_the_checkpoint_and_writes_only_what_is_new(ledger:
     assert states(known_of(ledger)) == states(second)
 
 
+def test_restored_numbers_have_the_types_that_they_had(ledger: Ledger) -> None:
+    ledger.beat("one", at("0:00"))
+    ledger.beat("two", at("3:00"))
+    known = known_of(ledger)
+    assert keeper_of(ledger, known).write(NOW)
+    again = known_of(ledger)
+    assert again.saved is not None
+    for found in (states, Reader.sources, lambda reader: reader.gaps, lambda reader: reader.sequence):
+        assert repr(found(again)) == repr(found(known))  # in which 1 and 1.0 differ
+
+
 def test_an_export_that_is_gone_is_gone_from_the_checkpoint(ledger: Ledger) -> None:
     ledger.append([received(event("initiated", at("0:00"), request_id="four", partner="Azure"))])
     known = known_of(ledger)
@@ -233,6 +244,27 @@ def test_a_gap_since_the_checkpoint_is_taken_in(ledger: Ledger) -> None:
     assert again.gaps == [Gap(at("0:00"), at("7:00")), Gap(at("7:00"), at("7:00", day=4))]
     assert again.states(later) == known.states(later)
     assert any(state.slots_unknown for state in again.states(later))
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_an_outage_that_reaches_into_what_is_compacted_changes_what_was_missed(ledger: Ledger, restored: bool) -> None:  # noqa: FBT001
+    missing = [each for each in runs(24, "late") if not at("8:00") <= each.occurred_at < at("16:00")]
+    ledger.append([received(each) for each in missing])
+    sources = {"shop": SHOP, "late": replace(SHOP, slug="late")}
+    known = known_of(ledger, sources)
+    later = at("0:00", day=4)
+    assert {each.slots_unknown for each in known.states(later)} == {0}
+    assert {each.slots_missed for each in known.states(later) if each.source == "late"} == {2}
+    if restored:
+        assert keeper_of(ledger, known).write(NOW)
+        known = known_of(ledger, sources)
+        assert known.saved is not None
+    ledger.beat("one", at("7:00"))
+    ledger.beat("two", at("13:00"))  # both slots lie far behind the newest events of each export
+    known.refresh()
+    assert {each.slots_unknown for each in known.states(later) if each.source == "late"} == {2}
+    assert {each.slots_missed for each in known.states(later) if each.source == "late"} == {0}
+    assert known.states(later) == known_of(ledger, sources).states(later)
 
 
 # Who writes it
@@ -369,6 +401,20 @@ def test_another_ledger_in_its_place_is_folded_from_its_beginning() -> None:
     ledger.__dict__.update(other.__dict__)
     assert known.refresh() is True
     assert states(known) == states(known_of(other))
+
+
+def test_a_source_that_a_ledger_put_in_its_place_has_no_events_of_counts_from_zero() -> None:
+    sources = {"shop": SHOP, "other": replace(SHOP, slug="other")}
+    ledger = MemoryLedger()
+    ledger.append([received(each) for each in (*runs(3), *runs(2, "other"))])
+    known = known_of(ledger, sources)
+    assert [each.events["initiated"] for each in known.sources()] == [6, 9]
+    other = MemoryLedger()
+    other.append([received(each) for each in runs(1)])
+    ledger.__dict__.update(other.__dict__)
+    known.refresh()
+    assert [each.events["initiated"] for each in known.sources()] == [0, 3]
+    assert known.sources() == known_of(other, sources).sources()
 
 
 def test_a_ledger_that_went_back_is_folded_from_its_beginning() -> None:

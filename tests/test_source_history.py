@@ -90,6 +90,13 @@ def test_what_the_ledger_counts_is_shown_for_its_own_source_only() -> None:
     assert found.last_accepted == at("3:00")
 
 
+def test_whole_numbers_of_a_dump_are_restored_as_instants() -> None:
+    newest = [5, "00" * 16, "2026-06-01T00:00:00", 3]
+    dumped = {"events": {"initiated": 1}, "skewed": 0, "unknown_frequencies": 0, "newest": [newest]}
+    found = SourceHistory.restored(dumped).state(SHOP, [])
+    assert repr((found.last_accepted, found.delay)) == "(5.0, 2.0)"
+
+
 def test_an_event_is_accepted_too() -> None:
     tallies = [Tally("shop", "duplicate", "", 1, at("0:30"))]
     assert state([event("initiated", at("1:00"), delay=3)], tallies=tallies).last_accepted == at("1:00") + 3
