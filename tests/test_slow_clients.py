@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.web.connection import HEAD_SECONDS
 from loading import Load
 from running import Exporter, wait_until
 from tools import program
@@ -51,12 +52,16 @@ def attack(exporter: Exporter, kind: list[str]) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str) -> None:
     with Exporter(tmp_path) as exporter:
-        with attack(exporter, KINDS[kind]), Load(exporter, 4, keep=False, pause=0.01) as load:
-            load.wait_for(200)
-            assert open_connections(exporter) >= AT_ONCE // 2, "the slow clients have gone"
+        with Load(exporter, 4, keep=False, pause=0.01) as load:
+            meanwhile = 0
+            while meanwhile < 200:  # if the slow clients have gone by then, others come
+                with attack(exporter, KINDS[kind]):
+                    while meanwhile < 200 and open_connections(exporter) >= AT_ONCE // 2:
+                        load.wait_for(10)
+                        meanwhile += 10
         assert (load.broken, load.refused) == ([], [])
         # A promise, and no benchmark: whoever is starved here waits for the ten seconds of the slow ones.
-        assert sorted(load.seconds)[int(len(load.seconds) * 0.99)] < 1
+        assert sorted(load.seconds)[int(len(load.seconds) * 0.99)] < HEAD_SECONDS / 2
         assert "Traceback" not in exporter.log()
 
 
@@ -89,4 +94,4 @@ def test_the_running_server_gives_up_on_who_dawdles(tmp_path: Path) -> None:
         assert told == [b"", b"HTTP/1.1 408 Request Timeout\r\n"] * 2
         for each in begun:
             each.close()
-        assert '"code": 408' in exporter.log()
+        wait_until(lambda: '"code": 408' in exporter.log(), "it is logged")
