@@ -8,12 +8,10 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from builders import body
-from running import wait_until
+from running import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from running import Exporter
-
-PATIENCE_SECONDS = 30
 
 
 class Load:

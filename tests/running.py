@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("dataexport-exporter")
-START_SECONDS = 30
-STOP_SECONDS = 20
-PATIENCE_SECONDS = 20
+# Nothing is proved by these: they only end a test that would hang, and a busy machine stays far below them.
+START_SECONDS = 120
+STOP_SECONDS = 120
+PATIENCE_SECONDS = 120
+ATTEMPTS = 10
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -34,6 +36,22 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
         time.sleep(0.02)
+
+
+def assert_within(seconds: float, attempt: Callable[[], float], what: str) -> None:
+    """Assert that one of several attempts is as fast as promised.
+
+    Where something is slow by mistake, every attempt is slow; a busy machine slows down one or another.
+
+    Args:
+        seconds: in which it has to be done.
+        attempt: does it, and returns how many seconds that took.
+        what: it is, for the message.
+    """
+    took: list[float] = []
+    while not took or took[-1] >= seconds:
+        assert len(took) < ATTEMPTS, f"{what}: never within {seconds} s, but in {took}"
+        took.append(attempt())
 
 
 def family(pid: int) -> list[int]:

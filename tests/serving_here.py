@@ -11,6 +11,7 @@ import uvloop
 
 from exporter.web.connections import Connections
 from exporter.web.exchange import Answer
+from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from exporter.web.exchange import Exchange
 
-PATIENCE_SECONDS = 20
 MOST_BYTES = 1000
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from monitoring import Monitoring, wait_for
+from monitoring import PATIENCE_SECONDS, Monitoring, wait_for
 from ports import free_port
 from tools import tool
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Labels = dict[str, str]
 
-PATIENCE_SECONDS = 30
 _jobs = count()
 
 

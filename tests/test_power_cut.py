@@ -16,7 +16,7 @@ import pytest
 from builders import body
 from exporter.sqlite_file import DRIVER
 from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, Write, acknowledged, read, recorder
-from running import Exporter, family, wait_until
+from running import PATIENCE_SECONDS, Exporter, family, wait_until
 from tools import PROOF, tracer
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SENDERS = 8
 EVENTS = 3_000
-PATIENCE = 30
 
 
 @dataclass
@@ -58,7 +57,7 @@ class Load:
             each.join()
 
     def _send(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._recording.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self._recording.port, timeout=PATIENCE_SECONDS)
         with closing(connection):
             while True:
                 with self._lock:
