@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from builders import body, fields
-from running import COMMAND, Exporter
+from running import COMMAND, Exporter, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,12 +56,19 @@ class OnATerminal(Exporter):
 
 
 def lines(exporter: Exporter) -> list[dict[str, object]]:
-    """What was logged; every line has to be JSON."""
-    return [json.loads(line) for line in exporter.log().splitlines()]
+    """What was logged; every line that is complete has to be JSON."""
+    complete, _, _ = exporter.log().rpartition("\n")
+    return [json.loads(line) for line in complete.splitlines()]
 
 
-def of_requests(exporter: Exporter) -> list[dict[str, object]]:
-    return [line for line in lines(exporter) if line["event"] == "webhook"]
+def of_requests(exporter: Exporter, count: int) -> list[dict[str, object]]:
+    """The lines of requests, once there are ``count``: an answer may be there before its line is."""
+
+    def found() -> list[dict[str, object]]:
+        return [line for line in lines(exporter) if line["event"] == "webhook"]
+
+    wait_until(lambda: len(found()) >= count, f"{count} requests are logged")
+    return found()
 
 
 def test_every_request_is_one_line_of_json_with_its_outcome(tmp_path: Path) -> None:
@@ -70,7 +77,7 @@ def test_every_request_is_one_line_of_json_with_its_outcome(tmp_path: Path) -> N
         exporter.post({"is_test": True})
         exporter.post(b"nonsense")
         exporter.post(b"{}", "nobody")
-        counted, test, wrong, unknown = of_requests(exporter)
+        counted, test, wrong, unknown = of_requests(exporter, 4)
     assert (counted["method"], counted["path"], counted["code"]) == ("POST", "/webhooks/clevertap/default", 200)
     assert (counted["accepted"], counted["duplicates"], counted["quarantined"]) == (1, 1, 1)
     assert (counted["client"], counted["level"]) == ("127.0.0.1", "info")
@@ -91,7 +98,7 @@ def test_no_secret_and_nothing_of_a_body_is_logged(tmp_path: Path) -> None:
         exporter.webhook("POST", f"/webhooks/clevertap/shop?token={TOKEN}", data=b"{}")
         assert TOKEN not in exporter.scrape()
         assert TOKEN not in exporter.admin("/").text
-        assert len(of_requests(exporter)) == 6
+        assert len(of_requests(exporter, 6)) == 6
         log = exporter.log()
     assert TOKEN not in log
     assert CANARY not in log
@@ -107,7 +114,7 @@ def test_what_a_stranger_typed_stays_on_one_line(tmp_path: Path) -> None:
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
                     pass
-        found = of_requests(exporter)
+        found = of_requests(exporter, 1)
         assert not any(line["event"] == "forged" for line in lines(exporter))
         raw_log = exporter.log()
     assert found[0]["path"] == '/webhooks/clevertap/\\n{"event":"forged"}\\r\\x1b[2J\\x00\\u2028'
@@ -133,8 +140,8 @@ def test_the_form_and_the_level_can_be_set(tmp_path: Path) -> None:
         away = exporter.database.rename(tmp_path / "elsewhere.db")
         exporter.post(b"{}")
         away.rename(exporter.database)
+        wait_until(lambda: "removed or replaced" in exporter.log(), "it says what is wrong")
         shown = exporter.log()
     assert "error" in shown
-    assert "removed or replaced" in shown
     assert not shown.startswith("{")
     assert "\x1b" not in shown

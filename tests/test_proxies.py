@@ -127,7 +127,7 @@ def test_a_stranger_behind_a_proxy_is_told_to_wait_and_nobody_else(proxy: Proxy,
     assert proxy.ask(b"{}", "guess", client="127.0.0.3")[0] == 401
     code, told = proxy.ask(body(), "right", client="127.0.0.2")
     assert (code, json.loads(told)["accepted"]) == (200, 1)
-    assert '"client": "127.0.0.2"' in exporter.log()
+    wait_until(lambda: '"client": "127.0.0.2"' in exporter.log(), "it is logged whose requests they were")
     assert "198.51.100" not in exporter.log()
 
 
