@@ -36,13 +36,19 @@ ledger = SqlLedger(sys.argv[1])
 print("open", flush=True)
 sys.stdin.read(1)
 
+over = threading.Event()
+
 def write(writer):
-    for n in range(int(sys.argv[3])):
+    n = 0
+    while n < int(sys.argv[3]) or not over.is_set():
         ledger.append([received(event("initiated", at("0:00") + n, request_id=f"{sys.argv[2]}-{writer}"))])
+        n += 1
 
 writers = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
 for each in writers:
     each.start()
+sys.stdin.read()
+over.set()
 for each in writers:
     each.join()
 ledger.close()
@@ -125,7 +131,12 @@ def test_a_reader_misses_nothing_of_what_many_processes_write(postgres_url: str)
             for name in ("one", "other")
         ]
         tail: list[Event] = []
-        polls = 0
+
+        def poll() -> bool:
+            more = ledger.read(tail[-1].sequence if tail else 0)
+            tail.extend(more)
+            return bool(more)
+
         with ExitStack() as running:
             for each in writers:
                 running.enter_context(each)
@@ -135,12 +146,18 @@ def test_a_reader_misses_nothing_of_what_many_processes_write(postgres_url: str)
                 assert each.stdin is not None
                 each.stdin.write(b"\n")
                 each.stdin.flush()
+            between = 0
+            while between < 10 or len(tail) < 2 * 8 * count:
+                assert all(each.poll() is None for each in writers)
+                between += poll()
+            for each in writers:
+                assert each.stdin is not None
+                each.stdin.close()  # enough
             while any(each.poll() is None for each in writers):
-                tail += ledger.read(tail[-1].sequence if tail else 0)
-                polls += 1
-        tail += ledger.read(tail[-1].sequence if tail else 0)
-        assert polls > 10
-        assert [each.sequence for each in tail] == list(range(1, 2 * 8 * count + 1))
+                poll()
+        while poll():
+            pass
+        assert [each.sequence for each in tail] == list(range(1, len(tail) + 1))
         assert tail == ledger.read(0, 1_000_000)
 
 
