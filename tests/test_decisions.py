@@ -13,7 +13,7 @@ from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
 from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision, Standing
 from exporter.model import ExportKey
-from running import Exporter
+from running import Exporter, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,13 +104,13 @@ def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
     with Exporter(tmp_path, CONFIGURATION) as exporter:
         exporter.post(body("Initiated", vendor_clock(time.time())), "shop")
         exporter.scrape()
-        exporter.run("mute", "--config", str(exporter.config_path), "--partner", "s3", "--until", "6s", *WHY)
-        seen: list[float | None] = []
-        deadline = time.monotonic() + 60  # only one that never ends takes so long
-        while not seen or seen[-1] != 0:
-            seen.append(exporter.value("dataexport_muted", **LABELS))
-            assert time.monotonic() < deadline
-        assert seen[0] == 1
+        for until in ("2s", "8s", "32s"):  # a busy machine may look when the first is over already
+            exporter.run("mute", "--config", str(exporter.config_path), "--partner", "s3", "--until", until, *WHY)
+            if exporter.value("dataexport_muted", **LABELS) == 1:
+                break
+        else:
+            pytest.fail("it was never muted")
+        wait_until(lambda: exporter.value("dataexport_muted", **LABELS) == 0, "the mute ends")
 
 
 def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None:
