@@ -1,6 +1,7 @@
 # Every target is documented in one line: make help
 SHELL := /bin/bash
 PYTHON ?= python3
+PROOF ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -14,11 +15,11 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 	$(BIN)/dataexport-exporter serve
 
-test: $(VENV)/dev.stamp tools ## pass the tests, with coverage
+test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=3 --dist=loadfile
+	$(BIN)/coverage run -m pytest -m "not proof" --numprocesses=3 --dist=worksteal
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/coverage report --fail-under=0
 
 check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types, layers, rules, pins
 	$(BIN)/ruff check
@@ -38,8 +39,10 @@ bench: $(VENV)/dev.stamp $(VENV)/bench/stamp ## measure, beside Pushgateway wher
 soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files and latency stay flat?
 	$(BIN)/python benchmarks/soak.py
 
-prove: $(VENV)/dev.stamp tools ## the proofs of docs/guarantees.md, ten times as long as in make test
-	PROOF=10 $(BIN)/python -m pytest tests/test_power_cut.py tests/test_kill.py tests/test_fuzz.py tests/test_stop.py tests/test_replicas.py
+prove: $(VENV)/dev.stamp tools ## pass the long proofs, ten times as long with PROOF=10; with make test before it, all is covered
+	PROOF=$(PROOF) $(BIN)/coverage run -m pytest -m "proof or thorough" --numprocesses=3 --dist=worksteal
+	$(BIN)/coverage combine --quiet --append
+	$(BIN)/coverage report
 
 confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py

@@ -16,6 +16,8 @@ from tools import tool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.proof
+
 Labels = dict[str, str]
 
 _jobs = count()

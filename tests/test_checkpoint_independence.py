@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import test_checkpoint
 from builders import received
 from test_checkpoint import NOW, keeper_of
-from test_order_independence import World, histories, thorough
+from test_order_independence import World, histories
 from test_reader_independence import ToldOfGaps, births, folded_at_once, reader_of, seen
+from tools import thorough
 
 short_memory = test_checkpoint.short_memory
 

@@ -71,6 +71,7 @@ def of_alerts(test: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in RULE_TESTS])
 def test_the_alerts_fire_and_stay_silent_as_the_prometheus_alerts_do(path: Path, inlined_rules: Path) -> None:
     promtool = tool("promtool")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.proof
+
 ANSWER_SECONDS = 2.0
 """What the exporter promises; the sender gives up after three."""
 

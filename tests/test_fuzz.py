@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from schemathesis.schemas import APIOperation
 
+pytestmark = pytest.mark.proof
+
 KEYS = tuple(fields())
 LIMIT = 200
 """Exports of a source with series of their own, unless it is set."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.proof
+
 TIMES = 10 * PROOF
 SENDERS = 4
 OF_THE_PROCESS = "# HELP dataexport_webhook_requests"

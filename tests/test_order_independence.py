@@ -12,13 +12,14 @@ from datetime import UTC
 from random import Random
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received, states
 from exporter.attribution import Exports
 from exporter.model import Declaration, Event, ExportKey, ExportState, Gap, Selection, Source
 from memory_ledger import MemoryLedger
+from tools import thorough
 
 SOURCES = {
     "shop": Source("shop", "UTC", UTC),
@@ -42,7 +43,6 @@ WHOLE_SOURCES = [
     Declaration("events-of-york", Selection("york", data_type="events"), interval=DAY),
     Declaration("events-of-wild", Selection("wild", data_type="events"), grace=2 * MINUTE),
 ]
-thorough = settings(max_examples=300)
 
 
 @dataclass(frozen=True)

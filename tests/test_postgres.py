@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+pytestmark = pytest.mark.proof
+
 STANDBYS = "SELECT sync_state FROM pg_stat_replication"
 
 

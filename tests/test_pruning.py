@@ -25,8 +25,9 @@ from exporter.reader import Reader
 from exporter.replay import Replay
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
-from test_order_independence import World, histories, thorough
+from test_order_independence import World, histories
 from test_reader_independence import ToldOfGaps, births, reader_of, seen
+from tools import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,8 @@ from builders import received
 from exporter import attribution, reader
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
-from test_order_independence import SOURCES, World, histories, thorough
+from test_order_independence import SOURCES, World, histories
+from tools import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,6 +32,8 @@ import sys, threading
 from builders import at, event, received
 from exporter.sql_ledger import SqlLedger
 
+pytestmark = pytest.mark.proof
+
 ledger = SqlLedger(sys.argv[1])
 print("open", flush=True)
 sys.stdin.read(1)

@@ -19,6 +19,8 @@ from running import Exporter, family
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+pytestmark = pytest.mark.proof
+
 IN_A_FILE, IN_TOML, IN_A_HEADER = "canary-tokens-file", "canary-tokens-toml", "canary+header/token="
 PASSWORD, ADMIN_TOKEN, ADMIN_PASSWORD = "canary:pass wörd", "canary-admin-token", "canary-admin-password"
 FROM_ENVIRONMENT, WRONG = "canary-tokens-environment", "canary-wrong"

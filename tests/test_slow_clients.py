@@ -18,6 +18,8 @@ from tools import program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.proof
+
 SLOW = 400
 AT_ONCE = 300
 """How many of them are there at the same time while valid events are sent; the server closes some, others come."""

@@ -19,7 +19,7 @@ from exporter.model import Selection
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import BLOCK_BITS
 from exporter.sqlite_file import connect
-from test_order_independence import thorough
+from tools import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

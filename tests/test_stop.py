@@ -16,6 +16,8 @@ from tools import PROOF
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.proof
+
 STOPS = 20
 """`make prove` does ten times as many."""
 PROMISED_SECONDS = 10

@@ -1,4 +1,4 @@
-"""Tools that tests need and that may be missing, or older than what the tests ask of them."""
+"""Tools that tests need and that may be missing or too old, and how long the proofs take."""
 
 from __future__ import annotations
 
@@ -8,17 +8,30 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from monitoring import ROOT, find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OLDEST = {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 27), "amtool": (0, 27)}
 """The versions from which the tests pass; Debian 12 has older ones, which are enough for the rules."""
 
+PROVING = "PROOF" in os.environ
+"""Whether this is `make prove`."""
 PROOF = int(os.environ.get("PROOF", "1"))
-"""How many times as long as usual the proofs take; `make prove` sets it."""
+"""How many times as long as usual the proofs take; ``make prove PROOF=10`` sets it."""
+
+
+def thorough(test: Callable[..., None]) -> Callable[..., None]:
+    """Try a property of Hypothesis with more examples in `make prove`, which then tries it as well."""
+    with_more: Callable[..., None] = settings(max_examples=300 * PROOF if PROVING else 100)(test)
+    marked: Callable[..., None] = pytest.mark.thorough(with_more)
+    return marked
 
 
 def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
