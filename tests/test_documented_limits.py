@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from exporter import listening, worker
-from exporter.web import connection, failures, webhook
+from exporter.web import connection, failures, request_parser, webhook
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
 LIMITS = {
-    "request line": (connection.REQUEST_LINE_BYTES,),
-    "headers": (connection.HEADERS, connection.HEADER_BYTES),
+    "request line": (request_parser.REQUEST_LINE_BYTES,),
+    "headers": (request_parser.HEADERS, request_parser.HEADER_BYTES),
     "body": (),
     "first byte of a new connection": (connection.FIRST_BYTE_SECONDS,),
     "headers, time": (connection.HEAD_SECONDS,),

@@ -7,6 +7,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from builders import body
 from exporter.sql_ledger import SqlLedger
 from loading import Load

@@ -132,7 +132,14 @@ def test_a_request_that_waited_too_long_for_a_thread_does_not_reach_the_applicat
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
         here.connections.front = WsgiFront(
-            application, HERE, here.loop, threads, lambda _: 10, lambda _exchange, _answer: None, seconds=0
+            application,
+            HERE,
+            here.loop,
+            threads,
+            lambda: 10,
+            lambda _exchange: None,
+            lambda _exchange, _answer: None,
+            seconds=0,
         )
         told = here.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert told.startswith(b"HTTP/1.1 503 ")
