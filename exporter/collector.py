@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 """Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
-AT_HAND = 1_600
-"""Bytes an export of text that is kept plain: the two events of a run change eleven lines of it."""
 BATCH = 2_048
 """How many rows may wait as plain text."""
 
@@ -108,7 +106,7 @@ class Collector:
         self._forget()
 
     def _forget(self) -> None:
-        self._exports = Sheet(EXPORT_ROWS, self._press, AT_HAND)
+        self._exports = Sheet(EXPORT_ROWS, self._press)
         self._durations = Sheet(DURATION_ROWS, self._press)
         self._sources = Sheet(SOURCE_ROWS, self._press)
         self._columns = [(self._exports, column) for column in range(len(EXPORT_COLUMNS))]

@@ -28,13 +28,11 @@ _Edit = list[bytes] | dict[int, bytes] | None
 """All texts of a row, or some by their columns; None where it is removed."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Chunk:
     part: Part
     lengths: array[int]
     """Of the text of each row in it."""
-    plain: bytes = b""
-    """Its text, as long as that is likely to be changed again soon."""
 
     def texts(self, plain: bytes) -> list[bytes]:
         ends = accumulate(self.lengths)
@@ -76,17 +74,11 @@ class Sheet:
     Args:
         rows: how many rows a block has when it is new; at most twice as many later.
         press: what compresses.
-        at_hand: how many bytes a row the texts may have that are not inflated again for the next change,
-            those of the chunks that were changed last. To inflate takes a quarter of a change.
     """
 
-    def __init__(self, rows: int, press: Press, at_hand: int = 0) -> None:
+    def __init__(self, rows: int, press: Press) -> None:
         self._rows = rows
         self._press = press
-        self._at_hand = at_hand
-        self._hot: dict[_Chunk, None] = {}
-        """Chunks whose text is at hand, the one that was changed last at the end."""
-        self._hot_bytes = 0
         self._blocks: list[_Block] = []
         self._edits: dict[Place, _Edit] = {}
         self._sums: dict[int, Sum] = {}
@@ -127,9 +119,6 @@ class Sheet:
             if not self._patch(block, places, edits):
                 self._blocks[number : number + 1] = self._rebuild(block, places, edits)
                 self._sums.clear()
-        room = self._at_hand * sum(len(block.places) for block in self._blocks)
-        while self._hot_bytes > room:
-            self._cool(next(iter(self._hot)))
         return bool(edits)
 
     def pieces(self, column: int) -> list[bytes]:
@@ -162,27 +151,13 @@ class Sheet:
             if new != plain:
                 chunk.part = self._press.compress(new)
                 self._sums.pop(column, None)
-            self._cool(chunk)
-            if self._at_hand:
-                self._hot[chunk] = None
-                self._hot_bytes += len(new)
-                chunk.plain = new
         return True
-
-    def _cool(self, chunk: _Chunk) -> None:
-        """Have the text of a chunk no longer at hand, if it is."""
-        if chunk in self._hot:
-            del self._hot[chunk]
-            self._hot_bytes -= len(chunk.plain)
-            chunk.plain = b""
 
     def _plains(self, chunks: Sequence[_Chunk]) -> list[bytes]:
         """The plain text of each chunk; inflated together, since to begin takes a third of the time of each."""
-        cold = [chunk.part for chunk in chunks if chunk not in self._hot]
-        plain = self._press.inflate(b"".join([part.deflated for part in cold])) if cold else b""
-        ends = accumulate(part.sum[1] for part in cold)
-        inflated = (plain[end - part.sum[1] : end] for part, end in zip(cold, ends, strict=True))
-        return [chunk.plain if chunk in self._hot else next(inflated) for chunk in chunks]
+        plain = self._press.inflate(b"".join([chunk.part.deflated for chunk in chunks]))
+        ends = accumulate(chunk.part.sum[1] for chunk in chunks)
+        return [plain[end - chunk.part.sum[1] : end] for chunk, end in zip(chunks, ends, strict=True)]
 
     def _rebuild(self, block: _Block, places: Sequence[Place], edits: Mapping[Place, _Edit]) -> list[_Block]:
         plains = self._plains(block.chunks)

@@ -32,11 +32,11 @@ def shown(sheet: Sheet, by: Engine, column: int) -> bytes:
 
 
 @pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
-@given(steps=steps, rows=st.integers(1, 10), at_hand=st.sampled_from([0, 10, 300, 10_000]))
+@given(steps=steps, rows=st.integers(1, 10))
 def test_after_any_changes_each_column_is_the_texts_of_all_rows_in_order(
-    steps: list[tuple[str, tuple[str, str], object]], rows: int, at_hand: int, by: Engine
+    steps: list[tuple[str, tuple[str, str], object]], rows: int, by: Engine
 ) -> None:
-    sheet = Sheet(rows, Press(by), at_hand)
+    sheet = Sheet(rows, Press(by))
     model: dict[tuple[str, str], list[bytes]] = {}
     for what, place, given_texts in [*steps, ("settle", ("a", "0"), None)]:
         if what == "put" and isinstance(given_texts, tuple):
@@ -103,39 +103,3 @@ def test_texts_of_other_lengths_are_found_again_however_many_changed_at_once(cha
             sheet.change(place, {0: rows[place]})
         sheet.settle()
         assert shown(sheet, by, 0) == b"".join(rows.values())
-
-
-class CountingPress(Press):
-    """Counts how often something is inflated."""
-
-    inflated = 0
-
-    def inflate(self, deflated: bytes) -> bytes:
-        self.inflated += 1
-        return super().inflate(deflated)
-
-
-@pytest.mark.parametrize(
-    ("at_hand", "inflated"),
-    [
-        (0, 6),  # nothing is at hand
-        (10, 2),  # both are, once each was inflated, for as long as they are changed
-        (5, 6),  # there is room for one of two, which is not the one that is changed next
-    ],
-)
-def test_texts_that_were_changed_last_are_at_hand_as_far_as_there_is_room(at_hand: int, inflated: int) -> None:
-    by = engine()
-    press = CountingPress(by)
-    sheet = Sheet(2, press, at_hand)
-    places = [(f"{row}",) for row in range(8)]
-    for place in places:
-        sheet.put(place, [b"10 bytes.\n"])
-        sheet.settle()
-    assert len(sheet.pieces(0)) > 1
-    press.inflated = 0
-    for turn in range(3):
-        for place in (places[0], places[-1]):
-            sheet.change(place, {0: b"turn %d...\n" % turn})
-            sheet.settle()
-    assert press.inflated == inflated
-    assert shown(sheet, by, 0) == b"turn 2...\n" + b"10 bytes.\n" * 6 + b"turn 2...\n"
