@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from exporter.frequency import HOUR
-from exporter.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ EVIDENCE = 5
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of the sender's text.
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
+from dataclasses import dataclass
 from typing import NoReturn
 
 from exporter.errors import PayloadError, PayloadTooLargeError
-from exporter.values import value
 
 MOST_EVENTS = 1000
 _SPACES = frozenset(" \t\r\n")
 _WHITE = re.compile(r"[ \t\r\n]*")
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class JsonObject:
     """One object of a body.
 

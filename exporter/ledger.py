@@ -13,10 +13,10 @@ The contract suite in ``tests/test_ledger_contract.py`` holds every implementati
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.model import Event, Quarantined
-from exporter.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ PAGE = 10_000
 """How many events are read at a time, so that a reader never holds up a writer for long."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Received:
     """An event together with the body that announced it."""
 
@@ -38,7 +38,7 @@ class Received:
     body: bytes
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class TestCalled:
     """The call that CleverTap makes when someone creates the webhook."""
 

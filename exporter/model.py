@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.frequency import Frequency, of_interval, parse
-from exporter.values import value
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -25,7 +24,7 @@ OTHER = "other"
 """The ``export`` label of what is over the limit of exports per source."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """What one body says, before anyone knows when and from which source it came.
 
@@ -47,7 +46,7 @@ class Announcement:
     digest: bytes
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Event:
     """One accepted announcement: a fact, appended to the ledger and never changed.
 
@@ -89,7 +88,7 @@ class Event:
         return parse(self.frequency)
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """An authentic body that was not understood, kept for a replay.
 
@@ -247,7 +246,7 @@ class ExportKey(NamedTuple):
         return hashlib.sha256("\x1f".join(self).encode()).hexdigest()[:16]
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class ExportState:
     """Everything known of one export at one instant, as it is shown everywhere.
 
