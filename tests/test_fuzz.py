@@ -20,7 +20,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from builders import bad_bodies, body, fields
-from running import Exporter, family, series
+from running import PATIENCE_SECONDS, Exporter, family, series
 from tools import PROOF
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_any_body_is_kept_or_refused_and_the_metrics_stay_readable(exporter: Exp
 
 def test_what_is_said_of_the_length_of_a_body_is_not_believed(exporter: Exporter) -> None:
     for length in ("-1", "1e3", "0x10", "99999999999999999999", "", "5, 5", "18446744073709551617"):
-        connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=PATIENCE_SECONDS)
         with closing(connection):
             connection.putrequest("POST", "/webhooks/clevertap/default")
             connection.putheader("Content-Length", length)
@@ -136,7 +136,7 @@ def resident(exporter: Exporter) -> int:
 def post_all(exporter: Exporter, sent: Iterator[bytes]) -> set[int]:
     """Post bodies over one connection; the codes of the answers."""
     codes = set()
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=PATIENCE_SECONDS)
     with closing(connection):
         for each in sent:
             connection.request("POST", "/webhooks/clevertap/default", each)

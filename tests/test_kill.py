@@ -12,7 +12,7 @@ import requests
 
 from builders import body
 from faults import injected
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 from tools import PROOF
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Load:
             for number in range(1_000_000):
                 request_id = f"{self._label}-{sender}-{number}"
                 try:
-                    answer = session.post(self._url, body(request_id=request_id), timeout=30)
+                    answer = session.post(self._url, body(request_id=request_id), timeout=PATIENCE_SECONDS)
                 except requests.RequestException:
                     return
                 if answer.status_code == 200:

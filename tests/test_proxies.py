@@ -16,7 +16,7 @@ import certificates
 from builders import body
 from monitoring import ROOT
 from ports import free_port
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 from tools import program
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Proxy:
         """Post over TLS from one of the addresses of loopback."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         connection = http.client.HTTPSConnection(
-            "localhost", self.port, timeout=20, context=context, source_address=(client, 0)
+            "localhost", self.port, timeout=PATIENCE_SECONDS, context=context, source_address=(client, 0)
         )
         headers = {"Authorization": f"Bearer {token}"} | ({"X-Forwarded-For": forwarded_for} if forwarded_for else {})
         connection.request("POST", path, sent, headers)

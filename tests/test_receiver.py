@@ -16,7 +16,7 @@ import requests
 
 from builders import SAMPLES, body, fields
 from exporter.sources.clevertap import REASONS
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,7 +224,7 @@ def test_of_one_body_from_fifty_senders_at_once_exactly_one_is_counted(exporter:
     def deliver(_: int) -> list[dict[str, int]]:
         with requests.Session() as session:
             session.trust_env = False
-            return [session.post(url, announced, timeout=30).json() for _ in range(20)]
+            return [session.post(url, announced, timeout=PATIENCE_SECONDS).json() for _ in range(20)]
 
     with ThreadPoolExecutor(50) as senders:
         answers = [answer for told in senders.map(deliver, range(50)) for answer in told]

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from builders import HOUR, body, fields, vendor_clock
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +143,7 @@ def test_what_was_acknowledged_before_the_end_is_there_after_it(
                 for number in range(100_000):
                     request_id = f"{sender}-{number}"
                     try:
-                        answer = session.post(url, body(request_id=request_id), timeout=30)
+                        answer = session.post(url, body(request_id=request_id), timeout=PATIENCE_SECONDS)
                     except requests.RequestException:
                         return
                     if answer.status_code == 200:

@@ -16,7 +16,7 @@ from builders import body
 from exporter import config
 from exporter.errors import ConfigurationError
 from monitoring import clean_environment
-from running import COMMAND, Exporter, wait_until
+from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
 from serving_here import Here
 from tools import program
 
@@ -63,12 +63,12 @@ def test_the_webhook_speaks_tls_and_the_admin_listener_does_not(tmp_path: Path) 
     certificate, key = certificates.make(tmp_path, "first")
     with Exporter(tmp_path, environment=named(certificate, key)) as exporter:
         url = f"https://localhost:{exporter.webhook_port}/webhooks/clevertap/default"
-        answer = exporter.http.post(url, body(), verify=str(certificate), timeout=20)
+        answer = exporter.http.post(url, body(), verify=str(certificate), timeout=PATIENCE_SECONDS)
         assert answer.json()["accepted"] == 1
-        large = exporter.http.post(url, b"x" * 3_000_000, verify=str(certificate), timeout=20)
+        large = exporter.http.post(url, b"x" * 3_000_000, verify=str(certificate), timeout=PATIENCE_SECONDS)
         assert large.status_code == 413
         with pytest.raises(requests.exceptions.SSLError):
-            exporter.http.post(url, body(), timeout=20)
+            exporter.http.post(url, body(), timeout=PATIENCE_SECONDS)
         with pytest.raises(requests.ConnectionError):
             exporter.webhook("POST", "/webhooks/clevertap/default", data=body())
         assert exporter.admin("/-/healthy").status_code == 200
@@ -103,7 +103,7 @@ def test_a_new_certificate_is_served_after_a_reload_and_no_connection_is_cut(tmp
     with Exporter(tmp_path, environment=named(*pair)) as exporter, requests.Session() as kept:
         url = f"https://localhost:{exporter.webhook_port}/webhooks/clevertap/default"
         kept.verify, kept.trust_env = str(first[0]), False
-        assert kept.post(url, body(request_id=1), timeout=20).status_code == 200
+        assert kept.post(url, body(request_id=1), timeout=PATIENCE_SECONDS).status_code == 200
         assert served(exporter) == "first"
 
         shutil.copy(second[0], pair[0])  # the key is still the first one's
@@ -118,7 +118,7 @@ def test_a_new_certificate_is_served_after_a_reload_and_no_connection_is_cut(tmp
         assert served(exporter, name=None) == "second"
         assert exporter.value("dataexport_config_last_reload_successful") == 1
         # The pool of this session trusts the first alone: a new connection would fail.
-        assert kept.post(url, body(request_id=2), timeout=20).status_code == 200
+        assert kept.post(url, body(request_id=2), timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_tls_cannot_be_switched_on_or_off_by_a_reload(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_start_with_a_wrong_certificate_ends_with_its_reason(tmp_path: Path) -
         env=clean_environment(named(certificate, other)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert started.returncode == 2
