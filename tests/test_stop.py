@@ -12,7 +12,7 @@ import pytest
 from builders import body
 from exporter.sql_ledger import SqlLedger
 from loading import Load
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 from tools import PROOF
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def stored(exporter: Exporter) -> set[str]:
 def begin(exporter: Exporter, name: str) -> tuple[http.client.HTTPConnection, bytes]:
     """A request of which half the body is sent; and the other half."""
     announced = body(request_id=name)
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=PROMISED_SECONDS * 2)
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.webhook_port, timeout=PATIENCE_SECONDS)
     connection.putrequest("POST", "/webhooks/clevertap/default")
     connection.putheader("Content-Length", str(len(announced)))
     connection.endheaders(announced[:20])
@@ -51,12 +51,13 @@ def listens(exporter: Exporter) -> bool:
     return True
 
 
-def stop_under_load(exporter: Exporter) -> None:
+def stop_under_load(exporter: Exporter) -> float:
+    """Stop it while it has much to do; how many seconds that took."""
     with Load(exporter, 8) as load, Load(exporter, 2, pause=PROMISED_SECONDS * 3) as idle:
         load.wait_for(50)
         wait_until(lambda: len(idle.acknowledged) == 2, "the idle ones have sent theirs")
         begun, rest = begin(exporter, "begun")
-        assert exporter.http.get(exporter.admin_url + "/-/healthy", timeout=20).status_code == 200
+        assert exporter.http.get(exporter.admin_url + "/-/healthy", timeout=PATIENCE_SECONDS).status_code == 200
         load.wait_for(10)
         began = time.monotonic()
         exporter.begin_stop()
@@ -67,18 +68,21 @@ def stop_under_load(exporter: Exporter) -> None:
         answer.read()
         begun.close()
         assert exporter.wait() == 0
-        # A promise: a connection that nobody uses any more would hold it up for longer.
-        assert time.monotonic() - began < PROMISED_SECONDS
+        took = time.monotonic() - began
     assert load.refused == []
     assert load.acknowledged | {"begun"} <= stored(exporter)
     assert "Traceback" not in exporter.log()
+    return took
 
 
 def test_a_stop_under_load_answers_what_has_begun_and_loses_nothing(tmp_path: Path) -> None:
+    took = []
     for number in range(STOPS * PROOF):
         (tmp_path / str(number)).mkdir()
         with Exporter(tmp_path / str(number)) as exporter:
-            stop_under_load(exporter)
+            took.append(stop_under_load(exporter))
+    # A promise, for which a busy machine delays one or another, and a connection that holds up a stop all of them.
+    assert sorted(took)[len(took) // 2] < PROMISED_SECONDS
 
 
 def test_reloads_under_load_lose_nothing_and_cut_no_connection(tmp_path: Path) -> None:
