@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from exporter.model import Event
 
+pytestmark = pytest.mark.proof
+
 EVENTS = ("dataexport_webhook_events_total", {"source": "default", "status": "initiated"})
 
 WRITERS = """
 import sys, threading
 from builders import at, event, received
 from exporter.sql_ledger import SqlLedger
-
-pytestmark = pytest.mark.proof
 
 ledger = SqlLedger(sys.argv[1])
 print("open", flush=True)
