@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import click
 
 from exporter import __version__
 from exporter.commands import FAILED, WRONG_USAGE
 from exporter.errors import ConfigurationError, ExporterError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 COMMANDS = {
     "backfill": ("prometheus", "backfill"),
@@ -55,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name]
-        found: click.Command = getattr(_imported(f"exporter.commands.{module}"), name)
+        found: click.Command = getattr(import_module(f"exporter.commands.{module}"), name)
         return found
 
     def invoke(self, ctx: click.Context) -> object:
@@ -80,18 +74,3 @@ def main() -> None:
     Example:
       dataexport-exporter serve
     """
-
-
-def _imported(name: str) -> ModuleType:
-    """A module; what its import brings with it stays, and is never looked through for garbage.
-
-    To look again and again while it grows takes a sixth of the time of the import.
-    """
-    if name not in sys.modules:
-        gc.disable()
-        try:
-            import_module(name)
-        finally:
-            gc.freeze()
-            gc.enable()
-    return sys.modules[name]

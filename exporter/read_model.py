@@ -115,8 +115,7 @@ class ReadModel:
         """Read all there is, and render it, so that no scrape waits for that."""
         with self._knowing:
             self._refresh(now)
-            # What is known now is needed as long as this runs. To look through it for garbage
-            # would hold up every webhook now and then.
+            # All of this lives as long as the process. A full collection that traverses it would delay everyone.
             gc.freeze()
             return Start(self._reader.sequence, self._reader.saved is not None)
 

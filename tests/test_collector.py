@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-import pytest
-
 from builders import HOUR, MINUTE, at, event, received
 from exporter import collector
 from exporter.collector import Collector
-from exporter.errors import StoreError
 from exporter.model import Declaration, Selection, Source
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
@@ -20,8 +16,10 @@ from memory_ledger import MemoryLedger
 from running import series
 
 if TYPE_CHECKING:
+    import pytest
+
     from exporter.gzip_parts import Body
-    from exporter.model import Event, Tally
+    from exporter.model import Event
 
 SHOP = Source("shop", "UTC", UTC)
 OTHER_SHOP = Source("other-shop", "UTC", UTC)
@@ -299,35 +297,3 @@ def test_a_gap_between_heartbeats_changes_what_was_missed() -> None:
     assert world.value("9:00", "slots_unknown_total", **labels) == 1
     assert world.value("9:00", "initiated_total", **labels) == 1
     assert world.value("9:00", "deadline_timestamp_seconds", **labels) == at("12:58")
-
-
-class Watching(MemoryLedger):
-    """A ledger that looks whether garbage is collected while it is read, and may fail."""
-
-    collecting: bool | None = None
-    works = True
-
-    def tallies(self) -> list[Tally]:
-        self.collecting = gc.isenabled()
-        if not self.works:
-            message = "the disk is on fire"
-            raise StoreError(message)
-        return super().tallies()
-
-
-def test_garbage_is_collected_again_once_a_refresh_is_over_whatever_became_of_it() -> None:
-    ledger = Watching()
-    watched = Collector(Reader(ledger, {"shop": SHOP}), 200, REASONS)
-    watched.refresh(at("0:00"))
-    assert (ledger.collecting, gc.isenabled()) == (False, True)
-    ledger.works = False
-    with pytest.raises(StoreError, match="on fire"):
-        watched.refresh(at("0:00"))
-    assert gc.isenabled()
-    ledger.works = True
-    gc.disable()  # as somebody else may have done
-    try:
-        watched.refresh(at("0:00"))
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
