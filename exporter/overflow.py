@@ -7,8 +7,8 @@ text, and the sums of all of them are kept up as each one changes.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, insort
-from heapq import heappop, heappush
+from bisect import bisect_left
+from fractions import Fraction
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,6 @@ from exporter.runs import DURATION_BOUNDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_UNIT = 1 << 1074
-"""Every float is a whole number of these parts of one."""
 _NEWEST = ("last_initiated", "last_completed", "last_failed", "last_received")
 _COUNTS = ("in_progress", "initiated", "completed", "failed", "abandoned")
 _NEVER = -float("inf")
@@ -35,18 +33,18 @@ class Durations:
         self.exports = 0
         """How many they are of."""
         self.buckets = (0,) * (len(DURATION_BOUNDS) + 1)
-        self._sum = 0
+        self._sum = Fraction()
+        """Exact, so that an export that leaves takes away what it brought."""
 
     @property
     def sum(self) -> float:
         """In seconds, rounded once."""
-        return self._sum / _UNIT
+        return float(self._sum)
 
     def change(self, sign: int, total: float, buckets: Iterable[float]) -> None:
         """Take those of a further export, with 1, or give them up as they were taken, with -1."""
         self.exports += sign
-        numerator, denominator = total.as_integer_ratio()
-        self._sum += sign * numerator * (_UNIT // denominator)
+        self._sum += sign * Fraction(total)
         self.buckets = tuple(old + sign * int(more) for old, more in zip(self.buckets, buckets, strict=True))
 
 
@@ -145,55 +143,33 @@ class Limit:
     def __init__(self, most: int) -> None:
         self._most = most
         self._births: dict[ExportKey, int] = {}
-        self._first: list[tuple[int, ExportKey]] | None = None
-        """Those that come first, in order; None while all do."""
-        self._later: list[tuple[int, ExportKey]] = []
-        """A heap of the others, and of some that have gone since or were born at another time."""
+        self._ranks: list[tuple[int, ExportKey]] = []
+        """Births and exports, sorted; the first ``most`` are admitted."""
 
     def admits(self, key: ExportKey) -> bool:
         """Whether an export is among those that come first."""
         birth = self._births.get(key)
-        return birth is not None and (self._first is None or (birth, key) <= self._first[-1])
+        if birth is None:
+            return False
+        return len(self._ranks) <= self._most or (birth, key) < self._ranks[self._most]
 
     def put(self, key: ExportKey, birth: int) -> set[ExportKey]:
         """Take an export, born at this place of the ledger; which others come or go for it."""
-        old = self._births.get(key)
-        if old == birth:
+        if self._births.get(key) == birth:
             return set()
-        moved = set() if old is None else self._leave(key, old)
+        moved = self.drop(key)
+        at = bisect_left(self._ranks, (birth, key))
+        self._ranks.insert(at, (birth, key))
         self._births[key] = birth
-        if self._first is None and len(self._births) > self._most:
-            self._first = sorted((born, each) for each, born in self._births.items())
-        elif self._first is not None and (len(self._first) < self._most or (birth, key) < self._first[-1]):
-            insort(self._first, (birth, key))
-        elif self._first is not None:
-            heappush(self._later, (birth, key))
-        if self._first is not None and len(self._first) > self._most:
-            rank = self._first.pop()
-            heappush(self._later, rank)
-            moved ^= {rank[1]}  # one that came for what left, and goes again, has not moved
+        if at < self._most < len(self._ranks):
+            moved ^= {self._ranks[self._most][1]}  # one that came for what left, and goes again, has not moved
         return moved - {key}
 
     def drop(self, key: ExportKey) -> set[ExportKey]:
         """Give up an export, if it is there; which others come for it."""
-        birth = self._births.get(key)
+        birth = self._births.pop(key, None)
         if birth is None:
             return set()
-        moved = self._leave(key, birth)
-        del self._births[key]
-        if len(self._births) <= self._most:
-            self._first = None
-            self._later.clear()
-        return moved
-
-    def _leave(self, key: ExportKey, birth: int) -> set[ExportKey]:
-        first = self._first
-        if first is None or (birth, key) > first[-1]:
-            return set()
-        del first[bisect_left(first, (birth, key))]
-        while True:  # there is one, or all would come first
-            rank = heappop(self._later)
-            born, other = rank
-            if other != key and self._births.get(other) == born and not (first and rank <= first[-1]):
-                first.append(rank)
-                return {other}
+        at = bisect_left(self._ranks, (birth, key))
+        del self._ranks[at]
+        return {self._ranks[self._most - 1][1]} if at < self._most <= len(self._ranks) else set()
