@@ -62,6 +62,7 @@ def test_a_head_is_taken_apart() -> None:
         b"1.1",
         7,
         keep_alive=True,
+        expects_continue=False,
     )
     assert head(CHUNKED).content_length is None
     assert head(POST + b"\r\n").content_length == 0

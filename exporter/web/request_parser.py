@@ -7,6 +7,7 @@ are checked here (RFC 9112).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ FRAMING_BYTES = 16 * 1024
 FRAMING_RATIO = 8
 """How much more may come for each byte of content; a chunk of one byte takes five."""
 
-_LINE_BREAKS = b"\r\n"
+_CARRIAGE_RETURN = ord("\r")
 _EMPTY_LINE = b"\r\n\r\n"
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 TOO_LARGE = "the body is larger than limits.request_bytes"
@@ -76,6 +77,7 @@ class RequestHead:
         version: 1.0 or 1.1, as bytes.
         content_length: of the body in bytes; None if it comes in chunks.
         keep_alive: whether the client wants to send another request on this connection.
+        expects_continue: whether it waits for leave to send the body.
     """
 
     method: bytes
@@ -84,13 +86,7 @@ class RequestHead:
     version: bytes
     content_length: int | None
     keep_alive: bool
-
-    @property
-    def expects_continue(self) -> bool:
-        """Whether the client waits for leave to send the body."""
-        return self.version == b"1.1" and (b"expect", b"100-continue") in [
-            (name, value.lower()) for name, value in self.headers
-        ]
+    expects_continue: bool
 
 
 class RequestParser:
@@ -115,8 +111,8 @@ class RequestParser:
         Raises:
             RequestError: it is malformed or too long; nothing more can be read.
         """
-        if not self._lines:  # some clients send an empty line after a body
-            del self._buffer[: len(self._buffer) - len(self._buffer.lstrip(_LINE_BREAKS))]
+        if not self._lines and self._buffer.startswith((b"\r", b"\n")):  # some clients send an empty line after a body
+            self._buffer = self._buffer.lstrip(b"\r\n")
         end = self._end_of_head()
         if end is None:
             return None
@@ -156,7 +152,7 @@ class RequestParser:
         """Where the head ends, if all of it has come; every line is looked at once."""
         buffer = self._buffer
         while (end := buffer.find(b"\n", self._line)) >= 0:
-            if end == self._line or buffer[end - 1] != _LINE_BREAKS[0]:
+            if end == self._line or buffer[end - 1] != _CARRIAGE_RETURN:
                 raise _malformed()
             self._check_line(end - 1 - self._line)
             if end - 1 == self._line:
@@ -196,8 +192,11 @@ class _Fields:
     def on_headers_complete(self) -> None:
         self.complete = True
 
-    def values(self, name: bytes) -> list[bytes]:
-        return [value for each, value in self.headers if each == name]
+    def by_name(self) -> defaultdict[bytes, list[bytes]]:
+        found = defaultdict(list)
+        for name, value in self.headers:
+            found[name].append(value)
+        return found
 
 
 def _parse_head(head: bytes) -> RequestHead:
@@ -210,7 +209,8 @@ def _parse_head(head: bytes) -> RequestHead:
         pass  # an offer that is declined by answering as ever
     except httptools.HttpParserError:
         malformed = True
-    codings = fields.values(b"transfer-encoding")
+    headers = fields.by_name()
+    codings = headers[b"transfer-encoding"]
     if fields.complete and codings and b",".join(codings).lower() != b"chunked":
         raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "of the transfer encodings, only chunked is known")
     line = head[: head.index(b"\r")]
@@ -220,15 +220,17 @@ def _parse_head(head: bytes) -> RequestHead:
     method = parser.get_method()
     if not (fields.target.startswith((b"/", b"http://", b"https://")) or (method, fields.target) == (b"OPTIONS", b"*")):
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor a URL")
-    hosts = fields.values(b"host")
+    hosts = headers[b"host"]
     if version == b"1.1" and not any(hosts):
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request has no Host header")
-    if len(hosts) > 1 or len(fields.values(b"content-type")) > 1:
+    if len(hosts) > 1 or len(headers[b"content-type"]) > 1:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request has several Host or Content-Type headers")
-    length = None if codings else int(*fields.values(b"content-length"))  # 0 if there is none
-    options = {each.strip() for value in fields.values(b"connection") for each in value.lower().split(b",")}
+    length = None if codings else int(*headers[b"content-length"])  # 0 if there is none
+    options = {each.strip() for value in headers[b"connection"] for each in value.lower().split(b",")}
     keep_alive = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
-    return RequestHead(method, fields.target, fields.headers, version, length, keep_alive)
+    expected = b",".join(headers[b"expect"]).lower()
+    expects_continue = expected == b"100-continue" and version == b"1.1"
+    return RequestHead(method, fields.target, fields.headers, version, length, keep_alive, expects_continue)
 
 
 class _ChunkedBody:
