@@ -47,8 +47,9 @@ prove: $(VENV)/dev.stamp tools ## pass the long proofs, ten times as long with P
 confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py
 
-mutants: $(VENV)/dev.stamp tools ## change every threshold and guard of the alert rules: is each change caught?
+mutants: $(VENV)/dev.stamp tools ## change the alert rules and a sample of the code: do the tests notice each change?
 	$(BIN)/python scripts/mutate_rules.py
+	$(BIN)/python scripts/mutate_code.py --record
 
 dashboards: $(VENV)/dev.stamp ## write the dashboards and Grafana's alerts from their generators
 	grafana/generate
