@@ -59,6 +59,15 @@ def test_what_comes_while_a_request_is_being_answered_waits_for_its_turn(here: H
         assert statuses(received(client)) == [201, 200, 200]
 
 
+def test_what_a_client_sent_before_it_closed_its_half_is_answered_as_far_as_it_is_complete(here: Here) -> None:
+    with here.connect() as client:
+        client.sendall(POST.replace(b"/ ", b"/held ") + POST + POST[:-1])
+        client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: len(here.front.held) == 1, "the first is there")
+        here.run(lambda: here.front.held[0](Answer(201, b"", ())))
+        assert statuses(received(client)) == [201, 200]
+
+
 def test_all_of_many_requests_that_come_at_once_are_answered(here: Here) -> None:
     with here.connect() as client:
         client.sendall(POST.replace(b"/ ", b"/held ") + POST * 4000)
@@ -322,13 +331,15 @@ def test_with_too_many_connections_the_one_that_waited_longest_is_closed() -> No
 
 
 def test_a_stop_closes_what_is_idle_and_lets_end_what_has_begun(here: Here) -> None:
-    held, idle, begun, fresh = (here.connect() for _ in range(4))
+    held, idle, begun, fresh, first = (here.connect() for _ in range(5))
     held.sendall(POST.replace(b"/ ", b"/held "))
     idle.sendall(POST)
     until(idle, b"abc")
     begun.sendall(POST[:10])
-    wait_until(lambda: len(here.front.held) == 1 and len(here.connections) == 4, "all are there")
+    wait_until(lambda: len(here.front.held) == 1 and len(here.connections) == 5, "all are there")
     here.run(here.connections.stop)
+    first.sendall(POST)  # its first byte comes while the server stops
+    assert statuses(received(first)) == [200]
     assert received(idle) == b""
     begun.sendall(POST[10:])
     assert b"Connection: close" in received(begun)
@@ -338,7 +349,7 @@ def test_a_stop_closes_what_is_idle_and_lets_end_what_has_begun(here: Here) -> N
     with here.connect() as late:
         late.sendall(POST)
         assert b"Connection: close" in received(late)
-    for client in (held, idle, begun, fresh):
+    for client in (held, idle, begun, fresh, first):
         client.close()
 
 
