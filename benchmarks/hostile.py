@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import made_up
 import processes
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from builders import bad_bodies
 

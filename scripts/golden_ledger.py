@@ -2,7 +2,7 @@
 
     python scripts/golden_ledger.py tests/golden/ledger-0001.db
 
-`tests/test_upgrades.py` opens every ``tests/golden/ledger-*.db`` with the release under test. Make one
+`tests/guarantees/test_upgrades.py` opens every ``tests/golden/ledger-*.db`` with the release under test. Make one
 before a release whose tables differ, and name it after the newest of `exporter/migrations/versions`;
 the older ones stay. To make one of an older release, run this with that release on PYTHONPATH.
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import requests
 from click.testing import CliRunner
 
+from backfills import UNTOLD, Remembering
 from builders import HOUR, received
 from exporter.cli import main
 from exporter.collector import Collector
@@ -19,7 +20,6 @@ from exporter.sql_ledger import SqlLedger
 from monitoring import prometheus_command, started
 from ports import free_port
 from running import series
-from test_backfill import UNTOLD, Remembering
 from tools import tool
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from exporter import backup as copies
 from exporter.commands.copies import sqlite_file
 from exporter.errors import StoreError
 from exporter.sql_ledger import SqlLedger
+from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import PATIENCE_SECONDS, Exporter
-from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,14 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-import test_checkpoint
+import checkpoints
 from builders import received
-from test_checkpoint import NOW, keeper_of
-from test_order_independence import World, histories
-from test_reader_independence import ToldOfGaps, births, folded_at_once, reader_of, seen
+from checkpoints import NOW, keeper_of
+from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
 from tools import thorough
+from worlds import World, histories
 
-short_memory = test_checkpoint.short_memory
+short_memory = checkpoints.short_memory
 
 
 @thorough

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import test_checkpoint
+import checkpoints
+from checkpoints import NOW, keeper_of, known_of, states
 from exporter import checkpoint
-from test_checkpoint import NOW, keeper_of, known_of, states
 
 if TYPE_CHECKING:
     from exporter.ledger import Ledger
 
-ledger, short_memory = test_checkpoint.ledger, test_checkpoint.short_memory
+ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])

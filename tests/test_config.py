@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from configurations import loaded, problems
 from exporter.config import load
 from exporter.errors import ConfigurationError
 from exporter.settings import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from exporter.config import Config
 
 EVERYTHING = """
 [server]
@@ -50,20 +49,6 @@ runbook_url = "https://example.org/nightly"
 
 
 ZONE_WANTED = "give a date and time with its zone, for example 2026-12-01T00:00:00Z"
-
-
-def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> Config:
-    path = tmp_path / "dataexport.toml"
-    path.write_text(toml, "utf-8")
-    return load(path, environment or {})
-
-
-def problems(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> list[str]:
-    """What is said against a configuration, without the name of the file."""
-    with pytest.raises(ConfigurationError) as refused:
-        loaded(tmp_path, toml, environment)
-    assert str(refused.value) == "\n".join(refused.value.problems)
-    return [each.replace(f"{tmp_path / 'dataexport.toml'}: ", "") for each in refused.value.problems]
 
 
 def test_without_any_configuration_it_listens_on_loopback_with_one_source() -> None:

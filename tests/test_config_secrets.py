@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configurations import loaded
 from exporter.config import load
 from exporter.environment import VARIABLES
 from exporter.errors import ConfigurationError
 from exporter.settings import Section
-from test_config import loaded
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import certificates
+from configurations import loaded, problems
 from exporter.config import load
 from exporter.environment import FILE_VARIABLES, VARIABLES
 from exporter.errors import ConfigurationError
-from test_config import loaded, problems
 
 if TYPE_CHECKING:
     from pathlib import Path

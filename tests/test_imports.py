@@ -24,7 +24,8 @@ def imported(program: str) -> set[str]:
 
 def test_serving_a_ledger_in_sqlite_needs_no_alembic_no_postgresql_and_no_client(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
-    start = f"import exporter.commands.serving\nfrom exporter.sql_ledger import SqlLedger\nSqlLedger({url!r}).close()"
+    opened = f"from exporter.sql_ledger import SqlLedger\nSqlLedger({url!r}).close()"
+    start = f"import exporter.commands.serving\n{opened}"
     assert "alembic" in imported(start)  # which makes the tables
     found = imported(start)
     assert {"sqlalchemy", "gunicorn", "flask"} <= found

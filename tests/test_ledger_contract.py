@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, at, event, received
-from databases import SQLITE_DRIVERS, new_ledger
 from exporter import ledger as ledgers
 from exporter.decisions import Decision
 from exporter.errors import StoreError
 from exporter.json_body import MOST_EVENTS
 from exporter.model import ExportKey, Gap, Quarantined, Selection, Tally
 from exporter.sql_ledger import SqlLedger
-from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from exporter.ledger import Ledger
@@ -37,13 +34,6 @@ def a_quarantined(reason: str = "bad_date", digest: bytes = b"q" * 16, source: s
 
 def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
     return ledgers.TestCalled("shop", arrived_at)
-
-
-@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql", "pgbouncer"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    yield made
-    made.close()
 
 
 def digests(events: list[Event]) -> list[bytes]:

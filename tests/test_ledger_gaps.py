@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import test_ledger_contract
+import every_ledger
 from builders import at
 from exporter.model import Gap
 
 if TYPE_CHECKING:
     from exporter.ledger import Ledger
 
-ledger = test_ledger_contract.ledger
+ledger = every_ledger.ledger
 """Every implementation, one after the other."""
 
 

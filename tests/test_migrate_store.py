@@ -20,8 +20,8 @@ from exporter.model import ExportKey, Quarantined
 from exporter.sql_database import Database
 from exporter.sql_ledger import SqlLedger
 from monitoring import clean_environment
+from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import COMMAND, Exporter, wait_until
-from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 
 if TYPE_CHECKING:
     from pathlib import Path

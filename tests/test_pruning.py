@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -13,31 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
-from databases import SQLITE_DRIVERS, new_ledger
 from exporter import attribution, history, pruning, reader
 from exporter.decisions import RETIRE, Decision
 from exporter.errors import StoreError
 from exporter.intake import Intake, Receipt
 from exporter.ledger import PAGE
 from exporter.model import Declaration, Quarantined, Selection
-from exporter.pruning import MARGIN, Pruner
+from exporter.pruning import MARGIN
 from exporter.reader import Reader
 from exporter.replay import Replay
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
-from test_order_independence import World, histories
-from test_reader_independence import ToldOfGaps, births, reader_of, seen
+from projectors import ToldOfGaps, births, reader_of, seen
+from pruned import LATE, RETENTION, pruned_by, pruner_of, runs, states
 from tools import thorough
+from worlds import World, histories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from exporter.ledger import Ledger
-    from exporter.model import Event, ExportState
-
-RETENTION = 400 * DAY
-LATE = at("0:00", day=500)
+    from exporter.model import Event
 
 
 @pytest.fixture
@@ -51,14 +47,6 @@ def small_parts() -> Iterator[None]:
         patch.setattr(attribution, "MOST_IDS", 2)
         patch.setattr(reader, "PAGE", 3)
         yield
-
-
-def pruner_of(ledger: Ledger, known: Reader) -> Pruner:
-    def refreshed() -> Reader:
-        known.refresh()
-        return known
-
-    return Pruner(ledger, threading.Lock(), refreshed)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -97,33 +85,10 @@ def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(worl
 # One export, its events, and what comes late
 
 
-@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    yield made
-    made.close()
-
-
-def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
-    return [
-        event(status, at("0:00", day) + late, request_id=request_id, frequency="24h")
-        for day in days
-        for status, late in (("initiated", 0), ("completed", 600))
-    ]
-
-
 def known_of(ledger: Ledger) -> Reader:
     known = Reader(ledger, {"shop": SHOP})
     known.refresh()
     return known
-
-
-def states(known: Reader) -> list[ExportState]:
-    return known.states(LATE + 12 * HOUR)
-
-
-def pruned_by(ledger: Ledger, known: Reader, now: float = LATE) -> int:
-    return sum(pruner_of(ledger, known).prune(now, RETENTION))
 
 
 def test_events_past_their_retention_go_and_their_counts_stay(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from exporter.model import Declaration, Selection, Source
 from exporter.pruning import Pruner
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
-from test_pruning import LATE, RETENTION, pruned_by, runs, states
+from pruned import LATE, RETENTION, pruned_by, runs, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

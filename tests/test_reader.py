@@ -12,7 +12,7 @@ from exporter.intake import Intake
 from exporter.model import Gap, Source
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
-from test_reader_independence import ToldOfGaps
+from projectors import ToldOfGaps
 
 if TYPE_CHECKING:
     from exporter.model import Event

@@ -11,48 +11,12 @@ from hypothesis import strategies as st
 
 from builders import received
 from exporter import attribution, reader
-from exporter.reader import Reader
-from memory_ledger import MemoryLedger
-from test_order_independence import SOURCES, World, histories
+from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
 from tools import thorough
+from worlds import World, histories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from exporter.model import ExportKey, ExportState, Gap
-
-
-class ToldOfGaps(MemoryLedger):
-    """A ledger whose gaps are given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known_gaps: list[Gap] = []
-
-    def gaps(self) -> list[Gap]:
-        return list(self.known_gaps)
-
-
-def reader_of(ledger: MemoryLedger, world: World) -> Reader:
-    return Reader(ledger, SOURCES, world.declarations)
-
-
-def seen(known: Reader, world: World) -> list[list[ExportState]]:
-    return [known.states(now) for now in world.nows()]
-
-
-def births(known: Reader) -> dict[ExportKey, int]:
-    """When each export came first."""
-    return {key: known.exports.birth(key) for key in known.exports.all()}
-
-
-def folded_at_once(ledger: MemoryLedger, world: World) -> Reader:
-    """What a reader knows that has forgotten nothing and learns of everything at the start."""
-    known = reader_of(ledger, world)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attribution, "MOST_IDS", 20_000)
-        known.refresh()
-    return known
 
 
 @pytest.fixture(autouse=True)

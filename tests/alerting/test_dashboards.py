@@ -19,7 +19,7 @@ from running import Exporter, Series, series
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
 RUNBOOK_PAGES = ROOT / "docs" / "runbooks"
 BOARDS = {board["uid"]: board for board in ask.boards()}

@@ -14,66 +14,12 @@ import pytest
 import requests
 
 from builders import HOUR, body, fields, vendor_clock
+from restarts import CONFIGURATION, assert_a_kill_changes_nothing, from_the_ledger, send_some_of_everything
 from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
-[[sources]]
-slug = "found-out"
-
-[[exports]]
-name = "nightly"
-source = "shop"
-match = { partner = "Azure" }
-interval = "24h"
-
-[[exports]]
-name = "silent"
-source = "shop"
-match = { request_id = "nobody" }
-interval = "4h"
-"""
-OF_THE_PROCESS = "# HELP dataexport_webhook_requests"
-
-
-def from_the_ledger(exporter: Exporter) -> str:
-    """The part of a scrape that is about exports and sources."""
-    text, found, _ = exporter.scrape().partition(OF_THE_PROCESS)
-    assert found
-    return text
-
-
-def send_some_of_everything(exporter: Exporter) -> None:
-    now = time.time()
-    for source in ("shop", "found-out"):
-        for hours in (5, 1):  # the same id again: it is recognised
-            exporter.post(body("Initiated", vendor_clock(now - hours * HOUR)), source)
-            exporter.post(body("Completed", vendor_clock(now - hours * HOUR + 600)), source)
-        exporter.post(fields("Failed", vendor_clock(now), 2), source)
-        exporter.post(fields("Queued", vendor_clock(now), 3, Frequency="now and then"), source)
-        exporter.post(fields("Completed", vendor_clock(now), 4, Frequency="One Time"), source)
-        exporter.post(fields("Initiated", vendor_clock(now), 5, Partner="Azure"), source)
-        exporter.post(fields("Initiated", vendor_clock(now), 5, Partner="Azure"), source)
-        exporter.post(fields("Initiated", vendor_clock(now + HOUR), 6), source)  # in the future
-        exporter.post({"Partner": "Amazon S3"}, source)
-        exporter.post({"is_test": True}, source)
-
-
-def assert_a_kill_changes_nothing(exporter: Exporter) -> None:
-    """With some of everything in its ledger, it shows the same when it was killed and started again."""
-    send_some_of_everything(exporter)
-    before = from_the_ledger(exporter)
-    assert 'export="1700000001"' in before
-    exporter.kill()
-    exporter.start()
-    assert from_the_ledger(exporter) == before
 
 
 def test_after_kill_and_restart_every_series_of_exports_and_sources_is_the_same_byte_for_byte(tmp_path: Path) -> None:

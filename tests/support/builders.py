@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.ledger import Ledger
     from exporter.model import Declaration, ExportState, Gap
 
-SAMPLES = Path(__file__).parent / "samples" / "clevertap"
+SAMPLES = Path(__file__).parent.parent / "samples" / "clevertap"
 MINUTE = 60
 HOUR = 3600
 DAY = 24 * HOUR

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 PAGE = (TESTS.parent / "docs" / "guarantees.md").read_text("utf-8")
-NAMED = set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE))
+NAMED = set(re.findall(r"`([\w/]+\.py)::(test_\w+)`", PAGE))
 PROOFS = {
-    path.name for path in TESTS.rglob("test_*.py") if "\npytestmark = pytest.mark.proof\n" in path.read_text("utf-8")
+    str(path.relative_to(TESTS))
+    for path in TESTS.rglob("test_*.py")
+    if "\npytestmark = pytest.mark.proof\n" in path.read_text("utf-8")
 }
-OF_OTHERS = {"test_alertmanager.py"}
+OF_OTHERS = {"alerting/test_alertmanager.py"}
 """What they prove is not the exporter's own promise."""
 
 

@@ -22,7 +22,7 @@ from running import Exporter
 if TYPE_CHECKING:
     from exporter.model import Event
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 LEDGERS = sorted(GOLDEN.glob("ledger-*.db"))
 NOW = SINCE + DAYS * 24 * HOUR + 1800
 DECLARATIONS = [

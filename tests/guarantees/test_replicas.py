@@ -14,9 +14,9 @@ import pytest
 from exporter.sql_ledger import SqlLedger
 from monitoring import clean_environment
 from postgres import PASSWORD
+from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import Exporter, wait_until
 from senders import Senders
-from test_restart import CONFIGURATION, from_the_ledger, send_some_of_everything
 from tools import PROOF
 
 if TYPE_CHECKING:

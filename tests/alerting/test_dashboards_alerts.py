@@ -12,7 +12,7 @@ import yaml
 from dataexport_dashboards import alerting
 from tools import tool
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROVISIONING = ROOT / "grafana" / "provisioning"
 GIVEN = {rule["alert"]: rule for group in alerting.groups() for rule in group["rules"] if "alert" in rule}
 GRAFANA = {

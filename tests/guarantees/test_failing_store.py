@@ -13,16 +13,14 @@ import pytest
 
 from builders import body
 from faults import held_by_another_process, injected, small_disk
-from running import Exporter, assert_within, series, wait_until
+from refusals import ANSWER_SECONDS, accept, assert_refused, assert_said
+from running import Exporter, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.proof
-
-ANSWER_SECONDS = 2.0
-"""What the exporter promises; the sender gives up after three."""
 
 
 def stored(exporter: Exporter) -> list[str]:
@@ -32,11 +30,6 @@ def stored(exporter: Exporter) -> list[str]:
     return sorted(event["request_id"] for event in json.loads(listed.stdout))
 
 
-def accept(exporter: Exporter, request_id: str) -> None:
-    """Deliver an event as a sender does, until it is acknowledged."""
-    wait_until(lambda: exporter.post(body(request_id=request_id)).status_code == 200, f"{request_id} to be taken")
-
-
 def post_without_waiting(exporter: Exporter, request_id: str) -> tuple[socket.socket, float]:
     """Send an event on a connection of its own; the connection, and when the event was sent."""
     announced = body(request_id=request_id)
@@ -44,32 +37,6 @@ def post_without_waiting(exporter: Exporter, request_id: str) -> tuple[socket.so
     client = socket.create_connection(("127.0.0.1", exporter.webhook_port), timeout=30)
     client.sendall(head.encode() + b"Connection: close\r\n\r\n" + announced)
     return client, time.monotonic()
-
-
-def assert_refused(exporter: Exporter, request_id: str) -> None:
-    """An event is not acknowledged, in time, and the sender is told to come again."""
-
-    def refused() -> float:
-        answer = exporter.post(body(request_id=request_id))
-        assert answer.status_code == 503, answer.text
-        assert int(answer.headers["Retry-After"]) > 0
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        return answer.elapsed.total_seconds()
-
-    assert_within(ANSWER_SECONDS, refused, "a 503")
-
-
-def assert_said(exporter: Exporter, *, readable: bool) -> None:
-    """Readiness and metrics tell that the store fails; where it can still be read, the metrics are there."""
-    assert exporter.admin("/-/ready").status_code == 503
-    answer = exporter.admin("/metrics")
-    if readable:
-        assert answer.status_code == 200, answer.text
-        assert series(answer.text)["dataexport_store_up", frozenset()] == 0
-        assert series(answer.text)["dataexport_store_errors_total", frozenset({("operation", "append")})] > 0
-    else:
-        assert answer.status_code == 503
-        assert "dataexport_" not in answer.text
 
 
 def assert_well(exporter: Exporter, *request_ids: str) -> None:

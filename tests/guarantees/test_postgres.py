@@ -13,10 +13,10 @@ from exporter.sql_ledger import SqlLedger
 from network import Proxy
 from ports import free_port
 from postgres import PASSWORD, USER, PgBouncer, Postgres
+from refusals import accept, assert_refused, assert_said
+from restarts import CONFIGURATION, assert_a_kill_changes_nothing
 from running import Exporter, wait_until
 from senders import Senders
-from test_failing_store import accept, assert_refused, assert_said
-from test_restart import CONFIGURATION, assert_a_kill_changes_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,67 @@
+"""Checkpoints as tests write and read them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import HOUR, SHOP, at, event, received
+from databases import SQLITE_DRIVERS, new_ledger
+from exporter import attribution, keeping, reader
+from exporter.keeping import Keeper
+from exporter.reader import Reader
+from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from exporter.ledger import Ledger
+    from exporter.model import Declaration, Event, ExportState, Source
+
+
+NOW = at("12:00")
+
+
+@pytest.fixture(autouse=True)
+def short_memory() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attribution, "MOST_IDS", 2)
+        patch.setattr(reader, "PAGE", 3)
+        patch.setattr(keeping, "PAGE", 2)
+        yield
+
+
+def keeper_of(ledger: Ledger, known: Reader, owner: str = "me") -> Keeper:
+    return Keeper(ledger, owner, threading.Lock(), lambda: known)
+
+
+def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
+    return [
+        event(status, at("0:00") + run * 4 * HOUR + late, request_id=request_id, source=source)
+        for run in range(first, first + count)
+        for request_id in ("one", "two", "three")
+        for status, late in (("initiated", 0), ("completed", 600))
+    ]
+
+
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
+    made.append([received(each) for each in runs(12)])
+    yield made
+    made.close()
+
+
+def known_of(
+    ledger: Ledger, sources: Mapping[str, Source] | None = None, declarations: Sequence[Declaration] = ()
+) -> Reader:
+    known = Reader(ledger, sources or {"shop": SHOP}, declarations)
+    known.refresh()
+    return known
+
+
+def states(known: Reader) -> list[ExportState]:
+    return known.states(at("12:00", day=3))

@@ -1,0 +1,56 @@
+"""Ledgers of which old events were pruned."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import DAY, HOUR, at, event
+from databases import SQLITE_DRIVERS, new_ledger
+from exporter.pruning import Pruner
+from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from exporter.ledger import Ledger
+    from exporter.model import Event, ExportState
+    from exporter.reader import Reader
+
+
+RETENTION = 400 * DAY
+LATE = at("0:00", day=500)
+
+
+def pruner_of(ledger: Ledger, known: Reader) -> Pruner:
+    def refreshed() -> Reader:
+        known.refresh()
+        return known
+
+    return Pruner(ledger, threading.Lock(), refreshed)
+
+
+@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
+    yield made
+    made.close()
+
+
+def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
+    return [
+        event(status, at("0:00", day) + late, request_id=request_id, frequency="24h")
+        for day in days
+        for status, late in (("initiated", 0), ("completed", 600))
+    ]
+
+
+def states(known: Reader) -> list[ExportState]:
+    return known.states(LATE + 12 * HOUR)
+
+
+def pruned_by(ledger: Ledger, known: Reader, now: float = LATE) -> int:
+    return sum(pruner_of(ledger, known).prune(now, RETENTION))

@@ -1,0 +1,166 @@
+"""Generated histories: jobs on several sources, some of them in summer time, declared or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received
+from exporter.attribution import Exports
+from exporter.model import Declaration, Event, Gap, Selection, Source
+from memory_ledger import MemoryLedger
+
+SOURCES = {
+    "shop": Source("shop", "UTC", UTC),
+    "york": Source("york", "America/New_York", ZoneInfo("America/New_York")),
+    "wild": Source("wild"),
+}
+# A usual day, and the evenings before both summer-time changes of New York.
+BEGINNINGS = [instant("2026-06-01T00:00"), instant("2026-03-07T07:30"), instant("2026-10-31T05:30")]
+FREQUENCIES = {"4h": 4 * HOUR, "8h": 8 * HOUR, "24h": DAY}
+PARTNERS = ["Amazon S3", "amazon s3", "Azure"]
+DECLARATIONS = [
+    Declaration("nightly", Selection("york", partner="azure"), interval=DAY, grace=2 * HOUR),
+    Declaration("own-words", Selection("shop", data_type="profiles")),
+    Declaration("by-id", Selection("shop", request_id="11"), interval=8 * HOUR),
+    Declaration("silent", Selection("shop", request_id="nobody"), interval=4 * HOUR),
+    Declaration("22", Selection("wild", partner="azure", frequency="8h")),
+]
+ENDINGS = ["completed", "completed", "completed", "failed", "queued", ""]
+
+
+@dataclass(frozen=True)
+class World:
+    """What happened, and to whom it is told."""
+
+    events: tuple[Event, ...]
+    declarations: tuple[Declaration, ...]
+    gaps: tuple[Gap, ...]
+
+    def exports(self) -> Exports:
+        return Exports(SOURCES, self.declarations, self.gaps)
+
+    def nows(self) -> list[float]:
+        last = max((each.occurred_at for each in self.events), default=BEGINNINGS[0])
+        return [last + 3 * MINUTE, last + 5 * HOUR, last + 3 * DAY]
+
+    def folded_in_order(self) -> Exports:
+        """All of it at once in the order of history, as a restart would."""
+        exports = self.exports()
+        ledger = MemoryLedger()
+        ledger.append([received(each) for each in sorted(self.events, key=lambda each: each.order)])
+        catch_up(exports, ledger)
+        return exports
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> list[Event]:
+    """The events of one recurring or one-time job, which may change its schedule."""
+    frequency = draw(st.sampled_from([*FREQUENCIES, "4h", "4h", "one-time", "now and then"]))
+    interval = FREQUENCIES.get(frequency, 6 * HOUR)
+    begins = draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 8)) * 30 * MINUTE
+    anew = draw(st.booleans())
+    first_id = draw(st.sampled_from([11, 22, 33, 44]))
+    partner = draw(st.sampled_from(PARTNERS))
+    data_type = draw(st.sampled_from(["events", "profiles"]))
+    source = draw(st.sampled_from(list(SOURCES)))
+    found: list[Event] = []
+    for slot in range(draw(st.integers(1, 9))):
+        start = begins + slot * interval + draw(st.integers(0, 5)) * 13 * MINUTE
+        shape = draw(st.sampled_from(["run", "run", "run", "run", "twice", "startless", "missed", "changed"]))
+        if shape == "missed":
+            continue
+        if shape == "changed":
+            frequency = draw(st.sampled_from(list(FREQUENCIES)))
+        told = [("initiated", start)] if shape != "startless" else []
+        if shape == "twice":
+            told.append(("initiated", start + 7 * MINUTE))
+        if ending := draw(st.sampled_from(ENDINGS)):
+            told.append((ending, start + draw(st.sampled_from([0, 40, 600, 2 * HOUR, 9 * HOUR]))))
+        delay = draw(st.integers(-120, 700))
+        found += [
+            event(
+                status,
+                occurred_at,
+                request_id=f"{first_id}{slot}" if anew else str(first_id),
+                partner=partner,
+                data_type=data_type,
+                frequency=frequency,
+                source=source,
+                delay=delay,
+            )
+            for status, occurred_at in told
+        ]
+    return found
+
+
+@st.composite
+def strays(draw: st.DrawFn) -> Event:
+    """Any event at any time, of ids that the jobs may have too."""
+    return event(
+        draw(st.sampled_from(["initiated", "completed", "failed", "paused"])),
+        draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 200)) * 15 * MINUTE,
+        request_id=draw(st.sampled_from(["11", "22", "33"])),
+        partner=draw(st.sampled_from(PARTNERS)),
+        frequency=draw(st.sampled_from(["4h", "4h", "8h", "24h", "one-time"])),
+        source=draw(st.sampled_from(["shop", "shop", "york", "wild"])),
+        delay=draw(st.integers(-120, 90_000)),
+    )
+
+
+@st.composite
+def blind_times(draw: st.DrawFn) -> tuple[Gap, ...]:
+    begins = draw(st.sampled_from(BEGINNINGS))
+    edges = sorted(draw(st.sets(st.integers(0, 72), max_size=4)))
+    return tuple(Gap(begins + a * HOUR, begins + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    told = [each for job in draw(st.lists(jobs(), min_size=1, max_size=4)) for each in job]
+    told += draw(st.lists(strays(), max_size=6))
+    once = {(each.source, each.digest): each for each in told}
+    declared = draw(st.lists(st.sampled_from(DECLARATIONS), unique=True))
+    return World(tuple(once.values()), tuple(declared), draw(blind_times()))
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> World:
+    """Few ids, few times, nothing else: what is rare in the life of a job is usual here."""
+    moments = st.tuples(
+        st.sampled_from(["initiated", "completed", "failed"]),
+        st.integers(0, 12),
+        st.sampled_from(["33", "44"]),
+        st.sampled_from(["4h", "4h", "4h", "8h", "one-time"]),
+    )
+    told = [
+        event(status, BEGINNINGS[0] + hour * HOUR, request_id=request_id, frequency=frequency)
+        for status, hour, request_id, frequency in draw(st.sets(moments, min_size=2, max_size=24))
+    ]
+    return World(tuple(told), (), draw(blind_times()))
+
+
+@st.composite
+def throngs(draw: st.DrawFn) -> World:
+    """More events of few ids than are kept loose, in less time than tells that an id came back.
+
+    Now and then one from days before or after does tell it, when most is folded for good already.
+    """
+    minutes = [*range(0, 11 * 60, 20), -3 * 24 * 60, 2 * 24 * 60]
+    moments = st.tuples(st.sampled_from(minutes), st.sampled_from(["33", "33", "44", "55"]))
+    told = [
+        event(
+            "initiated" if minute % 60 else "completed",
+            BEGINNINGS[0] + minute * MINUTE,
+            request_id=id_,
+            frequency="24h",
+        )
+        for minute, id_ in sorted(draw(st.sets(moments, min_size=20, max_size=60)))
+    ]
+    return World(tuple(told), (), ())
+
+
+histories = st.one_of(worlds(), crowds(), throngs())
