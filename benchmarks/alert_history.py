@@ -14,7 +14,7 @@ import requests
 from planted import MINUTE, OUTAGE, SINCE, UNTIL, Episode
 
 from exporter.backfill import FAMILIES, Backfill
-from exporter.frequency import DAY
+from exporter.domain.frequency import DAY
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 

@@ -25,7 +25,7 @@ from verdict import CORE, tell_alerts, tell_confusion
 
 from exporter import config
 from exporter.backfill import FAMILIES, Knowledge
-from exporter.frequency import HOUR
+from exporter.domain.frequency import HOUR
 from exporter.simulation import HoldingLedger, history, keep
 from exporter.sources.clevertap import REASONS
 from exporter.sql_schema import watches

@@ -11,9 +11,9 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from exporter.domain.exports import Source
 from exporter.intake import Intake
 from exporter.json_body import MOST_EVENTS
-from exporter.model import Source
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:

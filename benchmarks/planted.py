@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter import schedule
-from exporter.frequency import DAY, HOUR
+from exporter.domain import deadlines
+from exporter.domain.frequency import DAY, HOUR
 from exporter.simulation import LATE, MISSED, STUCK, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.model import Terms
+    from exporter.domain.exports import Terms
     from exporter.simulation import Happening
 
 SEED = 2026
@@ -209,7 +209,7 @@ class Truth:
         incidents = []
         for fault in FAULTS:
             plan = self.plans[fault.number]
-            promise = schedule.terms(plan.interval, plan.zone)
+            promise = deadlines.terms(plan.interval, plan.zone)
             name = f"{fault.kind}, {plan.frequency.lower()}{', ' if fault.note else ''}{fault.note}"
             incident = self._incident(fault, plan, promise, name)
             incidents.append(incident)

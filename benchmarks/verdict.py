@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from alert_history import EVALUATION
 from planted import MINUTE, OUTAGE, TOLERANCE, UNTIL, key_of
 
-from exporter.durations import spoken
-from exporter.frequency import DAY
+from exporter.domain.frequency import DAY
+from exporter.domain.humanize import spoken
 from exporter.listing import table
 
 if TYPE_CHECKING:

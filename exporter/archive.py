@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from exporter.domain.events import Event, Quarantined
     from exporter.ledger import Entry, Received
-    from exporter.model import Event, Quarantined
 
 PAGE = 1000
 """How many bodies are read at a time: they are large, and what is amended holds up writers."""
@@ -29,7 +29,7 @@ class Place:
 
 
 class Archive(Protocol):
-    """The bodies of a ledger. Every method may raise `exporter.errors.StoreError`."""
+    """The bodies of a ledger. Every method may raise `exporter.domain.errors.StoreError`."""
 
     def received(self, source: str, after: Place, limit: int = PAGE) -> list[Received]:
         """A source's events with their bodies past a place, in the order of arrival."""

@@ -17,18 +17,30 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from exporter.export_keys import declared_key, group_key, id_key
+from exporter.domain.deadlines import terms
+from exporter.domain.exports import (
+    ANY,
+    DECLARED,
+    GROUP,
+    OTHER,
+    RECOGNISED,
+    ExportKey,
+    Selection,
+    declared_key,
+    group_key,
+    id_key,
+)
 from exporter.history import History
-from exporter.model import ANY, OTHER, ExportKey, Selection
 from exporter.request_ids import RequestId
-from exporter.schedule import terms
-from exporter.state import DECLARED, GROUP, RECOGNISED, export_state
+from exporter.state import export_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from exporter.domain.events import Event, Gap
+    from exporter.domain.exports import Declaration, Source, Terms
+    from exporter.domain.states import ExportState
     from exporter.history import Base
-    from exporter.model import Declaration, Event, ExportState, Gap, Source, Terms
 
 
 MOST_IDS = 20_000

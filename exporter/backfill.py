@@ -21,19 +21,21 @@ from typing import TYPE_CHECKING
 
 from exporter import families
 from exporter.attribution import Exports
-from exporter.errors import ExporterError
+from exporter.domain.errors import ExporterError
+from exporter.domain.events import Tally
 from exporter.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
 from exporter.ledger import PAGE
-from exporter.model import Tally
 from exporter.overflow import together
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from exporter.domain.events import Event, Gap, Quarantined
+    from exporter.domain.exports import Declaration, ExportKey, Selection, Source
+    from exporter.domain.states import ExportState
     from exporter.exposition import Family
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, Event, ExportKey, ExportState, Gap, Quarantined, Selection, Source
 
     _Row = tuple[str, ExportKey | str | None]
     """A source, and of its exports one, or None for all over the limit, or empty for the source itself."""

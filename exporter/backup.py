@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.errors import StoreError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.migrations import refuse_newer
 from exporter.sqlite_file import SqliteError, SqliteLockedError, connect, only_user
 

@@ -6,8 +6,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from exporter.domain.events import Event, Quarantined
 from exporter.ledger import Received
-from exporter.model import Event, Quarantined
 from exporter.sql_schema import events
 
 if TYPE_CHECKING:

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 
 from exporter import snapshot
 from exporter.attribution import Exports
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.folds import Pruned
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from exporter.domain.events import Gap
+    from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.history import Base
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, ExportKey, Gap, Source
 
 GAPS = "gaps"
 EXPORT = "export "

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter import frequency
-from exporter.errors import ExporterError
+from exporter.domain import frequency
+from exporter.domain.errors import ExporterError
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.model import ExportKey, ExportState
+    from exporter.domain.exports import ExportKey
+    from exporter.domain.states import ExportState
 
 MOST_TOLD = 20
 

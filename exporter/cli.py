@@ -8,7 +8,7 @@ import click
 
 from exporter import __version__
 from exporter.commands import FAILED, WRONG_USAGE
-from exporter.errors import ConfigurationError, ExporterError
+from exporter.domain.errors import ConfigurationError, ExporterError
 
 COMMANDS = {
     "backfill": ("prometheus", "backfill"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from exporter.errors import ClockError
+from exporter.domain.errors import ClockError
 
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 """No clock that is right says less."""

@@ -13,17 +13,17 @@ from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
 from exporter import families
+from exporter.domain.exports import ANY, OTHER, ExportKey
 from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.gzip_parts import Body, Press, engine
-from exporter.model import ANY, OTHER, ExportKey
 from exporter.overflow import Durations, Limit, Overflow
 from exporter.sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Engine
-    from exporter.model import ExportState, SourceState
     from exporter.reader import Reader
     from exporter.sheet import Place
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from exporter import event_time, frequency, secrecy, tls
+from exporter import secrecy, tls
 from exporter.credentials import Credentials
+from exporter.domain import event_time, frequency
+from exporter.domain.errors import ConfigurationError
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
-from exporter.errors import ConfigurationError
-from exporter.model import Declaration, Selection, Source
 from exporter.settings import Section, Settings, SourceSettings
 from exporter.sources import clevertap
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from exporter import choice, listing, snapshot
 from exporter.backup import LISTENING_WITHIN
-from exporter.event_time import CLOCK_TOLERANCE, format_offset
-from exporter.frequency import of_interval
-from exporter.model import ANY
+from exporter.domain.event_time import CLOCK_TOLERANCE
+from exporter.domain.exports import ANY
+from exporter.domain.frequency import of_interval
+from exporter.domain.humanize import format_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from exporter.errors import PayloadError
+from exporter.domain.errors import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from exporter.runs import DURATION_BOUNDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.model import ExportState, SourceState
+    from exporter.domain.states import ExportState, SourceState
 
 P = "dataexport_"
 

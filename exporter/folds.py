@@ -48,7 +48,7 @@ class Pruned:
 
 
 class Folds(Protocol):
-    """Where folds are kept, beside the ledger. Every method may raise `exporter.errors.StoreError`."""
+    """Where folds are kept, beside the ledger. Every method may raise `exporter.domain.errors.StoreError`."""
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint; None where there is none."""

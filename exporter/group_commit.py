@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

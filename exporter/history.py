@@ -12,14 +12,15 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.frequency import parse
+from exporter.domain.frequency import parse
 from exporter.marks import MARK, Said, interned, mark_of
 from exporter.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from exporter.model import Event, Gap, Terms
+    from exporter.domain.events import Event, Gap
+    from exporter.domain.exports import Terms
 
 RECENT = 16
 """How many of the newest events stay loose before the older half is folded for good."""

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exporter import event_time, json_body
+from exporter import json_body
+from exporter.domain import event_time
+from exporter.domain.events import Announcement, Event, Quarantined
 from exporter.ledger import Received, TestCalled
-from exporter.model import Announcement, Event, Quarantined
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Future
 
+    from exporter.domain.exports import Source
     from exporter.ledger import Entry, Ledger
-    from exporter.model import Source
 
 
 OLDER = "older_than_retention"

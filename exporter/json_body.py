@@ -8,7 +8,7 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import NoReturn
 
-from exporter.errors import PayloadError, PayloadTooLargeError
+from exporter.domain.errors import PayloadError, PayloadTooLargeError
 
 MOST_EVENTS = 1000
 _SPACES = frozenset(" \t\r\n")

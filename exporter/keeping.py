@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from exporter.domain.exports import ExportKey
     from exporter.folds import Folds
     from exporter.ledger import Ledger
-    from exporter.model import ExportKey
     from exporter.reader import Reader
 
 PAGE = 200

@@ -16,15 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.model import Event, Quarantined
+from exporter.domain.events import Event, Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from exporter.decisions import Decision
+    from exporter.domain.decisions import Decision
+    from exporter.domain.events import Gap, Tally
+    from exporter.domain.exports import Selection
     from exporter.folds import Folds
-    from exporter.model import Gap, Selection, Tally
 
 PAGE = 10_000
 """How many events are read at a time, so that a reader never holds up a writer for long."""
@@ -50,7 +51,7 @@ Entry = Received | Quarantined | TestCalled
 
 
 class Ledger(Protocol):
-    """Where events are kept, for several threads. Every method may raise `exporter.errors.StoreError`."""
+    """Where events are kept, for several threads. Every method may raise `exporter.domain.errors.StoreError`."""
 
     @property
     def folds(self) -> Folds:
@@ -67,7 +68,7 @@ class Ledger(Protocol):
     def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
         """Begin to `append`; what waits at the same time shares a commit.
 
-        Raises `exporter.errors.StoreError` only where the ledger is closed, or no thread can be had;
+        Raises `exporter.domain.errors.StoreError` only where the ledger is closed, or no thread can be had;
         whatever else goes wrong is that error in the future. The future cannot be cancelled, and its
         callbacks run in the thread that commits, so that they have to be short.
         """

@@ -7,15 +7,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from exporter.decisions import MUTE
-from exporter.durations import ago, until
-from exporter.event_time import format_offset
+from exporter.domain.decisions import MUTE
+from exporter.domain.humanize import ago, format_offset, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.decisions import Decision
-    from exporter.model import Event, ExportState, Quarantined, SourceState
+    from exporter.domain.decisions import Decision
+    from exporter.domain.events import Event, Quarantined
+    from exporter.domain.states import ExportState, SourceState
 
 
 def exports(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:

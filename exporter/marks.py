@@ -6,10 +6,10 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.model import OTHER_RANK, RANKS
+from exporter.domain.events import OTHER_RANK, RANKS
 
 if TYPE_CHECKING:
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 MARK = Struct(">QBQ16sQ")
 """The occurrence, the rank of the status, the arrival, the digest and the sequence."""

@@ -12,7 +12,8 @@ from fractions import Fraction
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.model import OTHER, ExportKey, ExportState
+from exporter.domain.exports import OTHER, ExportKey
+from exporter.domain.states import ExportState
 from exporter.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from exporter.domain.events import Event
+    from exporter.domain.exports import ExportKey
     from exporter.ledger import Ledger
-    from exporter.model import Event, ExportKey
     from exporter.reader import Reader
 
 MARGIN = 2 * 86400.0

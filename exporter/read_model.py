@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.collector import Collector
-from exporter.errors import StoreLostError
+from exporter.domain.errors import StoreLostError
 from exporter.intake import REASONS
 from exporter.keeping import Keeper
 from exporter.ledger import PAGE
@@ -20,9 +20,11 @@ from exporter.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Declaration, ExportKey, Source
+    from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Body
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, Event, ExportKey, ExportState, Source, SourceState
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
@@ -87,7 +89,7 @@ class Upkeep(NamedTuple):
 
 
 class ReadModel:
-    """What is known of a ledger, safe for several threads. Every method may raise `exporter.errors.StoreError`.
+    """What is known of a ledger, safe for several threads. Every method may raise `exporter.domain.errors.StoreError`.
 
     Args:
         ledger: what is read; closed by whoever opened it.

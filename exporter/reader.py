@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from exporter import checkpoint, snapshot
 from exporter.attribution import Exports
-from exporter.decisions import KEEP, Standing
+from exporter.domain.decisions import KEEP, Standing
+from exporter.domain.exports import DECLARED, RECOGNISED
+from exporter.domain.states import urgency
 from exporter.folds import Pruned
 from exporter.source_history import SourceHistory
-from exporter.state import DECLARED, RECOGNISED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporter.domain.events import Event, Gap, Tally
+    from exporter.domain.exports import Declaration, ExportKey, Source
+    from exporter.domain.states import ExportState, SourceState
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, Event, ExportKey, ExportState, Gap, Source, SourceState, Tally
 
 PAGE = 2_000
 """How many events are folded at a time: as fast as 10,000, and 6 MB less where so many come between two scrapes."""
@@ -215,13 +218,3 @@ class Reader:
         for slug in known.keys() | self._tallies.keys():
             if known.get(slug) != self._tallies.get(slug):
                 self._source_states.pop(slug, None)
-
-
-_URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")
-
-
-def urgency(state: ExportState, now: float) -> tuple[object, ...]:
-    """A key to sort by: what is wrong first, then what is due first."""
-    due = state.deadline or float("inf")
-    labels = (state.source, state.export, state.partner, state.frequency, state.data_type)
-    return (_URGENCY.index(state.condition(now)), due, *labels)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter.export_keys import group_key
-from exporter.model import COMPLETED, INITIATED
+from exporter.domain.events import COMPLETED, INITIATED
+from exporter.domain.exports import group_key
 from exporter.runs import came_back
 
 if TYPE_CHECKING:
+    from exporter.domain.events import Event
+    from exporter.domain.exports import ExportKey
     from exporter.history import History
-    from exporter.model import Event, ExportKey
 
 
 class RequestId:

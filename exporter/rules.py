@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.model import Declaration
+    from exporter.domain.exports import Declaration
 
 RUNBOOK = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks/ExportDeclaredAbsent.md"
 DASHBOARD = "https://grafana.example/d/dataexport-overview?var-source={{ $labels.source }}"

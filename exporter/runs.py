@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from exporter import schedule
-from exporter.frequency import parse
+from exporter.domain import daylight_saving, deadlines, slots
+from exporter.domain.events import COMPLETED, FAILURES, INITIATED
+from exporter.domain.frequency import parse
 from exporter.marks import BEFORE_1970, MARK
-from exporter.model import COMPLETED, FAILURES, INITIATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.domain.events import Gap
+    from exporter.domain.exports import Terms
     from exporter.marks import Said
-    from exporter.model import Gap, Terms
 
 DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0)
 """Upper bounds of the duration histogram, in seconds; one bucket without a bound follows."""
@@ -80,7 +81,7 @@ class Runs:
         """
         if self.anchor_promise is None:
             return False
-        return self.last_announced + max(self.anchor_promise.grace, schedule.LEAST_GRACE) > instant
+        return self.last_announced + max(self.anchor_promise.grace, deadlines.LEAST_GRACE) > instant
 
     def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
         """Take the next event in the order of history."""
@@ -151,18 +152,18 @@ class Runs:
         before, self.anchor_promise = self.anchor_promise, promise
         old = before or promise
         rescheduled = before is None or old.interval != promise.interval
-        count = schedule.slots_until(self.anchor, start, old) if before else 0
-        retired_at = schedule.first_after(self.anchor, retired) if retired else 0.0
+        count = slots.slots_until(self.anchor, start, old) if before else 0
+        retired_at = slots.first_after(self.anchor, retired) if retired else 0.0
         if before and 0 < retired_at <= start:
             # What it missed before is told already; in retirement nothing was due.
-            rescheduled, count = True, schedule.missed_by(self.anchor, retired_at, old) + 1
+            rescheduled, count = True, slots.missed_by(self.anchor, retired_at, old) + 1
         if rescheduled or count:
             self.slots += max(1, count)
             if count > 1:
-                unknown = schedule.unknown_among(self.anchor, count - 1, old, gaps)
+                unknown = slots.unknown_among(self.anchor, count - 1, old, gaps)
                 self.unknown += unknown
                 self.missed += count - 1 - unknown
-            due = start if rescheduled else schedule.latest_after(self.anchor, count, promise)
+            due = start if rescheduled else daylight_saving.latest_after(self.anchor, count, promise)
             self.late += start > due + promise.grace
             self.anchor = start
 

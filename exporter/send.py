@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from exporter.errors import ExporterError
+from exporter.domain.errors import ExporterError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from exporter import logs
-from exporter.errors import ListenError
+from exporter.domain.errors import ListenError
 from exporter.listening import Listening
 from exporter.worker import LoopWorker
 

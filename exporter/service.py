@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.errors import ConfigurationError, StoreError
+from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.intake import Intake
 from exporter.read_model import ReadModel, Scope
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.config import Config
+    from exporter.domain.events import Event
+    from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Body
     from exporter.ledger import Ledger
-    from exporter.model import Event, ExportState, SourceState
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0

@@ -12,13 +12,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from exporter import event_time
-from exporter.frequency import LONGEST
-from exporter.model import ANY, OBJECTIVE, OTHER
+from exporter.domain import event_time
+from exporter.domain.exports import ANY, OBJECTIVE, OTHER, UNKNOWN
+from exporter.domain.frequency import LONGEST
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-UNKNOWN = "unknown"
-"""The ``source`` label of requests for no configured source."""
 
 _STORE_URL = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
 _DURATION = re.compile(r"(\d{1,9}) ?(s|m|h|d|w)")

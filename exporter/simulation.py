@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
-from exporter import schedule
-from exporter.errors import ExporterError
-from exporter.frequency import DAY, HOUR
+from exporter.domain import deadlines
+from exporter.domain.errors import ExporterError
+from exporter.domain.frequency import DAY, HOUR
 from exporter.intake import Intake
 from exporter.send import sample_body
 from exporter.sql_ledger import SqlLedger
@@ -260,7 +260,7 @@ def _run(plan: Plan, due: float, dice: random.Random, fate: Callable[[Plan, floa
     kind = fate(plan, due, dice.random())
     jitter, delay, stretch = dice.uniform(1, 120), dice.uniform(0.3, 0.7), dice.lognormvariate(0, 0.3)
     travels = dice.uniform(0.5, 8), dice.uniform(0.5, 8)
-    promise = schedule.terms(plan.interval, plan.zone)
+    promise = deadlines.terms(plan.interval, plan.zone)
     request_id = plan.request_id
     if plan.new_ids or not plan.interval:
         request_id = int(due) - 300 - plan.number

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from exporter.domain.events import Gap
+from exporter.domain.exports import ExportKey, Terms
 from exporter.gzip_parts import engine
 from exporter.history import Base
 from exporter.marks import MARK, interned
-from exporter.model import ExportKey, Gap, Terms
 from exporter.runs import DURATION_BOUNDS, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
+    from exporter.domain.exports import Declaration, Source
     from exporter.history import History
-    from exporter.model import Declaration, Source
 
 FOLD_VERSION = 3
 """To be raised when the same events amount to something else, or are stored in another form."""

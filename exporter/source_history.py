@@ -9,14 +9,17 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from exporter.event_time import EVIDENCE, offset_by_arrival, suspected_offset, zone_offset
-from exporter.frequency import parse
-from exporter.model import COMPLETED, INITIATED, OTHER, SourceState
+from exporter.domain.event_time import EVIDENCE, offset_by_arrival, suspected_offset, zone_offset
+from exporter.domain.events import COMPLETED, INITIATED
+from exporter.domain.exports import OTHER
+from exporter.domain.frequency import parse
+from exporter.domain.states import SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from exporter.model import Event, Source, Tally
+    from exporter.domain.events import Event, Tally
+    from exporter.domain.exports import Source
 
 MOST_STATUSES = 10
 LEAST_EVIDENCE = 3

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from exporter.archive import PAGE
 from exporter.batch import EVENT_COLUMNS, columns_of, events_of, micros, row_of
+from exporter.domain.events import Quarantined
 from exporter.ledger import Received, TestCalled
-from exporter.model import Quarantined
 from exporter.sql_schema import events, facts, quarantine
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from exporter.archive import Place
+    from exporter.domain.events import Event
     from exporter.ledger import Entry
-    from exporter.model import Event
     from exporter.sql_database import Database
 
 EPOCH = "epoch"

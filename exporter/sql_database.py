@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exporter import postgres_server
-from exporter.errors import StoreError, StoreLostError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
 from exporter.migrations import migrate
 from exporter.sql_schema import UNFINISHED, facts
 from exporter.sqlite_file import DRIVER, SqliteFile

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select
 
-from exporter.decisions import Decision
-from exporter.model import ExportKey
+from exporter.domain.decisions import Decision
+from exporter.domain.exports import ExportKey
 from exporter.sql_schema import decisions
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.sql.expression import TextualSelect
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
     from exporter.sql_database import Database
 
 FEW = 200

@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 
 from exporter import postgres_append, sql_decisions, sqlite_append
 from exporter.batch import EVENT_COLUMNS, Batch, micros
+from exporter.domain.events import Gap, Quarantined, Tally
 from exporter.group_commit import GroupCommit
 from exporter.ledger import PAGE
-from exporter.model import Gap, Quarantined, Tally
 from exporter.postgres_lookup import PostgresLookup
 from exporter.sql_archive import EPOCH, SqlArchive
 from exporter.sql_database import Database
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.engine.interfaces import DBAPICursor
 
-    from exporter.decisions import Decision
+    from exporter.domain.decisions import Decision
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Selection
     from exporter.ledger import Entry
-    from exporter.model import Event, Selection
     from exporter.sql_database import Observer
 
 BLIND_AFTER = 30.0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy import create_engine, event
 
-from exporter.errors import StoreError, StoreLostError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

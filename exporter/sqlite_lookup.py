@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
-    from exporter.model import Event, Selection
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Selection
     from exporter.sql_database import Database
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter import schedule
-from exporter.model import ANY, OBJECTIVE, ExportState
+from exporter.domain import deadlines, slots
+from exporter.domain.exports import ANY, GROUP, OBJECTIVE
+from exporter.domain.states import ExportState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.model import Declaration, ExportKey, Gap, Source, Terms
+    from exporter.domain.events import Gap
+    from exporter.domain.exports import Declaration, ExportKey, Source, Terms
     from exporter.runs import Runs
 
-GROUP = "group"
-RECOGNISED = "recognised"
-DECLARED = "declared"
 _NEVER = float("inf")
 
 
@@ -48,7 +47,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     left_at = retired_at = 0.0
     running: Sequence[float] = ()
     if retired:
-        left_at = schedule.first_after(runs.anchor, retired)  # from then on nothing is missed, until another start
+        left_at = slots.first_after(runs.anchor, retired)  # from then on nothing is missed, until another start
         retired_at = retired[-1]
     if runs.open:
         running = [begun for begun in runs.open.values() if begun > retired_at]
@@ -56,9 +55,9 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     tail = unknown = 0
     changes_at = _NEVER
     if began:
-        tail = schedule.missed_by(runs.anchor, min(now, left_at or now), began)
-        unknown = schedule.unknown_among(runs.anchor, tail, began, gaps) if gaps else 0
-        changes_at = schedule.next_miss(runs.anchor, tail, began)
+        tail = slots.missed_by(runs.anchor, min(now, left_at or now), began)
+        unknown = slots.unknown_among(runs.anchor, tail, began, gaps) if gaps else 0
+        changes_at = slots.next_miss(runs.anchor, tail, began)
         if left_at and changes_at > left_at:
             changes_at = _NEVER
     muted_until = declared.muted_until if declared else 0
@@ -66,7 +65,7 @@ def export_state(  # noqa: PLR0913 - all that a state depends on, and nothing hi
     if muted:
         changes_at = min(changes_at, muted_until)
     start_deadline, deadline = _deadlines(runs, promise, gaps, declared, declared_at, retired_at)
-    run_deadline = schedule.run_deadline_from(running_since, promise, gaps) if running_since else 0.0
+    run_deadline = deadlines.run_deadline_from(running_since, promise, gaps) if running_since else 0.0
     return ExportState(
         source=key.source,
         export=ANY if key.kind == GROUP else key.name,
@@ -123,9 +122,9 @@ def _deadlines(  # noqa: PLR0913, PLR0917 - all that they depend on
     if not promise.interval:
         return 0.0, 0.0
     started = runs.last_initiated > retired_at
-    start_deadline = schedule.deadline_from(runs.last_initiated, promise, gaps) if started else 0.0
+    start_deadline = deadlines.deadline_from(runs.last_initiated, promise, gaps) if started else 0.0
     since = max(runs.last_completed, runs.returned) or runs.first_start
     if not since and declared is not None:
         since = declared.first_expected or declared_at
-    deadline = schedule.deadline_from(since, promise, gaps, runs.last_duration) if since else 0.0
+    deadline = deadlines.deadline_from(since, promise, gaps, runs.last_duration) if since else 0.0
     return start_deadline, deadline

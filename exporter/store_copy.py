@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Integer, cast, column, delete, func, select, table, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from exporter.errors import StoreRefusedError
+from exporter.domain.errors import StoreRefusedError
 from exporter.sql_schema import UNFINISHED, facts, heads, metadata, watches
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.gc_collector import GCCollector
 
 from exporter import __version__
-from exporter.settings import UNKNOWN
+from exporter.domain.exports import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

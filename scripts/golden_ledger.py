@@ -19,8 +19,8 @@ from random import Random
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.model import Source
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from databases import SQLITE_DRIVERS, new_ledger
 from exporter import ledger as ledgers
 from exporter.archive import Place
 from exporter.commands.replaying import told_of_rebuild
+from exporter.domain.events import Quarantined
+from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.model import Quarantined, Source
 from exporter.replay import Outcome, Replay
 from exporter.sources import clevertap
 from exporter.sql_archive import SqlArchive

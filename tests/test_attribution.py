@@ -11,14 +11,15 @@ import pytest
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, catch_up, event, received
 from exporter.attribution import Exports
+from exporter.domain.events import Gap
+from exporter.domain.exports import Declaration, ExportKey, Selection, Source
 from exporter.history import RECENT
-from exporter.model import Declaration, ExportKey, Gap, Selection, Source
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 
 def started(clock: str, request_id: str = "1700000001", partner: str = "Amazon S3", frequency: str = "4h") -> Event:

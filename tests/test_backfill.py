@@ -18,18 +18,19 @@ from builders import DAY, HOUR, SHOP, event, received
 from exporter import ledger as ledgers
 from exporter.backfill import FAMILIES, Backfill, Knowledge
 from exporter.collector import Collector
-from exporter.errors import ExporterError
+from exporter.domain.errors import ExporterError
+from exporter.domain.events import Gap, Quarantined
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.families import DURATION
 from exporter.intake import REASONS
-from exporter.model import Declaration, Gap, Quarantined, Selection, Source
 from exporter.reader import Reader
 from exporter.simulation import fleet, history, rates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.domain.events import Event
     from exporter.ledger import Entry, Ledger
-    from exporter.model import Event
 
 BERLIN = Source("berlin", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
 SOURCES = {each.slug: each for each in (SHOP, BERLIN)}

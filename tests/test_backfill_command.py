@@ -13,8 +13,8 @@ from backfills import UNTOLD, Remembering
 from builders import HOUR, received
 from exporter.cli import main
 from exporter.collector import Collector
+from exporter.domain.exports import Source
 from exporter.intake import REASONS
-from exporter.model import Source
 from exporter.reader import Reader
 from exporter.sql_ledger import SqlLedger
 from monitoring import prometheus_command, started
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
     from running import Series
 
 

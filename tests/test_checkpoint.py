@@ -13,9 +13,10 @@ import pytest
 from builders import DAY, SHOP, at, event, received
 from checkpoints import NOW, keeper_of, known_of, runs, states
 from exporter import snapshot
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Gap
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.keeping import Keeper
-from exporter.model import Declaration, Gap, Selection, Source
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from builders import SAMPLES, body, fields
 from exporter import json_body
-from exporter.model import Announcement
+from exporter.domain.events import Announcement
 from exporter.sources import clevertap
 from exporter.sources.clevertap import KEYS, REASONS, NotUnderstood, canonical_partner
 

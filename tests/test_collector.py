@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from builders import HOUR, MINUTE, at, event, received
 from exporter import collector
 from exporter.collector import Collector
-from exporter.model import Declaration, Selection, Source
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
@@ -18,8 +18,8 @@ from running import series
 if TYPE_CHECKING:
     import pytest
 
+    from exporter.domain.events import Event
     from exporter.gzip_parts import Body
-    from exporter.model import Event
 
 SHOP = Source("shop", "UTC", UTC)
 OTHER_SHOP = Source("other-shop", "UTC", UTC)

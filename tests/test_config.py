@@ -8,7 +8,7 @@ import pytest
 
 from configurations import loaded, problems
 from exporter.config import load
-from exporter.errors import ConfigurationError
+from exporter.domain.errors import ConfigurationError
 from exporter.settings import Address
 
 if TYPE_CHECKING:

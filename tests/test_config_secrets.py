@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from configurations import loaded
 from exporter.config import load
+from exporter.domain.errors import ConfigurationError
 from exporter.environment import VARIABLES
-from exporter.errors import ConfigurationError
 from exporter.settings import Section
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
-from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision, Standing
-from exporter.model import ExportKey
+from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision, Standing
+from exporter.domain.exports import ExportKey
 from running import Exporter, wait_until
 
 if TYPE_CHECKING:

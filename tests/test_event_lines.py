@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import at, event, instant
-from exporter.errors import PayloadError
+from exporter.domain.errors import PayloadError
 from exporter.event_lines import EventLine, read, write
 from exporter.ledger import Received
 

@@ -19,8 +19,9 @@ from prometheus_client.utils import floatToGoString
 from builders import HOUR, MINUTE, at, body, fields, vendor_clock
 from exporter import exposition, families
 from exporter.collector import Collector
+from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.states import ExportState, SourceState
 from exporter.intake import Intake
-from exporter.model import Declaration, ExportState, Selection, Source, SourceState
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.group_commit import BATCH, GroupCommit
 
 if TYPE_CHECKING:

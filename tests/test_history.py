@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, event
 from exporter.attribution import Exports
+from exporter.domain.deadlines import terms
+from exporter.domain.events import Gap
+from exporter.domain.exports import Declaration, ExportKey, Selection
 from exporter.history import RECENT, History
-from exporter.model import Declaration, ExportKey, Gap, Selection
-from exporter.schedule import terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.model import Event, ExportState, Terms
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Terms
+    from exporter.domain.states import ExportState
     from exporter.runs import Runs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from datetime import UTC
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from builders import DAY, HOUR, MINUTE, at, event, received
 from exporter import ledger as ledgers
 from exporter.collector import Collector
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.gzip_parts import Engine, engine
-from exporter.model import Declaration, ExportState, Selection, Source
 from exporter.overflow import together
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
+
+if TYPE_CHECKING:
+    from exporter.domain.states import ExportState
 
 SOURCES = {slug: Source(slug, "UTC", UTC) for slug in ("shop", "other-shop")}
 DECLARATIONS = (

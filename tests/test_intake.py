@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, MINUTE, SAMPLES, SHOP, at, body, fields, instant, vendor_clock
-from exporter.errors import PayloadError, PayloadTooLargeError, StoreError
+from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
+from exporter.domain.exports import Source
 from exporter.intake import Intake, Receipt
-from exporter.model import Source
 from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from exporter.domain.events import Event
     from exporter.ledger import Entry
-    from exporter.model import Event
 
 AUTO = Source("shop")
 NOW = at("0:00") + 2

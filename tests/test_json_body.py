@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import PayloadError, PayloadTooLargeError
+from exporter.domain.errors import PayloadError, PayloadTooLargeError
 from exporter.json_body import MOST_EVENTS, decode
 
 LIMIT = 1_000_000

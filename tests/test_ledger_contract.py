@@ -11,17 +11,18 @@ import pytest
 
 from builders import DAY, HOUR, at, event, received
 from exporter import ledger as ledgers
-from exporter.decisions import Decision
-from exporter.errors import StoreError
+from exporter.domain.decisions import Decision
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Gap, Quarantined, Tally
+from exporter.domain.exports import ExportKey, Selection
 from exporter.json_body import MOST_EVENTS
-from exporter.model import ExportKey, Gap, Quarantined, Selection, Tally
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from exporter.domain.events import Event
     from exporter.ledger import Ledger
-    from exporter.model import Event
 
 FIRST = event("initiated", at("0:00"))
 SECOND = event("completed", at("0:10"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import every_ledger
 from builders import at
-from exporter.model import Gap
+from exporter.domain.events import Gap
 
 if TYPE_CHECKING:
     from exporter.ledger import Ledger

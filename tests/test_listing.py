@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from exporter import listing
-from exporter.model import Quarantined
+from exporter.domain.events import Quarantined
 
 HOSTILE = Quarantined("shop", 0.0, "bad_date", "\x1b[2J\nforged line", b"\xff\x1b", b"", 7)
 

@@ -11,8 +11,8 @@ import pytest
 
 from builders import HOUR, at, event, received
 from databases import SQLITE_DRIVERS, sqlite_driver
-from exporter.errors import StoreError
-from exporter.model import Gap
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Gap
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from builders import MIDNIGHT, body, vendor_clock
 from commands import Store, run, said
 from exporter import config, store_copy
 from exporter.commands.migration import metric_differences
-from exporter.decisions import Decision
-from exporter.errors import StoreRefusedError
-from exporter.model import ExportKey, Quarantined
+from exporter.domain.decisions import Decision
+from exporter.domain.errors import StoreRefusedError
+from exporter.domain.events import Quarantined
+from exporter.domain.exports import ExportKey
 from exporter.sql_database import Database
 from exporter.sql_ledger import SqlLedger
 from monitoring import clean_environment

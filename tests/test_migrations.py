@@ -13,7 +13,7 @@ from sqlalchemy import MetaData, create_engine, inspect, text
 
 from databases import compare_indexes_of
 from exporter import migrations
-from exporter.errors import StoreRefusedError
+from exporter.domain.errors import StoreRefusedError
 from exporter.migrations import NEWEST, migrate
 from exporter.sql_schema import metadata, sqlite_metadata
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, MINUTE, catch_up, received, states
 from exporter.attribution import Exports
-from exporter.model import Declaration, Event, ExportKey, ExportState, Gap, Selection
+from exporter.domain.exports import Declaration, ExportKey, Selection
 from memory_ledger import MemoryLedger
 from tools import thorough
 from worlds import BEGINNINGS, SOURCES, World, blind_times, histories, jobs
+
+if TYPE_CHECKING:
+    from exporter.domain.events import Event, Gap
+    from exporter.domain.states import ExportState
 
 WHOLE_SOURCES = [
     Declaration("all-of-shop", Selection("shop")),

@@ -8,7 +8,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import ExportKey, ExportState
+from exporter.domain.exports import ExportKey
+from exporter.domain.states import ExportState
 from exporter.overflow import Durations, Limit, Overflow, together
 from exporter.runs import DURATION_BOUNDS
 

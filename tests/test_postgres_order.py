@@ -14,7 +14,7 @@ from psycopg import sql
 from builders import at, event, received
 from exporter import postgres_append
 from exporter.batch import Batch
-from exporter.model import Quarantined
+from exporter.domain.events import Quarantined
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import events, quarantine
 

@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, create_engine
 
 from builders import HOUR, at, event, received
 from databases import compare_indexes_of
-from exporter.errors import StoreError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import metadata, postgres_metadata
 from ports import free_port

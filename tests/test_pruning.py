@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
 from exporter import attribution, history, pruning, reader
-from exporter.decisions import RETIRE, Decision
-from exporter.errors import StoreError
+from exporter.domain.decisions import RETIRE, Decision
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Quarantined
+from exporter.domain.exports import Declaration, Selection
 from exporter.intake import Intake, Receipt
 from exporter.ledger import PAGE
-from exporter.model import Declaration, Quarantined, Selection
 from exporter.pruning import MARGIN
 from exporter.reader import Reader
 from exporter.replay import Replay
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from exporter.domain.events import Event
     from exporter.ledger import Ledger
-    from exporter.model import Event
 
 
 @pytest.fixture

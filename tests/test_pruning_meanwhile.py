@@ -9,8 +9,8 @@ import pytest
 
 from builders import SHOP, at, event, received
 from exporter import pruning
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.history import RECENT
-from exporter.model import Declaration, Selection, Source
 from exporter.pruning import Pruner
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
@@ -19,7 +19,7 @@ from pruned import LATE, RETENTION, pruned_by, runs, states
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 NIGHTLY = Declaration("nightly", Selection("shop"))
 """Everything, by declaration."""

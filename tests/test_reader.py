@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import SHOP, at, body, event, received
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Gap
+from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.model import Gap, Source
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps
 
 if TYPE_CHECKING:
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 NOW = 1_800_000_000.0
 AUTO = Source("default")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from builders import DAY, HOUR, MINUTE, at, event, received
 from exporter import history, pruning
 from exporter.collector import Collector
-from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.keeping import Keeper
 from exporter.ledger import Received
-from exporter.model import Declaration, ExportState, Selection, Source
 from exporter.overflow import together
 from exporter.pruning import MARGIN, Pruner
 from exporter.reader import Reader
@@ -32,6 +32,8 @@ from reference import Reference, rendered_by_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from exporter.domain.states import ExportState
 
 NIGHTLY = Declaration("nightly", Selection("shop", partner="nightly"), interval=DAY, muted_until=at("12:00"))
 BY_ID = Declaration("by id", Selection("shop", request_id="3"), interval=4 * HOUR, owner="somebody")

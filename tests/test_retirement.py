@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import pytest
 
 from builders import HOUR, MINUTE, SHOP, at, event, received
-from exporter.decisions import KEEP, RETIRE, Decision
+from exporter.domain.decisions import KEEP, RETIRE, Decision
+from exporter.domain.exports import ExportKey
 from exporter.keeping import Keeper
-from exporter.model import Event, ExportKey, ExportState
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
+
+if TYPE_CHECKING:
+    from exporter.domain.events import Event
+    from exporter.domain.states import ExportState
 
 KEY = ExportKey("shop", "group", "any", "amazon s3", "events", "4h")
 GRACE = 48 * MINUTE

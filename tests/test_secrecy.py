@@ -11,7 +11,7 @@ import pytest
 from builders import instant
 from exporter.clock import refuse_clock
 from exporter.config import load
-from exporter.errors import ClockError, ConfigurationError
+from exporter.domain.errors import ClockError, ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, Exporter
 from tools import program

@@ -11,7 +11,7 @@ import pytest
 
 from builders import at, event, received
 from exporter import config, read_model, service
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.history import RECENT
 from exporter.ledger import PAGE
 from exporter.service import Service
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config import Config
-    from exporter.model import Event
+    from exporter.domain.events import Event
     from exporter.read_model import Scope
 
 ON_FIRE = StoreError("the disk is on fire")

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, at, event
-from exporter.model import Event, Source, SourceState, Tally
+from exporter.domain.events import Event, Tally
+from exporter.domain.exports import Source
+from exporter.domain.states import SourceState
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text
 
 from builders import HOUR, at, event, received
 from databases import SQLITE_DRIVERS, sqlite_driver
-from exporter.errors import StoreError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.sql_ledger import SqlLedger
 from exporter.sqlite_file import SqliteFile, journal_mode, newest_driver
 

@@ -15,7 +15,7 @@ from sqlalchemy.event import listen, remove
 
 from builders import HOUR, at, event, received
 from exporter import sqlite_lookup
-from exporter.model import Selection
+from exporter.domain.exports import Selection
 from exporter.sql_ledger import SqlLedger
 from exporter.sql_schema import BLOCK_BITS
 from exporter.sqlite_file import connect
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 BLOCK = 1 << BLOCK_BITS
 IDS = ("one", "two", "three")

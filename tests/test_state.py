@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC
 
 from builders import HOUR, MINUTE, at
-from exporter.model import Declaration, ExportKey, Gap, Selection, Source, Terms
+from exporter.domain.events import Gap
+from exporter.domain.exports import DECLARED, Declaration, ExportKey, Selection, Source, Terms
 from exporter.runs import DURATION_BOUNDS, Runs
-from exporter.state import DECLARED, export_state
+from exporter.state import export_state
 
 SHOP = Source("shop", "Etc/UTC", UTC)
 PROMISE = Terms(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)

@@ -9,12 +9,13 @@ import pytest
 
 from builders import DAY, HOUR, at, event, received
 from exporter import reader
-from exporter.model import Declaration, Selection, Source
-from exporter.reader import Reader, urgency
+from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.states import urgency
+from exporter.reader import Reader
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 SHOP = Source("shop", "UTC", UTC)
 DAILY = Declaration("daily", Selection("shop", partner="nobody"), interval=DAY)

@@ -14,7 +14,7 @@ import requests
 import certificates
 from builders import body
 from exporter import config
-from exporter.errors import ConfigurationError
+from exporter.domain.errors import ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
 from serving_here import Here

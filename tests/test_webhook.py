@@ -11,7 +11,7 @@ import pytest
 
 from builders import at, body
 from exporter import config
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.service import Service
 from exporter.telemetry import Telemetry
 from exporter.web import receiver

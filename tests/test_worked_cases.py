@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, MINUTE, Webhook, at, body, instant
-from exporter.model import Source
+from exporter.domain.exports import Source
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:
-    from exporter.model import ExportState, SourceState
+    from exporter.domain.states import ExportState, SourceState
 
 SAMPLE_TEXT = "25/07/2023 4:50:52 PM"
 

@@ -13,16 +13,17 @@ from exporter import listing
 from exporter.choice import Wanted, choose, named
 from exporter.commands.options import INSTANT, config_option, json_option
 from exporter.commands.store import opened
-from exporter.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
-from exporter.errors import ExporterError
+from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.domain.errors import ExporterError
+from exporter.domain.exports import DECLARED
 from exporter.settings import Duration
-from exporter.state import DECLARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.model import ExportKey, ExportState
+    from exporter.domain.exports import ExportKey
+    from exporter.domain.states import ExportState
     from exporter.reader import Reader
 
 LONGEST_TEXT = 512

@@ -17,7 +17,7 @@ from exporter import config, store_copy
 from exporter.collector import Collector
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
-from exporter.errors import StoreRefusedError
+from exporter.domain.errors import StoreRefusedError
 from exporter.intake import REASONS
 from exporter.reader import Reader
 from exporter.settings import Store

@@ -13,7 +13,7 @@ import click
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
 from exporter.commands.store import opened
-from exporter.durations import spoken
+from exporter.domain.humanize import spoken
 from exporter.replay import Outcome, Replay
 
 if TYPE_CHECKING:

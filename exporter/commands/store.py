@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import config
-from exporter.errors import StoreRefusedError
+from exporter.domain.errors import StoreRefusedError
 from exporter.reader import Reader
 from exporter.sql_ledger import SqlLedger
 

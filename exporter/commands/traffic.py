@@ -15,8 +15,8 @@ import click
 
 from exporter import config, simulation
 from exporter.commands.options import INSTANT, config_option
-from exporter.event_time import load_zone
-from exporter.frequency import DAY
+from exporter.domain.event_time import load_zone
+from exporter.domain.frequency import DAY
 from exporter.send import sample_body, send_to
 
 if TYPE_CHECKING:

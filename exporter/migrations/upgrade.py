@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
-from exporter.errors import StoreRefusedError
+from exporter.domain.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -15,8 +15,8 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter import frequency
-from exporter.model import Announcement
+from exporter.domain import frequency
+from exporter.domain.events import Announcement
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,9 @@ from flask import Flask, Response, jsonify, render_template, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter import __version__, durations, event_time
-from exporter.errors import StoreError
+from exporter import __version__
+from exporter.domain import humanize
+from exporter.domain.errors import StoreError
 from exporter.web import api
 from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
 
@@ -26,10 +27,10 @@ OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CO
 def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an endpoint
     """The WSGI application of the admin listener."""
     app = Flask("exporter.web.admin", static_folder=None, template_folder="templates")
-    app.jinja_env.filters["ago"] = durations.ago
-    app.jinja_env.filters["until"] = durations.until
-    app.jinja_env.filters["moment"] = durations.moment
-    app.jinja_env.filters["offset"] = event_time.format_offset
+    app.jinja_env.filters["ago"] = humanize.ago
+    app.jinja_env.filters["until"] = humanize.until
+    app.jinja_env.filters["moment"] = humanize.moment
+    app.jinja_env.filters["offset"] = humanize.format_offset
 
     @app.before_request
     def admit() -> Response | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exporter.event_time import naive_timestamp
+from exporter.domain.event_time import naive_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.model import Event, ExportState, Quarantined, SourceState
+    from exporter.domain.events import Event, Quarantined
+    from exporter.domain.states import ExportState, SourceState
 
 Schema = dict[str, Any]
 
@@ -56,7 +57,7 @@ def _counts(name: str, meaning: str) -> Field:
 
 
 CONDITIONS = ("muted", "never completed", "late", "stuck", "failed", "not started", "running", "fine")
-"""The words of `exporter.model.ExportState.condition`, the most urgent first after ``muted``."""
+"""The words of `exporter.domain.states.ExportState.condition`, the most urgent first after ``muted``."""
 
 EXPORT = (
     _text("id", "Names this export for good; the last part of its own path."),

@@ -10,7 +10,7 @@ import structlog
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from exporter.errors import PayloadError, PayloadTooLargeError, StoreError
+from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
 from exporter.web.exchange import Answer
 from exporter.web.request_parser import TOO_LARGE
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Response, request
 
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.web.problems import answer_with_problems, response
 from exporter.web.webhook import PREFIX, STORE_SECONDS, acknowledgement, outcome
 from exporter.web.wsgi_front import EXCHANGE
 
 if TYPE_CHECKING:
     from exporter.config import ConfiguredSource
+    from exporter.domain.exports import Source
     from exporter.intake import Receipt
-    from exporter.model import Source
     from exporter.web.exchange import Exchange
     from exporter.web.webhook import Webhook
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from exporter.settings import UNKNOWN
+from exporter.domain.exports import UNKNOWN
 from exporter.web.access_log import log_request
 from exporter.web.exchange import Answer
 from exporter.web.failures import MINUTE, FailedAttempts, client_address

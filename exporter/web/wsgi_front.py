@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
 from exporter.web.exchange import Answer
 from exporter.web.problems import answer_to
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 pytestmark = pytest.mark.proof
 

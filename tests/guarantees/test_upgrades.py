@@ -12,7 +12,7 @@ import pytest
 
 from builders import body
 from exporter.collector import Collector
-from exporter.model import Declaration, Selection
+from exporter.domain.exports import Declaration, Selection
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS
 from exporter.sql_ledger import SqlLedger
@@ -20,7 +20,7 @@ from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter
 
 if TYPE_CHECKING:
-    from exporter.model import Event
+    from exporter.domain.events import Event
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LEDGERS = sorted(GOLDEN.glob("ledger-*.db"))

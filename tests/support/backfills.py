@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builders import DAY, HOUR, at
+from exporter.domain.exports import Declaration, Selection
 from exporter.ledger import PAGE, Received
-from exporter.model import Declaration, Gap, Selection
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.domain.events import Event, Gap, Tally
     from exporter.ledger import Entry
-    from exporter.model import Event, Tally
 
 
 UNTOLD = {"dataexport_webhook_duplicates_total", "dataexport_webhook_test_calls_total"}

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.attribution import Exports
+from exporter.domain.events import Event
+from exporter.domain.exports import ExportKey, Source
 from exporter.intake import Intake
 from exporter.ledger import Received
-from exporter.model import Event, ExportKey, Source
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from exporter.domain.events import Gap
+    from exporter.domain.exports import Declaration
+    from exporter.domain.states import ExportState
     from exporter.intake import Receipt
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, ExportState, Gap
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "clevertap"
 MINUTE = 60

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Declaration, Source
+    from exporter.domain.states import ExportState
     from exporter.ledger import Ledger
-    from exporter.model import Declaration, Event, ExportState, Source
 
 
 NOW = at("12:00")

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from builders import body, vendor_clock
 from exporter.cli import main
-from exporter.event_time import load_zone
+from exporter.domain.event_time import load_zone
+from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.model import Source
 from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config import load
-from exporter.errors import ConfigurationError
+from exporter.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

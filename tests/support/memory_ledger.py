@@ -10,15 +10,16 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.errors import StoreError
+from exporter.domain.errors import StoreError
+from exporter.domain.events import Event, Gap, Quarantined, Tally
+from exporter.domain.exports import Selection
 from exporter.ledger import PAGE, Entry, Received
-from exporter.model import Event, Gap, Quarantined, Selection, Tally
 from memory_folds import MemoryFolds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.decisions import Decision
+    from exporter.domain.decisions import Decision
 
 BLIND_AFTER = 30
 

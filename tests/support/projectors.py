@@ -12,7 +12,9 @@ from memory_ledger import MemoryLedger
 from worlds import SOURCES, World
 
 if TYPE_CHECKING:
-    from exporter.model import ExportKey, ExportState, Gap
+    from exporter.domain.events import Gap
+    from exporter.domain.exports import ExportKey
+    from exporter.domain.states import ExportState
 
 
 class ToldOfGaps(MemoryLedger):

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from exporter.domain.events import Event
+    from exporter.domain.states import ExportState
     from exporter.ledger import Ledger
-    from exporter.model import Event, ExportState
     from exporter.reader import Reader
 
 

@@ -16,7 +16,7 @@ from exporter.sources.clevertap import REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.model import ExportState, SourceState
+    from exporter.domain.states import ExportState, SourceState
 
 LABELS = ("source", "export", "partner", "data_type", "frequency")
 GAUGES = {

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received
 from exporter.attribution import Exports
-from exporter.model import Declaration, Event, Gap, Selection, Source
+from exporter.domain.events import Event, Gap
+from exporter.domain.exports import Declaration, Selection, Source
 from memory_ledger import MemoryLedger
 
 SOURCES = {

@@ -10,19 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, instant
-from exporter.model import Declaration, Gap, Selection, Terms
-from exporter.schedule import (
-    after_blind_time,
-    deadline_from,
-    latest_after,
-    missed_by,
-    next_miss,
-    run_deadline_from,
-    slot_after,
-    slots_until,
-    terms,
-    unknown_among,
-)
+from exporter.domain.daylight_saving import latest_after, slot_after
+from exporter.domain.deadlines import after_blind_time, deadline_from, run_deadline_from, terms
+from exporter.domain.events import Gap
+from exporter.domain.exports import Declaration, Selection, Terms
+from exporter.domain.slots import missed_by, next_miss, slots_until, unknown_among
 
 NEW_YORK = ZoneInfo("America/New_York")
 EVERY_4H = terms(4 * HOUR, UTC)

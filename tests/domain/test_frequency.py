@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE
-from exporter.frequency import LONGEST, ONE_TIME, Frequency, of_interval, parse
+from exporter.domain.frequency import LONGEST, ONE_TIME, Frequency, of_interval, parse
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Spans of time as people say them."""
+"""Spans of time, instants and offsets as people say them."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def until(instant: float, now: float) -> str:
     if not instant:
         return ""
     return f"in {spoken(instant - now)}" if instant >= now else f"{spoken(now - instant)} overdue"
+
+
+def format_offset(seconds: int) -> str:
+    """``+05:30`` for 19800."""
+    minutes = abs(seconds) // 60
+    return f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"

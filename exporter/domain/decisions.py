@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.model import ExportKey, ExportState
+    from exporter.domain.exports import ExportKey
+    from exporter.domain.states import ExportState
 
 MUTE = "mute"
 UNMUTE = "unmute"

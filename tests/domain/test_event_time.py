@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import HOUR, MINUTE, instant
-from exporter.event_time import (
+from exporter.domain.event_time import (
     EARLIEST_OFFSET,
     LATEST_OFFSET,
     QUARTER,
     Reading,
     SettledOffset,
-    format_offset,
     load_zone,
     offset_by_arrival,
     read,
     suspected_offset,
     zone_offset,
 )
+from exporter.domain.humanize import format_offset
 
 SAMPLE = datetime(2023, 7, 25, 16, 50, 52)  # noqa: DTZ001 - the sender's text has no zone
 INDIA = 5 * HOUR + 30 * MINUTE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import at
-from exporter.durations import ago, moment, spoken, until
+from exporter.domain.humanize import ago, moment, spoken, until
 
 
 @pytest.mark.parametrize(

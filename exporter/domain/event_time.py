@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter.frequency import HOUR
+from exporter.domain.frequency import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,9 +153,3 @@ def load_zone(name: str) -> ZoneInfo | None:
     except (KeyError, ValueError, OSError) as error:
         message = f'no time zone {name!r}; give "auto" or a name such as "Asia/Kolkata" or "UTC"'
         raise ValueError(message) from error
-
-
-def format_offset(seconds: int) -> str:
-    """``+05:30`` for 19800."""
-    minutes = abs(seconds) // 60
-    return f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
