@@ -23,11 +23,12 @@ import made_up
 import processes
 from alembic.script import ScriptDirectory
 
-from exporter import migrations, sqlite_file
-from exporter.batch import Batch
 from exporter.intake import Intake
-from exporter.sql_ledger import SqlLedger
-from exporter.sql_schema import events as table
+from exporter.ledger import migrations
+from exporter.ledger.rows import Batch
+from exporter.ledger.schema import events as table
+from exporter.ledger.sql.ledger import SqlLedger
+from exporter.ledger.sqlite import file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,9 +154,9 @@ def fill(ledger: Kept) -> None:
     taken = min(ledger.events, TAKEN_RUNS * 2 * ledger.exports)
     made_up.fill_ledger(ledger.path, taken, ledger.exports, ledger.since)
     if ledger.events > taken:
-        with closing(sqlite_file.connect(ledger.path, "rw")) as connection:
+        with closing(file.connect(ledger.path, "rw")) as connection:
             _multiply(connection, ledger)
-    with closing(sqlite_file.connect(ledger.path, "ro")) as connection:
+    with closing(file.connect(ledger.path, "ro")) as connection:
         _compare(connection, ledger)
 
 
@@ -217,6 +218,6 @@ def _compare(connection: Any, ledger: Kept) -> None:  # noqa: ANN401 - of either
 
 def _checkpoint(path: Path) -> tuple[int, str, int]:
     """Revision, fingerprint and last sequence of the checkpoint; the first is 0 where there is none."""
-    with closing(sqlite_file.connect(path, "ro")) as connection:
+    with closing(file.connect(path, "ro")) as connection:
         rows = connection.execute("SELECT revision, fingerprint, sequence FROM checkpoints").fetchall()
     return tuple(rows[0]) if rows else (0, "", 0)

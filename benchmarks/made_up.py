@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from exporter.domain.exports import Source
 from exporter.intake import Intake
 from exporter.json_body import MOST_EVENTS
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -26,7 +26,7 @@ import stored
 from ledgers import Places
 from report import Scale, goals
 
-from exporter.sqlite_file import journal_mode, newest_driver
+from exporter.ledger.sqlite.file import journal_mode, newest_driver
 
 FULL = Scale(
     seconds=8,

@@ -15,7 +15,7 @@ from load import Job
 from report import Finding, Result, Row
 from scrape import fetch
 
-from exporter import sqlite_file
+from exporter.ledger.sqlite import file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +125,7 @@ def told(ledger: Kept) -> str:
 
 def without_checkpoint(path: Path, exports: int) -> float:
     """Seconds until an exporter is ready that has to fold every event; it leaves a checkpoint."""
-    with closing(sqlite_file.connect(path, "rw")) as connection:
+    with closing(file.connect(path, "rw")) as connection:
         connection.execute("UPDATE checkpoints SET fingerprint = ''")
     with processes.exporter(path, exports) as server:
         return server.ready_after

@@ -24,7 +24,7 @@ from exporter.attribution import Exports
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Tally
 from exporter.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
 from exporter.overflow import together
 from exporter.source_history import SourceHistory
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
     from exporter.domain.states import ExportState
     from exporter.exposition import Family
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
     _Row = tuple[str, ExportKey | str | None]
     """A source, and of its exports one, or None for all over the limit, or empty for the source itself."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from exporter import snapshot
 from exporter.attribution import Exports
 from exporter.domain.errors import StoreError
-from exporter.folds import Pruned
+from exporter.ledger.checkpoint_store import Pruned
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Gap
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.history import Base
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 GAPS = "gaps"
 EXPORT = "export "

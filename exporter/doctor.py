@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import choice, listing, snapshot
-from exporter.backup import LISTENING_WITHIN
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import ANY
 from exporter.domain.frequency import of_interval
 from exporter.domain.humanize import format_offset
+from exporter.ledger.sqlite.backup import LISTENING_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config import Config
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
     from exporter.reader import Reader
 
 LEAST_FREE = 200 << 20

@@ -13,7 +13,7 @@ from exporter.domain.errors import PayloadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.ledger import Received
+    from exporter.ledger.contract import Received
 
 _WHITE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()

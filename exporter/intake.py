@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from exporter import json_body
 from exporter.domain import event_time
 from exporter.domain.events import Announcement, Event, Quarantined
-from exporter.ledger import Received, TestCalled
+from exporter.ledger.contract import Received, TestCalled
 from exporter.sources import clevertap
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from exporter.domain.exports import Source
-    from exporter.ledger import Entry, Ledger
+    from exporter.ledger.contract import Entry, Ledger
 
 
 OLDER = "older_than_retention"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import checkpoint, snapshot
-from exporter.folds import Checkpoint
+from exporter.ledger.checkpoint_store import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from exporter.domain.exports import ExportKey
-    from exporter.folds import Folds
-    from exporter.ledger import Ledger
+    from exporter.ledger.checkpoint_store import Folds
+    from exporter.ledger.contract import Ledger
     from exporter.reader import Reader
 
 PAGE = 200

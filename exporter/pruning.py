@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter import checkpoint, snapshot
 from exporter.history import RECENT
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.domain.exports import ExportKey
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
     from exporter.reader import Reader
 
 MARGIN = 2 * 86400.0

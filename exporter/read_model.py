@@ -13,7 +13,7 @@ from exporter.collector import Collector
 from exporter.domain.errors import StoreLostError
 from exporter.intake import REASONS
 from exporter.keeping import Keeper
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
 from exporter.pruning import Pruner
 from exporter.reader import Reader
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Body
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000

@@ -10,7 +10,7 @@ from exporter.attribution import Exports
 from exporter.domain.decisions import KEEP, Standing
 from exporter.domain.exports import DECLARED, RECOGNISED
 from exporter.domain.states import urgency
-from exporter.folds import Pruned
+from exporter.ledger.checkpoint_store import Pruned
 from exporter.source_history import SourceHistory
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event, Gap, Tally
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 PAGE = 2_000
 """How many events are folded at a time: as fast as 10,000, and 6 MB less where so many come between two scrapes."""

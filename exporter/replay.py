@@ -13,20 +13,20 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from exporter import event_lines
-from exporter.archive import PAGE, Place
 from exporter.domain.errors import PayloadError
 from exporter.domain.event_time import EVIDENCE, SettledOffset
 from exporter.domain.events import Quarantined
 from exporter.intake import Intake, kept_or_too_old
-from exporter.ledger import Received, TestCalled
+from exporter.ledger.contract import Received, TestCalled
+from exporter.ledger.replay_store import PAGE, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from exporter.archive import Archive
     from exporter.domain.events import Event
     from exporter.domain.exports import Source
-    from exporter.ledger import Entry, Ledger
+    from exporter.ledger.contract import Entry, Ledger
+    from exporter.ledger.replay_store import Archive
 
 LARGEST_BODY = 1 << 24
 """What was taken once is taken again, whatever the limit is now."""

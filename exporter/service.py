@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Body
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
     from exporter.telemetry import Telemetry
 
 HEARTBEAT_SECONDS = 10.0

@@ -18,15 +18,15 @@ from exporter.domain import deadlines
 from exporter.domain.errors import ExporterError
 from exporter.domain.frequency import DAY, HOUR
 from exporter.intake import Intake
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.send import sample_body
-from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date, tzinfo
 
     from exporter.config import Config
-    from exporter.ledger import Entry
+    from exporter.ledger.contract import Entry
 
 LATE = "late"
 MISSED = "missed"

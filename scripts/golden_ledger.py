@@ -3,7 +3,7 @@
     python scripts/golden_ledger.py tests/golden/ledger-0001.db
 
 `tests/guarantees/test_upgrades.py` opens every ``tests/golden/ledger-*.db`` with the release under test. Make one
-before a release whose tables differ, and name it after the newest of `exporter/migrations/versions`;
+before a release whose tables differ, and name it after the newest of `exporter/ledger/migrations/versions`;
 the older ones stay. To make one of an older release, run this with that release on PYTHONPATH.
 """
 
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,6 @@ from prometheus_client.openmetrics import parser
 
 from backfills import BEGINS, DECLARED, UNTOLD, Remembering
 from builders import DAY, HOUR, SHOP, event, received
-from exporter import ledger as ledgers
 from exporter.backfill import FAMILIES, Backfill, Knowledge
 from exporter.collector import Collector
 from exporter.domain.errors import ExporterError
@@ -23,6 +22,7 @@ from exporter.domain.events import Gap, Quarantined
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.families import DURATION
 from exporter.intake import REASONS
+from exporter.ledger import contract as ledgers
 from exporter.reader import Reader
 from exporter.simulation import fleet, history, rates
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.domain.events import Event
-    from exporter.ledger import Entry, Ledger
+    from exporter.ledger.contract import Entry, Ledger
 
 BERLIN = Source("berlin", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
 SOURCES = {each.slug: each for each in (SHOP, BERLIN)}

@@ -15,8 +15,8 @@ from exporter.cli import main
 from exporter.collector import Collector
 from exporter.domain.exports import Source
 from exporter.intake import REASONS
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.reader import Reader
-from exporter.sql_ledger import SqlLedger
 from monitoring import prometheus_command, started
 from ports import free_port
 from running import series

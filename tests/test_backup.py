@@ -20,10 +20,10 @@ import requests
 
 from builders import HOUR, body, fields, vendor_clock
 from commands import Store, run, said
-from exporter import backup as copies
 from exporter.commands.copies import sqlite_file
 from exporter.domain.errors import StoreError
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
+from exporter.ledger.sqlite import backup as copies
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import PATIENCE_SECONDS, Exporter
 

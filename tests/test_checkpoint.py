@@ -23,8 +23,8 @@ from memory_ledger import MemoryLedger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.folds import Checkpoint
-    from exporter.ledger import Ledger
+    from exporter.ledger.checkpoint_store import Checkpoint
+    from exporter.ledger.contract import Ledger
 
 
 # What is wrong with a checkpoint

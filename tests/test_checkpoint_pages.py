@@ -11,7 +11,7 @@ from checkpoints import NOW, keeper_of, known_of, states
 from exporter import checkpoint
 
 if TYPE_CHECKING:
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
 

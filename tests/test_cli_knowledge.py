@@ -10,7 +10,7 @@ import pytest
 
 from builders import HOUR, MINUTE, body
 from commands import Store, columns, run
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def imported(program: str) -> set[str]:
 
 def test_serving_a_ledger_in_sqlite_needs_no_alembic_no_postgresql_and_no_client(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
-    opened = f"from exporter.sql_ledger import SqlLedger\nSqlLedger({url!r}).close()"
+    opened = f"from exporter.ledger.sql.ledger import SqlLedger\nSqlLedger({url!r}).close()"
     start = f"import exporter.commands.serving\n{opened}"
     assert "alembic" in imported(start)  # which makes the tables
     found = imported(start)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, event, received
-from exporter import ledger as ledgers
 from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.gzip_parts import Engine, engine
+from exporter.ledger import contract as ledgers
 from exporter.overflow import together
 from exporter.reader import Reader
 from exporter.sources.clevertap import REASONS

@@ -12,7 +12,7 @@ from builders import DAY, HOUR, MINUTE, SAMPLES, SHOP, at, body, fields, instant
 from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
 from exporter.domain.exports import Source
 from exporter.intake import Intake, Receipt
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.domain.events import Event
-    from exporter.ledger import Entry
+    from exporter.ledger.contract import Entry
 
 AUTO = Source("shop")
 NOW = at("0:00") + 2

@@ -12,14 +12,15 @@ import pytest
 
 from builders import MIDNIGHT, body, vendor_clock
 from commands import Store, run, said
-from exporter import config, store_copy
+from exporter import config
 from exporter.commands.migration import metric_differences
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreRefusedError
 from exporter.domain.events import Quarantined
 from exporter.domain.exports import ExportKey
-from exporter.sql_database import Database
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger import store_copy
+from exporter.ledger.sql.database import Database
+from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import COMMAND, Exporter, wait_until

@@ -18,11 +18,11 @@ from exporter.domain.errors import StoreError
 from exporter.domain.events import Quarantined
 from exporter.domain.exports import Declaration, Selection
 from exporter.intake import Intake, Receipt
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.pruning import MARGIN
 from exporter.reader import Reader
 from exporter.replay import Replay
-from exporter.sql_ledger import SqlLedger
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps, births, reader_of, seen
 from pruned import LATE, RETENTION, pruned_by, pruner_of, runs, states
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.domain.events import Event
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 
 @pytest.fixture

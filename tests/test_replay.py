@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
-from exporter.archive import Place, everything
 from exporter.cli import main
+from exporter.ledger.replay_store import Place, everything
 from exporter.replay import Replay
 from exporter.sources import clevertap
 from running import Exporter, wait_until

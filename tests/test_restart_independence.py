@@ -22,7 +22,7 @@ from exporter.collector import Collector
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.keeping import Keeper
-from exporter.ledger import Received
+from exporter.ledger.contract import Received
 from exporter.overflow import together
 from exporter.pruning import MARGIN, Pruner
 from exporter.reader import Reader

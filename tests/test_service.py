@@ -13,9 +13,9 @@ from builders import at, event, received
 from exporter import config, read_model, service
 from exporter.domain.errors import StoreError
 from exporter.history import RECENT
-from exporter.ledger import PAGE
+from exporter.ledger.contract import PAGE
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.service import Service
-from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 from exporter.web import admin
 from exporter.web.exchange import Answer, Exchange, Headers

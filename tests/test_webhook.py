@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from werkzeug.test import TestResponse
 
-    from exporter.ledger import Entry
+    from exporter.ledger.contract import Entry
 
 LONG = 60
 """Seconds that only a hang takes."""

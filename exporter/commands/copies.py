@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter import backup as copies
 from exporter import config
 from exporter.commands.options import config_option
+from exporter.ledger.sqlite import backup as copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.backup import Contents, Progress
+    from exporter.ledger.sqlite.backup import Contents, Progress
 
 _BIG = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter import event_lines, listing
-from exporter.archive import everything
 from exporter.commands import FAILED
 from exporter.commands.options import config_option, json_option, source_option
 from exporter.commands.store import opened
 from exporter.doctor import examine
+from exporter.ledger.replay_store import everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from exporter.ledger.sql.ledger import SqlLedger
     from exporter.reader import Reader
-    from exporter.sql_ledger import SqlLedger
 
 
 @click.command()

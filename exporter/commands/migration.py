@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr, ValidationError
 
-from exporter import config, store_copy
+from exporter import config
 from exporter.collector import Collector
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
 from exporter.domain.errors import StoreRefusedError
 from exporter.intake import REASONS
+from exporter.ledger import store_copy
+from exporter.ledger.sql.database import Database
+from exporter.ledger.sql.ledger import SqlLedger
+from exporter.ledger.sqlite.file import only_user
 from exporter.reader import Reader
 from exporter.settings import Store
-from exporter.sql_database import Database
-from exporter.sql_ledger import SqlLedger
-from exporter.sqlite_file import only_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

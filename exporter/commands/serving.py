@@ -14,8 +14,8 @@ from exporter import config, logs, server
 from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
 from exporter.environment import REVISION_VARIABLE
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.service import Service
-from exporter.sql_ledger import SqlLedger
 from exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:

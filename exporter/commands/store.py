@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from exporter import config
 from exporter.domain.errors import StoreRefusedError
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.reader import Reader
-from exporter.sql_ledger import SqlLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import pytest
 from psycopg import OperationalError
 
 from builders import body
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 from network import Proxy
 from ports import free_port
 from postgres import PASSWORD, USER, PgBouncer, Postgres

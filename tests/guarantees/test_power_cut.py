@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body
-from exporter.sqlite_file import DRIVER
+from exporter.ledger.sqlite.file import DRIVER
 from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, Write, acknowledged, read, recorder
 from running import PATIENCE_SECONDS, Exporter, family, wait_until
 from tools import PROOF, tracer

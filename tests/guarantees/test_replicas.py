@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment
 from postgres import PASSWORD
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
@@ -32,7 +32,7 @@ EVENTS = ("dataexport_webhook_events_total", {"source": "default", "status": "in
 WRITERS = """
 import sys, threading
 from builders import at, event, received
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 
 ledger = SqlLedger(sys.argv[1])
 print("open", flush=True)

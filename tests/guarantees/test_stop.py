@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 from loading import Load
 from running import PATIENCE_SECONDS, Exporter, wait_until
 from tools import PROOF

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from builders import DAY, HOUR, at
 from exporter.domain.exports import Declaration, Selection
-from exporter.ledger import PAGE, Received
+from exporter.ledger.contract import PAGE, Received
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.events import Event, Gap, Tally
-    from exporter.ledger import Entry
+    from exporter.ledger.contract import Entry
 
 
 UNTOLD = {"dataexport_webhook_duplicates_total", "dataexport_webhook_test_calls_total"}

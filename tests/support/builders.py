@@ -16,7 +16,7 @@ from exporter.attribution import Exports
 from exporter.domain.events import Event
 from exporter.domain.exports import ExportKey, Source
 from exporter.intake import Intake
-from exporter.ledger import Received
+from exporter.ledger.contract import Received
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Declaration
     from exporter.domain.states import ExportState
     from exporter.intake import Receipt
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "clevertap"
 MINUTE = 60

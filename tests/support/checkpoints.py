@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import Declaration, Source
     from exporter.domain.states import ExportState
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 
 NOW = at("12:00")

@@ -13,7 +13,7 @@ from exporter.cli import main
 from exporter.domain.event_time import load_zone
 from exporter.domain.exports import Source
 from exporter.intake import Intake
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
     from pathlib import Path

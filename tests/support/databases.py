@@ -6,7 +6,7 @@ import importlib
 import sqlite3
 from typing import TYPE_CHECKING
 
-from exporter.sql_ledger import SqlLedger
+from exporter.ledger.sql.ledger import SqlLedger
 from tools import missing
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
 
 
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql", "pgbouncer"])

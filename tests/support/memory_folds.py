@@ -1,11 +1,11 @@
-"""Folds in memory: the contract of `exporter.folds` in the fewest lines."""
+"""Folds in memory: the contract of `exporter.ledger.checkpoint_store` in the fewest lines."""
 
 from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING
 
-from exporter.folds import Checkpoint, Pruned
+from exporter.ledger.checkpoint_store import Checkpoint, Pruned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MemoryFolds:
-    """An `exporter.folds.Folds` beside a ledger in memory."""
+    """An `exporter.ledger.checkpoint_store.Folds` beside a ledger in memory."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger

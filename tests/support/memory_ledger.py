@@ -1,4 +1,4 @@
-"""A ledger in memory: the contract of `exporter.ledger` in the fewest lines, for tests without a disk."""
+"""A ledger in memory: the contract of `exporter.ledger.contract` in the fewest lines, for tests without a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Event, Gap, Quarantined, Tally
 from exporter.domain.exports import Selection
-from exporter.ledger import PAGE, Entry, Received
+from exporter.ledger.contract import PAGE, Entry, Received
 from memory_folds import MemoryFolds
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ BLIND_AFTER = 30
 
 
 class MemoryLedger:
-    """An `exporter.ledger.Ledger` that keeps everything in lists, under one lock."""
+    """An `exporter.ledger.contract.Ledger` that keeps everything in lists, under one lock."""
 
     def __init__(self) -> None:
         self._identity = uuid.uuid4().hex

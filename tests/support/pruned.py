@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState
-    from exporter.ledger import Ledger
+    from exporter.ledger.contract import Ledger
     from exporter.reader import Reader
 
 

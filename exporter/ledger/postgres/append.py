@@ -1,0 +1,78 @@
+"""Many rows into PostgreSQL in few round trips, with sequences that become visible in their order.
+
+A sequence of the server's own would not do: of two transactions the one with the higher number may
+be committed first, and a reader would pass by the lower for ever. So whoever writes holds a row
+until its commit, and takes the numbers from it; no other means are needed than row locks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from exporter.ledger.schema import events, quarantine, tallies
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from exporter.ledger.rows import Batch, Fresh, Rows
+
+_TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
+_KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
+
+_LOCK = "SELECT name FROM heads ORDER BY name FOR UPDATE"
+_UPSERT = (
+    " ON CONFLICT (source, kind, label) DO UPDATE SET total = tallies.total + excluded.total,"
+    " last_us = greatest(tallies.last_us, excluded.last_us)"
+)
+
+
+def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
+    """Insert what is not there yet, within a transaction; for each entry whether it was new."""
+    if batch.events or batch.quarantined:
+        cursor.execute(_LOCK)
+    fresh = batch.fresh(_insert_new(cursor, events, batch.events), _insert_new(cursor, quarantine, batch.quarantined))
+    counts = batch.tallies(fresh)
+    if counts:
+        names, values = _names(tallies), _arrays(tallies)
+        cursor.execute(
+            f"INSERT INTO tallies ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
+            [list(each) for each in zip(*counts, strict=True)],
+        )
+    return fresh
+
+
+def _insert_new(cursor: Any, table: Table, rows: Rows) -> Fresh | None:  # noqa: ANN401 - psycopg's
+    if not rows:
+        return None
+    cursor.execute(_statement(table), [list(each) for each in zip(*rows, strict=True)])
+    found = cursor.fetchall()
+    return None if len(found) == len(rows) else Counter((source, bytes(digest)) for source, digest in found)
+
+
+@cache
+def _statement(table: Table) -> str:
+    """Of the rows given, the first of equals that are not there yet, numbered from the head on."""
+    name, names, keys = table.name, _names(table), _KEYS[table.name]
+    same = " AND ".join(f"{name}.{key} = one.{key}" for key in keys)
+    return (
+        f"WITH given AS (SELECT * FROM unnest({_arrays(table)}) WITH ORDINALITY AS given ({names}, place)),"  # noqa: S608
+        f" one AS (SELECT DISTINCT ON ({', '.join(keys)}) * FROM given ORDER BY {', '.join(keys)}, place),"
+        f" fresh AS (SELECT one.*, row_number() OVER (ORDER BY place) AS number FROM one"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {same})),"
+        f" inserted AS (INSERT INTO {name} (sequence, {names})"
+        f" SELECT (SELECT sequence FROM heads WHERE name = '{name}') + number, {names} FROM fresh"
+        " RETURNING source, digest),"
+        " moved AS (UPDATE heads SET sequence = sequence + (SELECT count(*) FROM fresh)"
+        f" WHERE name = '{name}')"
+        " SELECT source, digest FROM inserted"
+    )
+
+
+def _names(table: Table) -> str:
+    return ", ".join(column.name for column in table.c if column.name != "sequence")
+
+
+def _arrays(table: Table) -> str:
+    return ", ".join(f"%s::{_TYPES[str(column.type)]}[]" for column in table.c if column.name != "sequence")

@@ -1,0 +1,194 @@
+"""The tables of the ledger, in SQLite and PostgreSQL; `exporter/ledger/migrations` makes them.
+
+Instants are whole microseconds since 1970, so that what is read back is what was written.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
+
+BLOCK_BITS = 14
+"""SQLite's indexes of exports are divided into blocks of 2 ** 14 sequences; see `exporter.ledger.sql.sqlite_lookup`."""
+
+_BLOCK = text(f"(sequence >> {BLOCK_BITS})")
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("data_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("local_seconds", BigInteger, nullable=False),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("occurred_us", BigInteger, nullable=False),
+    Column("utc_offset", Integer, nullable=False),
+    Column("skewed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # The local time is part of what the digest is made of, so that this is one per source and digest;
+    # with it first, the index grows at its end, and a batch does not write a page of it per event.
+    Index("events_once", "source", "local_seconds", "digest", unique=True),
+    Index("events_by_request", "source", "request_id", "sequence").ddl_if("postgresql"),
+    Index("events_by_group", "source", "group_key", "sequence").ddl_if("postgresql"),
+    Index("events_by_block_and_request", _BLOCK, "source", "request_id", "sequence").ddl_if("sqlite"),
+    Index("events_by_block_and_group", _BLOCK, "source", "group_key", "sequence").ddl_if("sqlite"),
+    Index("events_by_arrival", "source", "arrived_us"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("source", "digest", name="quarantine_once"),
+    sqlite_autoincrement=True,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+)
+
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("declared_us", BigInteger, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("export_kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("data_type", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("decided_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("watch", Text, primary_key=True),
+    Column("began_us", BigInteger, primary_key=True),
+    Column("seen_us", BigInteger, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("pruned", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+)
+"""One row, ``fold``."""
+
+checkpoint_rows = Table(
+    "checkpoint_rows",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+prunings = Table(
+    "prunings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+)
+"""One row, ``events``."""
+
+bases = Table(
+    "bases",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What is true of the whole database: ``identity``, a random text that no other has."""
+
+UNFINISHED = "unfinished_copy_of"
+"""The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
+
+sqlite_metadata = MetaData()
+"""What only SQLite needs."""
+
+request_ids = Table(
+    "request_ids",
+    sqlite_metadata,
+    Column("source", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Every request id of which there are events: their number, and between which sequences they are.
+
+The database keeps it by triggers, which migration 0005 makes. After events are removed it may say
+more than there is of the sequences.
+"""
+
+postgres_metadata = MetaData()
+"""What only PostgreSQL needs."""
+
+heads = Table(
+    "heads",
+    postgres_metadata,
+    Column("name", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+)
+"""The newest sequence of ``events`` and ``quarantine``; who writes holds their rows until the commit."""

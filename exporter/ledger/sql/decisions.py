@@ -1,0 +1,63 @@
+"""The log of decisions in a database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, insert, select
+
+from exporter.domain.decisions import Decision
+from exporter.domain.exports import ExportKey
+from exporter.ledger.schema import decisions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from exporter.ledger.sql.database import Database
+
+
+_PAST = (
+    select(
+        decisions.c.sequence,
+        decisions.c.kind,
+        decisions.c.source,
+        decisions.c.export_kind,
+        decisions.c.name,
+        decisions.c.partner,
+        decisions.c.data_type,
+        decisions.c.frequency,
+        decisions.c.decided_us,
+        decisions.c.until_us,
+        decisions.c.decided_by,
+        decisions.c.why,
+    )
+    .where(decisions.c.sequence > bindparam("after"))
+    .order_by(decisions.c.sequence)
+)
+
+
+def append(connection: Connection, decision: Decision) -> None:
+    """Append a decision within a transaction."""
+    key = decision.key
+    row = {
+        "kind": decision.kind,
+        "source": key.source,
+        "export_kind": key.kind,
+        "name": key.name,
+        "partner": key.partner,
+        "data_type": key.data_type,
+        "frequency": key.frequency,
+        "decided_us": round(decision.decided_at * 1e6),
+        "until_us": round(decision.until * 1e6),
+        "decided_by": decision.by,
+        "why": decision.why,
+    }
+    connection.execute(insert(decisions), [row])
+
+
+def read(database: Database, after: int) -> list[Decision]:
+    """The decisions past a sequence, in order."""
+    return [
+        Decision(kind, ExportKey(*key), decided_us / 1e6, until_us / 1e6, by, why, sequence)
+        for sequence, kind, *key, decided_us, until_us, by, why in database.usual(_PAST, after=after)
+    ]

@@ -1,0 +1,257 @@
+"""The ledger in SQLite or PostgreSQL, by URL; see `exporter.ledger.contract` for what it guarantees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from exporter.domain.events import Gap, Quarantined, Tally
+from exporter.ledger.contract import PAGE
+from exporter.ledger.group_commit import GroupCommit
+from exporter.ledger.postgres import append as postgres_append
+from exporter.ledger.rows import EVENT_COLUMNS, Batch, micros
+from exporter.ledger.schema import declarations, events, facts, quarantine, tallies, watches
+from exporter.ledger.sql import decisions
+from exporter.ledger.sql.checkpoint_store import SqlFolds
+from exporter.ledger.sql.database import Database
+from exporter.ledger.sql.event_queries import fetch, page
+from exporter.ledger.sql.postgres_lookup import PostgresLookup
+from exporter.ledger.sql.replay_store import EPOCH, SqlArchive
+from exporter.ledger.sql.sqlite_lookup import SqliteLookup
+from exporter.ledger.sqlite import append as sqlite_append
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from types import ModuleType
+
+    from sqlalchemy import Select
+    from sqlalchemy.engine.interfaces import DBAPICursor
+
+    from exporter.domain.decisions import Decision
+    from exporter.domain.events import Event
+    from exporter.domain.exports import Selection
+    from exporter.ledger.contract import Entry
+    from exporter.ledger.sql.database import Observer
+
+BLIND_AFTER = 30.0
+"""Seconds between two heartbeats from which nobody is taken to have listened."""
+
+_MOST_IN_A_QUERY = 500
+
+
+def _sources() -> Select[Any]:
+    """Every source that has events, by hops in an index: a DISTINCT would read all of it."""
+    first = select(func.min(events.c.source).label("source")).cte("sources", recursive=True)
+    following = select(func.min(events.c.source)).where(events.c.source > first.c.source).scalar_subquery()
+    every = first.union_all(select(following).where(first.c.source.is_not(None)))
+    return select(every.c.source).where(every.c.source.is_not(None))
+
+
+_SOURCES = _sources()
+_TALLIES = select(tallies.c.source, tallies.c.kind, tallies.c.label, tallies.c.total, tallies.c.last_us)
+_DECLARATIONS = select(declarations.c.source, declarations.c.name, declarations.c.declared_us)
+_WATCHES = select(watches.c.began_us, watches.c.seen_us).order_by(watches.c.began_us)
+_EPOCH = select(facts.c.value).where(facts.c.name == EPOCH)
+_LAST = select(func.coalesce(func.max(events.c.sequence), 0))
+
+
+class SqlLedger:
+    """A `exporter.ledger.contract.Ledger` in a database.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql+psycopg://…``, as SQLAlchemy writes it.
+        observe: told of every operation: its name, how many seconds it took, whether it failed.
+        driver: the module to open a SQLite file with; by default the newest there is.
+        unfinished: whether it may be a copy that is not whole yet.
+
+    Raises:
+        StoreRefusedError: it cannot be opened, or a newer release wrote it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        observe: Observer = lambda *_: None,
+        driver: ModuleType | None = None,
+        *,
+        unfinished: bool = False,
+    ) -> None:
+        self._database = Database(url, observe, driver, unfinished=unfinished)
+        self.folds = SqlFolds(self._database)
+        self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
+        self._began: dict[tuple[str, str], tuple[float, float]] = {}
+        self._commits = GroupCommit(self._commit)
+
+    def append(self, entries: Sequence[Entry]) -> list[bool]:
+        """Keep all of ``entries``, and come back when they are on disk."""
+        return self.submit(entries).result()
+
+    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
+        """Keep all of ``entries`` soon; what waits at the same time shares a commit."""
+        return self._commits.submit(list(entries))
+
+    def _commit(self, entries: list[Entry]) -> list[bool]:
+        batch = Batch(entries)
+        if self._database.is_sqlite and sqlite_append.fits_one_statement(batch):
+            with self._database.appending(begun=False) as cursor:
+                if sqlite_append.append_new(cursor, batch):
+                    return [True] * len(entries)
+        with self._database.appending() as cursor:
+            return self._append(cursor, batch)
+
+    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+        """Events past a sequence."""
+        return page(self._database, after, limit)
+
+    def select(self, selection: Selection, upto: int) -> Iterator[Event]:
+        """The events of a selection up to a sequence."""
+        return _fitting(selection, self._lookup.forwards(selection, upto))
+
+    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+        """The events of many request ids up to a sequence."""
+        wanted = sorted(request_ids)
+        parts = [wanted[at : at + _MOST_IN_A_QUERY] for at in range(0, len(wanted), _MOST_IN_A_QUERY)]
+        return [event for some in parts for event in self._lookup.of_ids(source, some, upto)]
+
+    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+        """The same, the last one first."""
+        return _fitting(selection, self._lookup.backwards(selection, upto))
+
+    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
+        """The events that arrived last, or those past a sequence."""
+        if after is not None:
+            query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
+            if source is not None:
+                # Nothing but the order of sequences finds what follows on one; an index of sources would be sorted.
+                query = query.where(events.c.source.concat("") == source)
+            return fetch(self._database, query.order_by(events.c.sequence).limit(limit))
+        sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
+        found: list[Event] = []
+        for each in sources:
+            query = select(*EVENT_COLUMNS).where(events.c.source == each)
+            found += fetch(
+                self._database, query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit)
+            )
+        return sorted(found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+
+    def body(self, sequence: int) -> bytes | None:
+        """The body of an event."""
+        rows = self._database.rows(select(events.c.body).where(events.c.sequence == sequence))
+        return bytes(rows[0].body) if rows else None
+
+    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+        """What was not understood."""
+        at = quarantine.c.sequence
+        query = select(quarantine).order_by(at.desc() if after is None else at).limit(limit)
+        if source is not None:
+            query = query.where(quarantine.c.source == source)
+        if after is not None:
+            query = query.where(at > after)
+        rows = self._database.rows(query)
+        return [
+            Quarantined(
+                source=row.source,
+                arrived_at=row.arrived_us / 1e6,
+                reason=row.reason,
+                detail=row.detail,
+                body=bytes(row.body),
+                digest=bytes(row.digest),
+                sequence=row.sequence,
+            )
+            for row in rows
+        ]
+
+    def in_quarantine(self) -> Mapping[str, int]:
+        """How many bodies of each source are still in quarantine."""
+        query = select(quarantine.c.source, func.count().label("number")).group_by(quarantine.c.source)
+        return {row.source: row.number for row in self._database.rows(query)}
+
+    def tallies(self) -> list[Tally]:
+        """What is counted and not kept as an event."""
+        rows = sorted(self._database.usual(_TALLIES))  # not by the database, which may sort as people do
+        return [Tally(source, kind, label, total, last / 1e6) for source, kind, label, total, last in rows]
+
+    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+        """When each (source, name) was first declared."""
+        rows = [{"source": source, "name": name, "declared_us": micros(now)} for source, name in exports]
+        if rows:
+            with self._database.writing("declare") as connection:
+                connection.execute(self._database.insert(declarations).on_conflict_do_nothing(), rows)
+        return self.declared()
+
+    def declared(self) -> Mapping[tuple[str, str], float]:
+        """When each (source, name) was first declared."""
+        rows = self._database.usual(_DECLARATIONS)
+        return {(source, name): declared / 1e6 for source, name, declared in rows}
+
+    def beat(self, watch: str, now: float) -> None:
+        """Note that ``watch`` is there; after a time away it begins anew."""
+        insert = self._database.insert(watches)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["watch", "began_us"], set_={"seen_us": insert.excluded.seen_us}
+        )
+        with self._database.writing("heartbeat") as connection:
+            key = self.identity(), watch  # in another database, put in this one's place, it was not there before
+            began, seen = self._began.get(key, (now, now))
+            if now - seen > BLIND_AFTER:
+                began = now
+            connection.execute(upsert, {"watch": watch, "began_us": micros(began), "seen_us": micros(now)})
+        self._began[key] = (began, now)
+
+    def gaps(self) -> list[Gap]:
+        """When nobody listened."""
+        gaps: list[Gap] = []
+        seen: int | None = None
+        for began_us, seen_us in self._database.usual(_WATCHES):
+            if seen is not None and began_us - seen > BLIND_AFTER * 1e6:
+                gaps.append(Gap(seen / 1e6, began_us / 1e6))
+            seen = max(seen or 0, seen_us)
+        return gaps
+
+    def decide(self, decision: Decision) -> None:
+        """Append a decision to the log of them."""
+        with self._database.writing("decide") as connection:
+            decisions.append(connection, decision)
+
+    def decisions(self, after: int = 0) -> list[Decision]:
+        """The decisions past a sequence of the log."""
+        return decisions.read(self._database, after)
+
+    @property
+    def archive(self) -> SqlArchive:
+        """The bodies, for a replay."""
+        return SqlArchive(
+            self._database, lambda connection, entries: self._append(connection.connection.cursor(), Batch(entries))
+        )
+
+    def epoch(self) -> int:
+        """How often events were amended."""
+        found = self._database.usual(_EPOCH)
+        return int(found[0][0]) if found else 0
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest event."""
+        return int(self._database.usual(_LAST)[0][0])
+
+    def identity(self) -> str:
+        """Which ledger this is."""
+        return self._database.identity
+
+    def checks(self) -> list[tuple[bool, str]]:
+        """What the database is, and whether that is as it should be."""
+        return self._database.checks()
+
+    def close(self) -> None:
+        """Commit what was submitted, and close all connections."""
+        self._commits.close()
+        self._database.close()
+
+    def _append(self, cursor: DBAPICursor, batch: Batch) -> list[bool]:
+        append = sqlite_append.append if self._database.is_sqlite else postgres_append.append
+        return append(cursor, batch)
+
+
+def _fitting(selection: Selection, pages: Iterable[list[Event]]) -> Iterator[Event]:
+    return (event for some in pages for event in some if selection.fits(event))
