@@ -26,9 +26,9 @@ from verdict import CORE, tell_alerts, tell_confusion
 from exporter import config
 from exporter.backfill import FAMILIES, Knowledge
 from exporter.domain.frequency import HOUR
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.schema import watches
 from exporter.simulation import HoldingLedger, history, keep
-from exporter.sources.clevertap import REASONS
 
 ROOT = Path(__file__).parent.parent
 _AGE = "time() - (dataexport_last_completed_timestamp_seconds{{{}}} > 0) > {}"

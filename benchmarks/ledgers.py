@@ -23,7 +23,7 @@ import made_up
 import processes
 from alembic.script import ScriptDirectory
 
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.ledger import migrations
 from exporter.ledger.rows import Batch
 from exporter.ledger.schema import events as table

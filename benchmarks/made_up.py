@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from exporter.domain.exports import Source
-from exporter.intake import Intake
-from exporter.json_body import MOST_EVENTS
+from exporter.ingest.intake import Intake
+from exporter.ingest.json_objects import MOST_EVENTS
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain import frequency
 from exporter.domain.errors import ExporterError
-from exporter.sources import clevertap
+from exporter.ingest.vendors import clevertap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,8 +22,8 @@ from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
+from exporter.ingest.vendors import clevertap
 from exporter.settings import Section, Settings, SourceSettings
-from exporter.sources import clevertap
 
 if TYPE_CHECKING:
     import ssl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.collector import Collector
 from exporter.domain.errors import StoreLostError
-from exporter.intake import REASONS
+from exporter.ingest.intake import REASONS
 from exporter.keeping import Keeper
 from exporter.ledger.contract import PAGE
 from exporter.pruning import Pruner

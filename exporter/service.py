@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.errors import ConfigurationError, StoreError
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.read_model import ReadModel, Scope
 
 if TYPE_CHECKING:

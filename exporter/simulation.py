@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from exporter.domain import deadlines
 from exporter.domain.errors import ExporterError
 from exporter.domain.frequency import DAY, HOUR
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
+from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.send import sample_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

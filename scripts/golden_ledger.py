@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from exporter.domain.exports import Source
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from exporter.domain.errors import ExporterError
 from exporter.domain.events import Gap, Quarantined
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.families import DURATION
-from exporter.intake import REASONS
+from exporter.ingest.intake import REASONS
 from exporter.ledger import contract as ledgers
 from exporter.reader import Reader
 from exporter.simulation import fleet, history, rates

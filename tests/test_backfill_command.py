@@ -14,7 +14,7 @@ from builders import HOUR, received
 from exporter.cli import main
 from exporter.collector import Collector
 from exporter.domain.exports import Source
-from exporter.intake import REASONS
+from exporter.ingest.intake import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.reader import Reader
 from monitoring import prometheus_command, started

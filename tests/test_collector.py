@@ -10,8 +10,8 @@ from builders import HOUR, MINUTE, at, event, received
 from exporter import collector
 from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.reader import Reader
-from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from running import series
 

@@ -21,9 +21,9 @@ from exporter import exposition, families
 from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.states import ExportState, SourceState
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.reader import Reader
-from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series

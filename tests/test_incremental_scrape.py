@@ -15,10 +15,10 @@ from builders import DAY, HOUR, MINUTE, at, event, received
 from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.gzip_parts import Engine, engine
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger import contract as ledgers
 from exporter.overflow import together
 from exporter.reader import Reader
-from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 

@@ -17,12 +17,12 @@ from exporter.domain.decisions import RETIRE, Decision
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Quarantined
 from exporter.domain.exports import Declaration, Selection
-from exporter.intake import Intake, Receipt
+from exporter.ingest.intake import Intake, Receipt
+from exporter.ingest.replay import Replay
 from exporter.ledger.contract import PAGE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.pruning import MARGIN
 from exporter.reader import Reader
-from exporter.replay import Replay
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps, births, reader_of, seen
 from pruned import LATE, RETENTION, pruned_by, pruner_of, runs, states

@@ -10,7 +10,7 @@ from builders import SHOP, at, body, event, received
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Gap
 from exporter.domain.exports import Source
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.reader import Reader
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps

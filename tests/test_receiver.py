@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from builders import SAMPLES, body, fields
-from exporter.sources.clevertap import REASONS
+from exporter.ingest.vendors.clevertap import REASONS
 from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
 from exporter.cli import main
+from exporter.ingest.replay import Replay
+from exporter.ingest.vendors import clevertap
 from exporter.ledger.replay_store import Place, everything
-from exporter.replay import Replay
-from exporter.sources import clevertap
 from running import Exporter, wait_until
 
 if TYPE_CHECKING:

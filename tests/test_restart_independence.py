@@ -21,12 +21,12 @@ from exporter import history, pruning
 from exporter.collector import Collector
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.exports import Declaration, Selection, Source
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.keeping import Keeper
 from exporter.ledger.contract import Received
 from exporter.overflow import together
 from exporter.pruning import MARGIN, Pruner
 from exporter.reader import Reader
-from exporter.sources.clevertap import REASONS
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter import event_lines, listing
+from exporter import listing
 from exporter.commands import FAILED
 from exporter.commands.options import config_option, json_option, source_option
 from exporter.commands.store import opened
 from exporter.doctor import examine
+from exporter.ingest import json_lines as event_lines
 from exporter.ledger.replay_store import everything
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from exporter.collector import Collector
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
 from exporter.domain.errors import StoreRefusedError
-from exporter.intake import REASONS
+from exporter.ingest.intake import REASONS
 from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger

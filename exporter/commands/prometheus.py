@@ -13,7 +13,7 @@ from exporter import config
 from exporter.backfill import FAMILIES, Backfill, Knowledge
 from exporter.commands.options import INSTANT, config_option
 from exporter.commands.store import opened
-from exporter.intake import REASONS
+from exporter.ingest.intake import REASONS
 from exporter.rules import declared_rules
 
 if TYPE_CHECKING:

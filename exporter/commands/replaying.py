@@ -14,7 +14,7 @@ from exporter.commands import FAILED
 from exporter.commands.options import config_option
 from exporter.commands.store import opened
 from exporter.domain.humanize import spoken
-from exporter.replay import Outcome, Replay
+from exporter.ingest.replay import Outcome, Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

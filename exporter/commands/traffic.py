@@ -17,7 +17,8 @@ from exporter import config, simulation
 from exporter.commands.options import INSTANT, config_option
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY
-from exporter.send import sample_body, send_to
+from exporter.ingest.vendors.clevertap_samples import sample_body
+from exporter.send import send_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
-from exporter.json_body import MOST_EVENTS
+from exporter.ingest.json_objects import MOST_EVENTS
 from exporter.web.documents import SCHEMAS
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from exporter.web.wsgi_front import EXCHANGE
 if TYPE_CHECKING:
     from exporter.config import ConfiguredSource
     from exporter.domain.exports import Source
-    from exporter.intake import Receipt
+    from exporter.ingest.intake import Receipt
     from exporter.web.exchange import Exchange
     from exporter.web.webhook import Webhook
 

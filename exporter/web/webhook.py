@@ -14,7 +14,7 @@ from exporter.web.failures import MINUTE, FailedAttempts, client_address
 from exporter.web.problems import document, usual
 
 if TYPE_CHECKING:
-    from exporter.intake import Intake, Receipt
+    from exporter.ingest.intake import Intake, Receipt
     from exporter.service import Service
     from exporter.web.exchange import Exchange
 

@@ -24,7 +24,7 @@ from exporter import simulation
 from exporter.backfill import FAMILIES
 from exporter.config import load
 from exporter.environment import REVISION_VARIABLE
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment, find_tool, prometheus_command, started, wait_for
 from ports import free_port

@@ -14,7 +14,7 @@ from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Gap, Quarantined, Tally
 from exporter.domain.exports import ExportKey, Selection
-from exporter.json_body import MOST_EVENTS
+from exporter.ingest.json_objects import MOST_EVENTS
 from exporter.ledger import contract as ledgers
 from exporter.ledger.sql.ledger import SqlLedger
 

@@ -18,13 +18,13 @@ from databases import SQLITE_DRIVERS, new_ledger
 from exporter.commands.replaying import told_of_rebuild
 from exporter.domain.events import Quarantined
 from exporter.domain.exports import Source
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
+from exporter.ingest.replay import Outcome, Replay
+from exporter.ingest.vendors import clevertap
 from exporter.ledger import contract as ledgers
 from exporter.ledger.replay_store import Place
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sql.replay_store import SqlArchive
-from exporter.replay import Outcome, Replay
-from exporter.sources import clevertap
 from running import COMMAND, Exporter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from exporter.attribution import Exports
 from exporter.domain.events import Event
 from exporter.domain.exports import ExportKey, Source
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.ledger.contract import Received
 from memory_ledger import MemoryLedger
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Gap
     from exporter.domain.exports import Declaration
     from exporter.domain.states import ExportState
-    from exporter.intake import Receipt
+    from exporter.ingest.intake import Receipt
     from exporter.ledger.contract import Ledger
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "clevertap"

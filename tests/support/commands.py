@@ -12,7 +12,7 @@ from builders import body, vendor_clock
 from exporter.cli import main
 from exporter.domain.event_time import load_zone
 from exporter.domain.exports import Source
-from exporter.intake import Intake
+from exporter.ingest.intake import Intake
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:

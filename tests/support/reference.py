@@ -10,8 +10,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import families
+from exporter.ingest.vendors.clevertap import REASONS
 from exporter.runs import DURATION_BOUNDS
-from exporter.sources.clevertap import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from builders import at, event, instant
 from exporter.domain.errors import PayloadError
-from exporter.event_lines import EventLine, read, write
+from exporter.ingest.json_lines import EventLine, read, write
 from exporter.ledger.contract import Received
 
 BODY = '{"a": 1}'

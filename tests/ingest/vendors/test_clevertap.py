@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import SAMPLES, body, fields
-from exporter import json_body
 from exporter.domain.events import Announcement
-from exporter.sources import clevertap
-from exporter.sources.clevertap import KEYS, REASONS, NotUnderstood, canonical_partner
+from exporter.ingest import json_objects
+from exporter.ingest.vendors import clevertap
+from exporter.ingest.vendors.clevertap import KEYS, REASONS, NotUnderstood, canonical_partner
 
 LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - the sender's clock has no zone
 DATE = "Date and Time"
 
 
 def interpret(raw: bytes) -> Announcement | clevertap.TestCall | NotUnderstood:
-    (only,) = json_body.decode(raw, 1_000_000)
+    (only,) = json_objects.decode(raw, 1_000_000)
     return clevertap.interpret(only, LATEST)
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from exporter import event_lines
 from exporter.domain.errors import PayloadError
 from exporter.domain.event_time import EVIDENCE, SettledOffset
 from exporter.domain.events import Quarantined
-from exporter.intake import Intake, kept_or_too_old
+from exporter.ingest import json_lines
+from exporter.ingest.intake import Intake, kept_or_too_old
 from exporter.ledger.contract import Received, TestCalled
 from exporter.ledger.replay_store import PAGE, Place
 
@@ -95,7 +95,7 @@ class Replay:
         """Take events from JSON lines; yields after each page what was done so far.
 
         Args:
-            lines: as `exporter.event_lines` reads them; empty ones are passed over.
+            lines: as `exporter.ingest.json_lines` reads them; empty ones are passed over.
             source: only those of this source; None for all.
             now: no arrival lies after it.
             tell: told of each line that is bad, by its number.
@@ -168,7 +168,7 @@ class Replay:
         return settled
 
     def _read(self, line: bytes, wanted: str | None, now: float) -> list[Entry]:
-        read = event_lines.read(line)
+        read = json_lines.read(line)
         source = self._sources.get(read.source)
         if source is None:
             message = f"its source {read.source[:64]!r} is none; the sources are {', '.join(sorted(self._sources))}"

@@ -21,7 +21,7 @@ from exporter.domain.events import Announcement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.json_body import JsonObject
+    from exporter.ingest.json_objects import JsonObject
 
 KEYS = ("Export Request Id", "Partner", "Type", "Status", "Frequency", "Date and Time")
 _DOCUMENTED = frozenset(KEYS)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exporter import json_body
 from exporter.domain import event_time
 from exporter.domain.events import Announcement, Event, Quarantined
+from exporter.ingest import json_objects
+from exporter.ingest.vendors import clevertap
 from exporter.ledger.contract import Received, TestCalled
-from exporter.sources import clevertap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +102,7 @@ class Intake:
         arrived_at = round(arrived_at, 6)
         # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
         latest = _EPOCH + timedelta(1, arrived_at)
-        objects = json_body.decode(body, self._most_event_bytes)
+        objects = json_objects.decode(body, self._most_event_bytes)
         settled = self._settled_of(source).value if source.zone is None else None
         oldest = arrived_at - self.retention
         readings: dict[datetime, event_time.Reading] = {}  # the events of a list are often of the same few seconds

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError
-from exporter.json_body import MOST_EVENTS, decode
+from exporter.ingest.json_objects import MOST_EVENTS, decode
 
 LIMIT = 1_000_000
 

@@ -11,7 +11,7 @@ import pytest
 from builders import DAY, HOUR, MINUTE, SAMPLES, SHOP, at, body, fields, instant, vendor_clock
 from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
 from exporter.domain.exports import Source
-from exporter.intake import Intake, Receipt
+from exporter.ingest.intake import Intake, Receipt
 from exporter.ledger.sql.ledger import SqlLedger
 from memory_ledger import MemoryLedger
 
