@@ -23,8 +23,8 @@ from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fate, fle
 from sqlalchemy import create_engine, insert
 from verdict import CORE, tell_alerts, tell_confusion
 
-from exporter import config
 from exporter.backfill import FAMILIES, Knowledge
+from exporter.config import loader
 from exporter.domain.frequency import HOUR
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.schema import watches
@@ -60,7 +60,7 @@ def run(folder: Path, *, others: bool) -> bool:
     happenings = list(history(plans, SINCE, UNTIL, SEED, fate))
     heard = [each for each in happenings if not OUTAGE[0] <= each.at < OUTAGE[1]]
     (folder / "dataexport.toml").write_text(CONFIG, "utf-8")
-    settings = config.load(folder / "dataexport.toml", {})
+    settings = loader.load(folder / "dataexport.toml", {})
     store = f"sqlite:///{folder / 'dataexport.db'}"
     rules = [
         rule

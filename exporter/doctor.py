@@ -20,7 +20,7 @@ from exporter.ledger.sqlite.backup import LISTENING_WITHIN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.ledger.contract import Ledger
     from exporter.reader import Reader
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from exporter import tls
+from exporter.config import tls
 from exporter.web import admin, receiver
 from exporter.web.access_log import log_request
 from exporter.web.connections import Connections
@@ -17,7 +17,7 @@ from exporter.web.wsgi_front import WsgiFront
 if TYPE_CHECKING:
     import asyncio
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.service import Service
 
 THREADS = 16

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import Processor
 
-    from exporter.settings import Log
+    from exporter.config.settings import Log
 
 
 def configure(settings: Log) -> None:

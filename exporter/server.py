@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
+    from exporter.config.settings import Address
     from exporter.service import Service
-    from exporter.settings import Address
 
 STOP_SECONDS = 9
 """When the worker is killed; it stops by itself before that."""

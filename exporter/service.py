@@ -17,7 +17,7 @@ from exporter.read_model import ReadModel, Scope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Body

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date, tzinfo
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.ledger.contract import Entry
 
 LATE = "late"

@@ -12,8 +12,8 @@ import pytest
 
 from builders import MIDNIGHT, body, vendor_clock
 from commands import Store, run, said
-from exporter import config
 from exporter.commands.migration import metric_differences
+from exporter.config import loader
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreRefusedError
 from exporter.domain.events import Quarantined
@@ -223,7 +223,7 @@ def test_what_differs_in_the_copy_is_told(tmp_path: Path, statement: str, wanted
 
 @pytest.mark.usefixtures("filled")
 def test_metrics_that_differ_are_told() -> None:
-    settings = config.load(None, {})
+    settings = loader.load(None, {})
     with closing(SqlLedger("sqlite:///empty.db")):
         pass
     assert list(metric_differences(settings, HERE, HERE)) == []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import at, event, received
-from exporter import config, read_model, service
+from exporter import read_model, service
+from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.history import RECENT
 from exporter.ledger.contract import PAGE
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.domain.events import Event
     from exporter.read_model import Scope
 
@@ -69,7 +70,7 @@ def ledger() -> FailingLedger:
 def made(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 0.001)
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.001)
-    configured = config.load(None, {})
+    configured = loader.load(None, {})
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
     yield made
     made.stop()
@@ -125,7 +126,7 @@ class Endless(FailingLedger):
 
 
 def test_a_stop_does_not_wait_until_the_ledger_is_read() -> None:
-    configured, ledger = config.load(None, {}), Endless()
+    configured, ledger = loader.load(None, {}), Endless()
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
     made.start()
     wait_until(lambda: ledger.tried["read"] > 0, "it reads")
@@ -150,7 +151,7 @@ class Rush(FailingLedger):
 
 def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "UPKEEP_SECONDS", 0.001)
-    configured, ledger = config.load(None, {}), Rush()
+    configured, ledger = loader.load(None, {}), Rush()
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
 
     def revision() -> int:
@@ -182,7 +183,7 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
-    configured, ledger = config.load(None, {}), MemoryLedger()
+    configured, ledger = loader.load(None, {}), MemoryLedger()
     ledger.append([received(each) for each in old_events(configured, 80)])
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
 
@@ -202,7 +203,7 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
 
 def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
-    configured, ledger = config.load(None, {}), MemoryLedger()
+    configured, ledger = loader.load(None, {}), MemoryLedger()
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
     start(made)
     model = made._model  # noqa: SLF001 - what happens in it meanwhile is the test's
@@ -223,7 +224,7 @@ def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.
 
 
 def test_a_stop_does_not_wait_until_all_that_is_old_is_pruned() -> None:
-    configured, ledger = config.load(None, {}), MemoryLedger()
+    configured, ledger = loader.load(None, {}), MemoryLedger()
     ledger.append([received(each) for each in old_events(configured, 80)])
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
     prune, stopping = ledger.folds.prune, threading.Thread(target=made.stop)
@@ -272,7 +273,7 @@ def test_a_ledger_put_in_place_of_a_lost_one_is_told_what_is_declared(
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 0.001)
     toml = tmp_path / "dataexport.toml"
     toml.write_text('[[exports]]\nname = "nightly"\ninterval = "24h"\nmatch = { partner = "S3" }\n', "utf-8")
-    configured = config.load(toml, {})
+    configured = loader.load(toml, {})
     ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
     SqlLedger(f"sqlite:///{tmp_path}/other.db").close()
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
@@ -312,8 +313,8 @@ def test_while_the_ledger_fails_it_is_not_ready_and_recovers_by_itself(made: Ser
 def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -> None:
     limits = [1]
 
-    def configured() -> config.Config:
-        return config.load(None, {"DATAEXPORT_EXPORTS_PER_SOURCE": str(limits[-1])})
+    def configured() -> loader.Config:
+        return loader.load(None, {"DATAEXPORT_EXPORTS_PER_SOURCE": str(limits[-1])})
 
     made = Service(configured(), configured, ledger, Telemetry(), now=lambda: at("12:00"))
     for partner in ("first", "second", "third"):

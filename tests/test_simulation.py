@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from builders import DAY, HOUR, MINUTE, instant
 from exporter.cli import main
-from exporter.config import load
+from exporter.config.loader import load
 from exporter.domain.errors import ExporterError
 from exporter.reader import Reader
 from exporter.simulation import HoldingLedger, Plan, fleet, history, keep, post, rates

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import at, body
-from exporter import config
+from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.service import Service
 from exporter.telemetry import Telemetry
@@ -61,7 +61,7 @@ def ledger() -> HeldLedger:
 
 @pytest.fixture
 def webhook(ledger: HeldLedger) -> Iterator[Webhook]:
-    configured = config.load(None, {})
+    configured = loader.load(None, {})
     made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00") + 2)
     yield Webhook(made)
     ledger.released.set()

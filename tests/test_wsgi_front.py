@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.settings import Address
+from exporter.config.settings import Address
 from exporter.web.exchange import Exchange, Headers
 from exporter.web.wsgi_front import WsgiFront, call, environment
 from serving_here import Here, received

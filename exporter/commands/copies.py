@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter import config
 from exporter.commands.options import config_option
+from exporter.config import loader
 from exporter.ledger.sqlite import backup as copies
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def backup(path: Path | None, target: Path, *, force: bool) -> None:
     Example:
       dataexport-exporter backup /var/backups/dataexport-2026-12-31.db
     """
-    database = sqlite_file(config.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL")
+    database = sqlite_file(loader.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL")
     with _progress("copying") as tell:
         contents = copies.back_up(database, target, tell, overwrite=force)
     click.echo(f"{target}: {_told(contents)}")
@@ -56,7 +56,7 @@ def restore(path: Path | None, copy: Path, *, force: bool) -> None:
     Example:
       dataexport-exporter restore /var/backups/dataexport-2026-12-31.db
     """
-    database = sqlite_file(config.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE")
+    database = sqlite_file(loader.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE")
     with _progress("restoring") as tell:
         restored = copies.restore(copy, database, time.time(), tell, force=force)
     click.echo(f"{database}: {_told(restored.contents)}")

@@ -13,10 +13,10 @@ from exporter import listing
 from exporter.choice import Wanted, choose, named
 from exporter.commands.options import INSTANT, config_option, json_option
 from exporter.commands.store import opened
+from exporter.config.settings import Duration
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED
-from exporter.settings import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

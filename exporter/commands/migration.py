@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr, ValidationError
 
-from exporter import config
 from exporter.collector import Collector
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
+from exporter.config import loader
+from exporter.config.settings import Store
 from exporter.domain.errors import StoreRefusedError
 from exporter.ingest.intake import REASONS
 from exporter.ledger import store_copy
@@ -24,14 +25,13 @@ from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.file import only_user
 from exporter.reader import Reader
-from exporter.settings import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from click._termui_impl import ProgressBar
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
 
 _SQLITE = "sqlite:///"
 
@@ -66,7 +66,7 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
     Example:
       dataexport-exporter migrate-store sqlite:///dataexport.db postgresql+psycopg://dataexport@db.example/dataexport
     """
-    settings = config.load(path, os.environ)
+    settings = loader.load(path, os.environ)
     with ExitStack() as opened:
         databases = [_open(opened, name, url, force=force) for name, url in (("FROM", source), ("TO", target))]
         if store_copy.begin(*databases):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from exporter.environment import CONFIG_VARIABLE
+from exporter.config.environment import CONFIG_VARIABLE
 
 config_option = click.option(
     "--config",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from exporter import config
 from exporter.backfill import FAMILIES, Backfill, Knowledge
 from exporter.commands.options import INSTANT, config_option
 from exporter.commands.store import opened
+from exporter.config import loader
 from exporter.ingest.intake import REASONS
 from exporter.rules import declared_rules
 
@@ -69,4 +69,4 @@ def rules(path: Path | None, job: str) -> None:
     Example:
       dataexport-exporter rules --config dataexport.toml > declared.rules.yaml
     """
-    click.echo(declared_rules(config.load(path, os.environ).exports, job), nl=False)
+    click.echo(declared_rules(loader.load(path, os.environ).exports, job), nl=False)

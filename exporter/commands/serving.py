@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from exporter import config, logs, server
+from exporter import logs, server
 from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
-from exporter.environment import REVISION_VARIABLE
+from exporter.config import loader
+from exporter.config.environment import REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.service import Service
 from exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from exporter.config import Config
+    from exporter.config.loader import Config
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ def serve(path: Path | None) -> None:
     """
 
     def reread() -> Config:
-        return config.load(path, os.environ)
+        return loader.load(path, os.environ)
 
     settings = reread()
     refuse_clock(time.time())
@@ -64,5 +65,5 @@ def check_config(path: Path) -> None:
     Example:
       dataexport-exporter check-config dataexport.toml
     """
-    found = config.load(path, os.environ)
+    found = loader.load(path, os.environ)
     click.echo(f"{path}: fine, {len(found.sources)} sources, {len(found.exports)} declared exports")

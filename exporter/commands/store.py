@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import config
+from exporter.config import loader
 from exporter.domain.errors import StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.reader import Reader
@@ -15,13 +15,13 @@ from exporter.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
 
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
     """The configuration, and what its database has; a command that only looks makes none."""
-    settings = config.load(path, os.environ)
+    settings = loader.load(path, os.environ)
     scheme, _, name = settings.store_url.partition(":///")
     if scheme == "sqlite" and not Path(name).exists():
         message = f"store.url: there is no database at {name}; start the exporter first, or give its --config"

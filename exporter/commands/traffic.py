@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from exporter import config, simulation
+from exporter import simulation
 from exporter.commands.options import INSTANT, config_option
+from exporter.config import loader
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY
 from exporter.ingest.vendors.clevertap_samples import sample_body
@@ -108,7 +109,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
     if ends > now and not json_lines:
         message = "--until lies in the future, where nothing has arrived yet"
         raise click.UsageError(message)
-    settings = config.load(path, os.environ)
+    settings = loader.load(path, os.environ)
     try:
         clock = load_zone(timezone) or UTC
     except ValueError as error:

@@ -16,7 +16,7 @@ from exporter.web.parameters import LARGEST, Choice, Number, ParameterError
 from exporter.web.problems import problem
 
 if TYPE_CHECKING:
-    from exporter.config import Config
+    from exporter.config.loader import Config
     from exporter.service import Service
     from exporter.web.parameters import Parameter
 

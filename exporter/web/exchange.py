@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.config import ConfiguredSource
+    from exporter.config.loader import ConfiguredSource
 
 
 class Headers:

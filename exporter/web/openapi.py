@@ -11,8 +11,8 @@ from exporter.web.documents import SCHEMAS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.config import Config
-    from exporter.credentials import Credentials
+    from exporter.config.credentials import Credentials
+    from exporter.config.loader import Config
     from exporter.web.api import Queries
     from exporter.web.parameters import Parameter
 

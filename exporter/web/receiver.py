@@ -18,7 +18,7 @@ from exporter.web.webhook import PREFIX, STORE_SECONDS, acknowledgement, outcome
 from exporter.web.wsgi_front import EXCHANGE
 
 if TYPE_CHECKING:
-    from exporter.config import ConfiguredSource
+    from exporter.config.loader import ConfiguredSource
     from exporter.domain.exports import Source
     from exporter.ingest.intake import Receipt
     from exporter.web.exchange import Exchange

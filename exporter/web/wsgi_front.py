@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-    from exporter.settings import Address
+    from exporter.config.settings import Address
     from exporter.web.exchange import Exchange
 
 EXCHANGE = "exporter.exchange"

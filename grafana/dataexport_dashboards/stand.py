@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import simulation
 from exporter.backfill import FAMILIES
-from exporter.config import load
-from exporter.environment import REVISION_VARIABLE
+from exporter.config.environment import REVISION_VARIABLE
+from exporter.config.loader import load
 from exporter.ingest.intake import Intake
 from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment, find_tool, prometheus_command, started, wait_for

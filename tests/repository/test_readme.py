@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from exporter.cli import COMMANDS, main
-from exporter.config import load
-from exporter.environment import FILE_VARIABLES, VARIABLES
+from exporter.config.environment import FILE_VARIABLES, VARIABLES
+from exporter.config.loader import load
+from exporter.config.settings import ExportSettings, Settings, SourceSettings
 from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.settings import ExportSettings, Settings, SourceSettings
 from exporter.telemetry import Telemetry
 from monitoring import ROOT
 from running import Exporter

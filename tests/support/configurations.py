@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import load
+from exporter.config.loader import load
 from exporter.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from exporter.config import Config
+    from exporter.config.loader import Config
 
 
 def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> Config:

@@ -8,9 +8,9 @@ import pytest
 
 import certificates
 from configurations import loaded, problems
-from exporter.config import load
+from exporter.config.environment import FILE_VARIABLES, VARIABLES
+from exporter.config.loader import load
 from exporter.domain.errors import ConfigurationError
-from exporter.environment import FILE_VARIABLES, VARIABLES
 
 if TYPE_CHECKING:
     from pathlib import Path

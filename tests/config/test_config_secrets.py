@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configurations import loaded
-from exporter.config import load
+from exporter.config.environment import VARIABLES
+from exporter.config.loader import load
+from exporter.config.settings import Section
 from exporter.domain.errors import ConfigurationError
-from exporter.environment import VARIABLES
-from exporter.settings import Section
 
 if TYPE_CHECKING:
     from pathlib import Path

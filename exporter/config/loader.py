@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from exporter import secrecy, tls
-from exporter.credentials import Credentials
+from exporter.config import secret_files, tls
+from exporter.config.credentials import Credentials
+from exporter.config.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
+from exporter.config.settings import Section, Settings, SourceSettings
 from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
 from exporter.ingest.vendors import clevertap
-from exporter.settings import Section, Settings, SourceSettings
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from pydantic_core import ErrorDetails
 
-    from exporter.settings import Address, Basic, ExportSettings, Limits, Log, Server
+    from exporter.config.settings import Address, Basic, ExportSettings, Limits, Log, Server
 
 _SECRETS = frozenset({"tokens", "admin_tokens", "basic", "admin_basic", "url"})
 
@@ -105,7 +105,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     if not settings.server.allow_readable_secrets:
         variables = [name for each in sorted(FILE_VARIABLES) if (name := f"{each}_FILE") in environment]
         named = {name: Path(environment[name]) for name in variables}
-        problems += secrecy.refusals(given, raw, path, named)
+        problems += secret_files.refusals(given, raw, path, named)
     if problems:
         raise ConfigurationError(problems)
     return config

@@ -1,6 +1,6 @@
 """The configuration as people write it: names, types and limits of every setting.
 
-`exporter.config` reads it from a file and the environment and turns it into values to work with.
+`exporter.config.loader` reads it from a file and the environment and turns it into values to work with.
 """
 
 from __future__ import annotations

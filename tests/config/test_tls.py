@@ -13,7 +13,7 @@ import requests
 
 import certificates
 from builders import body
-from exporter import config
+from exporter.config import loader
 from exporter.domain.errors import ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
@@ -31,7 +31,7 @@ def named(certificate: Path, key: Path) -> dict[str, str]:
 
 def problems(environment: Mapping[str, str]) -> list[str]:
     with pytest.raises(ConfigurationError) as raised:
-        config.load(None, environment)
+        loader.load(None, environment)
     return list(raised.value.problems)
 
 
@@ -82,7 +82,7 @@ def test_the_webhook_speaks_tls_and_the_admin_listener_does_not(tmp_path: Path) 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_old_versions_are_refused(tmp_path: Path, version: ssl.TLSVersion) -> None:
     certificate, key = certificates.make(tmp_path, "first")
-    found = config.load(None, named(certificate, key)).tls
+    found = loader.load(None, named(certificate, key)).tls
     client = trusting(certificate)
     client.set_ciphers("ALL:@SECLEVEL=0")
     client.minimum_version = client.maximum_version = version

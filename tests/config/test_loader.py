@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from configurations import loaded, problems
-from exporter.config import load
+from exporter.config.loader import load
+from exporter.config.settings import Address
 from exporter.domain.errors import ConfigurationError
-from exporter.settings import Address
 
 if TYPE_CHECKING:
     from pathlib import Path

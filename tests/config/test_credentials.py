@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from exporter.credentials import Credentials
+from exporter.config.credentials import Credentials
 
 TOKEN = Credentials(tokens=("old-token", "new-token"))
 HEADER = Credentials(tokens=("a-token",), header="X-Export-Token")

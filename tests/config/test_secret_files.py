@@ -10,7 +10,7 @@ import pytest
 
 from builders import instant
 from exporter.clock import refuse_clock
-from exporter.config import load
+from exporter.config.loader import load
 from exporter.domain.errors import ClockError, ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, Exporter
