@@ -20,13 +20,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from exporter import families
-from exporter.attribution import Exports
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Tally
 from exporter.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
 from exporter.ledger.contract import PAGE
 from exporter.overflow import together
-from exporter.source_history import SourceHistory
+from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.source_stats import SourceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.states import ExportState, SourceState
     from exporter.gzip_parts import Engine
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
     from exporter.sheet import Place
 
 EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256

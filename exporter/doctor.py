@@ -10,19 +10,20 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import choice, listing, snapshot
+from exporter import choice, listing
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import ANY
 from exporter.domain.frequency import of_interval
 from exporter.domain.humanize import format_offset
 from exporter.ledger.sqlite.backup import LISTENING_WITHIN
+from exporter.projection import serialization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.loader import Config
     from exporter.ledger.contract import Ledger
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 LEAST_FREE = 200 << 20
 """Bytes; years of events take less, but whatever else fills the disk will go on."""
@@ -88,7 +89,7 @@ def _replicas(ledger: Ledger, reader: Reader, now: float) -> Iterator[tuple[bool
     """Two that fold the same events with two configurations show two truths."""
     head = ledger.folds.checkpoint()
     ago = max(now - ledger.folds.owner_seen(), 0)
-    if head and ago <= LISTENING_WITHIN and snapshot.differ(head.fingerprint, reader.fingerprint):
+    if head and ago <= LISTENING_WITHIN and serialization.differ(head.fingerprint, reader.fingerprint):
         text = f"store: {ago:.0f} s ago an exporter was on it with another configuration or release"
         yield False, f"{text}: if it still runs, reload it, and give all of them the same"
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from exporter.exposition import PLAIN, Family, escape, histogram, labels, number, sample
-from exporter.runs import DURATION_BOUNDS
+from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import OTHER, ExportKey
 from exporter.domain.states import ExportState
-from exporter.runs import DURATION_BOUNDS
+from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

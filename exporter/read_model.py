@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.collector import Collector
 from exporter.domain.errors import StoreLostError
 from exporter.ingest.intake import REASONS
-from exporter.keeping import Keeper
 from exporter.ledger.contract import PAGE
-from exporter.pruning import Pruner
-from exporter.reader import Reader
+from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.projector import Reader
+from exporter.projection.retention import Pruner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

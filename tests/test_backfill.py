@@ -23,7 +23,7 @@ from exporter.domain.exports import Declaration, Selection, Source
 from exporter.families import DURATION
 from exporter.ingest.intake import REASONS
 from exporter.ledger import contract as ledgers
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from exporter.simulation import fleet, history, rates
 
 if TYPE_CHECKING:

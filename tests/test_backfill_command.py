@@ -16,7 +16,7 @@ from exporter.collector import Collector
 from exporter.domain.exports import Source
 from exporter.ingest.intake import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from monitoring import prometheus_command, started
 from ports import free_port
 from running import series

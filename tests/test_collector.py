@@ -11,7 +11,7 @@ from exporter import collector
 from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from running import series
 

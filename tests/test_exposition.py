@@ -23,7 +23,7 @@ from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.states import ExportState, SourceState
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series

@@ -18,7 +18,7 @@ from exporter.gzip_parts import Engine, engine
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger import contract as ledgers
 from exporter.overflow import together
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.domain.exports import ExportKey
 from exporter.domain.states import ExportState
 from exporter.overflow import Durations, Limit, Overflow, together
-from exporter.runs import DURATION_BOUNDS
+from exporter.projection.fold.runs import DURATION_BOUNDS
 
 BUCKETS = len(DURATION_BOUNDS) + 1
 PLAIN = ExportState("shop", "any", "", "", "", "UTC", declared=False)

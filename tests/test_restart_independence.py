@@ -17,16 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, event, received
-from exporter import history, pruning
 from exporter.collector import Collector
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.keeping import Keeper
 from exporter.ledger.contract import Received
 from exporter.overflow import together
-from exporter.pruning import MARGIN, Pruner
-from exporter.reader import Reader
+from exporter.projection import retention
+from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.fold import history
+from exporter.projection.projector import Reader
+from exporter.projection.retention import MARGIN, Pruner
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 
@@ -107,8 +108,8 @@ def short_memory() -> Iterator[None]:
     """So that a few events are enough to be pruned."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "RECENT", 4)
-        patch.setattr(pruning, "RECENT", 4)
-        patch.setattr(pruning, "LEAST", 1)
+        patch.setattr(retention, "RECENT", 4)
+        patch.setattr(retention, "LEAST", 1)
         yield
 
 

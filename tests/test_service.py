@@ -13,9 +13,9 @@ from builders import at, event, received
 from exporter import read_model, service
 from exporter.config import loader
 from exporter.domain.errors import StoreError
-from exporter.history import RECENT
 from exporter.ledger.contract import PAGE
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.projection.fold.history import RECENT
 from exporter.service import Service
 from exporter.telemetry import Telemetry
 from exporter.web import admin

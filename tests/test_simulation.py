@@ -16,7 +16,7 @@ from builders import DAY, HOUR, MINUTE, instant
 from exporter.cli import main
 from exporter.config.loader import load
 from exporter.domain.errors import ExporterError
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from exporter.simulation import HoldingLedger, Plan, fleet, history, keep, post, rates
 from running import Exporter
 

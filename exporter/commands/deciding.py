@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 LONGEST_TEXT = 512
 _DURATION: TypeAdapter[int] = TypeAdapter(Duration)

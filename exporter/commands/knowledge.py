@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.ledger.sql.ledger import SqlLedger
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 
 @click.command()

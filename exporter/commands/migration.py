@@ -24,7 +24,7 @@ from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.file import only_user
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exporter.config import loader
 from exporter.domain.errors import StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

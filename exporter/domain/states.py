@@ -16,7 +16,7 @@ class ExportState:
     Attributes:
         key: which export; None for the exports over a limit taken together.
         changes_at: when this will differ though no event arrives; infinity for never.
-        duration_buckets: runs per bucket of `exporter.runs.DURATION_BOUNDS`, not cumulative.
+        duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
     """
 
     source: str

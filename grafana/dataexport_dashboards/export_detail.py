@@ -28,7 +28,7 @@ from dataexport_dashboards.panels import (
 from dataexport_dashboards.queries import OF_SOURCE, ONE, grown, grown_in_range, newest
 from dataexport_dashboards.tables import grid, rows, runbooks, states
 from exporter.domain.humanize import spoken
-from exporter.runs import DURATION_BOUNDS
+from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries

@@ -15,7 +15,7 @@ from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter
 

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.attribution import Exports
 from exporter.domain.events import Event
 from exporter.domain.exports import ExportKey, Source
 from exporter.ingest.intake import Intake
 from exporter.ledger.contract import Received
+from exporter.projection.fold.exports import Exports
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import pytest
 
 from builders import HOUR, SHOP, at, event, received
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter import attribution, keeping, reader
-from exporter.keeping import Keeper
-from exporter.reader import Reader
+from exporter.projection import checkpoint_writer, projector
+from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.fold import exports
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ NOW = at("12:00")
 @pytest.fixture(autouse=True)
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attribution, "MOST_IDS", 2)
-        patch.setattr(reader, "PAGE", 3)
-        patch.setattr(keeping, "PAGE", 2)
+        patch.setattr(exports, "MOST_IDS", 2)
+        patch.setattr(projector, "PAGE", 3)
+        patch.setattr(checkpoint_writer, "PAGE", 2)
         yield
 
 

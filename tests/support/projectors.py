@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter import attribution
-from exporter.reader import Reader
+from exporter.projection.fold import exports
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from worlds import SOURCES, World
 
@@ -45,6 +45,6 @@ def folded_at_once(ledger: MemoryLedger, world: World) -> Reader:
     """What a reader knows that has forgotten nothing and learns of everything at the start."""
     known = reader_of(ledger, world)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attribution, "MOST_IDS", 20_000)
+        patch.setattr(exports, "MOST_IDS", 20_000)
         known.refresh()
     return known

@@ -9,7 +9,7 @@ import pytest
 
 from builders import DAY, HOUR, at, event
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter.pruning import Pruner
+from exporter.projection.retention import Pruner
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState
     from exporter.ledger.contract import Ledger
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 
 RETENTION = 400 * DAY

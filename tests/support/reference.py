@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import families
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.runs import DURATION_BOUNDS
+from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received
-from exporter.attribution import Exports
 from exporter.domain.events import Event, Gap
 from exporter.domain.exports import Declaration, Selection, Source
+from exporter.projection.fold.exports import Exports
 from memory_ledger import MemoryLedger
 
 SOURCES = {

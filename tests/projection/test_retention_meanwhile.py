@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import SHOP, at, event, received
-from exporter import pruning
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.history import RECENT
-from exporter.pruning import Pruner
-from exporter.reader import Reader
+from exporter.projection import retention
+from exporter.projection.fold.history import RECENT
+from exporter.projection.projector import Reader
+from exporter.projection.retention import Pruner
 from memory_ledger import MemoryLedger
 from pruned import LATE, RETENTION, pruned_by, runs, states
 
@@ -193,7 +193,7 @@ def test_what_was_pruned_of_a_source_that_is_not_configured_here_is_passed_over(
 # What is not worth it
 
 
-@pytest.mark.parametrize(("old", "removed"), [(pruning.LEAST - 1, 0), (pruning.LEAST, pruning.LEAST)])
+@pytest.mark.parametrize(("old", "removed"), [(retention.LEAST - 1, 0), (retention.LEAST, retention.LEAST)])
 def test_a_few_old_events_of_an_export_wait_for_more(old: int, removed: int) -> None:
     ledger = ledger_of(*runs(range(old))[:old], *runs(range(490, 500)))
     known = reader_of(ledger)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, at, event, received
-from exporter import reader
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.states import urgency
-from exporter.reader import Reader
+from exporter.projection import projector
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_what_is_of_no_configured_source_is_passed_over() -> None:
 
 @pytest.mark.parametrize("page", [1, 2, 3, 4, 100])
 def test_every_page_is_read_and_no_event_twice(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PAGE", page)
+    monkeypatch.setattr(projector, "PAGE", page)
     ledger = ledger_of(*(event("initiated", at("0:00", day), request_id=str(day), frequency="24h") for day in range(4)))
     known = Reader(ledger, {"shop": SHOP})
     for _ in range(2):

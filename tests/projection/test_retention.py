@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
-from exporter import attribution, history, pruning, reader
 from exporter.domain.decisions import RETIRE, Decision
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Quarantined
@@ -21,8 +20,10 @@ from exporter.ingest.intake import Intake, Receipt
 from exporter.ingest.replay import Replay
 from exporter.ledger.contract import PAGE
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.pruning import MARGIN
-from exporter.reader import Reader
+from exporter.projection import projector, retention
+from exporter.projection.fold import exports, history
+from exporter.projection.projector import Reader
+from exporter.projection.retention import MARGIN
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps, births, reader_of, seen
 from pruned import LATE, RETENTION, pruned_by, pruner_of, runs, states
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 def small_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "RECENT", 4)
-        patch.setattr(pruning, "RECENT", 4)
-        patch.setattr(pruning, "LEAST", 1)
-        patch.setattr(pruning, "MOST", 2)
-        patch.setattr(pruning, "PAGE", 3)
-        patch.setattr(attribution, "MOST_IDS", 2)
-        patch.setattr(reader, "PAGE", 3)
+        patch.setattr(retention, "RECENT", 4)
+        patch.setattr(retention, "LEAST", 1)
+        patch.setattr(retention, "MOST", 2)
+        patch.setattr(retention, "PAGE", 3)
+        patch.setattr(exports, "MOST_IDS", 2)
+        patch.setattr(projector, "PAGE", 3)
         yield
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from exporter.domain import daylight_saving, deadlines, slots
 from exporter.domain.events import COMPLETED, FAILURES, INITIATED
 from exporter.domain.frequency import parse
-from exporter.marks import BEFORE_1970, MARK
+from exporter.projection.fold.sort_keys import BEFORE_1970, MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.domain.events import Gap
     from exporter.domain.exports import Terms
-    from exporter.marks import Said
+    from exporter.projection.fold.sort_keys import Said
 
 DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0)
 """Upper bounds of the duration histogram, in seconds; one bucket without a bound follows."""

@@ -11,8 +11,8 @@ import pytest
 from builders import HOUR, MINUTE, SHOP, at, event, received
 from exporter.domain.decisions import KEEP, RETIRE, Decision
 from exporter.domain.exports import ExportKey
-from exporter.keeping import Keeper
-from exporter.reader import Reader
+from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 
 from builders import DAY, HOUR, MINUTE, Webhook, at, body, instant
 from exporter.domain.exports import Source
-from exporter.source_history import SourceHistory
+from exporter.projection.fold.source_stats import SourceHistory
 
 if TYPE_CHECKING:
     from exporter.domain.states import ExportState, SourceState

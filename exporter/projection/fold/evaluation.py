@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Gap
     from exporter.domain.exports import Declaration, ExportKey, Source, Terms
-    from exporter.runs import Runs
+    from exporter.projection.fold.runs import Runs
 
 _NEVER = float("inf")
 

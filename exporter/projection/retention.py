@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter import checkpoint, snapshot
-from exporter.history import RECENT
 from exporter.ledger.contract import PAGE
+from exporter.projection import baselines, serialization
+from exporter.projection.fold.history import RECENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import ExportKey
     from exporter.ledger.contract import Ledger
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 MARGIN = 2 * 86400.0
 """Seconds past the retention for which events are kept, since a text without a zone may be read a day apart."""
@@ -100,16 +100,16 @@ class Pruner:
             yield len(some)
 
     def _bases(self, reader: Reader, key: ExportKey, events: Sequence[Event]) -> dict[str, str]:
-        base = checkpoint.base_of(self._ledger, reader.known_sources, key)
-        source = checkpoint.source_base(self._ledger, key.source)
+        base = baselines.base_of(self._ledger, reader.known_sources, key)
+        source = baselines.source_base(self._ledger, key.source)
         with self._knowing:
             base = reader.exports.folded(key, base, events)
             source.know(reader.histories[key.source].statuses)
         for event in events:
             source.add(event)
         return {
-            checkpoint.export_row(key): snapshot.base_text(base),
-            checkpoint.source_row(key.source): checkpoint.source_text(source),
+            baselines.export_row(key): serialization.base_text(base),
+            baselines.source_row(key.source): baselines.source_text(source),
         }
 
 

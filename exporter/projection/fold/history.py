@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.domain.frequency import parse
-from exporter.marks import MARK, Said, interned, mark_of
-from exporter.runs import Runs
+from exporter.projection.fold.runs import Runs
+from exporter.projection.fold.sort_keys import MARK, Said, interned, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, event
-from exporter.attribution import Exports
 from exporter.domain.deadlines import terms
 from exporter.domain.events import Gap
 from exporter.domain.exports import Declaration, ExportKey, Selection
-from exporter.history import RECENT, History
+from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.history import RECENT, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import Terms
     from exporter.domain.states import ExportState
-    from exporter.runs import Runs
+    from exporter.projection.fold.runs import Runs
 
 
 def promise(interval: int) -> Terms:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, MINUTE, catch_up, received, states
-from exporter.attribution import Exports
 from exporter.domain.exports import Declaration, ExportKey, Selection
+from exporter.projection.fold.exports import Exports
 from memory_ledger import MemoryLedger
 from tools import thorough
 from worlds import BEGINNINGS, SOURCES, World, blind_times, histories, jobs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter import checkpoint, snapshot
 from exporter.ledger.checkpoint_store import Checkpoint
+from exporter.projection import baselines, checkpoint_loader, serialization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporter.domain.exports import ExportKey
     from exporter.ledger.checkpoint_store import Folds
     from exporter.ledger.contract import Ledger
-    from exporter.reader import Reader
+    from exporter.projection.projector import Reader
 
 PAGE = 200
 """How many exports are put into words at a time, so that no scrape waits for long."""
@@ -72,7 +72,7 @@ class Keeper:
             self.differs = False
             anew = head is None or reader.saved != revision
             if anew and head and head.owner != self._owner and now - self._folds.owner_seen() <= SILENT_AFTER:
-                self.differs = snapshot.differ(head.fingerprint, reader.fingerprint)
+                self.differs = serialization.differ(head.fingerprint, reader.fingerprint)
                 return False
             if anew:
                 reader.exports.unsaved = set(reader.exports.all())
@@ -108,12 +108,12 @@ class Keeper:
         rows: dict[str, str | None] = {}
         for key in keys:
             history = exports.history(key)
-            text = None if history is None else snapshot.sealed(snapshot.history_text(history))
-            rows[checkpoint.export_row(key)] = text
+            text = None if history is None else serialization.sealed(serialization.history_text(history))
+            rows[baselines.export_row(key)] = text
         if exports.unsaved:
             return keys, rows, Checkpoint(revision, 0, "", reader.pruned.revision, owner)
         for slug, source in reader.histories.items():
-            rows[checkpoint.source_row(slug)] = snapshot.sealed(checkpoint.source_text(source))
-        rows[checkpoint.GAPS] = snapshot.sealed(snapshot.gaps_text(reader.gaps))
+            rows[baselines.source_row(slug)] = serialization.sealed(baselines.source_text(source))
+        rows[checkpoint_loader.GAPS] = serialization.sealed(serialization.gaps_text(reader.gaps))
         new = Checkpoint(revision, reader.sequence, reader.fingerprint, reader.pruned.revision, owner)
         return keys, rows, new

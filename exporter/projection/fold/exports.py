@@ -30,9 +30,9 @@ from exporter.domain.exports import (
     group_key,
     id_key,
 )
-from exporter.history import History
-from exporter.request_ids import RequestId
-from exporter.state import export_state
+from exporter.projection.fold.evaluation import export_state
+from exporter.projection.fold.history import History
+from exporter.projection.fold.recurring_ids import RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event, Gap
     from exporter.domain.exports import Declaration, Source, Terms
     from exporter.domain.states import ExportState
-    from exporter.history import Base
+    from exporter.projection.fold.history import Base
 
 
 MOST_IDS = 20_000

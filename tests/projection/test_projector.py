@@ -11,7 +11,7 @@ from exporter.domain.errors import StoreError
 from exporter.domain.events import Gap
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
-from exporter.reader import Reader
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps
 

@@ -14,7 +14,7 @@ from builders import DAY, HOUR, MINUTE, SHOP, at, event
 from exporter.domain.events import Event, Tally
 from exporter.domain.exports import Source
 from exporter.domain.states import SourceState
-from exporter.source_history import SourceHistory
+from exporter.projection.fold.source_stats import SourceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from exporter import checkpoint, snapshot
-from exporter.attribution import Exports
 from exporter.domain.decisions import KEEP, Standing
 from exporter.domain.exports import DECLARED, RECOGNISED
 from exporter.domain.states import urgency
 from exporter.ledger.checkpoint_store import Pruned
-from exporter.source_history import SourceHistory
+from exporter.projection import baselines, checkpoint_loader, serialization
+from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.source_stats import SourceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ class Reader:
     @property
     def fingerprint(self) -> str:
         """What the fold depends on beside events and gaps."""
-        return snapshot.fingerprint(self._edition_now(), self._sources, self._declarations)
+        return serialization.fingerprint(self._edition_now(), self._sources, self._declarations)
 
     @property
     def known_sources(self) -> Mapping[str, Source]:
@@ -111,7 +111,7 @@ class Reader:
         self._again = self._again or self._edition is not None
         self._edition = None
         self.standing = Standing()
-        found = checkpoint.load(self._ledger, self._sources, self._declarations, self.fingerprint)
+        found = checkpoint_loader.load(self._ledger, self._sources, self._declarations, self.fingerprint)
         if found is None:
             self._start_anew()
         else:
@@ -122,7 +122,7 @@ class Reader:
 
     def _start_anew(self) -> None:
         gaps, pruned = self._ledger.gaps(), self._ledger.folds.pruned()
-        bases, histories = checkpoint.bases(self._ledger, self._sources)
+        bases, histories = baselines.bases(self._ledger, self._sources)
         self._gaps, self.pruned = gaps, pruned
         self.exports = Exports(self._sources, self._declarations, gaps, bases)
         self.histories = histories
@@ -157,7 +157,7 @@ class Reader:
             return False
         if pruned.last_sequence > self.sequence:
             return True
-        bases = dict(checkpoint.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources))
+        bases = dict(baselines.exports_of(self._ledger.folds.bases(self.pruned.revision), self._sources))
         if any(key.kind == RECOGNISED and key not in self.exports for key in bases):
             return True  # it came back in what is not read yet, and what would tell so is gone
         for key, base in bases.items():
@@ -170,7 +170,7 @@ class Reader:
         folds, selection = self._ledger.folds, self.exports.selection(key)
         while True:
             before = folds.pruned()
-            base = checkpoint.base_of(self._ledger, self._sources, key) if before.revision else None
+            base = baselines.base_of(self._ledger, self._sources, key) if before.revision else None
             events = list(self._ledger.select(selection, self.sequence))
             if folds.pruned() == before:
                 self.exports.rebuild(key, events, base)

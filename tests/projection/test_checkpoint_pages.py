@@ -8,7 +8,7 @@ import pytest
 
 import checkpoints
 from checkpoints import NOW, keeper_of, known_of, states
-from exporter import checkpoint
+from exporter.projection import checkpoint_loader
 
 if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
@@ -21,7 +21,7 @@ def test_all_pages_are_there_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatc
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
     assert len(ledger.folds.rows("", 100)) > page
-    monkeypatch.setattr(checkpoint, "PAGE", page)
+    monkeypatch.setattr(checkpoint_loader, "PAGE", page)
     again = known_of(ledger)
     assert again.saved == known.saved
     assert states(again) == states(known)

@@ -8,22 +8,22 @@ from base64 import b64decode, b64encode
 from dataclasses import astuple, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from pydantic_core import from_json
 
 from exporter.domain.events import Gap
 from exporter.domain.exports import ExportKey, Terms
-from exporter.gzip_parts import engine
-from exporter.history import Base
-from exporter.marks import MARK, interned
-from exporter.runs import DURATION_BOUNDS, Runs
+from exporter.projection.fold.history import Base
+from exporter.projection.fold.runs import DURATION_BOUNDS, Runs
+from exporter.projection.fold.sort_keys import MARK, interned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from exporter.domain.exports import Declaration, Source
-    from exporter.history import History
+    from exporter.projection.fold.history import History
 
 FOLD_VERSION = 3
 """To be raised when the same events amount to something else, or are stored in another form."""
@@ -34,7 +34,6 @@ _SEAL = 8
 """How long the checksum before a text is."""
 _NAMES = tuple(each.name for each in fields(Runs))
 _DEFAULTS = {name: getattr(Runs(), name) for name in _NAMES}
-_crc32 = engine().crc32
 
 
 def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
@@ -62,7 +61,7 @@ def differ(one: str, other: str) -> bool:
 
 def sealed(text: str) -> str:
     """A text with a checksum before it."""
-    return f"{_crc32(text.encode()):08x}{text}"
+    return f"{crc32(text.encode()):08x}{text}"
 
 
 def opened(text: str) -> str:
@@ -72,7 +71,7 @@ def opened(text: str) -> str:
         ValueError: it is not what it was.
     """
     rest = text[_SEAL:]
-    if f"{_crc32(rest.encode()):08x}" != text[:_SEAL]:
+    if f"{crc32(rest.encode()):08x}" != text[:_SEAL]:
         message = "the checksum is not that of the text"
         raise ValueError(message)
     return rest

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import received
-from exporter import attribution, reader
+from exporter.projection import projector
+from exporter.projection.fold import exports
 from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
 from tools import thorough
 from worlds import World, histories
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attribution, "MOST_IDS", 2)
-        patch.setattr(reader, "PAGE", 3)
+        patch.setattr(exports, "MOST_IDS", 2)
+        patch.setattr(projector, "PAGE", 3)
         yield
 
 

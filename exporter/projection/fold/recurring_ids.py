@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.events import COMPLETED, INITIATED
 from exporter.domain.exports import group_key
-from exporter.runs import came_back
+from exporter.projection.fold.runs import came_back
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import ExportKey
-    from exporter.history import History
+    from exporter.projection.fold.history import History
 
 
 class RequestId:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, catch_up, event, received
-from exporter.attribution import Exports
 from exporter.domain.events import Gap
 from exporter.domain.exports import Declaration, ExportKey, Selection, Source
-from exporter.history import RECENT
+from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.history import RECENT
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from datetime import UTC
 from builders import HOUR, MINUTE, at
 from exporter.domain.events import Gap
 from exporter.domain.exports import DECLARED, Declaration, ExportKey, Selection, Source, Terms
-from exporter.runs import DURATION_BOUNDS, Runs
-from exporter.state import export_state
+from exporter.projection.fold.evaluation import export_state
+from exporter.projection.fold.runs import DURATION_BOUNDS, Runs
 
 SHOP = Source("shop", "Etc/UTC", UTC)
 PROMISE = Terms(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)

@@ -12,12 +12,12 @@ import pytest
 
 from builders import DAY, SHOP, at, event, received
 from checkpoints import NOW, keeper_of, known_of, runs, states
-from exporter import snapshot
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Gap
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.keeping import Keeper
-from exporter.reader import Reader
+from exporter.projection import serialization
+from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def test_a_row_whose_checksum_matches_and_whose_content_is_wrong_is_survived(
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
     (row, text) = next(each for each in ledger.folds.rows("", 100) if '"one"' in each[0])
-    told = json.loads(snapshot.opened(text))
+    told = json.loads(serialization.opened(text))
     damage(told)
-    overwrite(ledger, {row: snapshot.sealed(json.dumps(told))})
+    overwrite(ledger, {row: serialization.sealed(json.dumps(told))})
     again = known_of(ledger)
     assert again.saved is None
     assert states(again) == states(known)
@@ -329,10 +329,10 @@ def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> N
 
 def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
     utc, auto = {"shop": SHOP}, {"shop": replace(SHOP, timezone="auto")}
-    first = snapshot.fingerprint("ledger 1", utc, ())
-    assert not snapshot.differ(first, snapshot.fingerprint("ledger 2", utc, ()))
-    assert snapshot.differ(first, snapshot.fingerprint("ledger 1", auto, ()))
-    assert not snapshot.differ("", first)  # as long as its rows are being written
+    first = serialization.fingerprint("ledger 1", utc, ())
+    assert not serialization.differ(first, serialization.fingerprint("ledger 2", utc, ()))
+    assert serialization.differ(first, serialization.fingerprint("ledger 1", auto, ()))
+    assert not serialization.differ("", first)  # as long as its rows are being written
 
 
 def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:

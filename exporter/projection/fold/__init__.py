@@ -1,0 +1,1 @@
+"""The pure part of the projection: how events become runs, slots and deadlines of exports."""
