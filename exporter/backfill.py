@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from exporter import families
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Tally
-from exporter.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
 from exporter.ledger.contract import PAGE
-from exporter.overflow import together
+from exporter.metrics import families
+from exporter.metrics.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
+from exporter.metrics.series_limit import together
 from exporter.projection.fold.exports import Exports
 from exporter.projection.fold.source_stats import SourceHistory
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event, Gap, Quarantined
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
     from exporter.domain.states import ExportState
-    from exporter.exposition import Family
     from exporter.ledger.contract import Ledger
+    from exporter.metrics.text_format import Family
 
     _Row = tuple[str, ExportKey | str | None]
     """A source, and of its exports one, or None for all over the limit, or empty for the source itself."""

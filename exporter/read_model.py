@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.collector import Collector
 from exporter.domain.errors import StoreLostError
 from exporter.ingest.intake import REASONS
 from exporter.ledger.contract import PAGE
+from exporter.metrics.renderer import Collector
 from exporter.projection.checkpoint_writer import Keeper
 from exporter.projection.projector import Reader
 from exporter.projection.retention import Pruner
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
-    from exporter.gzip_parts import Body
     from exporter.ledger.contract import Ledger
+    from exporter.metrics.gzip_parts import Body
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState, SourceState
-    from exporter.gzip_parts import Body
     from exporter.ledger.contract import Ledger
-    from exporter.telemetry import Telemetry
+    from exporter.metrics.gzip_parts import Body
+    from exporter.metrics.process_metrics import Telemetry
 
 HEARTBEAT_SECONDS = 10.0
 UPKEEP_SECONDS = 10.0

@@ -16,13 +16,13 @@ from prometheus_client.openmetrics import parser
 from backfills import BEGINS, DECLARED, UNTOLD, Remembering
 from builders import DAY, HOUR, SHOP, event, received
 from exporter.backfill import FAMILIES, Backfill, Knowledge
-from exporter.collector import Collector
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Gap, Quarantined
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.families import DURATION
 from exporter.ingest.intake import REASONS
 from exporter.ledger import contract as ledgers
+from exporter.metrics.families import DURATION
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 from exporter.simulation import fleet, history, rates
 

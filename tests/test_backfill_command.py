@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from backfills import UNTOLD, Remembering
 from builders import HOUR, received
 from exporter.cli import main
-from exporter.collector import Collector
 from exporter.domain.exports import Source
 from exporter.ingest.intake import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 from monitoring import prometheus_command, started
 from ports import free_port

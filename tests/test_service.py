@@ -15,9 +15,9 @@ from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.ledger.contract import PAGE
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.metrics.process_metrics import Telemetry
 from exporter.projection.fold.history import RECENT
 from exporter.service import Service
-from exporter.telemetry import Telemetry
 from exporter.web import admin
 from exporter.web.exchange import Answer, Exchange, Headers
 from exporter.web.webhook import Webhook

@@ -12,8 +12,8 @@ import pytest
 from builders import at, body
 from exporter.config import loader
 from exporter.domain.errors import StoreError
+from exporter.metrics.process_metrics import Telemetry
 from exporter.service import Service
-from exporter.telemetry import Telemetry
 from exporter.web import receiver
 from exporter.web.exchange import Exchange, Headers
 from exporter.web.webhook import Webhook

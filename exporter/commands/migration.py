@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr, ValidationError
 
-from exporter.collector import Collector
 from exporter.commands import FAILED
 from exporter.commands.options import config_option
 from exporter.config import loader
@@ -24,6 +23,7 @@ from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.file import only_user
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 
 if TYPE_CHECKING:

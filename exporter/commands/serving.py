@@ -16,8 +16,8 @@ from exporter.commands.options import config_option
 from exporter.config import loader
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.metrics.process_metrics import Telemetry
 from exporter.service import Service
-from exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from exporter.cli import COMMANDS
-from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.telemetry import Telemetry
+from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.metrics.process_metrics import Telemetry
 from monitoring import ROOT
 from tools import tool
 

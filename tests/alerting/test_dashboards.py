@@ -13,7 +13,7 @@ import yaml
 
 from dataexport_dashboards import ask, output, palette, queries
 from dataexport_dashboards.panels import RUNBOOKS, TAG
-from exporter.families import EXPORT_FAMILIES
+from exporter.metrics.families import EXPORT_FAMILIES
 from running import Exporter, Series, series
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body
-from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter

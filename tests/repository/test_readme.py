@@ -15,8 +15,8 @@ from exporter.cli import COMMANDS, main
 from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import ExportSettings, Settings, SourceSettings
-from exporter.families import EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.telemetry import Telemetry
+from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.metrics.process_metrics import Telemetry
 from monitoring import ROOT
 from running import Exporter
 

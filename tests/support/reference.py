@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import families
 from exporter.ingest.vendors.clevertap import REASONS
+from exporter.metrics import families
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ HELP = {family.name: family.documentation for family in families.EXPORT_FAMILIES
 
 
 class Reference(ClientCollector):
-    """The same states as `exporter.collector` shows, in the client library's own classes."""
+    """The same states as `exporter.metrics.renderer` shows, in the client library's own classes."""
 
     def __init__(self, states: Sequence[ExportState], sources: Sequence[SourceState]) -> None:
         self._states = sorted(states, key=lambda each: [getattr(each, label) for label in LABELS])

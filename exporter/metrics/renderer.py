@@ -12,20 +12,20 @@ from itertools import compress
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
-from exporter import families
 from exporter.domain.exports import ANY, OTHER, ExportKey
-from exporter.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.gzip_parts import Body, Press, engine
-from exporter.overflow import Durations, Limit, Overflow
-from exporter.sheet import Sheet
+from exporter.metrics import families
+from exporter.metrics.compressed_table import Sheet
+from exporter.metrics.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.metrics.gzip_parts import Body, Press, engine
+from exporter.metrics.series_limit import Durations, Limit, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.states import ExportState, SourceState
-    from exporter.gzip_parts import Engine
+    from exporter.metrics.compressed_table import Place
+    from exporter.metrics.gzip_parts import Engine
     from exporter.projection.projector import Reader
-    from exporter.sheet import Place
 
 EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 """Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""

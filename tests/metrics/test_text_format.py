@@ -17,19 +17,19 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.utils import floatToGoString
 
 from builders import HOUR, MINUTE, at, body, fields, vendor_clock
-from exporter import exposition, families
-from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.states import ExportState, SourceState
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap import REASONS
+from exporter.metrics import families, text_format
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series
 from tools import tool
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def read_back(text: str, *, openmetrics: bool) -> list[tuple[str, dict[str, str], float]]:
@@ -194,7 +194,7 @@ def test_any_text_and_any_number_is_written_as_the_library_does_and_read_back_by
     | st.booleans()
 )
 def test_a_number_is_written_as_the_library_does(number: float) -> None:
-    assert exposition.number(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
+    assert text_format.number(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
 
 
 # As the page on metrics promises them: name of the sample, and its labels.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.domain.exports import ExportKey
 from exporter.domain.states import ExportState
-from exporter.overflow import Durations, Limit, Overflow, together
+from exporter.metrics.series_limit import Durations, Limit, Overflow, together
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 BUCKETS = len(DURATION_BOUNDS) + 1

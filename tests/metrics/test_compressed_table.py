@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.gzip_parts import Body, Engine, Press, engine
-from exporter.sheet import Sheet
+from exporter.metrics.compressed_table import Sheet
+from exporter.metrics.gzip_parts import Body, Engine, Press, engine
 
 COLUMNS = 3
 places = st.tuples(st.sampled_from("ab"), st.integers(0, 9).map(str))

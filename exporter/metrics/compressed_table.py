@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.gzip_parts import Part, Press, Sum
+    from exporter.metrics.gzip_parts import Part, Press, Sum
 
 Place = tuple[str, ...]
 """Where a row stands, and which it is."""

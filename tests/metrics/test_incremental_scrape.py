@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, event, received
-from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.gzip_parts import Engine, engine
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger import contract as ledgers
-from exporter.overflow import together
+from exporter.metrics.gzip_parts import Engine, engine
+from exporter.metrics.renderer import Collector
+from exporter.metrics.series_limit import together
 from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.gzip_parts import Body, Engine, Press, engine
+from exporter.metrics.gzip_parts import Body, Engine, Press, engine
 
 plain = st.one_of(
     st.binary(max_size=2000),

@@ -7,10 +7,10 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from builders import HOUR, MINUTE, at, event, received
-from exporter import collector
-from exporter.collector import Collector
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
+from exporter.metrics import renderer
+from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
 from memory_ledger import MemoryLedger
 from running import series
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
     from exporter.domain.events import Event
-    from exporter.gzip_parts import Body
+    from exporter.metrics.gzip_parts import Body
 
 SHOP = Source("shop", "UTC", UTC)
 OTHER_SHOP = Source("other-shop", "UTC", UTC)
@@ -137,7 +137,7 @@ def test_many_exports_at_once_are_settled_in_batches(monkeypatch: pytest.MonkeyP
     world = World()
     world.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
     at_once = world.text("9:00")
-    monkeypatch.setattr(collector, "BATCH", 3)
+    monkeypatch.setattr(renderer, "BATCH", 3)
     in_batches = World()
     in_batches.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
     assert in_batches.text("9:00") == at_once

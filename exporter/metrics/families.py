@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.exposition import PLAIN, Family, escape, histogram, labels, number, sample
+from exporter.metrics.text_format import PLAIN, Family, escape, histogram, labels, number, sample
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, event, received
-from exporter.collector import Collector
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.contract import Received
-from exporter.overflow import together
+from exporter.metrics.renderer import Collector
+from exporter.metrics.series_limit import together
 from exporter.projection import retention
 from exporter.projection.checkpoint_writer import Keeper
 from exporter.projection.fold import history
