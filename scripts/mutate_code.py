@@ -94,11 +94,11 @@ FLAT = (
     "exporter/projection/fold/evaluation.py",
     "exporter/ledger/store_copy.py",
     "exporter/metrics/process_metrics.py",
-    "exporter/web/connection.py",
-    "exporter/web/connections.py",
-    "exporter/web/exchange.py",
-    "exporter/web/problems.py",
-    "exporter/web/wsgi_front.py",
+    "exporter/server/http/connection.py",
+    "exporter/server/http/connection_pool.py",
+    "exporter/server/http/messages.py",
+    "exporter/server/http/problems.py",
+    "exporter/server/http/wsgi.py",
 )
 """The same while the modules are not yet in packages; used if `MODULES` matches nothing."""
 LEFT_OUT = ("exporter/ledger/migrations/",)

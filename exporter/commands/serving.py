@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from exporter import logs, server
-from exporter.clock import refuse_clock
 from exporter.commands.options import config_option
 from exporter.config import loader
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.metrics.process_metrics import Telemetry
-from exporter.service import Service
+from exporter.server import gunicorn_app, logs, startup_checks
+from exporter.server.service import Service
+from exporter.server.startup_checks import refuse_clock
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config
@@ -45,7 +45,7 @@ def serve(path: Path | None) -> None:
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
     # Opened here first: what is wrong with it is said before anything listens.
     SqlLedger(settings.store_url).close()
-    server.refuse_taken([settings.webhook_listen, settings.admin_listen])
+    startup_checks.refuse_taken([settings.webhook_listen, settings.admin_listen])
 
     def start() -> Service:
         telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
@@ -53,7 +53,7 @@ def serve(path: Path | None) -> None:
         service.start()
         return service
 
-    server.serve(settings, start)
+    gunicorn_app.serve(settings, start)
 
 
 @click.command("check-config")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import instant
-from exporter.clock import refuse_clock
 from exporter.config.loader import load
 from exporter.domain.errors import ClockError, ConfigurationError
+from exporter.server.startup_checks import refuse_clock
 from monitoring import clean_environment
 from running import COMMAND, Exporter
 from tools import program

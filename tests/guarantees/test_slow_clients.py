@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.web.connection import HEAD_SECONDS
+from exporter.server.http.connection import HEAD_SECONDS
 from loading import Load
 from running import Exporter, wait_until
 from tools import program

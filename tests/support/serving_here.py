@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Self, cast
 
 import uvloop
 
-from exporter.web.connections import Connections
-from exporter.web.exchange import Answer
+from exporter.server.http.connection_pool import Connections
+from exporter.server.http.messages import Answer
 from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from exporter.web.exchange import Exchange
+    from exporter.server.http.messages import Exchange
 
 MOST_BYTES = 1000
 

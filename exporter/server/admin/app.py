@@ -12,13 +12,14 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from exporter import __version__
 from exporter.domain import humanize
 from exporter.domain.errors import StoreError
-from exporter.web import api
-from exporter.web.problems import RETRY_AFTER_SECONDS, answer_with_problems, problem
+from exporter.server.admin import api
+from exporter.server.http.flask_adapter import answer_with_problems, problem
+from exporter.server.http.problems import RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MIMEAccept
 
-    from exporter.service import Service
+    from exporter.server.service import Service
 
 TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
 OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CONTENT_TYPE_LATEST)
@@ -26,7 +27,7 @@ OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CO
 
 def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an endpoint
     """The WSGI application of the admin listener."""
-    app = Flask("exporter.web.admin", static_folder=None, template_folder="templates")
+    app = Flask("exporter.server.admin.app", static_folder=None, template_folder="templates")
     app.jinja_env.filters["ago"] = humanize.ago
     app.jinja_env.filters["until"] = humanize.until
     app.jinja_env.filters["moment"] = humanize.moment

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config.settings import Address
-from exporter.web.exchange import Exchange, Headers
-from exporter.web.wsgi_front import WsgiFront, call, environment
+from exporter.server.http.messages import Exchange, Headers
+from exporter.server.http.wsgi import WsgiFront, call, environment
 from serving_here import Here, received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import WSGIEnvironment
 
-    from exporter.web.exchange import Answer
+    from exporter.server.http.messages import Answer
 
 HERE = Address("127.0.0.1", 8080)
 

@@ -1,6 +1,6 @@
 """gunicorn's worker: one event loop for all connections of both listeners.
 
-It keeps gunicorn's heartbeat and signals. Connections are `exporter.web.connection`'s, since
+It keeps gunicorn's heartbeat and signals. Connections are `exporter.server.http.connection`'s, since
 gunicorn's own have no limits of time.
 """
 
@@ -19,7 +19,7 @@ from gunicorn.workers.base import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.listening import Listening
+    from exporter.server.listeners import Listening
 
 SWEEP_SECONDS = 0.2
 DRAIN_SECONDS = 0.05

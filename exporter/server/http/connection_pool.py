@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.web.connection import Connection
+from exporter.server.http.connection import Connection
 
 if TYPE_CHECKING:
     import asyncio
 
-    from exporter.web.exchange import Front
+    from exporter.server.http.messages import Front
 
 
 class Connections:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter import listening, worker
-from exporter.web import connection, failures, request_parser, webhook
+from exporter.server import listeners, worker
+from exporter.server.http import connection, request_parser
+from exporter.server.webhook import auth_throttle, endpoint
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
 LIMITS = {
     "request line": (request_parser.REQUEST_LINE_BYTES,),
@@ -22,8 +23,8 @@ LIMITS = {
     "next request on a connection": (connection.IDLE_SECONDS,),
     "reading an answer": (connection.WRITE_SECONDS,),
     "TLS handshake": (worker.HANDSHAKE_SECONDS,),
-    "connections at a time": (listening.MOST_CONNECTIONS, listening.MOST_ADMIN_CONNECTIONS),
-    "a commit": (webhook.STORE_SECONDS,),
+    "connections at a time": (listeners.MOST_CONNECTIONS, listeners.MOST_ADMIN_CONNECTIONS),
+    "a commit": (endpoint.STORE_SECONDS,),
 }
 
 
@@ -52,7 +53,7 @@ def test_a_limit_is_the_one_in_effect(name: str) -> None:
     "sentence",
     [
         f"The limit of open files is raised to {worker.OPEN_FILES:,},",
-        f"with fewer than {listening.MOST_CONNECTIONS + listening.OTHER_FILES:,} there is room for fewer connections",
+        f"with fewer than {listeners.MOST_CONNECTIONS + listeners.OTHER_FILES:,} there is room for fewer connections",
         "what has begun is answered, within seven seconds",
     ],
 )
@@ -65,6 +66,6 @@ def test_a_stop_takes_seven_seconds_at_most() -> None:
 
 
 def test_attempts_without_a_credential_are_as_many_as_documented() -> None:
-    assert failures.MOST_PER_MINUTE == 10
+    assert auth_throttle.MOST_PER_MINUTE == 10
     assert "ten times in a minute" in PAGE
-    assert failures.MINUTE == 60
+    assert auth_throttle.MINUTE == 60

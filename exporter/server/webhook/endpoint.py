@@ -8,15 +8,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN
-from exporter.web.access_log import log_request
-from exporter.web.exchange import Answer
-from exporter.web.failures import MINUTE, FailedAttempts, client_address
-from exporter.web.problems import document, usual
+from exporter.server.http.access_log import log_request
+from exporter.server.http.messages import Answer
+from exporter.server.http.problems import document, usual
+from exporter.server.webhook.auth_throttle import MINUTE, FailedAttempts, client_address
 
 if TYPE_CHECKING:
     from exporter.ingest.intake import Intake, Receipt
-    from exporter.service import Service
-    from exporter.web.exchange import Exchange
+    from exporter.server.http.messages import Exchange
+    from exporter.server.service import Service
 
 PREFIX = "/webhooks/clevertap/"
 STORE_SECONDS = 1.6
@@ -53,7 +53,7 @@ class Webhook:
         return self._service.config.limits.request_bytes
 
     def begin(self, exchange: Exchange) -> Answer | None:
-        """Refuse a request because of its headers; see `exporter.web.exchange.Front`."""
+        """Refuse a request because of its headers; see `exporter.server.http.messages.Front`."""
         hops = self._service.config.trusted_hops
         exchange.client = client_address(exchange.peer, exchange.headers.get("X-Forwarded-For"), hops)
         path = exchange.path

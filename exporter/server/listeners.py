@@ -8,17 +8,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.config import tls
-from exporter.web import admin, receiver
-from exporter.web.access_log import log_request
-from exporter.web.connections import Connections
-from exporter.web.webhook import STORE_SECONDS, Webhook
-from exporter.web.wsgi_front import WsgiFront
+from exporter.server.admin import app
+from exporter.server.http.access_log import log_request
+from exporter.server.http.connection_pool import Connections
+from exporter.server.http.wsgi import WsgiFront
+from exporter.server.webhook import flask_app
+from exporter.server.webhook.endpoint import STORE_SECONDS, Webhook
 
 if TYPE_CHECKING:
     import asyncio
 
     from exporter.config.loader import Config
-    from exporter.service import Service
+    from exporter.server.service import Service
 
 THREADS = 16
 ADMIN_THREADS = 8
@@ -49,7 +50,7 @@ class Listening:
         self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
         webhook = Webhook(service)
         front = WsgiFront(
-            receiver.create_app(webhook),
+            flask_app.create_app(webhook),
             config.webhook_listen,
             loop,
             self._threads,
@@ -59,7 +60,7 @@ class Listening:
             STORE_SECONDS,
         )
         back = WsgiFront(
-            admin.create_app(service),
+            app.create_app(service),
             config.admin_listen,
             loop,
             self._admin_threads,

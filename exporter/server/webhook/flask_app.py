@@ -1,6 +1,6 @@
 """The webhook as a Flask application: ``POST /webhooks/clevertap/<source>``, and nothing else.
 
-`exporter.web.webhook.Webhook.begin` has checked path, method and credential before the body arrived, and
+`exporter.server.webhook.endpoint.Webhook.begin` has checked path, method and credential before the body arrived, and
 the connection has held the body to its limit.
 """
 
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask, Response, request
 
 from exporter.domain.errors import StoreError
-from exporter.web.problems import answer_with_problems, response
-from exporter.web.webhook import PREFIX, STORE_SECONDS, acknowledgement, outcome
-from exporter.web.wsgi_front import EXCHANGE
+from exporter.server.http.flask_adapter import answer_with_problems, response
+from exporter.server.http.wsgi import EXCHANGE
+from exporter.server.webhook.endpoint import PREFIX, STORE_SECONDS, acknowledgement, outcome
 
 if TYPE_CHECKING:
     from exporter.config.loader import ConfiguredSource
     from exporter.domain.exports import Source
     from exporter.ingest.intake import Receipt
-    from exporter.web.exchange import Exchange
-    from exporter.web.webhook import Webhook
+    from exporter.server.http.messages import Exchange
+    from exporter.server.webhook.endpoint import Webhook
 
 
 def create_app(webhook: Webhook) -> Flask:
     """The WSGI application of the public listener."""
-    app = Flask("exporter.web.receiver", static_folder=None)
+    app = Flask("exporter.server.webhook.flask_app", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
     @app.post(f"{PREFIX}<_slug>")

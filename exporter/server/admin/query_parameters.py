@@ -6,10 +6,15 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from exporter.server.admin.schemas import CONDITIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from werkzeug.datastructures import MultiDict
+
+    from exporter.config.loader import Config
+
 
 LARGEST = 2**63 - 1
 
@@ -98,3 +103,32 @@ def read(given: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[st
         if len(values) > 1:
             raise ParameterError(name, "given more than once; give it once")
     return {name: each.read(given.get(name)) for name, each in known.items()}
+
+
+MOST_EXPORTS = 10_000
+MOST_EVENTS = 1_000
+MOST_BODIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What may be asked of each path, by the sources that are configured."""
+
+    exports: tuple[Parameter, ...]
+    events: tuple[Parameter, ...]
+    quarantine: tuple[Parameter, ...]
+
+
+def queries(config: Config) -> Queries:
+    """The parameters of every path."""
+    source = Choice("source", sorted(config.sources), "Only of this source.")
+    after = Number("after", 0, LARGEST, None, "Only past this sequence, the oldest first; else the newest first.")
+    return Queries(
+        exports=(
+            source,
+            Choice("state", CONDITIONS, "Only those in this state."),
+            Number("limit", 1, MOST_EXPORTS, 1_000, "How many at the most; the answer has the number of all."),
+        ),
+        events=(source, Number("limit", 1, MOST_EVENTS, 100, "How many at the most."), after),
+        quarantine=(source, Number("limit", 1, MOST_BODIES, 20, "How many at the most."), after),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.web.failures import MOST_ADDRESSES, FailedAttempts, client_address, network
+from exporter.server.webhook.auth_throttle import MOST_ADDRESSES, FailedAttempts, client_address, network
 
 PEER = "192.0.2.9"
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import at, event, received
-from exporter import read_model, service
 from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.ledger.contract import PAGE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.metrics.process_metrics import Telemetry
 from exporter.projection.fold.history import RECENT
-from exporter.service import Service
-from exporter.web import admin
-from exporter.web.exchange import Answer, Exchange, Headers
-from exporter.web.webhook import Webhook
+from exporter.server import read_model, service
+from exporter.server.admin import app
+from exporter.server.http.messages import Answer, Exchange, Headers
+from exporter.server.service import Service
+from exporter.server.webhook.endpoint import Webhook
 from memory_ledger import MemoryLedger
 from running import wait_until
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from exporter.config.loader import Config
     from exporter.domain.events import Event
-    from exporter.read_model import Scope
+    from exporter.server.read_model import Scope
 
 ON_FIRE = StoreError("the disk is on fire")
 
@@ -345,7 +345,7 @@ def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -
 def test_what_nobody_thought_of_is_a_problem_document_without_its_details(made: Service, ledger: FailingLedger) -> None:
     start(made)
     ledger.failing |= dict.fromkeys(("read", "last_sequence"), RuntimeError("canary"))
-    client = admin.create_app(made).test_client()
+    client = app.create_app(made).test_client()
     for path in ("/-/ready", "/metrics", "/"):
         answer = client.get(path)
         assert answer.status_code == 500

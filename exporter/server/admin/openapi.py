@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.ingest.json_objects import MOST_EVENTS
-from exporter.web.documents import SCHEMAS
+from exporter.server.admin.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
-    from exporter.web.api import Queries
-    from exporter.web.parameters import Parameter
+    from exporter.server.admin.query_parameters import Parameter, Queries
 
 Schema = dict[str, Any]
 

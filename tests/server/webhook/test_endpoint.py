@@ -13,11 +13,11 @@ from builders import at, body
 from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.metrics.process_metrics import Telemetry
-from exporter.service import Service
-from exporter.web import receiver
-from exporter.web.exchange import Exchange, Headers
-from exporter.web.webhook import Webhook
-from exporter.web.wsgi_front import EXCHANGE
+from exporter.server.http.messages import Exchange, Headers
+from exporter.server.http.wsgi import EXCHANGE
+from exporter.server.service import Service
+from exporter.server.webhook import flask_app
+from exporter.server.webhook.endpoint import Webhook
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def post(webhook: Webhook, seconds: float = LONG) -> TestResponse:
     exchange = Exchange("POST", path.encode(), Headers(()), "127.0.0.1", "http", time.perf_counter(), "127.0.0.1")
     assert isinstance(webhook.begin(exchange), int)
     exchange.deadline = time.perf_counter() + seconds
-    client = receiver.create_app(webhook).test_client()
+    client = flask_app.create_app(webhook).test_client()
     return client.post(path, data=body(), environ_overrides={EXCHANGE: exchange})
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.web import connection, request_parser
-from exporter.web.exchange import Answer
+from exporter.server.http import connection, request_parser
+from exporter.server.http.messages import Answer
 from running import wait_until
 from serving_here import Here, received, until
 

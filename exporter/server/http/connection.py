@@ -16,16 +16,16 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from exporter.web.exchange import Exchange, Headers
-from exporter.web.problems import answer_to, document
-from exporter.web.request_parser import RequestError, RequestParser
+from exporter.server.http.messages import Exchange, Headers
+from exporter.server.http.problems import answer_to, document
+from exporter.server.http.request_parser import RequestError, RequestParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.web.connections import Connections
-    from exporter.web.exchange import Answer
-    from exporter.web.request_parser import RequestHead
+    from exporter.server.http.connection_pool import Connections
+    from exporter.server.http.messages import Answer
+    from exporter.server.http.request_parser import RequestHead
 
 FIRST_BYTE_SECONDS = 10.0
 HEAD_SECONDS = 10.0

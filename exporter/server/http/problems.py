@@ -7,17 +7,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Response
-from werkzeug.exceptions import HTTPException
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
-from exporter.web.exchange import Answer
-from exporter.web.request_parser import TOO_LARGE
+from exporter.server.http.messages import Answer
+from exporter.server.http.request_parser import TOO_LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flask import Flask
 
 RETRY_AFTER_SECONDS = 5
 
@@ -59,26 +56,3 @@ def answer_to(error: Exception) -> Answer:
             return document(status, str(error))
     log.error("unexpected", error=repr(error), exc_info=error)
     return document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
-
-
-def response(answer: Answer) -> Response:
-    """An answer as Flask has it."""
-    return Response(answer.body, answer.status, list(answer.headers))
-
-
-def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
-    """A problem document, as Flask has it."""
-    return response(document(status, detail, headers, **more))
-
-
-def answer_with_problems(app: Flask) -> None:
-    """Have every error of ``app`` answered with a problem document."""
-    app.register_error_handler(Exception, _answer)
-
-
-def _answer(error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-        headers = {name: value for name, value in error.get_headers() if name.lower() in {"allow", "retry-after"}}
-        return problem(status, _DETAILS.get(status, status.description), headers)
-    return response(answer_to(error))

@@ -12,7 +12,7 @@ import structlog
 
 from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.ingest.intake import Intake
-from exporter.read_model import ReadModel, Scope
+from exporter.server.read_model import ReadModel, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ class Service:
         return body
 
     def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
-        """As `exporter.read_model.ReadModel.known`.
+        """As `exporter.server.read_model.ReadModel.known`.
 
         Raises:
             StoreError: the ledger cannot be read, or has not yet been.
@@ -132,7 +132,7 @@ class Service:
         return self._model.known(now)
 
     def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
-        """As `exporter.read_model.ReadModel.export`.
+        """As `exporter.server.read_model.ReadModel.export`.
 
         Raises:
             StoreError: the ledger cannot be read, or has not yet been.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.web.request_parser import (
+from exporter.server.http.request_parser import (
     FRAMING_BYTES,
     FRAMING_RATIO,
     HEADER_BYTES,

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
-from exporter.web.exchange import Answer
-from exporter.web.problems import answer_to
+from exporter.server.http.messages import Answer
+from exporter.server.http.problems import answer_to
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
     from exporter.config.settings import Address
-    from exporter.web.exchange import Exchange
+    from exporter.server.http.messages import Exchange
 
 EXCHANGE = "exporter.exchange"
 """The key of a WSGI environment under which the application finds the `Exchange`."""
 
 
 class WsgiFront:
-    """An `exporter.web.exchange.Front`.
+    """An `exporter.server.http.messages.Front`.
 
     Args:
         application: answers.

@@ -8,7 +8,6 @@ connection and no counter is lost.
 from __future__ import annotations
 
 import signal
-import socket
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,18 +15,16 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from exporter import logs
-from exporter.domain.errors import ListenError
-from exporter.listening import Listening
-from exporter.worker import LoopWorker
+from exporter.server import logs
+from exporter.server.listeners import Listening
+from exporter.server.worker import LoopWorker
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from exporter.config.loader import Config
-    from exporter.config.settings import Address
-    from exporter.service import Service
+    from exporter.server.service import Service
 
 STOP_SECONDS = 9
 """When the worker is killed; it stops by itself before that."""
@@ -91,23 +88,3 @@ def serve(config: Config, start: Callable[[], Service]) -> None:
     }
     logs.configure(config.log)
     _Arbiter(_Application(options, lambda loop: Listening(config, start(), loop))).run()
-
-
-def refuse_taken(addresses: Iterable[Address]) -> None:
-    """Refuse addresses on which something else listens, before gunicorn tries for seconds.
-
-    Raises:
-        ListenError: with the setting to change.
-    """
-    for setting, address in zip(("webhook_listen", "admin_listen"), addresses, strict=True):
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError as error:
-                message = (
-                    f"server.{setting}: cannot listen on {address} ({error.strerror}): "
-                    "stop what listens there, or give another port"
-                )
-                raise ListenError(message) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from exporter.web.exchange import Answer, Exchange
+    from exporter.server.http.messages import Answer, Exchange
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""What one process runs: gunicorn, its worker, the two listeners, and the service behind them."""

@@ -1,0 +1,1 @@
+"""The admin listener: metrics, health, the status page, and the JSON API."""

@@ -1,0 +1,1 @@
+"""HTTP below the applications: connections with deadlines and limits, and what Flask shares."""

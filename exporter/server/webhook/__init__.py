@@ -1,0 +1,1 @@
+"""The public listener: the webhook and nothing else."""
