@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import requests
 from planted import MINUTE, OUTAGE, SINCE, UNTIL, Episode
 
-from exporter.backfill import FAMILIES, Backfill
+from exporter.cli.backfill import FAMILIES, Backfill
 from exporter.domain.frequency import DAY
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from planted import Key
 
-    from exporter.backfill import Knowledge
+    from exporter.cli.backfill import Knowledge
 
 EVALUATION = 60
 """Seconds between two evaluations."""

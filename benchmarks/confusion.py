@@ -23,12 +23,12 @@ from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fate, fle
 from sqlalchemy import create_engine, insert
 from verdict import CORE, tell_alerts, tell_confusion
 
-from exporter.backfill import FAMILIES, Knowledge
+from exporter.cli.backfill import FAMILIES, Knowledge
+from exporter.cli.simulation import HoldingLedger, history, keep
 from exporter.config import loader
 from exporter.domain.frequency import HOUR
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.schema import watches
-from exporter.simulation import HoldingLedger, history, keep
 
 ROOT = Path(__file__).parent.parent
 _AGE = "time() - (dataexport_last_completed_timestamp_seconds{{{}}} > 0) > {}"

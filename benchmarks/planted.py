@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from exporter.cli.simulation import LATE, MISSED, STUCK, Plan
 from exporter.domain import deadlines
 from exporter.domain.frequency import DAY, HOUR
-from exporter.simulation import LATE, MISSED, STUCK, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from exporter.cli.simulation import Happening
     from exporter.domain.exports import Terms
-    from exporter.simulation import Happening
 
 SEED = 2026
 SINCE = datetime(2026, 10, 3, 12, tzinfo=UTC).timestamp()

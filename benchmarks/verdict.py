@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from alert_history import EVALUATION
 from planted import MINUTE, OUTAGE, TOLERANCE, UNTIL, key_of
 
+from exporter.cli.tables import table
 from exporter.domain.frequency import DAY
 from exporter.domain.humanize import spoken
-from exporter.listing import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from planted import Episode, Expected, Incident, Truth
 
-    from exporter.simulation import Happening
+    from exporter.cli.simulation import Happening
 
 CORE = ("ExportOverdue", "ExportOverdueCritical", "ExportNeverCompleted", "ExportRunStuck", "ExportExporterDown")
 """Alerts whose every episode follows from the planted faults."""

@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import simulation
-from exporter.backfill import FAMILIES
+from exporter.cli import simulation
+from exporter.cli.backfill import FAMILIES
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.config.loader import load
 from exporter.ingest.intake import Intake

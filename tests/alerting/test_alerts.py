@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS
+from exporter.cli.main import COMMANDS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import Telemetry
 from monitoring import ROOT

@@ -15,7 +15,7 @@ import pytest
 from builders import HOUR, at, body, event, received, vendor_clock
 from commands import run, said
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter.commands.replaying import told_of_rebuild
+from exporter.cli.commands.replay import told_of_rebuild
 from exporter.domain.events import Quarantined
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake

@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS, main
+from exporter.cli.main import COMMANDS, main
 from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import ExportSettings, Settings, SourceSettings

@@ -25,7 +25,7 @@ def imported(program: str) -> set[str]:
 def test_serving_a_ledger_in_sqlite_needs_no_alembic_no_postgresql_and_no_client(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     opened = f"from exporter.ledger.sql.ledger import SqlLedger\nSqlLedger({url!r}).close()"
-    start = f"import exporter.commands.serving\n{opened}"
+    start = f"import exporter.cli.commands.serve\n{opened}"
     assert "alembic" in imported(start)  # which makes the tables
     found = imported(start)
     assert {"sqlalchemy", "gunicorn", "flask"} <= found
@@ -34,6 +34,6 @@ def test_serving_a_ledger_in_sqlite_needs_no_alembic_no_postgresql_and_no_client
 
 def test_a_command_is_imported_only_where_it_is_named(tmp_path: Path) -> None:
     SqlLedger(f"sqlite:///{tmp_path}/ledger.db").close()
-    found = imported("from exporter.cli import main\nmain(['rules', '--help'], standalone_mode=False)")
+    found = imported("from exporter.cli.main import main\nmain(['rules', '--help'], standalone_mode=False)")
     assert "prometheus_client" in found
     assert not {"flask", "gunicorn", "requests"} & found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from builders import body, vendor_clock
-from exporter.cli import main
+from exporter.cli.main import main
 from exporter.domain.event_time import load_zone
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake

@@ -12,7 +12,7 @@ import pytest
 
 from builders import MIDNIGHT, body, vendor_clock
 from commands import Store, run, said
-from exporter.commands.migration import metric_differences
+from exporter.cli.commands.migrate_store import metric_differences
 from exporter.config import loader
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreRefusedError

@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import choice, listing
+from exporter.cli import export_selector, tables
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import ANY
 from exporter.domain.frequency import of_interval
@@ -68,9 +68,9 @@ def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
 
 def _clock(reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
     newest = max((state.last_accepted for state in reader.sources()), default=0)
-    text = f"clock: {listing.iso(now)}"
+    text = f"clock: {tables.iso(now)}"
     if now < newest - CLOCK_TOLERANCE:
-        text += f", but something arrived at {listing.iso(newest)}: one of the two is wrong"
+        text += f", but something arrived at {tables.iso(newest)}: one of the two is wrong"
     yield now >= newest - CLOCK_TOLERANCE, text
 
 
@@ -118,12 +118,12 @@ def _decisions(reader: Reader, now: float) -> Iterator[tuple[bool, str]]:
     """What hides an export from a pager is worth a look, and nothing wrong."""
     for each in reader.standing.mutes(now):
         if each.key in reader:
-            shown = choice.named(reader.export(each.key, now))
-            yield True, f"muted until {listing.iso(each.until)} by {each.by} ({each.why}): {shown}"
+            shown = export_selector.named(reader.export(each.key, now))
+            yield True, f"muted until {tables.iso(each.until)} by {each.by} ({each.why}): {shown}"
     for each in reader.standing.retirements():
         if each.key in reader.exports and each.key not in reader:
-            shown = choice.named(reader.export(each.key, now))
-            yield True, f"retired since {listing.iso(each.decided_at)} by {each.by} ({each.why}): {shown}"
+            shown = export_selector.named(reader.export(each.key, now))
+            yield True, f"retired since {tables.iso(each.decided_at)} by {each.by} ({each.why}): {shown}"
 
 
 def _ids(config: Config, reader: Reader, now: float) -> Iterator[tuple[bool, str]]:

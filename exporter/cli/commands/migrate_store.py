@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr, ValidationError
 
-from exporter.commands import FAILED
-from exporter.commands.options import config_option
+from exporter.cli.commands import FAILED
+from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.config.settings import Store
 from exporter.domain.errors import StoreRefusedError

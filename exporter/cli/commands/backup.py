@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.commands.options import config_option
+from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.ledger.sqlite import backup as copies
 

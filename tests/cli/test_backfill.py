@@ -15,7 +15,8 @@ from prometheus_client.openmetrics import parser
 
 from backfills import BEGINS, DECLARED, UNTOLD, Remembering
 from builders import DAY, HOUR, SHOP, event, received
-from exporter.backfill import FAMILIES, Backfill, Knowledge
+from exporter.cli.backfill import FAMILIES, Backfill, Knowledge
+from exporter.cli.simulation import fleet, history, rates
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Gap, Quarantined
 from exporter.domain.exports import Declaration, Selection, Source
@@ -24,7 +25,6 @@ from exporter.ledger import contract as ledgers
 from exporter.metrics.families import DURATION
 from exporter.metrics.renderer import Collector
 from exporter.projection.projector import Reader
-from exporter.simulation import fleet, history, rates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ import requests
 
 from builders import HOUR, body, fields, vendor_clock
 from commands import Store, run, said
-from exporter.commands.copies import sqlite_file
+from exporter.cli.commands.backup import sqlite_file
 from exporter.domain.errors import StoreError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite import backup as copies

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 
-from exporter import listing
+from exporter.cli import tables
 from exporter.domain.events import Quarantined
 
 HOSTILE = Quarantined("shop", 0.0, "bad_date", "\x1b[2J\nforged line", b"\xff\x1b", b"", 7)
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_spaces() -> None:
-    shown = listing.table(("A", "LONG HEAD"), [("wide cell", "x"), ("", "")])
+    shown = tables.table(("A", "LONG HEAD"), [("wide cell", "x"), ("", "")])
     assert shown == "A          LONG HEAD\nwide cell  x\n"
 
 
 def test_no_rows_are_said_in_words() -> None:
-    assert listing.table(("A",), []) == "nothing yet"
+    assert tables.table(("A",), []) == "nothing yet"
 
 
 def test_what_was_not_understood_cannot_move_the_cursor_or_begin_a_line() -> None:
-    shown = listing.quarantine([HOSTILE], as_json=False)
+    shown = tables.quarantine([HOSTILE], as_json=False)
     assert len(shown.splitlines()) == 2
     assert r"\x1b[2J\nforged line" in shown
-    (told,) = json.loads(listing.quarantine([HOSTILE], as_json=True))
+    (told,) = json.loads(tables.quarantine([HOSTILE], as_json=True))
     assert told == {
         "sequence": 7,
         "arrived_at": "1970-01-01T00:00:00Z",

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
-from exporter.cli import main
+from exporter.cli.main import main
 from exporter.ingest.replay import Replay
 from exporter.ingest.vendors import clevertap
 from exporter.ledger.replay_store import Place, everything

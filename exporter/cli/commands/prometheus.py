@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from exporter.backfill import FAMILIES, Backfill, Knowledge
-from exporter.commands.options import INSTANT, config_option
-from exporter.commands.store import opened
+from exporter.cli.alert_rules import declared_rules
+from exporter.cli.backfill import FAMILIES, Backfill, Knowledge
+from exporter.cli.open_store import opened
+from exporter.cli.options import INSTANT, config_option
 from exporter.config import loader
 from exporter.ingest.intake import REASONS
-from exporter.rules import declared_rules
 
 if TYPE_CHECKING:
     from pathlib import Path

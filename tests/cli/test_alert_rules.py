@@ -11,8 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from exporter.cli import main
-from exporter.rules import DASHBOARD, RUNBOOK
+from exporter.cli.alert_rules import DASHBOARD, RUNBOOK
+from exporter.cli.main import main
 from monitoring import ROOT
 from tools import tool
 

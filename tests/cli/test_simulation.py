@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from builders import DAY, HOUR, MINUTE, instant
-from exporter.cli import main
+from exporter.cli.main import main
+from exporter.cli.simulation import HoldingLedger, Plan, fleet, history, keep, post, rates
 from exporter.config.loader import load
 from exporter.domain.errors import ExporterError
 from exporter.projection.projector import Reader
-from exporter.simulation import HoldingLedger, Plan, fleet, history, keep, post, rates
 from running import Exporter
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from exporter.simulation import Happening
+    from exporter.cli.simulation import Happening
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SINCE = instant("2026-05-31T22:00:00Z")  # midnight in Berlin

@@ -10,7 +10,7 @@ import pytest
 
 from commands import Store, run, said
 from exporter import __version__
-from exporter.cli import COMMANDS
+from exporter.cli.main import COMMANDS
 from running import Exporter
 
 if TYPE_CHECKING:

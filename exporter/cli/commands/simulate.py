@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from exporter import simulation
-from exporter.commands.options import INSTANT, config_option
+from exporter.cli import simulation
+from exporter.cli.options import INSTANT, config_option
+from exporter.cli.webhook_client import send_to
 from exporter.config import loader
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY
 from exporter.ingest.vendors.clevertap_samples import sample_body
-from exporter.send import send_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

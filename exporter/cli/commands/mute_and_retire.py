@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from exporter import listing
-from exporter.choice import Wanted, choose, named
-from exporter.commands.options import INSTANT, config_option, json_option
-from exporter.commands.store import opened
+from exporter.cli import tables
+from exporter.cli.export_selector import Wanted, choose, named
+from exporter.cli.open_store import opened
+from exporter.cli.options import INSTANT, config_option, json_option
 from exporter.config.settings import Duration
 from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
 from exporter.domain.errors import ExporterError
@@ -101,7 +101,7 @@ def mute(path: Path | None, until: float, by: str, why: str, **words: str | None
       dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
     """
     state = _decide(path, Wanted(**words), MUTE, by, why, until=until)
-    click.echo(f"muted until {listing.iso(until)}: {named(state)}")
+    click.echo(f"muted until {tables.iso(until)}: {named(state)}")
 
 
 @click.command()
@@ -164,7 +164,7 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
         standing = reader.standing
         shown = [each for each in standing.mutes(now) if each.key in states]
         shown += [each for each in standing.retirements() if each.key in states and each.key not in reader]
-        click.echo(listing.decisions([(each, states[each.key]) for each in shown], as_json=as_json))
+        click.echo(tables.decisions([(each, states[each.key]) for each in shown], as_json=as_json))
 
 
 def _shown(reader: Reader, _: ExportState, key: ExportKey, _now: float) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter import listing
-from exporter.commands import FAILED
-from exporter.commands.options import config_option, json_option, source_option
-from exporter.commands.store import opened
-from exporter.doctor import examine
+from exporter.cli import tables
+from exporter.cli.commands import FAILED
+from exporter.cli.doctor import examine
+from exporter.cli.open_store import opened
+from exporter.cli.options import config_option, json_option, source_option
 from exporter.ingest import json_lines as event_lines
 from exporter.ledger.replay_store import everything
 
@@ -35,7 +35,7 @@ def exports(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter exports --config dataexport.toml --json
     """
     now = time.time()
-    _show(path, lambda reader, _: listing.exports(reader.states(now), now, as_json=as_json))
+    _show(path, lambda reader, _: tables.exports(reader.states(now), now, as_json=as_json))
 
 
 @click.command()
@@ -58,7 +58,7 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
                 for each in everything(ledger.archive, slug):
                     click.echo(event_lines.write(each))
         return
-    _show(path, lambda _, ledger: listing.events(ledger.newest(source, limit), as_json=as_json))
+    _show(path, lambda _, ledger: tables.events(ledger.newest(source, limit), as_json=as_json))
 
 
 @click.command()
@@ -72,7 +72,7 @@ def sources(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter sources
     """
     now = time.time()
-    _show(path, lambda reader, _: listing.sources(reader.sources(), now, as_json=as_json))
+    _show(path, lambda reader, _: tables.sources(reader.sources(), now, as_json=as_json))
 
 
 @click.command()
@@ -86,7 +86,7 @@ def quarantine(path: Path | None, limit: int, *, as_json: bool) -> None:
     Example:
       dataexport-exporter quarantine --json
     """
-    _show(path, lambda _, ledger: listing.quarantine(ledger.quarantine(limit), as_json=as_json))
+    _show(path, lambda _, ledger: tables.quarantine(ledger.quarantine(limit), as_json=as_json))
 
 
 @click.command()

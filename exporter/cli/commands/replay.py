@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from exporter.commands import FAILED
-from exporter.commands.options import config_option
-from exporter.commands.store import opened
+from exporter.cli.commands import FAILED
+from exporter.cli.open_store import opened
+from exporter.cli.options import config_option
 from exporter.domain.humanize import spoken
 from exporter.ingest.replay import Outcome, Replay
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from backfills import UNTOLD, Remembering
 from builders import HOUR, received
-from exporter.cli import main
+from exporter.cli.main import main
 from exporter.domain.exports import Source
 from exporter.ingest.intake import REASONS
 from exporter.ledger.sql.ledger import SqlLedger

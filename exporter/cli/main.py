@@ -7,31 +7,31 @@ from importlib import import_module
 import click
 
 from exporter import __version__
-from exporter.commands import FAILED, WRONG_USAGE
+from exporter.cli.commands import FAILED, WRONG_USAGE
 from exporter.domain.errors import ConfigurationError, ExporterError
 
 COMMANDS = {
     "backfill": ("prometheus", "backfill"),
-    "backup": ("copies", "backup"),
-    "check-config": ("serving", "check_config"),
-    "doctor": ("knowledge", "doctor"),
-    "events": ("knowledge", "events"),
-    "exports": ("knowledge", "exports"),
-    "migrate-store": ("migration", "migrate_store"),
-    "mute": ("deciding", "mute"),
-    "mutes": ("deciding", "mutes"),
-    "quarantine": ("knowledge", "quarantine"),
-    "replay": ("replaying", "replay"),
-    "restore": ("copies", "restore"),
-    "retire": ("deciding", "retire"),
+    "backup": ("backup", "backup"),
+    "check-config": ("serve", "check_config"),
+    "doctor": ("show", "doctor"),
+    "events": ("show", "events"),
+    "exports": ("show", "exports"),
+    "migrate-store": ("migrate_store", "migrate_store"),
+    "mute": ("mute_and_retire", "mute"),
+    "mutes": ("mute_and_retire", "mutes"),
+    "quarantine": ("show", "quarantine"),
+    "replay": ("replay", "replay"),
+    "restore": ("backup", "restore"),
+    "retire": ("mute_and_retire", "retire"),
     "rules": ("prometheus", "rules"),
-    "send": ("traffic", "send"),
-    "serve": ("serving", "serve"),
-    "simulate": ("traffic", "simulate"),
-    "sources": ("knowledge", "sources"),
-    "unmute": ("deciding", "unmute"),
+    "send": ("simulate", "send"),
+    "serve": ("serve", "serve"),
+    "simulate": ("simulate", "simulate"),
+    "sources": ("show", "sources"),
+    "unmute": ("mute_and_retire", "unmute"),
 }
-"""Where each command is: a module of `exporter.commands`, and its name there."""
+"""Where each command is: a module of `exporter.cli.commands`, and its name there."""
 
 
 class Commands(click.Group):
@@ -49,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name]
-        found: click.Command = getattr(import_module(f"exporter.commands.{module}"), name)
+        found: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), name)
         return found
 
     def invoke(self, ctx: click.Context) -> object:

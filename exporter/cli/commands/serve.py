@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from exporter.commands.options import config_option
+from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
