@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from planted import Key
 
-    from exporter.cli.backfill import Knowledge
+    from exporter.cli.backfill import BackfillInput
 
 EVALUATION = 60
 """Seconds between two evaluations."""
@@ -44,7 +44,7 @@ class History:
         self._folder = folder.resolve()
         self.url = f"http://127.0.0.1:{free_port()}"
 
-    def load(self, knowledge: Knowledge, names: set[str]) -> int:
+    def load(self, knowledge: BackfillInput, names: set[str]) -> int:
         """Tell the metrics of these names, and whether the exporter was up, and make blocks of it."""
         told = Backfill(knowledge, SINCE, UNTIL, 300)
         for _ in told.fold():

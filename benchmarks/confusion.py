@@ -23,12 +23,12 @@ from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fate, fle
 from sqlalchemy import create_engine, insert
 from verdict import CORE, tell_alerts, tell_confusion
 
-from exporter.cli.backfill import FAMILIES, Knowledge
-from exporter.cli.simulation import HoldingLedger, history, keep
+from exporter.cli.backfill import FAMILIES, BackfillInput
+from exporter.cli.simulation import BatchingLedger, history, import_history
 from exporter.config import loader
 from exporter.domain.frequency import HOUR
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.ledger.schema import watches
+from exporter.ledger.schema import heartbeats
 
 ROOT = Path(__file__).parent.parent
 _AGE = "time() - (dataexport_last_completed_timestamp_seconds{{{}}} > 0) > {}"
@@ -69,10 +69,10 @@ def run(folder: Path, *, others: bool) -> bool:
     ]
     told = {name for family in FAMILIES for name in (family.name, family.sample_name)}
     alerts, left_out = usable(rules, told, others=others)
-    with closing(HoldingLedger(store)) as ledger:
-        events = keep(iter(heard), ledger, settings, (SINCE, UNTIL))
+    with closing(BatchingLedger(store)) as ledger:
+        events = import_history(iter(heard), ledger, settings, (SINCE, UNTIL))
         _listen(store)
-        knowledge = Knowledge(ledger, settings.plain_sources, settings.exports, 200, tuple(REASONS))
+        knowledge = BackfillInput(ledger, settings.sources_without_credentials, settings.exports, 200, tuple(REASONS))
         prometheus = History(folder)
         wanted = {name for rule in alerts.values() for name in names_in(rule["expr"])}
         samples = prometheus.load(knowledge, wanted | {"dataexport_last_completed_timestamp_seconds"})
@@ -125,7 +125,7 @@ def _listen(store: str) -> None:
     with engine.begin() as connection:
         for began, seen in rows:
             row = {"watch": "listening", "began_us": int(began * 1e6), "seen_us": int(seen * 1e6)}
-            connection.execute(insert(watches), [row])
+            connection.execute(insert(heartbeats), [row])
     engine.dispose()
 
 

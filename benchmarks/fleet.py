@@ -9,7 +9,7 @@ import ledgers
 import made_up
 import processes
 from report import Finding, Result, Row
-from scrape import FEW, GROUP_SAMPLES, TURNS, Scrape, fetch, figures, samples
+from scrape import FEW, GROUP_SAMPLES, TURNS, ScrapeResult, fetch, figures, samples
 from stored import told
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def measure(scale: Scale, places: Places) -> Result:
 
 
 def _exporter(ledger: Kept, folder: Path) -> list[Row]:
-    found: dict[str, list[Scrape]] = {}
+    found: dict[str, list[ScrapeResult]] = {}
     exports = ledger.exports
     with ledgers.copied(ledger, folder) as path, processes.exporter(path, exports) as server:
         ready = server.ready_after

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
-from exporter.ingest.json_objects import MOST_EVENTS
+from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
@@ -77,10 +77,12 @@ def fill_ledger(path: Path, count: int, exports: int, since: int) -> None:
     """Write the first ``count`` events into a ledger, each as if it had arrived at once."""
     ledger = SqlLedger(f"sqlite:///{path}")
     intake = Intake(ledger, 65536)
-    size = min(MOST_EVENTS, exports)  # so that all events of a list happened at the same time
+    size = min(MAX_OBJECTS, exports)  # so that all events of a list happened at the same time
     for first in range(0, count, size):
         some = min(size, count - first)
-        intake.take(SOURCE, events(range(first, first + some), exports, since), occurred_at(first, exports, since) + 2)
+        intake.ingest(
+            SOURCE, events(range(first, first + some), exports, since), occurred_at(first, exports, since) + 2
+        )
     ledger.close()
 
 
@@ -95,8 +97,8 @@ def stored(path: Path) -> int:
 def post_events(port: int, numbers: Sequence[int], exports: int, since: int) -> None:
     """Post events to an exporter in the longest lists that it takes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for at in range(0, len(numbers), MOST_EVENTS):
-        connection.request("POST", WEBHOOK, events(numbers[at : at + MOST_EVENTS], exports, since))
+    for at in range(0, len(numbers), MAX_OBJECTS):
+        connection.request("POST", WEBHOOK, events(numbers[at : at + MAX_OBJECTS], exports, since))
         response = connection.getresponse()
         response.read()
         assert response.status == http.HTTPStatus.OK

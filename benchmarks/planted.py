@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter.cli.simulation import LATE, MISSED, STUCK, Plan
+from exporter.cli.simulation import LATE, MISSED, STUCK, SimulatedExport
 from exporter.domain import deadlines
 from exporter.domain.frequency import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.cli.simulation import Happening
-    from exporter.domain.exports import Terms
+    from exporter.cli.simulation import SimulatedWebhook
+    from exporter.domain.exports import Expectation
 
 SEED = 2026
 SINCE = datetime(2026, 10, 3, 12, tzinfo=UTC).timestamp()
@@ -121,7 +121,7 @@ class Incident:
     to_page: bool = True
 
 
-def fleet() -> list[Plan]:
+def fleet() -> list[SimulatedExport]:
     """38 exports that run; a declared one that never does, and one declared only to be muted, come to it."""
     hours = [4] * 10 + [8] * 6 + [12] * 4 + [24] * 14 + [0] * 4
     partners = ("Amazon S3", "Google Cloud Storage", "Microsoft Azure")
@@ -138,9 +138,9 @@ def fleet() -> list[Plan]:
     return plans
 
 
-def _plan(number: int, slug: str, partner: str, hours: int, *, new_ids: bool = False) -> Plan:
+def _plan(number: int, slug: str, partner: str, hours: int, *, new_ids: bool = False) -> SimulatedExport:
     typical = (5 + number % 4 * 2) * MINUTE
-    return Plan(
+    return SimulatedExport(
         number, slug, ZONES[slug], 1_790_000_000 + 60 * number, partner, "Events", hours * HOUR, typical, new_ids
     )
 
@@ -170,7 +170,7 @@ FAULTS = [
 """Beside these: the export that never ran, and the hour in which the exporter was down."""
 
 
-def fate(plan: Plan, due: float, _dice: float) -> str:
+def fate(plan: SimulatedExport, due: float, _dice: float) -> str:
     """What becomes of a run."""
     for fault in FAULTS:
         if fault.number == plan.number and fault.begins <= due < fault.begins + fault.runs * (plan.interval or DAY):
@@ -178,19 +178,19 @@ def fate(plan: Plan, due: float, _dice: float) -> str:
     return ""
 
 
-def key_of(plan: Plan) -> Key:
+def key_of(plan: SimulatedExport) -> Key:
     """The labels of its series, once it came back."""
     if plan.partner == "Muted":
         return (plan.source, "muted", "Muted", "", "24h")
     frequency = f"{plan.interval // HOUR}h" if plan.interval else "one-time"
-    name = "any" if plan.new_ids or not plan.interval else str(plan.request_id)
+    name = "any" if plan.new_id_each_run or not plan.interval else str(plan.request_id)
     return (plan.source, name, plan.partner, "events", frequency)
 
 
 class Truth:
     """What really happened, whether or not anybody heard of it."""
 
-    def __init__(self, plans: Iterable[Plan], happenings: Iterable[Happening]) -> None:
+    def __init__(self, plans: Iterable[SimulatedExport], happenings: Iterable[SimulatedWebhook]) -> None:
         self.plans = {plan.number: plan for plan in plans}
         by_id = {(plan.source, str(plan.request_id)): plan.number for plan in plans}
         by_group = {(plan.source, plan.partner, plan.frequency): plan.number for plan in plans}
@@ -209,12 +209,12 @@ class Truth:
         incidents = []
         for fault in FAULTS:
             plan = self.plans[fault.number]
-            promise = deadlines.terms(plan.interval, plan.zone)
+            expectation = deadlines.expectation_of(plan.interval, plan.zone)
             name = f"{fault.kind}, {plan.frequency.lower()}{', ' if fault.note else ''}{fault.note}"
-            incident = self._incident(fault, plan, promise, name)
+            incident = self._incident(fault, plan, expectation, name)
             incidents.append(incident)
             if incident.to_page:
-                alerts += self._alerts(fault, plan, promise, incident)
+                alerts += self._alerts(fault, plan, expectation, incident)
         never: Key = ("berlin", "never-ran", "Never", "", "24h")
         promised = NEVER_DUE + 28.8 * HOUR
         incidents.append(Incident("never ran", never, NEVER_DUE, promised, UNTIL))
@@ -227,16 +227,18 @@ class Truth:
         )
         return alerts, incidents
 
-    def _incident(self, fault: Fault, plan: Plan, promise: Terms, name: str) -> Incident:
+    def _incident(self, fault: Fault, plan: SimulatedExport, expectation: Expectation, name: str) -> Incident:
         if not plan.interval:
             [due] = (start for start in self.starts[plan.number] if fault.begins <= start < fault.begins + DAY)
-            return Incident(name, key_of(plan), due, due + promise.max_runtime, UNTIL)
+            return Incident(name, key_of(plan), due, due + expectation.max_runtime, UNTIL)
         due = next(slot for slot in _slots(plan) if slot >= fault.begins)
         ends = next((end for end in self.ends[plan.number] if end > due), UNTIL)
-        return Incident(name, key_of(plan), due, due + promise.grace, ends, to_page=fault.note != "muted")
+        return Incident(name, key_of(plan), due, due + expectation.grace, ends, to_page=fault.note != "muted")
 
-    def _alerts(self, fault: Fault, plan: Plan, promise: Terms, incident: Incident) -> Iterator[Expected]:
-        key, grace = incident.key, promise.grace
+    def _alerts(
+        self, fault: Fault, plan: SimulatedExport, expectation: Expectation, incident: Incident
+    ) -> Iterator[Expected]:
+        key, grace = incident.key, expectation.grace
         if plan.interval:
             begins = incident.promised
             yield Expected("ExportOverdue", key, incident.fault, begins, begins + grace, incident.ends)
@@ -246,17 +248,17 @@ class Truth:
         if fault.kind == STUCK:
             start = next(start for start in self.starts[plan.number] if start >= incident.due)
             # An id that is made anew never comes again: its run is given up an interval after it was told.
-            told_for = promise.max_runtime + plan.interval if plan.new_ids else 0
+            told_for = expectation.max_runtime + plan.interval if plan.new_id_each_run else 0
             later = (each for each in self.starts[plan.number] if each > start + told_for)
             ends = next(later, UNTIL) if plan.interval else UNTIL
-            begins = start + promise.max_runtime
+            begins = start + expectation.max_runtime
             # Where a run may take as long as its interval, the next one takes its place at about that time.
             wanted = begins + TOLERANCE < ends
             slack = grace or 30 * MINUTE
             yield Expected("ExportRunStuck", key, incident.fault, begins - 10, begins + slack, ends, wanted=wanted)
 
 
-def _slots(plan: Plan) -> Iterator[float]:
+def _slots(plan: SimulatedExport) -> Iterator[float]:
     """When runs are due, by the clock on the wall of the project."""
     for day in range(40):
         midnight = datetime.fromtimestamp(SINCE, plan.zone).replace(hour=0, minute=0) + timedelta(days=day)

@@ -34,14 +34,14 @@ GOALS = {10_000: 40.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Scrape:
+class ScrapeResult:
     """One scrape, timed from the request to the last byte of the answer."""
 
     seconds: float
     body: bytes
 
 
-def fetch(port: int, *, compressed: bool) -> Scrape:
+def fetch(port: int, *, compressed: bool) -> ScrapeResult:
     """Scrape once, on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     headers = {"Accept-Encoding": "gzip"} if compressed else {}
@@ -54,10 +54,10 @@ def fetch(port: int, *, compressed: bool) -> Scrape:
     if response.status != http.HTTPStatus.OK or (response.getheader("Content-Encoding") == "gzip") != compressed:
         message = f"the scrape was answered {response.status} {response.getheader('Content-Encoding')}"
         raise RuntimeError(message)
-    return Scrape(took, body)
+    return ScrapeResult(took, body)
 
 
-def figures(scrapes: list[Scrape]) -> dict[str, float]:
+def figures(scrapes: list[ScrapeResult]) -> dict[str, float]:
     """Median and longest time, and size, of scrapes of the same kind."""
     return {
         "median ms": median(each.seconds for each in scrapes) * 1000,
@@ -110,7 +110,7 @@ def _exporter(exports: int, rounds: int, folder: Path) -> tuple[list[Row], float
             raise RuntimeError(message)
         turn = TURNS
 
-        def post_and_fetch(every: int, *, compressed: bool) -> Scrape:
+        def post_and_fetch(every: int, *, compressed: bool) -> ScrapeResult:
             """Scrape after a new event of every so many exports, which lie far apart in the text."""
             nonlocal turn
             made_up.post_events(server.port, range(turn * exports, (turn + 1) * exports, every), exports, since)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from alert_history import EVALUATION
 from planted import MINUTE, OUTAGE, TOLERANCE, UNTIL, key_of
 
-from exporter.cli.tables import table
+from exporter.cli.tables import format_table
 from exporter.domain.frequency import DAY
-from exporter.domain.humanize import spoken
+from exporter.domain.humanize import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from planted import Episode, Expected, Incident, Truth
 
-    from exporter.cli.simulation import Happening
+    from exporter.cli.simulation import SimulatedWebhook
 
 CORE = ("ExportOverdue", "ExportOverdueCritical", "ExportNeverCompleted", "ExportRunStuck", "ExportExporterDown")
 """Alerts whose every episode follows from the planted faults."""
@@ -44,11 +44,11 @@ def fault_of(each: Expected) -> str:
         return "MISSING" if each.wanted else ""
     first, last = each.found[0], each.found[-1]
     if first.begins > each.latest + 2 * EVALUATION:
-        return f"LATE by {spoken(first.begins - each.latest)}"
+        return f"LATE by {format_duration(first.begins - each.latest)}"
     if len(each.found) > 1:
         return f"IN {len(each.found)} PIECES"
     if abs(min(last.ends, UNTIL) - min(each.ends, UNTIL)) > TOLERANCE:
-        return f"ENDS {spoken(last.ends - each.ends)} {'after' if last.ends > each.ends else 'before'} the run"
+        return f"ENDS {format_duration(last.ends - each.ends)} {'after' if last.ends > each.ends else 'before'} the run"
     return ""
 
 
@@ -57,7 +57,7 @@ def tell_alerts(
     found: Mapping[str, list[Episode]],
     left_out: list[str],
     truth: Truth,
-    happenings: list[Happening],
+    happenings: list[SimulatedWebhook],
 ) -> bool:
     """Print what each alert did; whether all were right."""
     rows, wrong, extras = [], [], []
@@ -78,10 +78,10 @@ def tell_alerts(
                 str(len(wanted) - missing),
                 str(missing),
                 str(len(extra)),
-                spoken(max(slow, default=0)) if met else "",
+                format_duration(max(slow, default=0)) if met else "",
             )
         )
-    print(table(("ALERT", "EXPECTED", "RAISED", "MISSING", "EXTRA", "LONGEST AFTER ITS TIME"), rows), end="\n\n")
+    print(format_table(("ALERT", "EXPECTED", "RAISED", "MISSING", "EXTRA", "LONGEST AFTER ITS TIME"), rows), end="\n\n")
     for each, text in wrong:
         print(f"{each.alert} {' '.join(each.key)} ({each.fault}): {text}")
     for episode in extras:
@@ -98,11 +98,11 @@ def tell_alerts(
 
 def _said(episode: Episode) -> str:
     begins, ends = (datetime.fromtimestamp(each, UTC) for each in (episode.begins, episode.ends))
-    length = spoken(episode.ends - episode.begins)
+    length = format_duration(episode.ends - episode.begins)
     return f"{episode.alert} {' '.join(episode.key)} {begins:%d %b %H:%M} to {ends:%d %b %H:%M} UTC ({length})"
 
 
-def _reason(episode: Episode, truth: Truth, happenings: list[Happening]) -> str:
+def _reason(episode: Episode, truth: Truth, happenings: list[SimulatedWebhook]) -> str:
     """What may have led to an episode that nobody planted."""
     [number] = [number for number, plan in truth.plans.items() if key_of(plan) == episode.key] or [-1]
     if number < 0:
@@ -138,15 +138,15 @@ def tell_confusion(
                 name,
                 f"{len(delays)} of {len(troubled)}",
                 str(len(troubled) - len(delays)),
-                spoken(sorted(delays)[len(delays) // 2]) if delays else "",
-                spoken(max(delays, default=0)),
+                format_duration(sorted(delays)[len(delays) // 2]) if delays else "",
+                format_duration(max(delays, default=0)),
                 str(sum(false.values())),
                 str(len(false)),
-                spoken(lasting),
+                format_duration(lasting),
             )
         )
     heads = ("RULE", "FAULTS TOLD", "MISSED", "MEDIAN DELAY", "LONGEST", "FALSE PAGES", "OF EXPORTS", "FALSE FOR")
-    print(table(heads, rows))
+    print(format_table(heads, rows))
 
 
 def _tells(episode: Episode, incident: Incident) -> bool:

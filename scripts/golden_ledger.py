@@ -77,10 +77,10 @@ def main(target: Path) -> None:
         sys.exit(f"{target} is there already; golden ledgers are never written again")
     ledger = SqlLedger(f"sqlite:///{target}")
     with closing(ledger):
-        ledger.declare(DECLARED, SINCE)
+        ledger.record_declarations(DECLARED, SINCE)
         intake = Intake(ledger, most_event_bytes=65_536)
         for source, arrived_at, sent in sorted(bodies(), key=lambda each: each[1]):
-            intake.take(source, sent, arrived_at)
+            intake.ingest(source, sent, arrived_at)
     hours = ((0, 101), (107, DAYS * 24))  # nobody listened for six of them
     watches = [("golden", int(SINCE + began * HOUR) * 10**6, int(SINCE + seen * HOUR) * 10**6) for began, seen in hours]
     with closing(sqlite3.connect(target)) as connection:

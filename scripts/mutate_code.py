@@ -224,7 +224,7 @@ def record(tests: Sequence[str]) -> None:
     subprocess.run([*python, "coverage", "combine", "--quiet"], cwd=ROOT, env=environment, check=True)
 
 
-class Choice:
+class ChoiceParameter:
     """Which tests may notice a mutant."""
 
     def __init__(self) -> None:
@@ -353,7 +353,7 @@ def main() -> int:
 
 def test(mutants: Sequence[Mutant], jobs: int) -> list[bool]:
     """Which of the mutants are noticed."""
-    choice = Choice()
+    choice = ChoiceParameter()
     trees: SimpleQueue[Tree] = SimpleQueue()
     for number in range(jobs):
         trees.put(Tree(number))

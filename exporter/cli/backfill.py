@@ -20,18 +20,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import ExporterError
-from exporter.domain.events import Tally
-from exporter.ledger.contract import PAGE
+from exporter.domain.events import DeliveryCounter
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics import families
 from exporter.metrics.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
-from exporter.metrics.series_limit import together
-from exporter.projection.fold.exports import Exports
-from exporter.projection.fold.source_stats import SourceHistory
+from exporter.metrics.series_limit import combine
+from exporter.projection.fold.exports import ExportProjection
+from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from exporter.domain.events import Event, Gap, Quarantined
+    from exporter.domain.events import Event, Outage, QuarantinedBody
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
     from exporter.domain.states import ExportState
     from exporter.ledger.contract import Ledger
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     _Row = tuple[str, ExportKey | str | None]
     """A source, and of its exports one, or None for all over the limit, or empty for the source itself."""
 
-UNTOLD = (DUPLICATES, TEST_CALLS)
+WITHOUT_HISTORY = (DUPLICATES, TEST_CALLS)
 """Families without a history."""
 
-FAMILIES = tuple(family for family in EXPORT_FAMILIES + SOURCE_FAMILIES if family not in UNTOLD)
+FAMILIES = tuple(family for family in EXPORT_FAMILIES + SOURCE_FAMILIES if family not in WITHOUT_HISTORY)
 
 _ALL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class BackfillInput:
     """What the samples are worked out from.
 
     Attributes:
@@ -78,14 +78,14 @@ class Backfill:
         StoreError: the ledger cannot be read.
     """
 
-    def __init__(self, knowledge: Knowledge, since: float | None, until: float, step: int) -> None:
-        ledger = knowledge.ledger
-        self._knowledge = knowledge
-        self._limit = knowledge.exports_per_source
+    def __init__(self, given: BackfillInput, since: float | None, until: float, step: int) -> None:
+        ledger = given.ledger
+        self._input = given
+        self._limit = given.exports_per_source
         self._events = sorted(_all_events(ledger), key=lambda each: (each.arrived_at, each.sequence))
         self._quarantined = sorted(ledger.quarantine(_ALL), key=lambda each: each.arrived_at)
-        self._gaps = ledger.gaps()
-        self._declared_at = ledger.declared()
+        self._outages = ledger.outages()
+        self._declared_at = ledger.declaration_times()
         arrivals = [each[0].arrived_at for each in (self._events, self._quarantined) if each]
         if since is None and not arrivals:
             message = "store.url: the ledger is empty, so there is no history to tell"
@@ -97,12 +97,12 @@ class Backfill:
             raise ExporterError(message)
         self._grid = self._regular(step)
         self._stamps = [f"{second}\n" for second in self._grid]
-        self._past = _Past(knowledge)
-        self._source_histories = {slug: SourceHistory() for slug in knowledge.sources}
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._past = _PastExports(given)
+        self._source_histories = {slug: SourceStats() for slug in given.sources}
+        self._tallies: dict[tuple[str, str], DeliveryCounter] = {}
         self._due: list[tuple[int, ExportKey]] = []
-        self._states: dict[str, dict[ExportKey, ExportState]] = {slug: {} for slug in knowledge.sources}
-        self._shown: dict[str, dict[ExportKey | None, ExportState]] = {slug: {} for slug in knowledge.sources}
+        self._states: dict[str, dict[ExportKey, ExportState]] = {slug: {} for slug in given.sources}
+        self._shown: dict[str, dict[ExportKey | None, ExportState]] = {slug: {} for slug in given.sources}
         self._lines: dict[_Row, tuple[str, ...]] = {}
         self._changes: dict[str, dict[str, list[tuple[int, str]]]] = {family.name: {} for family in FAMILIES}
         self.samples = 0
@@ -116,30 +116,30 @@ class Backfill:
     def fold(self) -> Iterator[int]:
         """Fold the ledger; yields every second at which something changes."""
         second: int | None = self.since
-        events = quarantined = gaps = 0
+        events = quarantined = outages = 0
         dirty_sources = set(self._source_histories)
         while second is not None and second <= self.until:
-            known, gaps = gaps, bisect_right(self._gaps, float(second), key=lambda gap: gap.ended_at)
+            known, outages = outages, bisect_right(self._outages, float(second), key=lambda outage: outage.ended_at)
             upto = bisect_right(self._events, float(second), lo=events, key=lambda event: event.arrived_at)
-            fresh, events = self._events[events:upto], upto
+            new_events, events = self._events[events:upto], upto
             upto = bisect_right(self._quarantined, float(second), lo=quarantined, key=lambda each: each.arrived_at)
             refused, quarantined = self._quarantined[quarantined:upto], upto
             dirty: set[ExportKey] = set()
-            if gaps > known:
+            if outages > known:
                 # A time in which nobody listened changes what was missed, once it is over.
-                self._past = _Past(self._knowledge, self._gaps[:gaps], self._past.events)
+                self._past = _PastExports(self._input, self._outages[:outages], self._past.events)
                 dirty.update(*self._states.values())
-            dirty |= self._past.add(fresh)
+            dirty |= self._past.add(new_events)
             while self._due and self._due[0][0] <= second:
                 dirty.add(heapq.heappop(self._due)[1])
             self._take_exports(dirty, second)
-            self._take_sources(dirty_sources | self._count(fresh, refused), second)
+            self._take_sources(dirty_sources | self._count(new_events, refused), second)
             dirty_sources = set()
             yield second
             ahead = [
                 *(each.arrived_at for each in self._events[events : events + 1]),
                 *(each.arrived_at for each in self._quarantined[quarantined : quarantined + 1]),
-                *(gap.ended_at for gap in self._gaps[gaps : gaps + 1]),
+                *(outage.ended_at for outage in self._outages[outages : outages + 1]),
                 *(at for at, _ in self._due[:1]),
             ]
             second = math.ceil(min(ahead)) if ahead else None
@@ -162,21 +162,23 @@ class Backfill:
     def _regular(self, step: int) -> list[int]:
         """The seconds at which every series has a sample."""
         regular = {self.since, *range(-(-self.since // step) * step, self.until + 1, step)}
-        regular |= {math.ceil(gap.ended_at) for gap in self._gaps if self.since <= gap.ended_at <= self.until}
-        return sorted(second for second in regular if not self._is_blind(second))
+        regular |= {
+            math.ceil(outage.ended_at) for outage in self._outages if self.since <= outage.ended_at <= self.until
+        }
+        return sorted(second for second in regular if not self._is_in_outage(second))
 
-    def _is_blind(self, second: int) -> bool:
-        after = bisect_right(self._gaps, float(second), key=lambda gap: gap.ended_at)
-        return after < len(self._gaps) and self._gaps[after].began_at < second
+    def _is_in_outage(self, second: int) -> bool:
+        after = bisect_right(self._outages, float(second), key=lambda outage: outage.ended_at)
+        return after < len(self._outages) and self._outages[after].began_at < second
 
     def _between(self, began: int, ended: int) -> list[str]:
         """The stamps of a value that holds from one second until before another."""
         first = bisect_left(self._grid, began)
         stamps = self._stamps[first : bisect_left(self._grid, ended, lo=first)]
         on_the_grid = first < len(self._grid) and self._grid[first] == began
-        return stamps if on_the_grid or self._is_blind(began) else [f"{began}\n", *stamps]
+        return stamps if on_the_grid or self._is_in_outage(began) else [f"{began}\n", *stamps]
 
-    def _count(self, events: Sequence[Event], quarantined: Sequence[Quarantined]) -> set[str]:
+    def _count(self, events: Sequence[Event], quarantined: Sequence[QuarantinedBody]) -> set[str]:
         """Count for the sources; which of them that concerns."""
         for event in events:
             if event.source in self._source_histories:
@@ -184,14 +186,14 @@ class Backfill:
         for each in quarantined:
             key = (each.source, each.reason)
             count = self._tallies[key].count if key in self._tallies else 0
-            self._tallies[key] = Tally(each.source, "quarantined", each.reason, count + 1, each.arrived_at)
+            self._tallies[key] = DeliveryCounter(each.source, "quarantined", each.reason, count + 1, each.arrived_at)
         named = {each.source for each in events} | {each.source for each in quarantined}
         return named & set(self._source_histories)
 
     def _take_sources(self, slugs: Iterable[str], second: int) -> None:
         for slug in slugs:
-            state = self._source_histories[slug].state(self._knowledge.sources[slug], self._tallies.values())
-            lines = families.source_lines(state, self._knowledge.reasons)
+            state = self._source_histories[slug].state(self._input.sources[slug], self._tallies.values())
+            lines = families.source_lines(state, self._input.reasons)
             self._replace((slug, ""), lines, SOURCE_FAMILIES, second)
 
     def _take_exports(self, dirty: Collection[ExportKey], second: int) -> None:
@@ -209,12 +211,12 @@ class Backfill:
     def _show(self, slug: str, dirty: Iterable[ExportKey], second: int) -> None:
         """Note what of a source's exports a scrape shows now."""
         states, shown = self._states[slug], self._shown[slug]
-        over = sorted(states, key=lambda key: (self._past.exports.birth(key), key))[self._limit :]
+        over = sorted(states, key=lambda key: (self._past.exports.first_sequence(key), key))[self._limit :]
         now: dict[ExportKey | None, ExportState] = {key: states[key] for key in dirty if key in states}
         concerned: set[ExportKey | None] = set(dirty)
         if over or None in shown:
             now = {key: states[key] for key in states.keys() - over}
-            now |= {None: together(slug, [states[key] for key in over])} if over else {}
+            now |= {None: combine(slug, [states[key] for key in over])} if over else {}
             concerned = {*shown, *now}
         names = set()
         for row in concerned:
@@ -242,7 +244,7 @@ class Backfill:
         before = self._lines.get(row, ("",) * len(kinds))
         self._lines[row] = tuple(lines)
         for family, old, new in zip(kinds, before, lines, strict=True):
-            if old == new or family in UNTOLD:
+            if old == new or family in WITHOUT_HISTORY:
                 continue
             changes, olds, news = self._changes[family.name], _by_head(old), _by_head(new)
             for head in {**olds, **news}:
@@ -250,11 +252,11 @@ class Backfill:
                     changes.setdefault(head, []).append((second, news.get(head, "")))
 
 
-class _Past:
+class _PastExports:
     """The exports as folded from the events that had arrived, which it keeps at hand for a rebuild."""
 
-    def __init__(self, knowledge: Knowledge, gaps: Sequence[Gap] = (), events: Iterable[Event] = ()) -> None:
-        self.exports = Exports(knowledge.sources, knowledge.declarations, gaps)
+    def __init__(self, given: BackfillInput, outages: Sequence[Outage] = (), events: Iterable[Event] = ()) -> None:
+        self.exports = ExportProjection(given.sources, given.declarations, outages)
         self.events: list[Event] = []
         self._by: dict[tuple[str, str | None, str | None], list[Event]] = defaultdict(list)
         self._fold(events)
@@ -262,7 +264,7 @@ class _Past:
     def add(self, events: Iterable[Event]) -> set[ExportKey]:
         """Take further events; the exports that changed since this was last called."""
         self._fold(events)
-        changed, self.exports.changed = self.exports.changed, set()
+        changed, self.exports.dirty = self.exports.dirty, set()
         return changed
 
     def _fold(self, events: Iterable[Event]) -> None:
@@ -272,18 +274,18 @@ class _Past:
             for which in ((event.request_id, None), (None, event.group_key), (None, None)):
                 self._by[event.source, *which].append(event)
         self.exports.apply(added)
-        while self.exports.stale:
-            key = min(self.exports.stale)
+        while self.exports.needs_rebuild:
+            key = min(self.exports.needs_rebuild)
             self.exports.rebuild(key, self._select(self.exports.selection(key)))
 
     def _select(self, selection: Selection) -> Iterator[Event]:
         which = (selection.request_id, None) if selection.request_id is not None else (None, selection.group_key)
-        return filter(selection.fits, self._by[selection.source, *which])
+        return filter(selection.matches, self._by[selection.source, *which])
 
 
 def _all_events(ledger: Ledger) -> Iterator[Event]:
     after = 0
-    while page := ledger.read(after, PAGE):
+    while page := ledger.read(after, PAGE_SIZE):
         yield from page
         after = page[-1].sequence
 

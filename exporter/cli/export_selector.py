@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState
 
-MOST_TOLD = 20
+MAX_LISTED = 20
 
 
 class NoSuchExportError(ExporterError):
@@ -23,7 +23,7 @@ class NoSuchExportError(ExporterError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExportSelector:
     """What is said of an export; None for what is not said. Case does not matter."""
 
     source: str | None = None
@@ -32,10 +32,10 @@ class Wanted:
     data_type: str | None = None
     frequency: str | None = None
 
-    def fits(self, state: ExportState) -> bool:
+    def matches(self, state: ExportState) -> bool:
         """Whether all that is said is true of an export."""
         partner = None if self.partner is None else clevertap.canonical_partner(self.partner)
-        often = None if self.frequency is None else frequency.parse(self.frequency).label
+        frequency_label = None if self.frequency is None else frequency.parse(self.frequency).label
         return all(
             wanted is None or wanted.casefold() == given.casefold()
             for wanted, given in (
@@ -43,28 +43,28 @@ class Wanted:
                 (self.export, state.export),
                 (partner, state.partner),
                 (self.data_type, state.data_type),
-                (often, state.frequency),
+                (frequency_label, state.frequency),
             )
         )
 
 
-def choose(wanted: Wanted, states: Mapping[ExportKey, ExportState]) -> ExportKey:
+def select_export(selector: ExportSelector, states: Mapping[ExportKey, ExportState]) -> ExportKey:
     """The one export that is meant.
 
     Raises:
         NoSuchExportError: there is none, or several; with all that there are.
     """
-    found = [key for key, state in states.items() if wanted.fits(state)]
+    found = [key for key, state in states.items() if selector.matches(state)]
     if len(found) == 1:
         return found[0]
     several = "several exports fit; say more of --source, --export, --partner, --type and --frequency:"
     none = "no export fits; there are:" if states else "there is none to choose from"
-    shown = sorted(map(named, (states[key] for key in found or states)))
-    more = [f"… and {len(shown) - MOST_TOLD} more"] if len(shown) > MOST_TOLD else []
-    raise NoSuchExportError("\n  ".join([several if found else none, *shown[:MOST_TOLD], *more]))
+    shown = sorted(map(describe_export, (states[key] for key in found or states)))
+    more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
+    raise NoSuchExportError("\n  ".join([several if found else none, *shown[:MAX_LISTED], *more]))
 
 
-def named(state: ExportState) -> str:
+def describe_export(state: ExportState) -> str:
     """An export in the words by which it is chosen."""
     words = (
         ("source", state.source),

@@ -34,7 +34,7 @@ COMMANDS = {
 """Where each command is: a module of `exporter.cli.commands`, and its name there."""
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Ends every expected failure with one sentence and its exit code, and never a traceback.
 
     Only the command that was named is imported: all of them together take twice as long.
@@ -65,7 +65,7 @@ class Commands(click.Group):
             ctx.exit(FAILED)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dataexport-exporter")
 def main() -> None:
     """Know when a scheduled CleverTap data export is late.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exporter.config import loader
 from exporter.domain.errors import StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.projection.projector import Reader
+from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
+def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger]]:
     """The configuration, and what its database has; a command that only looks makes none."""
     settings = loader.load(path, os.environ)
     scheme, _, name = settings.store_url.partition(":///")
@@ -28,8 +28,8 @@ def opened(path: Path | None) -> Iterator[tuple[Config, Reader, SqlLedger]]:
         raise StoreRefusedError(message)
     ledger = SqlLedger(settings.store_url)
     try:
-        reader = Reader(ledger, settings.plain_sources, settings.exports)
-        reader.refresh()
+        reader = Projector(ledger, settings.sources_without_credentials, settings.exports)
+        reader.catch_up()
         yield settings, reader, ledger
     finally:
         ledger.close()

@@ -45,7 +45,7 @@ LIST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SimulatedExport:
     """One made-up export.
 
     Attributes:
@@ -64,8 +64,8 @@ class Plan:
     partner: str
     data_type: str
     interval: int
-    typical: float
-    new_ids: bool = False
+    typical_runtime: float
+    new_id_each_run: bool = False
 
     @property
     def frequency(self) -> str:
@@ -92,7 +92,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class SimulatedWebhook:
     """A webhook that arrives, or one that should have.
 
     Attributes:
@@ -116,10 +116,10 @@ class Happening:
         }
 
 
-def rates(late: float, missed: float, stuck: float) -> Callable[[Plan, float, float], str]:
+def outcome_by_shares(late: float, missed: float, stuck: float) -> Callable[[SimulatedExport, float, float], str]:
     """What becomes of a run, by a throw of the dice between 0 and 1, at these shares."""
 
-    def fate(plan: Plan, _due: float, dice: float) -> str:
+    def fate(plan: SimulatedExport, _due: float, dice: float) -> str:
         if late + missed <= dice < late + missed + stuck:
             return STUCK
         if dice < late + missed and plan.interval:
@@ -129,14 +129,14 @@ def rates(late: float, missed: float, stuck: float) -> Callable[[Plan, float, fl
     return fate
 
 
-def fleet(exports: int, sources: Sequence[tuple[str, tzinfo]], since: float, seed: int) -> list[Plan]:
+def fleet(exports: int, sources: Sequence[tuple[str, tzinfo]], since: float, seed: int) -> list[SimulatedExport]:
     """A fleet of so many exports, spread over sources with their clocks; ids lie before ``since``."""
     plans = []
     for number in range(exports):
-        dice = _dice(seed, "plan", number)
+        dice = _random(seed, "plan", number)
         slug, zone = sources[number % len(sources)]
         plans.append(
-            Plan(
+            SimulatedExport(
                 number=number,
                 source=slug,
                 zone=zone,
@@ -144,15 +144,19 @@ def fleet(exports: int, sources: Sequence[tuple[str, tzinfo]], since: float, see
                 partner=dice.choice(PARTNERS),
                 data_type=dice.choice(TYPES),
                 interval=HOURS[number // len(sources) % len(HOURS)] * HOUR,
-                typical=dice.uniform(4 * 60, 40 * 60),
+                typical_runtime=dice.uniform(4 * 60, 40 * 60),
             )
         )
     return plans
 
 
 def history(
-    plans: Iterable[Plan], since: float, until: float, seed: int, fate: Callable[[Plan, float, float], str]
-) -> Iterator[Happening]:
+    plans: Iterable[SimulatedExport],
+    since: float,
+    until: float,
+    seed: int,
+    outcome_of: Callable[[SimulatedExport, float, float], str],
+) -> Iterator[SimulatedWebhook]:
     """Everything that arrives between two instants, in that order.
 
     Args:
@@ -160,28 +164,30 @@ def history(
         since: Unix seconds; no run is due before.
         until: nothing arrives after it.
         seed: other dice, another history.
-        fate: what becomes of a run, from its export, its slot and a number between 0 and 1:
+        outcome_of: what becomes of a run, from its export, its slot and a number between 0 and 1:
             ``late``, ``missed``, ``stuck``, or empty.
     """
-    waiting: list[tuple[float, int, Happening]] = []
+    waiting: list[tuple[float, int, SimulatedWebhook]] = []
     places = count()
     for due, _, plan in heapq.merge(*(_slots(plan, since, until, seed) for plan in plans)):
         while waiting and waiting[0][0] < due:
             yield heapq.heappop(waiting)[2]
-        for each in _run(plan, due, _dice(seed, plan.number, due), fate):
+        for each in _run(plan, due, _random(seed, plan.number, due), outcome_of):
             if each.at <= until:
                 heapq.heappush(waiting, (each.at, next(places), each))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
 
-def keep(happenings: Iterable[Happening], ledger: HoldingLedger, settings: Config, span: tuple[float, float]) -> int:
+def import_history(
+    webhooks: Iterable[SimulatedWebhook], ledger: BatchingLedger, settings: Config, span: tuple[float, float]
+) -> int:
     """Put a history into a ledger as if an exporter had listened all the time; how many bodies that were.
 
     What lies before the first heartbeat is taken as given, so that the one at the end is enough.
 
     Args:
-        happenings: in order.
+        webhooks: in order.
         ledger: a new one.
         settings: the sources, and the declared exports, which are declared from the beginning.
         span: the beginning and the end in Unix seconds.
@@ -192,25 +198,25 @@ def keep(happenings: Iterable[Happening], ledger: HoldingLedger, settings: Confi
     if ledger.last_sequence():
         message = "--store: there are events in it already, and made-up ones would mix with them; give a new database"
         raise ExporterError(message)
-    ledger.declare([(each.match.source, each.name) for each in settings.exports], span[0])
-    sources = settings.plain_sources
+    ledger.record_declarations([(each.match.source, each.name) for each in settings.exports], span[0])
+    sources = settings.sources_without_credentials
     intake = Intake(ledger, settings.limits.event_bytes)
     kept = 0
-    for each in happenings:
+    for each in webhooks:
         if each.body is not None:
-            kept += intake.take(sources[each.source], each.body.encode(), each.at).accepted
+            kept += intake.ingest(sources[each.source], each.body.encode(), each.at).accepted
     ledger.flush()
-    ledger.beat("simulated", span[1])
+    ledger.record_heartbeat("simulated", span[1])
     return kept
 
 
 def post(
-    happenings: Iterable[Happening], send: Callable[[str], object], speed: float, sleep: Callable[[float], object]
+    webhooks: Iterable[SimulatedWebhook], send: Callable[[str], object], speed: float, sleep: Callable[[float], object]
 ) -> int:
     """Post a history in lists; how many bodies that were.
 
     Args:
-        happenings: in order.
+        webhooks: in order.
         send: posts one list.
         speed: how many times faster than it happened; 0 for as fast as it goes.
         sleep: waits for so many seconds.
@@ -218,7 +224,7 @@ def post(
     posted = 0
     waiting: list[str] = []
     last: float | None = None
-    for each in happenings:
+    for each in webhooks:
         if each.body is None:
             continue
         pause = (each.at - last) / speed if speed and last is not None else 0.0
@@ -235,34 +241,36 @@ def post(
     return posted
 
 
-class HoldingLedger(SqlLedger):
+class BatchingLedger(SqlLedger):
     """A ledger that commits a thousand entries at a time: it acknowledges what is not yet on disk."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._held: list[Entry] = []
+        self._buffered: list[Entry] = []
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Hold ``entries``; all of them are taken to be new."""
-        self._held += entries
-        if len(self._held) >= BATCH:
+        self._buffered += entries
+        if len(self._buffered) >= BATCH:
             self.flush()
         return [True] * len(entries)
 
     def flush(self) -> None:
         """Keep what is held."""
-        held, self._held = self._held, []
+        held, self._buffered = self._buffered, []
         super().append(held)
 
 
-def _run(plan: Plan, due: float, dice: random.Random, fate: Callable[[Plan, float, float], str]) -> Iterator[Happening]:
+def _run(
+    plan: SimulatedExport, due: float, dice: random.Random, outcome_of: Callable[[SimulatedExport, float, float], str]
+) -> Iterator[SimulatedWebhook]:
     # Every run throws the same dice in the same order, so that other faults leave the rest as it was.
-    kind = fate(plan, due, dice.random())
+    kind = outcome_of(plan, due, dice.random())
     jitter, delay, stretch = dice.uniform(1, 120), dice.uniform(0.3, 0.7), dice.lognormvariate(0, 0.3)
     travels = dice.uniform(0.5, 8), dice.uniform(0.5, 8)
-    promise = deadlines.terms(plan.interval, plan.zone)
+    expectation = deadlines.expectation_of(plan.interval, plan.zone)
     request_id = plan.request_id
-    if plan.new_ids or not plan.interval:
+    if plan.new_id_each_run or not plan.interval:
         request_id = int(due) - 300 - plan.number
     fault = None
     if kind:
@@ -270,12 +278,12 @@ def _run(plan: Plan, due: float, dice: random.Random, fate: Callable[[Plan, floa
             kind, plan.source, str(request_id), plan.partner, plan.data_type.lower(), plan.frequency, due_at=due
         )
     if kind == MISSED:
-        yield Happening(due, plan.source, None, fault)
+        yield SimulatedWebhook(due, plan.source, None, fault)
         return
     start = float(int(due + jitter))
     if kind == LATE:
-        start += int(promise.grace + delay * (plan.interval - promise.grace))
-    end = start + int(min(plan.typical * stretch, promise.max_runtime / 2))
+        start += int(expectation.grace + delay * (plan.interval - expectation.grace))
+    end = start + int(min(plan.typical_runtime * stretch, expectation.max_runtime / 2))
     for status, at, travel in (("Initiated", start, travels[0]), ("Completed", end, travels[1])):
         if status == "Completed" and kind == STUCK:
             return
@@ -289,10 +297,12 @@ def _run(plan: Plan, due: float, dice: random.Random, fate: Callable[[Plan, floa
             at=local.isoformat(),
             now=at,
         )
-        yield Happening(round(at + travel, 6), plan.source, body, fault)
+        yield SimulatedWebhook(round(at + travel, 6), plan.source, body, fault)
 
 
-def _slots(plan: Plan, since: float, until: float, seed: int) -> Iterator[tuple[float, int, Plan]]:
+def _slots(
+    plan: SimulatedExport, since: float, until: float, seed: int
+) -> Iterator[tuple[float, int, SimulatedExport]]:
     """When runs are due, in order; the number breaks ties, as plans have no order."""
     day = datetime.fromtimestamp(since, plan.zone).date()
     while True:
@@ -304,18 +314,18 @@ def _slots(plan: Plan, since: float, until: float, seed: int) -> Iterator[tuple[
         day += timedelta(days=1)
 
 
-def _slots_of(plan: Plan, day: date, seed: int) -> list[float]:
+def _slots_of(plan: SimulatedExport, day: date, seed: int) -> list[float]:
     midnight = datetime(day.year, day.month, day.day, tzinfo=plan.zone)
     if plan.interval:
         walls = [midnight + timedelta(seconds=offset) for offset in range(0, DAY, plan.interval)]
         # By way of UTC: a time of day that the clock skips is the hour after.
         return [wall.astimezone(UTC).timestamp() for wall in walls]
-    dice = _dice(seed, plan.number, day)
+    dice = _random(seed, plan.number, day)
     asked = dice.random() < ONE_TIME_A_DAY
     second = dice.randrange(DAY - HOUR)
     return [midnight.timestamp() + second] if asked else []
 
 
-def _dice(*what: object) -> random.Random:
+def _random(*what: object) -> random.Random:
     # Seeded by a text, which every version and platform reads in the same way.
     return random.Random(" ".join(map(str, what)))  # noqa: S311 - made-up data, not a secret

@@ -8,24 +8,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import MUTE
-from exporter.domain.humanize import ago, format_offset, until
+from exporter.domain.humanize import format_age, format_offset, format_time_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.decisions import Decision
-    from exporter.domain.events import Event, Quarantined
+    from exporter.domain.events import Event, QuarantinedBody
     from exporter.domain.states import ExportState, SourceState
 
 
-def exports(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
+def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
     """Exports with their state."""
     if as_json:
         rows = [{"id": state.id} | asdict(state) | {"state": state.condition(now)} for state in states]
         for row in rows:
             del row["key"], row["changes_at"]  # the id says it, and infinity is not JSON
         return _json(rows)
-    return table(
+    return format_table(
         ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"),
         [
             (
@@ -35,21 +35,21 @@ def exports(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
                 state.partner,
                 state.data_type,
                 state.frequency,
-                ago(state.last_completed, now),
-                until(state.deadline, now),
+                format_age(state.last_completed, now),
+                format_time_left(state.deadline, now),
             )
             for state in states
         ],
     )
 
 
-def events(found: Iterable[Event], *, as_json: bool) -> str:
+def events_table(found: Iterable[Event], *, as_json: bool) -> str:
     """Events with both of their instants."""
     rows = [
         {
             "sequence": event.sequence,
-            "arrived_at": iso(event.arrived_at),
-            "occurred_at": iso(event.occurred_at),
+            "arrived_at": format_iso(event.arrived_at),
+            "occurred_at": format_iso(event.occurred_at),
             "utc_offset": format_offset(event.utc_offset),
             "source": event.source,
             "request_id": event.request_id,
@@ -60,14 +60,14 @@ def events(found: Iterable[Event], *, as_json: bool) -> str:
         }
         for event in found
     ]
-    return _json(rows) if as_json else _table_of(rows)
+    return _json(rows) if as_json else _table_of_rows(rows)
 
 
-def sources(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
+def sources_table(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
     """Sources with their counts and their clock."""
     if as_json:
         return _json([asdict(state) for state in states])
-    return table(
+    return format_table(
         ("SOURCE", "TIME ZONE", "SEEN OFFSET", "EVENTS", "DUPLICATES", "QUARANTINED", "LAST ACCEPTED"),
         [
             (
@@ -77,19 +77,19 @@ def sources(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
                 str(sum(state.events.values())),
                 str(state.duplicates),
                 str(sum(state.quarantined.values())),
-                ago(state.last_accepted, now),
+                format_age(state.last_accepted, now),
             )
             for state in states
         ],
     )
 
 
-def quarantine(found: Iterable[Quarantined], *, as_json: bool) -> str:
+def quarantine_table(found: Iterable[QuarantinedBody], *, as_json: bool) -> str:
     """Bodies that were kept but not understood, with the reason."""
     rows = [
         {
             "sequence": each.sequence,
-            "arrived_at": iso(each.arrived_at),
+            "arrived_at": format_iso(each.arrived_at),
             "source": each.source,
             "reason": each.reason,
             "detail": each.detail,
@@ -101,10 +101,10 @@ def quarantine(found: Iterable[Quarantined], *, as_json: bool) -> str:
         return _json(rows)
     for row in rows:
         row.pop("body")
-    return _table_of(rows)
+    return _table_of_rows(rows)
 
 
-def decisions(found: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
+def decisions_table(found: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
     """Decisions that hold, each with its export."""
     rows: list[dict[str, object]] = [
         {
@@ -114,17 +114,17 @@ def decisions(found: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -
             "partner": state.partner,
             "data_type": state.data_type,
             "frequency": state.frequency,
-            "since": iso(each.decided_at),
-            "until": iso(each.until) if each.until else "an event arrives",
+            "since": format_iso(each.decided_at),
+            "until": format_iso(each.until) if each.until else "an event arrives",
             "by": each.by,
             "why": each.why,
         }
         for each, state in found
     ]
-    return _json(rows) if as_json else _table_of(rows)
+    return _json(rows) if as_json else _table_of_rows(rows)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell."""
     if not rows:
         return "nothing yet"
@@ -135,9 +135,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _table_of(rows: Sequence[dict[str, object]]) -> str:
+def _table_of_rows(rows: Sequence[dict[str, object]]) -> str:
     heads = list(rows[0]) if rows else []
-    return table(
+    return format_table(
         [head.upper().replace("_", " ") for head in heads], [[_cell(value) for value in row.values()] for row in rows]
     )
 
@@ -151,6 +151,6 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=2)
 
 
-def iso(instant: float) -> str:
+def format_iso(instant: float) -> str:
     """``2026-12-31T16:50:52Z``."""
     return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,10 +11,10 @@ from exporter.domain.errors import ExporterError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SENDER_WAITS_SECONDS = 3
+VENDOR_TIMEOUT_SECONDS = 3
 
 
-def send_to(url: str, body: str, token_file: Path | None = None) -> str:
+def post_webhook(url: str, body: str, token_file: Path | None = None) -> str:
     """Post ``body``, and say what was answered.
 
     Raises:
@@ -24,7 +24,7 @@ def send_to(url: str, body: str, token_file: Path | None = None) -> str:
     try:
         if token_file is not None:
             headers["Authorization"] = f"Bearer {token_file.read_text('utf-8').strip()}"
-        answer = requests.post(url, body.encode(), headers=headers, timeout=SENDER_WAITS_SECONDS)
+        answer = requests.post(url, body.encode(), headers=headers, timeout=VENDOR_TIMEOUT_SECONDS)
     except requests.RequestException as error:
         message = f"--url {url}: no answer: {error}"
         raise ExporterError(message) from error

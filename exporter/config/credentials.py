@@ -39,13 +39,13 @@ class Credentials:
         object.__setattr__(self, "_pairs", tuple(_secret(f"{user}:{word}") for user, word in self.basic))
 
     @property
-    def wanted(self) -> bool:
+    def are_required(self) -> bool:
         """Whether anything has to be shown."""
         return bool(self.tokens or self.basic)
 
-    def admit(self, headers: Headers) -> bool:
+    def accepts(self, headers: Headers) -> bool:
         """Whether a request with these headers may pass; every secret is compared, always."""
-        if not self.wanted:
+        if not self.are_required:
             return True
         scheme, _, rest = headers.get("Authorization", "").partition(" ")
         scheme, shown = scheme.lower(), _bytes(rest.strip())

@@ -55,7 +55,7 @@ _LISTS = frozenset({"server.admin_tokens", "sources.default.tokens"})
 _JSON = frozenset({"server.admin_basic", "sources", "exports"})
 
 
-def laid_over(
+def overlay_environment(
     raw: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings with the environment laid over them, and which variable gave what.
@@ -71,7 +71,7 @@ def laid_over(
     for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
         name = variable if variable in VARIABLES else variable.removesuffix("_FILE")
         if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
-            names = [each.removeprefix(PREFIX) for each in VARIABLES]
+            names = [known.removeprefix(PREFIX) for known in VARIABLES]
             close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
             meant = f"; did you mean {PREFIX}{close[0]}?" if close else ""
             problems.append(f"environment: {variable}: unknown setting{meant}")
@@ -82,32 +82,32 @@ def laid_over(
         except (OSError, ValueError) as error:
             problems.append(f"environment: {variable}: {error}")
             continue
-        _lay(given, VARIABLES[name], value)
+        _overlay(given, VARIABLES[name], value)
         origins[VARIABLES[name]] = variable
     return given, origins
 
 
 def _value(setting: str, text: str) -> object:
     if setting in _LISTS:
-        found = [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
-        if not found:
+        tokens = [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
+        if not tokens:
             message = "is empty; give at least one token, or do not set it at all"
             raise ValueError(message)
-        return found
+        return tokens
     return json.loads(text) if setting in _JSON else text
 
 
-def _lay(given: dict[str, Any], setting: str, value: object) -> None:
+def _overlay(given: dict[str, Any], setting: str, value: object) -> None:
     """Put a variable's value over the file's; what has a wrong shape there is left as it is, to be refused."""
     if setting == "sources.default.tokens":
         sources = given.setdefault("sources", [])
         if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
             return
-        own = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
-        if own is None:
+        default_source = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
+        if default_source is None:
             sources.append({"slug": DEFAULT_SOURCE, "tokens": value})
         else:
-            own["tokens"] = value
+            default_source["tokens"] = value
         return
     table, _, name = setting.partition(".")
     if not name:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.config import secret_files, tls
 from exporter.config.credentials import Credentials
-from exporter.config.environment import DEFAULT_SOURCE, FILE_VARIABLES, laid_over
+from exporter.config.environment import DEFAULT_SOURCE, FILE_VARIABLES, overlay_environment
 from exporter.config.settings import Section, Settings, SourceSettings
 from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from pydantic_core import ErrorDetails
 
-    from exporter.config.settings import Address, Basic, ExportSettings, Limits, Log, Server
+    from exporter.config.settings import Address, BasicSettings, ExportSettings, Limits, Log, Server
 
 _SECRETS = frozenset({"tokens", "admin_tokens", "basic", "admin_basic", "url"})
 
@@ -77,7 +77,7 @@ class Config:
         return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", self.store_url)
 
     @property
-    def plain_sources(self) -> dict[str, Source]:
+    def sources_without_credentials(self) -> dict[str, Source]:
         """The sources without their credentials, by slug."""
         return {slug: each.source for slug, each in self.sources.items()}
 
@@ -95,17 +95,17 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     problems: list[str] = []
     place = str(path) if path else "environment"
     raw = _read_file(path) if path else {}
-    given, origins = laid_over(raw, environment, problems)
+    given, origins = overlay_environment(raw, environment, problems)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        problems += [_problem(each, given, place, origins) for each in error.errors(include_url=False)]
+        problems += [_describe_error(each, given, place, origins) for each in error.errors(include_url=False)]
         raise ConfigurationError(problems) from error
     config = _build(settings, path, place, problems)
     if not settings.server.allow_readable_secrets:
         variables = [name for each in sorted(FILE_VARIABLES) if (name := f"{each}_FILE") in environment]
         named = {name: Path(environment[name]) for name in variables}
-        problems += secret_files.refusals(given, raw, path, named)
+        problems += secret_files.readable_secret_files(given, raw, path, named)
     if problems:
         raise ConfigurationError(problems)
     return config
@@ -121,32 +121,32 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigurationError([f"{path}: is not TOML: {error}"]) from error
 
 
-def _problem(error: ErrorDetails, given: object, place: str, origins: Mapping[str, str]) -> str:
+def _describe_error(error: ErrorDetails, given: object, place: str, origins: Mapping[str, str]) -> str:
     where = [part for part in error["loc"] if not str(part).startswith("function-")]
-    path = _path(where)
+    path = _setting_path(where)
     for end in range(1, len(where) + 1):
         variable = origins.get(".".join(str(part) for part in where[:end]))
         if variable is not None:
-            place, path = "environment", variable + _path(where[end:])
+            place, path = "environment", variable + _setting_path(where[end:])
     at = f"{place}: {path.removeprefix('.')}"
     if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(where[-1]), _names(where[:-1]), 1)
+        close = difflib.get_close_matches(str(where[-1]), _setting_names(where[:-1]), 1)
         return f"{at}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
     if error["type"] == "missing":
         return f"{at}: missing; it has to be given"
-    value = _at(given, where)
+    value = _value_at(given, where)
     # Where a table or a list of them is expected, what is there instead may be or hold a secret.
     secret = any(str(part) in _SECRETS for part in where) or isinstance(value, dict | list)
     secret = secret or where[-1] == "sources" or not isinstance(where[-1], str)
-    shown = "" if secret else f" {_shown(value)}:"
+    shown = "" if secret else f" {_shortened(value)}:"
     return f"{at}:{shown} {error['msg'].removeprefix('Value error, ')}"
 
 
-def _path(where: list[int | str]) -> str:
+def _setting_path(where: list[int | str]) -> str:
     return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in where)
 
 
-def _names(where: list[int | str]) -> list[str]:
+def _setting_names(where: list[int | str]) -> list[str]:
     """The settings of the table at ``where``."""
     section: type[BaseModel] = Settings
     for part in where:
@@ -156,13 +156,13 @@ def _names(where: list[int | str]) -> list[str]:
     return list(section.model_fields)
 
 
-def _at(given: object, where: Iterable[int | str]) -> object:
+def _value_at(given: object, where: Iterable[int | str]) -> object:
     for part in where:
         given = given[part]  # type: ignore[index] # pydantic has been there
     return given
 
 
-def _shown(value: object) -> str:
+def _shortened(value: object) -> str:
     text = value.isoformat() if isinstance(value, datetime) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line
 
@@ -177,7 +177,7 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
         credentials = _credentials(
             each.tokens, each.tokens_file, each.basic, each.header, folder=folder, at=f"{at}.", problems=problems
         )
-        if not credentials.wanted and not settings.server.webhook_listen.is_loopback:
+        if not credentials.are_required and not settings.server.webhook_listen.is_loopback:
             problems.append(
                 f"{at}: source {each.slug!r} has no credential, and server.webhook_listen is "
                 f"{settings.server.webhook_listen}, which is not loopback; set tokens_file, tokens or basic"
@@ -232,7 +232,7 @@ def _tls(server: Server, folder: Path, place: str, problems: list[str]) -> ssl.S
 def _credentials(  # noqa: PLR0913 - the settings of one table
     tokens: list[SecretStr],
     files: list[str],
-    basic: Basic | None,
+    basic: BasicSettings | None,
     header: str,
     *,
     folder: Path,
@@ -241,12 +241,12 @@ def _credentials(  # noqa: PLR0913 - the settings of one table
 ) -> Credentials:
     found = [each.get_secret_value() for each in tokens]
     for name in files:
-        found += _secret(folder / name, f"{at}tokens_file", problems)
+        found += _read_secret(folder / name, f"{at}tokens_file", problems)
     pairs = []
     if basic is not None:
         words = [basic.password.get_secret_value()] if basic.password else []
         if basic.password_file is not None:
-            words += _secret(folder / basic.password_file, f"{at}basic.password_file", problems)
+            words += _read_secret(folder / basic.password_file, f"{at}basic.password_file", problems)
         elif not words:
             problems.append(f"{at}basic: has no password; set password_file or password")
         pairs = [(basic.username, word) for word in words]
@@ -255,7 +255,7 @@ def _credentials(  # noqa: PLR0913 - the settings of one table
     return Credentials(tuple(found), header, tuple(pairs))
 
 
-def _secret(path: Path, at: str, problems: list[str]) -> list[str]:
+def _read_secret(path: Path, at: str, problems: list[str]) -> list[str]:
     try:
         text = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 
 
-def refusals(
+def readable_secret_files(
     given: Mapping[str, Any], raw: Mapping[str, Any], path: Path | None, variables: Mapping[str, Path]
 ) -> Iterator[str]:
     """What to do about every file with a secret that everybody can read.
@@ -25,9 +25,9 @@ def refusals(
         variables: the files that hold the value of a variable, by its name.
     """
     place, folder = (str(path), path.parent) if path else ("environment", Path())
-    found = [(f"{place}: {at}", folder / name) for at, name in _files(given)]
+    found = [(f"{place}: {at}", folder / name) for at, name in _secret_files(given)]
     found += [(f"environment: {name}", file) for name, file in variables.items()]
-    if path and any(map(_opens, _tables(raw).values())):
+    if path and any(map(_holds_secret, _tables(raw).values())):
         found.append((f"{path}: holds a token or a password itself", path))
     for at, file in found:
         mode = _mode(file)
@@ -49,32 +49,32 @@ def _mode(file: Path) -> int:
 
 def _tables(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Those that may name secrets, by the place that they have in messages."""
-    sources = {f"sources[{number}].": each for number, each in enumerate(_listed(tables.get("sources")), 1)}
+    sources = {f"sources[{number}].": each for number, each in enumerate(_tables_in(tables.get("sources")), 1)}
     return {"server.admin_": tables.get("server", {}), "store.": tables.get("store", {})} | sources
 
 
-def _files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _secret_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The files that are named, with their settings."""
     for at, table in _tables(tables).items():
         if table.get("tls_key_file"):
             yield "server.tls_key_file", table["tls_key_file"]
-        yield from ((f"{at}tokens_file", name) for name in _value(table, "tokens_file") or [])
-        basic = _value(table, "basic") or {}
+        yield from ((f"{at}tokens_file", name) for name in _setting(table, "tokens_file") or [])
+        basic = _setting(table, "basic") or {}
         if basic.get("password_file"):
             yield f"{at}basic.password_file", basic["password_file"]
 
 
-def _opens(table: Mapping[str, Any]) -> bool:
+def _holds_secret(table: Mapping[str, Any]) -> bool:
     """Whether a secret stands in the table itself."""
-    basic = _value(table, "basic")
+    basic = _setting(table, "basic")
     password = basic.get("password") if isinstance(basic, dict) else None
-    return bool(_value(table, "tokens") or password or _PASSWORD_IN_URL.search(str(table.get("url", ""))))
+    return bool(_setting(table, "tokens") or password or _PASSWORD_IN_URL.search(str(table.get("url", ""))))
 
 
-def _listed(value: object) -> list[dict[str, Any]]:
+def _tables_in(value: object) -> list[dict[str, Any]]:
     """The tables of a list; what has another shape in the file may have been replaced by a variable."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _value(table: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of any setting
+def _setting(table: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of any setting
     return table.get(name, table.get(f"admin_{name}"))

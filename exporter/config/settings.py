@@ -13,8 +13,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from exporter.domain import event_time
-from exporter.domain.exports import ANY, OBJECTIVE, OTHER, UNKNOWN
-from exporter.domain.frequency import LONGEST
+from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP_LABEL, OVERFLOW_LABEL, UNKNOWN_SOURCE
+from exporter.domain.frequency import MAX_INTERVAL
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -66,8 +66,8 @@ def _duration(value: object) -> int:
 
 
 def _slug(value: str) -> str:
-    if not SLUG.fullmatch(value) or value == UNKNOWN:
-        message = f'give lower-case letters, digits and hyphens, at most 63, and not "{UNKNOWN}"'
+    if not SLUG.fullmatch(value) or value == UNKNOWN_SOURCE:
+        message = f'give lower-case letters, digits and hyphens, at most 63, and not "{UNKNOWN_SOURCE}"'
         raise ValueError(message)
     return value
 
@@ -80,8 +80,8 @@ def _label(value: str) -> str:
 
 
 def _name(value: str) -> str:
-    if value in {ANY, OTHER}:
-        message = f'"{ANY}" and "{OTHER}" name what is not declared; give another name'
+    if value in {GROUP_LABEL, OVERFLOW_LABEL}:
+        message = f'"{GROUP_LABEL}" and "{OVERFLOW_LABEL}" name what is not declared; give another name'
         raise ValueError(message)
     return _label(value)
 
@@ -116,9 +116,9 @@ def _request_id(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Listen = Annotated[Address, BeforeValidator(_address)]
+ListenAddress = Annotated[Address, BeforeValidator(_address)]
 Duration = Annotated[int, BeforeValidator(_duration)]
-Zoned = Annotated[datetime, AfterValidator(_zoned)]
+ZonedDatetime = Annotated[datetime, AfterValidator(_zoned)]
 Label = Annotated[str, AfterValidator(_label)]
 
 
@@ -128,7 +128,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Basic(Section):
+class BasicSettings(Section):
     """A user name and a password, given here or in a file."""
 
     username: str = Field(min_length=1)
@@ -139,11 +139,11 @@ class Basic(Section):
 class Server(Section):
     """``[server]``: where to listen."""
 
-    webhook_listen: Listen = Address("127.0.0.1", 8080)
-    admin_listen: Listen = Address("127.0.0.1", 10047)
+    webhook_listen: ListenAddress = Address("127.0.0.1", 8080)
+    admin_listen: ListenAddress = Address("127.0.0.1", 10047)
     admin_tokens: list[SecretStr] = []
     admin_tokens_file: list[str] = []
-    admin_basic: Basic | None = None
+    admin_basic: BasicSettings | None = None
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
@@ -180,11 +180,11 @@ class SourceSettings(Section):
     timezone: Annotated[str, AfterValidator(_zone)] = event_time.AUTO
     tokens: list[SecretStr] = []
     tokens_file: list[str] = []
-    basic: Basic | None = None
+    basic: BasicSettings | None = None
     header: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
 
 
-class Match(Section):
+class MatchSettings(Section):
     """``match`` of an export: which events are its own."""
 
     request_id: Annotated[Label | None, BeforeValidator(_request_id)] = None
@@ -198,13 +198,13 @@ class ExportSettings(Section):
 
     name: Annotated[str, AfterValidator(_name)]
     source: str = "default"
-    match: Match
-    interval: Annotated[Duration, Field(ge=60, le=LONGEST)] | None = None
+    match: MatchSettings
+    interval: Annotated[Duration, Field(ge=60, le=MAX_INTERVAL)] | None = None
     grace: Annotated[Duration, Field(ge=0)] | None = None
     max_runtime: Annotated[Duration, Field(ge=60)] | None = None
-    first_expected: Zoned | None = None
-    muted_until: Zoned | None = None
-    objective: Annotated[float, Field(gt=0, lt=1)] = OBJECTIVE
+    first_expected: ZonedDatetime | None = None
+    muted_until: ZonedDatetime | None = None
+    objective: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_OBJECTIVE
     owner: str = Field("", max_length=128)
     runbook_url: str = Field("", max_length=512, pattern="^(https?://\\S+)?$")
 

@@ -28,7 +28,7 @@ def load(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate, key, password=_refuse_to_ask)
+        context.load_cert_chain(certificate, key, password=_refuse_passphrase)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             message = f"the key {str(key)!r} does not belong to the certificate {str(certificate)!r}; give its own"
@@ -40,7 +40,7 @@ def load(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def following(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | None:
+def reloading_context(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | None:
     """A listener's context whose handshakes use the newest one, so that a certificate can be replaced."""
     context = newest()
 
@@ -52,6 +52,6 @@ def following(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | N
     return context
 
 
-def _refuse_to_ask() -> str:
+def _refuse_passphrase() -> str:
     message = "the key is encrypted, and nobody is there to type its passphrase; give one without"
     raise ValueError(message)

@@ -12,12 +12,12 @@ from exporter.domain.frequency import DAY
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from exporter.domain.exports import Terms
+    from exporter.domain.exports import Expectation
 
 
-QUARTER = 15 * 60
+QUARTER_HOUR = 15 * 60
 
-CLOCKS_THAT_GO_BACK = (
+ZONES_WITH_SETBACK = (
     "Africa/Cairo",
     "America/Anchorage",
     "America/Chicago",
@@ -43,20 +43,20 @@ CLOCKS_THAT_GO_BACK = (
 """One zone for each time at which clocks still go back in some part of the world."""
 
 
-def slot_after(start: float, count: int, promise: Terms) -> float:
+def slot_after(start: float, count: int, expectation: Expectation) -> float:
     """The instant ``count`` intervals after ``start``.
 
     Where the interval is a whole number of days and the zone is known, that is the same time of
     day on that clock, 23 or 25 hours later when summer time changes; a time of day that the
     clock skips is the hour after.
     """
-    if promise.zone is None or promise.interval % DAY:
-        return start + count * promise.interval
-    local = datetime.fromtimestamp(start, promise.zone)
-    return (local + timedelta(seconds=count * promise.interval)).astimezone(UTC).timestamp()
+    if expectation.zone is None or expectation.interval % DAY:
+        return start + count * expectation.interval
+    local = datetime.fromtimestamp(start, expectation.zone)
+    return (local + timedelta(seconds=count * expectation.interval)).astimezone(UTC).timestamp()
 
 
-def latest_after(start: float, count: int, promise: Terms) -> float:
+def latest_slot_after(start: float, count: int, expectation: Expectation) -> float:
     """The latest instant at which the slot ``count`` intervals after ``start`` may be due.
 
     Where several intervals make a day, that is an hour later on the day on which the clock goes
@@ -64,23 +64,23 @@ def latest_after(start: float, count: int, promise: Terms) -> float:
     clock until then, two of them lie an hour further apart. Where the zone is not known, it is
     every such day of a clock that goes back at all.
     """
-    due = slot_after(start, count, promise)
-    if promise.interval >= DAY:
+    due = slot_after(start, count, expectation)
+    if expectation.interval >= DAY:
         return due
-    return due + _gone_back(int(start // QUARTER), int(due // QUARTER), promise.zone)
+    return due + _setback(int(start // QUARTER_HOUR), int(due // QUARTER_HOUR), expectation.zone)
 
 
 @lru_cache(maxsize=65536)
-def _gone_back(start: int, due: int, zone: tzinfo | None) -> float:
+def _setback(start: int, due: int, zone: tzinfo | None) -> float:
     """By how many seconds a clock went back between the midnight before ``start`` and ``due``.
 
     Both in quarters of an hour since 1970, which is when clocks change; many exports share one.
     """
-    zones = (ZoneInfo(name) for name in CLOCKS_THAT_GO_BACK) if zone is None else (zone,)
-    return max(_back(start * QUARTER, due * QUARTER, each) for each in zones)
+    zones = (ZoneInfo(name) for name in ZONES_WITH_SETBACK) if zone is None else (zone,)
+    return max(_setback_in_zone(start * QUARTER_HOUR, due * QUARTER_HOUR, each) for each in zones)
 
 
-def _back(start: float, due: float, zone: tzinfo) -> float:
+def _setback_in_zone(start: float, due: float, zone: tzinfo) -> float:
     midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, fold=0)
     before, after = midnight.utcoffset(), datetime.fromtimestamp(due, zone).utcoffset()
     return max(0.0, ((before or timedelta()) - (after or timedelta())).total_seconds())

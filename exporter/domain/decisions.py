@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MUTE = "mute"
 UNMUTE = "unmute"
 RETIRE = "retire"
-KEEP = "keep"
+UNRETIRE = "keep"
 """Takes a retirement back."""
 
 
@@ -26,7 +26,7 @@ class Decision:
     """One decision about one export.
 
     Attributes:
-        kind: `MUTE`, `UNMUTE`, `RETIRE` or `KEEP`.
+        kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
         key: about which export.
         decided_at: when.
         until: of a mute, when it ends; else 0.
@@ -44,7 +44,7 @@ class Decision:
     sequence: int = 0
 
 
-class Standing:
+class ActiveDecisions:
     """What all decisions so far amount to."""
 
     def __init__(self) -> None:
@@ -53,41 +53,45 @@ class Standing:
         self._mutes: dict[ExportKey, Decision] = {}
         self._retirements: dict[ExportKey, list[Decision]] = {}
 
-    def take(self, decisions: Iterable[Decision]) -> set[ExportKey]:
+    def apply(self, decisions: Iterable[Decision]) -> set[ExportKey]:
         """Take further decisions, in the order of the log; about which exports they are."""
-        touched = set()
-        for each in decisions:
-            touched.add(each.key)
-            self.sequence = each.sequence
-            retirements = self._retirements.setdefault(each.key, [])
-            if each.kind == MUTE:
-                self._mutes[each.key] = each
-            elif each.kind == UNMUTE:
-                self._mutes.pop(each.key, None)
-            elif each.kind == RETIRE:
-                retirements.append(each)
+        affected = set()
+        for decision in decisions:
+            affected.add(decision.key)
+            self.sequence = decision.sequence
+            retirements = self._retirements.setdefault(decision.key, [])
+            if decision.kind == MUTE:
+                self._mutes[decision.key] = decision
+            elif decision.kind == UNMUTE:
+                self._mutes.pop(decision.key, None)
+            elif decision.kind == RETIRE:
+                retirements.append(decision)
             elif retirements:
                 retirements.pop()
-        return touched
+        return affected
 
-    def mutes(self, now: float) -> list[Decision]:
+    def active_mutes(self, now: float) -> list[Decision]:
         """Those that hold at ``now``."""
-        return [each for each in self._mutes.values() if each.until > now]
+        return [decision for decision in self._mutes.values() if decision.until > now]
 
-    def retirements(self) -> list[Decision]:
+    def latest_retirements(self) -> list[Decision]:
         """The newest of each export, whether an event has brought it back or not."""
         return [decisions[-1] for decisions in self._retirements.values() if decisions]
 
-    def retired(self) -> dict[ExportKey, tuple[float, ...]]:
+    def retirement_times(self) -> dict[ExportKey, tuple[float, ...]]:
         """When each export was retired, in order."""
-        return {key: tuple(each.decided_at for each in found) for key, found in self._retirements.items() if found}
+        return {
+            key: tuple(each.decided_at for each in decisions)
+            for key, decisions in self._retirements.items()
+            if decisions
+        }
 
-    def retired_at(self, key: ExportKey) -> float:
+    def last_retired_at(self, key: ExportKey) -> float:
         """When an export was last retired; 0 for never. An event that arrived later brings it back."""
         decisions = self._retirements.get(key)
         return decisions[-1].decided_at if decisions else 0.0
 
-    def applied(self, key: ExportKey, state: ExportState, now: float) -> ExportState:
+    def with_mute(self, key: ExportKey, state: ExportState, now: float) -> ExportState:
         """The state of an export with what was decided about it."""
         mute = self._mutes.get(key)
         if mute is None or mute.until <= max(now, state.muted_until):

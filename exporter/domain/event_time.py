@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 AUTO = "auto"
-QUARTER = 15 * 60
+QUARTER_HOUR = 15 * 60
 EARLIEST_OFFSET = -12 * HOUR
 LATEST_OFFSET = 14 * HOUR
 CLOCK_TOLERANCE = 2 * 60
 """Seconds by which the sender's clock may be ahead of ours."""
-EVIDENCE = 5
+SETTLING_EVENTS = 5
 """How many events in a row must agree before an offset counts as settled."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InterpretedTime:
     """One reading of the sender's text.
 
     Attributes:
@@ -59,12 +59,14 @@ def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:
     then the arrival says nothing about the zone.
     """
     ahead = naive_timestamp(local) - arrived_at - CLOCK_TOLERANCE
-    offset = math.ceil(ahead / QUARTER) * QUARTER
+    offset = math.ceil(ahead / QUARTER_HOUR) * QUARTER_HOUR
     bounded = min(max(offset, EARLIEST_OFFSET), LATEST_OFFSET)
     return bounded, bounded == offset
 
 
-def read(local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None) -> Reading:
+def interpret_local_time(
+    local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None
+) -> InterpretedTime:
     """The instant that ``local`` names.
 
     Args:
@@ -77,8 +79,8 @@ def read(local: datetime, arrived_at: float, zone: tzinfo | None, settled: int |
     occurred_at = naive_timestamp(local) - offset
     if occurred_at > arrived_at + CLOCK_TOLERANCE:
         # A future timestamp would silence the pager.
-        return Reading(arrived_at, offset, skewed=True)
-    return Reading(occurred_at, offset, skewed=False)
+        return InterpretedTime(arrived_at, offset, skewed=True)
+    return InterpretedTime(occurred_at, offset, skewed=False)
 
 
 def _auto_offset(local: datetime, arrived_at: float, settled: int | None) -> int:
@@ -119,8 +121,8 @@ class SettledOffset:
     """
 
     def __init__(self, sightings: Iterable[tuple[datetime, float]] = ()) -> None:
-        self.value: int | None = None
-        self._shown: deque[int] = deque(maxlen=EVIDENCE)
+        self.offset: int | None = None
+        self._recent_offsets: deque[int] = deque(maxlen=SETTLING_EVENTS)
         for local, arrived_at in sightings:
             self.add(local, arrived_at)
 
@@ -129,15 +131,15 @@ class SettledOffset:
         offset, evident = offset_by_arrival(local, arrived_at)
         if not evident:
             return
-        self._shown.append(offset)
-        if self._shown.count(offset) == EVIDENCE:
-            self.value = offset
+        self._recent_offsets.append(offset)
+        if self._recent_offsets.count(offset) == SETTLING_EVENTS:
+            self.offset = offset
 
 
 def suspected_offset(sightings: Iterable[tuple[datetime, float]]) -> int | None:
     """The offset that most of these (text, arrival) pairs suggest; None where none is evidence."""
-    found = [offset for offset, evident in (offset_by_arrival(local, at) for local, at in sightings) if evident]
-    return Counter(found).most_common(1)[0][0] if found else None
+    offsets = [offset for offset, evident in (offset_by_arrival(local, at) for local, at in sightings) if evident]
+    return Counter(offsets).most_common(1)[0][0] if offsets else None
 
 
 def load_zone(name: str) -> ZoneInfo | None:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 INITIATED = "initiated"
 COMPLETED = "completed"
-FAILURES = frozenset({"failed", "failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"})
-RANKS, OTHER_RANK = {INITIATED: 0, COMPLETED: 1}, 2
+FAILED_STATUSES = frozenset({"failed", "failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"})
+STATUS_RANKS, OTHER_STATUS_RANK = {INITIATED: 0, COMPLETED: 1}, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class ParsedEvent:
     """What one body says, before anyone knows when and from which source it came.
 
     Attributes:
@@ -68,9 +68,9 @@ class Event:
     sequence: int = 0
 
     @property
-    def order(self) -> tuple[float, int, float, bytes]:
+    def chronological_key(self) -> tuple[float, int, float, bytes]:
         """The order of history: by time, Initiated before Completed, then by arrival."""
-        return (self.occurred_at, RANKS.get(self.status, OTHER_RANK), self.arrived_at, self.digest)
+        return (self.occurred_at, STATUS_RANKS.get(self.status, OTHER_STATUS_RANK), self.arrived_at, self.digest)
 
     @property
     def group_key(self) -> str:
@@ -84,7 +84,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedBody:
     """An authentic body that was not understood, kept for a replay.
 
     Attributes:
@@ -102,7 +102,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class DeliveryCounter:
     """How often something happened that is counted and not kept as an event.
 
     Attributes:
@@ -115,11 +115,11 @@ class Tally:
     kind: str
     label: str
     count: int
-    last_at: float
+    last_arrived_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Outage:
     """A time in which no exporter was there to listen, between two of its heartbeats."""
 
     began_at: float

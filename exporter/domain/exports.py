@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.events import Event, group_text
-from exporter.domain.frequency import of_interval
+from exporter.domain.frequency import frequency_of_interval
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
 
-ANY = "any"
+GROUP_LABEL = "any"
 """The ``export`` label of a group."""
-OBJECTIVE = 0.99
+DEFAULT_OBJECTIVE = 0.99
 """The share of slots that should be on time, where none is declared."""
-OTHER = "other"
+OVERFLOW_LABEL = "other"
 """The ``export`` label of what is over the limit of exports per source."""
-UNKNOWN = "unknown"
+UNKNOWN_SOURCE = "unknown"
 """The ``source`` label of requests for no configured source."""
 
 GROUP = "group"
-RECOGNISED = "recognised"
+DETECTED = "recognised"
 DECLARED = "declared"
 
 
@@ -44,7 +44,7 @@ class Selection:
             return None
         return group_text(self.partner, self.data_type, self.frequency)
 
-    def fits(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
         """Whether ``event`` is one of them."""
         if self.source != event.source or self.request_id not in {None, event.request_id}:
             return False
@@ -77,7 +77,7 @@ class Declaration:
     max_runtime: int | None = None
     first_expected: float = 0
     muted_until: float = 0
-    objective: float = OBJECTIVE
+    objective: float = DEFAULT_OBJECTIVE
     owner: str = ""
     runbook_url: str = ""
 
@@ -86,7 +86,7 @@ class Declaration:
         """The ``frequency`` label, which no event changes."""
         if self.match.frequency is not None:
             return self.match.frequency
-        return of_interval(self.interval).label if self.interval else ""
+        return frequency_of_interval(self.interval).label if self.interval else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Expectation:
     """What an export promises.
 
     Attributes:
@@ -142,22 +142,22 @@ class ExportKey(NamedTuple):
         return hashlib.sha256("\x1f".join(self).encode()).hexdigest()[:16]
 
 
-def declared_key(each: Declaration) -> ExportKey:
+def key_of_declaration(declaration: Declaration) -> ExportKey:
     """The export of a declaration."""
-    return ExportKey(each.match.source, DECLARED, each.name)
+    return ExportKey(declaration.match.source, DECLARED, declaration.name)
 
 
-def id_key(event: Event) -> ExportKey:
+def key_of_request_id(event: Event) -> ExportKey:
     """The export that the request id of an event would be."""
-    return ExportKey(event.source, RECOGNISED, event.request_id)
+    return ExportKey(event.source, DETECTED, event.request_id)
 
 
-def group_key(event: Event) -> ExportKey:
+def key_of_group(event: Event) -> ExportKey:
     """The group of an event."""
     return ExportKey(
         event.source,
         GROUP,
-        ANY,
+        GROUP_LABEL,
         event.partner.casefold(),
         event.data_type.casefold(),
         event.frequency.casefold(),

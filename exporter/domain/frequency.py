@@ -13,7 +13,7 @@ from functools import lru_cache
 ONE_TIME = "one-time"
 HOUR = 3600
 DAY = 24 * HOUR
-LONGEST = 366 * DAY
+MAX_INTERVAL = 366 * DAY
 
 _UNITS = {"m": 60, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _ONE_TIME = re.compile(r"(one|1)[ _-]*(time|off|shot)|once|once only|single")
@@ -45,12 +45,12 @@ class Frequency:
     interval: int
 
     @property
-    def understood(self) -> bool:
+    def is_known(self) -> bool:
         """Whether the sender's text had a known meaning."""
         return self.interval > 0 or self.label == ONE_TIME
 
 
-def of_interval(seconds: int) -> Frequency:
+def frequency_of_interval(seconds: int) -> Frequency:
     """The frequency whose runs are ``seconds`` apart; hours are preferred to other units."""
     if seconds % HOUR == 0:
         return Frequency(f"{seconds // HOUR}h", seconds)
@@ -70,8 +70,8 @@ def parse(text: str) -> Frequency:
     if _ONE_TIME.fullmatch(key):
         return Frequency(ONE_TIME, 0)
     seconds = _WORDS.get(key) or _seconds(key)
-    if 0 < seconds <= LONGEST:
-        return of_interval(seconds)
+    if 0 < seconds <= MAX_INTERVAL:
+        return frequency_of_interval(seconds)
     return Frequency(words, 0)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``3 h 12 min``: the two largest units."""
     rest = int(abs(seconds))
     parts = []
@@ -18,21 +18,21 @@ def spoken(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def moment(seconds: float) -> str:
+def format_instant(seconds: float) -> str:
     """``2026-12-31 16:50 UTC``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def ago(instant: float, now: float) -> str:
+def format_age(instant: float, now: float) -> str:
     """``3 h 12 min ago``; ``never`` for 0."""
-    return f"{spoken(now - instant)} ago" if instant else "never"
+    return f"{format_duration(now - instant)} ago" if instant else "never"
 
 
-def until(instant: float, now: float) -> str:
+def format_time_left(instant: float, now: float) -> str:
     """``in 3 h 12 min``, ``3 h 12 min overdue``; empty for 0."""
     if not instant:
         return ""
-    return f"in {spoken(instant - now)}" if instant >= now else f"{spoken(now - instant)} overdue"
+    return f"in {format_duration(instant - now)}" if instant >= now else f"{format_duration(now - instant)} overdue"
 
 
 def format_offset(seconds: int) -> str:

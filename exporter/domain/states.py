@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.domain.exports import OBJECTIVE, ExportKey
+from exporter.domain.exports import DEFAULT_OBJECTIVE, ExportKey
 
-_URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")
+_BY_URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ExportState:
     interval: float = 0
     grace: float = 0
     max_runtime: float = 0
-    objective: float = OBJECTIVE
+    objective: float = DEFAULT_OBJECTIVE
     last_initiated: float = 0
     last_completed: float = 0
     last_failed: float = 0
@@ -104,8 +104,8 @@ class SourceState:
     suspect: bool = False
 
 
-def urgency(state: ExportState, now: float) -> tuple[object, ...]:
+def urgency_key(state: ExportState, now: float) -> tuple[object, ...]:
     """A key to sort by: what is wrong first, then what is due first."""
     due = state.deadline or float("inf")
     labels = (state.source, state.export, state.partner, state.frequency, state.data_type)
-    return (_URGENCY.index(state.condition(now)), due, *labels)
+    return (_BY_URGENCY.index(state.condition(now)), due, *labels)

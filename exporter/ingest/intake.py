@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from exporter.domain import event_time
-from exporter.domain.events import Announcement, Event, Quarantined
+from exporter.domain.events import Event, ParsedEvent, QuarantinedBody
 from exporter.ingest import json_objects
 from exporter.ingest.vendors import clevertap
-from exporter.ledger.contract import Received, TestCalled
+from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Entry, Ledger
 
 
-OLDER = "older_than_retention"
+OLDER_THAN_RETENTION = "older_than_retention"
 """The reason for quarantine that is none of the vendor's: events of that time were pruned."""
-REASONS = (*clevertap.REASONS, OLDER)
+REASONS = (*clevertap.REASONS, OLDER_THAN_RETENTION)
 """Why a body may be in quarantine."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
@@ -60,10 +60,10 @@ class Intake:
         since then nobody knows of an older one whether it was there before."""
         self._ledger = ledger
         self._most_event_bytes = most_event_bytes
-        self._settled: dict[str, event_time.SettledOffset] = {}
+        self._offsets: dict[str, event_time.SettledOffset] = {}
         self._lock = threading.Lock()
 
-    def recall(self, sources: Iterable[Source]) -> None:
+    def load_offsets(self, sources: Iterable[Source]) -> None:
         """Look up what the ledger knows of these sources, so that `prepare` need not.
 
         Raises:
@@ -71,14 +71,14 @@ class Intake:
         """
         for source in sources:
             if source.zone is None:
-                self._settled_of(source)
+                self._offset_of(source)
 
-    def settle(self, source: Source, settled: event_time.SettledOffset) -> None:
+    def set_offset(self, source: Source, settled: event_time.SettledOffset) -> None:
         """Take this for what a source on ``auto`` has settled on, instead of what the ledger's newest events show."""
         with self._lock:
-            self._settled[source.slug] = settled
+            self._offsets[source.slug] = settled
 
-    def take(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
+    def ingest(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
         """Keep what ``body`` says; when this returns, it is on disk.
 
         Raises:
@@ -86,7 +86,7 @@ class Intake:
             StoreError: it could not be stored; it should be sent again.
         """
         entries = self.prepare(source, body, arrived_at)
-        return self.receipt(source, entries, self._ledger.append(entries) if entries else [])
+        return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
 
     def prepare(self, source: Source, body: bytes, arrived_at: float) -> list[Entry]:
         """What of ``body`` is to be kept; it reads the ledger only of a source not recalled.
@@ -103,93 +103,95 @@ class Intake:
         # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
         latest = _EPOCH + timedelta(1, arrived_at)
         objects = json_objects.decode(body, self._most_event_bytes)
-        settled = self._settled_of(source).value if source.zone is None else None
+        settled_offset = self._offset_of(source).offset if source.zone is None else None
         oldest = arrived_at - self.retention
-        readings: dict[datetime, event_time.Reading] = {}  # the events of a list are often of the same few seconds
+        readings: dict[
+            datetime, event_time.InterpretedTime
+        ] = {}  # the events of a list are often of the same few seconds
         entries: list[Entry] = []
-        for each in objects:
-            said = clevertap.interpret(each, latest)
-            if not isinstance(said, Announcement):
-                entries.append(_no_event(source.slug, arrived_at, said, each.raw))
+        for json_object in objects:
+            parsed = clevertap.parse(json_object, latest)
+            if not isinstance(parsed, ParsedEvent):
+                entries.append(_test_call_or_quarantined(source.slug, arrived_at, parsed, json_object.raw))
                 continue
-            reading = readings.get(said.local_time)
+            reading = readings.get(parsed.local_time)
             if reading is None:
-                reading = event_time.read(said.local_time, arrived_at, source.zone, settled)
-                readings[said.local_time] = reading
+                reading = event_time.interpret_local_time(parsed.local_time, arrived_at, source.zone, settled_offset)
+                readings[parsed.local_time] = reading
             event = Event(  # not by name, which takes twice as long
                 source.slug,
-                said.request_id,
-                said.partner,
-                said.data_type,
-                said.status,
-                said.frequency,
-                said.local_time,
-                said.digest,
+                parsed.request_id,
+                parsed.partner,
+                parsed.data_type,
+                parsed.status,
+                parsed.frequency,
+                parsed.local_time,
+                parsed.digest,
                 arrived_at,
                 reading.occurred_at,
                 reading.utc_offset,
                 reading.skewed,
             )
-            entries.append(kept_or_too_old(Received(event, each.raw), oldest))
+            entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw), oldest))
         return entries
 
     def submit(self, entries: list[Entry]) -> Future[list[bool]]:
         """Begin to keep them, as `Ledger.submit` does."""
         return self._ledger.submit(entries)
 
-    def receipt(self, source: Source, entries: list[Entry], fresh: list[bool]) -> Receipt:
+    def receipt_for(self, source: Source, entries: list[Entry], inserted: list[bool]) -> Receipt:
         """What became of ``entries``, and what their arrival teaches.
 
         Args:
             source: whose they are.
             entries: as `prepare` made them.
-            fresh: the ledger's answer to them.
+            inserted: the ledger's answer to them.
         """
         accepted = quarantined = duplicates = test_calls = 0
         events = []
-        for entry, new in zip(entries, fresh, strict=True):
-            test_calls += isinstance(entry, TestCalled)
-            if not new:
+        for entry, was_inserted in zip(entries, inserted, strict=True):
+            test_calls += isinstance(entry, TestCallReceived)
+            if not was_inserted:
                 duplicates += 1
-            elif isinstance(entry, Received):
+            elif isinstance(entry, AcceptedEvent):
                 accepted += 1
                 events.append(entry.event)
-            elif isinstance(entry, Quarantined):
+            elif isinstance(entry, QuarantinedBody):
                 quarantined += 1
         if source.zone is None:
-            settled = self._settled_of(source)
+            offset = self._offset_of(source)
             with self._lock:
                 for event in events:
-                    settled.add(event.local_time, event.arrived_at)
+                    offset.add(event.local_time, event.arrived_at)
         return Receipt(accepted, duplicates, quarantined, test_calls)
 
-    def _settled_of(self, source: Source) -> event_time.SettledOffset:
+    def _offset_of(self, source: Source) -> event_time.SettledOffset:
         with self._lock:
-            found = self._settled.get(source.slug)
-            if found is None:
+            offset = self._offsets.get(source.slug)
+            if offset is None:
                 # More than five, since one late delivery among them unsettles nothing.
-                known = reversed(self._ledger.newest(source.slug, 4 * event_time.EVIDENCE))
-                found = event_time.SettledOffset((event.local_time, event.arrived_at) for event in known)
-                self._settled[source.slug] = found
-            return found
+                newest_first = reversed(self._ledger.newest(source.slug, 4 * event_time.SETTLING_EVENTS))
+                offset = event_time.SettledOffset((event.local_time, event.arrived_at) for event in newest_first)
+                self._offsets[source.slug] = offset
+            return offset
 
 
-def kept_or_too_old(received: Received, oldest: float) -> Received | Quarantined:
+def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> AcceptedEvent | QuarantinedBody:
     """An event that happened before ``oldest`` goes to quarantine: it may have been counted, and removed since."""
-    event = received.event
+    event = accepted_event.event
     if event.occurred_at >= oldest:
-        return received
+        return accepted_event
     detail = "it happened before store.retention began; it may have been counted, and removed since"
-    return _quarantined(event.source, event.arrived_at, OLDER, detail, received.body)
+    return _quarantined(event.source, event.arrived_at, OLDER_THAN_RETENTION, detail, accepted_event.body)
 
 
-def _no_event(
-    source: str, arrived_at: float, said: clevertap.TestCall | clevertap.NotUnderstood, body: bytes
-) -> TestCalled | Quarantined:
-    if isinstance(said, clevertap.TestCall):
-        return TestCalled(source, arrived_at)
-    return _quarantined(source, arrived_at, said.reason, said.detail, body)
+def _test_call_or_quarantined(
+    source: str, arrived_at: float, parsed: clevertap.TestCall | clevertap.Unrecognised, body: bytes
+) -> TestCallReceived | QuarantinedBody:
+    if isinstance(parsed, clevertap.TestCall):
+        return TestCallReceived(source, arrived_at)
+    return _quarantined(source, arrived_at, parsed.reason, parsed.detail, body)
 
 
-def _quarantined(source: str, arrived_at: float, reason: str, detail: str, body: bytes) -> Quarantined:
-    return Quarantined(source, arrived_at, reason, detail, body, hashlib.sha256(body).digest()[:16])
+def _quarantined(source: str, arrived_at: float, reason: str, detail: str, body: bytes) -> QuarantinedBody:
+    return QuarantinedBody(source, arrived_at, reason, detail, body, hashlib.sha256(body).digest()[:16])

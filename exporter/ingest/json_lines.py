@@ -13,9 +13,9 @@ from exporter.domain.errors import PayloadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.ledger.contract import Received
+    from exporter.ledger.contract import AcceptedEvent
 
-_WHITE = re.compile(r"[ \t\r\n]*")
+_WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 _KEYS = ("source", "arrived_at", "body")
 
@@ -29,14 +29,14 @@ class EventLine:
     body: bytes
 
 
-def write(received: Received) -> str:
+def format_line(accepted_event: AcceptedEvent) -> str:
     """A stored event as a line; white space between the tokens of its body may differ."""
-    body = received.body.decode().replace("\n", " ").replace("\r", " ")
-    event = received.event
+    body = accepted_event.body.decode().replace("\n", " ").replace("\r", " ")
+    event = accepted_event.event
     return f'{{"source": {json.dumps(event.source)}, "arrived_at": {event.arrived_at!r}, "body": {body}}}'
 
 
-def read(line: bytes) -> EventLine:
+def parse_line(line: bytes) -> EventLine:
     """What a line says.
 
     Raises:
@@ -58,10 +58,10 @@ def read(line: bytes) -> EventLine:
     if not isinstance(body, dict):
         message = "its body is no object; give what was posted"
         raise PayloadError(message)
-    return EventLine(source, _instant(members["arrived_at"][0]), members["body"][1].encode())
+    return EventLine(source, _parse_instant(members["arrived_at"][0]), members["body"][1].encode())
 
 
-def _instant(value: object) -> float:
+def _parse_instant(value: object) -> float:
     wanted = 'give Unix seconds, or a text such as "2026-12-31T16:50:52Z"'
     if isinstance(value, str):
         try:
@@ -79,30 +79,30 @@ def _instant(value: object) -> float:
 
 def _members(text: str) -> Iterator[tuple[str, object, str]]:
     """The members of the object that a text is: key, value, and the value's own text."""
-    at = _skip(text, _opened(text, 0, "{"))
+    at = _skip_whitespace(text, _expect(text, 0, "{"))
     while text[at] != "}":
-        _opened(text, at, '"')
+        _expect(text, at, '"')
         key, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, _opened(text, at, ":"))
+        at = _skip_whitespace(text, _expect(text, at, ":"))
         value, end = _DECODER.raw_decode(text, at)
         yield key, value, text[at:end]
-        at = _skip(text, end)
+        at = _skip_whitespace(text, end)
         if text[at] != "}":
-            at = _skip(text, _opened(text, at, ","))
-            _opened(text, at, '"')
-    if _skip(text, at + 1) != len(text):
+            at = _skip_whitespace(text, _expect(text, at, ","))
+            _expect(text, at, '"')
+    if _skip_whitespace(text, at + 1) != len(text):
         message = "more text after its end"
         raise ValueError(message)
 
 
-def _opened(text: str, at: int, sign: str) -> int:
-    at = _skip(text, at)
+def _expect(text: str, at: int, sign: str) -> int:
+    at = _skip_whitespace(text, at)
     if text[at] != sign:
         message = f"expected {sign} at character {at}"
         raise ValueError(message)
     return at + 1
 
 
-def _skip(text: str, at: int) -> int:
-    match = _WHITE.match(text, at)
+def _skip_whitespace(text: str, at: int) -> int:
+    match = _WHITESPACE_RUN.match(text, at)
     return match.end() if match else at

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError
 
-MOST_EVENTS = 1000
-_SPACES = frozenset(" \t\r\n")
-_WHITE = re.compile(r"[ \t\r\n]*")
+MAX_OBJECTS = 1000
+_WHITESPACE = frozenset(" \t\r\n")
+_WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class JsonObject:
     raw: bytes
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     message = f"{name} is not JSON"
     raise PayloadError(message)
 
 
 # An object becomes a tuple of its pairs; no other value of JSON becomes a tuple.
-_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_reject_constant)
 
 
 def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
@@ -49,12 +49,12 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8: byte {error.start} is not valid there"
         raise PayloadError(message) from error
-    start = _skip(text, 0)
+    start = _skip_whitespace(text, 0)
     if start == len(text):
         message = "the body is empty; expected a JSON object, or a list of them"
         raise PayloadError(message)
-    objects, end = _list(text, start) if text[start] == "[" else _single(text, start)
-    if _skip(text, end) != len(text):
+    objects, end = _parse_list(text, start) if text[start] == "[" else _parse_single(text, start)
+    if _skip_whitespace(text, end) != len(text):
         message = f"the body is not JSON: more text after its end at character {end}"
         raise PayloadError(message)
     if len(body) > most_event_bytes:  # else no part of it is
@@ -63,37 +63,37 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
 
 
 def _check_sizes(objects: list[JsonObject], most_event_bytes: int) -> None:
-    for number, each in enumerate(objects, 1):
-        if len(each.raw) > most_event_bytes:
-            message = f"object {number} has {len(each.raw)} bytes; at most {most_event_bytes} are taken"
+    for number, json_object in enumerate(objects, 1):
+        if len(json_object.raw) > most_event_bytes:
+            message = f"object {number} has {len(json_object.raw)} bytes; at most {most_event_bytes} are taken"
             raise PayloadTooLargeError(message)
 
 
-def _single(text: str, start: int) -> tuple[list[JsonObject], int]:
-    each, end = _object(text, start)
-    return [each], end
+def _parse_single(text: str, start: int) -> tuple[list[JsonObject], int]:
+    json_object, end = _parse_object(text, start)
+    return [json_object], end
 
 
-def _list(text: str, start: int) -> tuple[list[JsonObject], int]:
+def _parse_list(text: str, start: int) -> tuple[list[JsonObject], int]:
     objects: list[JsonObject] = []
-    at = _skip(text, start + 1)
+    at = _skip_whitespace(text, start + 1)
     while text[at : at + 1] != "]" or objects:
-        if len(objects) == MOST_EVENTS:
-            message = f"the list has more than {MOST_EVENTS:,} objects; send it in parts"
+        if len(objects) == MAX_OBJECTS:
+            message = f"the list has more than {MAX_OBJECTS:,} objects; send it in parts"
             raise PayloadTooLargeError(message)
-        each, at = _object(text, at)
-        objects.append(each)
-        at = _skip(text, at)
+        json_object, at = _parse_object(text, at)
+        objects.append(json_object)
+        at = _skip_whitespace(text, at)
         if text[at : at + 1] == "]":
             break
         if text[at : at + 1] != ",":
             message = f'the body is not JSON: expected "," or "]" at character {at}'
             raise PayloadError(message)
-        at = _skip(text, at + 1)
+        at = _skip_whitespace(text, at + 1)
     return objects, at + 1
 
 
-def _object(text: str, start: int) -> tuple[JsonObject, int]:
+def _parse_object(text: str, start: int) -> tuple[JsonObject, int]:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError as error:
@@ -103,18 +103,18 @@ def _object(text: str, start: int) -> tuple[JsonObject, int]:
         message = f"the body is not JSON: {error}"
         raise PayloadError(message) from error
     if not isinstance(value, tuple):
-        message = f"expected a JSON object, or a list of them, and not {_kind(value)}"
+        message = f"expected a JSON object, or a list of them, and not {_type_name(value)}"
         raise PayloadError(message)
     return JsonObject(value, text[start:end].encode()), end
 
 
-def _skip(text: str, at: int) -> int:
-    if text[at : at + 1] not in _SPACES:
+def _skip_whitespace(text: str, at: int) -> int:
+    if text[at : at + 1] not in _WHITESPACE:
         return at
-    match = _WHITE.match(text, at)
+    match = _WHITESPACE_RUN.match(text, at)
     return match.end() if match else at
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     names = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
     return names.get(type(value), "a number")

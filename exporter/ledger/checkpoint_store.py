@@ -21,19 +21,19 @@ class Checkpoint:
         revision: how often it was written.
         sequence: the place in the ledger up to which it holds; 0 while its rows are being written.
         fingerprint: what the fold depends on beside the events.
-        pruned: the `Pruned.revision` that it knows of.
+        pruned: the `PruningState.revision` that it knows of.
         owner: the heartbeat of whoever wrote it.
     """
 
     revision: int
-    sequence: int
+    last_sequence: int
     fingerprint: str
-    pruned: int
+    pruning_revision: int
     owner: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruningState:
     """What is said of all events together that were pruned.
 
     Attributes:
@@ -43,61 +43,63 @@ class Pruned:
     """
 
     revision: int = 0
-    events: int = 0
+    pruned_events: int = 0
     last_sequence: int = 0
 
 
-class Folds(Protocol):
+class CheckpointStore(Protocol):
     """Where folds are kept, beside the ledger. Every method may raise `exporter.domain.errors.StoreError`."""
 
-    def checkpoint(self) -> Checkpoint | None:
+    def load_header(self) -> Checkpoint | None:
         """The checkpoint; None where there is none."""
 
-    def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+    def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """The rows of the checkpoint past a key, in the order of their keys: keys and texts."""
 
-    def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
+    def write_rows(
+        self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
+    ) -> bool:
         """Write rows, and remove those that are None.
 
         Args:
-            known: the revision that is there; 0 for none.
+            expected_revision: the revision that is there; 0 for none.
             new: what holds of all rows afterwards.
             rows: texts by key.
-            anew: whether all other rows are removed.
+            replace_all: whether all other rows are removed.
 
         Returns:
             False, and nothing was done, where another revision is there.
         """
 
-    def owner_seen(self) -> float:
+    def owner_heartbeat(self) -> float:
         """The newest heartbeat of the owner of the checkpoint; 0 for none."""
 
-    def pruned(self) -> Pruned:
+    def pruning_state(self) -> PruningState:
         """What was pruned."""
 
-    def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
+    def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
         """The bases that were written past a revision of pruning: keys and texts."""
 
-    def base(self, key: str) -> str | None:
+    def baseline(self, key: str) -> str | None:
         """The base under a key."""
 
     def prune(
         self,
-        known: Pruned,
+        expected: PruningState,
         sequences: Sequence[int],
-        bases: Mapping[str, str],
-        upto: int,
-        disturbed_by: Callable[[str, str, float], bool],
+        new_baselines: Mapping[str, str],
+        read_up_to: int,
+        conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
         """Remove events, and keep what they amount to.
 
         Args:
-            known: what was pruned when ``bases`` were worked out.
+            expected: what had been pruned when ``new_baselines`` were computed.
             sequences: the events to remove.
-            bases: texts by key.
-            upto: the last event that was known then.
-            disturbed_by: whether an event of this source and request id at this instant, that came
-                since, makes the bases wrong.
+            new_baselines: texts by key.
+            read_up_to: the last event that was known then.
+            conflicts_with: whether an event of this source and request id at this instant, that came
+                since, makes the baselines wrong.
 
         Returns:
             False, and nothing was done, where something came between.

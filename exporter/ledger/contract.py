@@ -6,7 +6,7 @@
 2. The same announcement is there once per source, however often and from wherever it is appended.
 3. Events become visible to `Ledger.read` in the order of their sequence, and none later below a
    sequence that a reader has already seen.
-4. Sequences begin at 1. Nothing is ever changed, but by a replay, which `Ledger.epoch` tells.
+4. Sequences begin at 1. Nothing is ever changed, but by a replay, which `Ledger.replay_generation` tells.
 
 The contract suite in ``tests/ledger/test_contract.py`` holds every implementation to it.
 """
@@ -16,23 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.domain.events import Event, Quarantined
+from exporter.domain.events import Event, QuarantinedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from exporter.domain.decisions import Decision
-    from exporter.domain.events import Gap, Tally
+    from exporter.domain.events import DeliveryCounter, Outage
     from exporter.domain.exports import Selection
-    from exporter.ledger.checkpoint_store import Folds
+    from exporter.ledger.checkpoint_store import CheckpointStore
 
-PAGE = 10_000
+PAGE_SIZE = 10_000
 """How many events are read at a time, so that a reader never holds up a writer for long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class AcceptedEvent:
     """An event together with the body that announced it."""
 
     event: Event
@@ -40,21 +40,21 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class TestCalled:
+class TestCallReceived:
     """The call that CleverTap makes when someone creates the webhook."""
 
     source: str
     arrived_at: float
 
 
-Entry = Received | Quarantined | TestCalled
+Entry = AcceptedEvent | QuarantinedBody | TestCallReceived
 
 
 class Ledger(Protocol):
     """Where events are kept, for several threads. Every method may raise `exporter.domain.errors.StoreError`."""
 
     @property
-    def folds(self) -> Folds:
+    def checkpoints(self) -> CheckpointStore:
         """What is stored of the fold beside them."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
@@ -73,16 +73,16 @@ class Ledger(Protocol):
         callbacks run in the thread that commits, so that they have to be short.
         """
 
-    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+    def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         """Events past a sequence, in the order of their sequence; fewer than ``limit`` at the end."""
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence, in the order of their sequence."""
 
-    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+    def read_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         """The events of many request ids up to a sequence, in any order."""
 
-    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+    def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The same, the last one first; what is not asked for is not read."""
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
@@ -91,40 +91,42 @@ class Ledger(Protocol):
     def body(self, sequence: int) -> bytes | None:
         """The body of an event, as it arrived."""
 
-    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+    def quarantine(
+        self, limit: int = 100, source: str | None = None, after: int | None = None
+    ) -> list[QuarantinedBody]:
         """What was not understood: the newest first, or what is past a sequence in its order."""
 
-    def in_quarantine(self) -> Mapping[str, int]:
+    def quarantine_counts(self) -> Mapping[str, int]:
         """How many bodies of each source are still in quarantine."""
 
-    def tallies(self) -> list[Tally]:
+    def delivery_counters(self) -> list[DeliveryCounter]:
         """What is counted and not kept as an event."""
 
-    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+    def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared, which is now for those that are new."""
 
-    def declared(self) -> Mapping[tuple[str, str], float]:
+    def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
 
-    def beat(self, watch: str, now: float) -> None:
+    def record_heartbeat(self, instance_id: str, now: float) -> None:
         """Note that the exporter named ``watch`` is there to listen at ``now``."""
 
-    def gaps(self) -> list[Gap]:
+    def outages(self) -> list[Outage]:
         """When no exporter was there to listen, between two heartbeats, in order."""
 
-    def decide(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision) -> None:
         """Append a decision to the log of them."""
 
     def decisions(self, after: int = 0) -> list[Decision]:
         """The decisions past a sequence of the log, in its order."""
 
-    def epoch(self) -> int:
+    def replay_generation(self) -> int:
         """How often stored events were amended by a replay; when it grows, everything has to be folded again."""
 
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 while there is none. Cheap: the health check."""
 
-    def identity(self) -> str:
+    def ledger_id(self) -> str:
         """A random text that came with this ledger and tells it from any other; no I/O.
 
         It changes while the ledger is open, when another is put in its place: a backup, say. Then

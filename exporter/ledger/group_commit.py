@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-BATCH = 5_000
+MAX_BATCH = 5_000
 """From how many items on a commit takes no more, so that none takes long."""
 
 
-class _Submission(NamedTuple, Generic[Item, Answer]):
+class _Submission(NamedTuple, Generic[Item, Result]):
     """Items of one caller, and the future of their answers."""
 
     items: list[Item]
-    future: Future[list[Answer]]
+    future: Future[list[Result]]
 
 
-class GroupCommit(Generic[Item, Answer]):
+class GroupCommit(Generic[Item, Result]):
     """Gathers what is submitted into one call of ``commit`` at a time, in a thread of its own.
 
     The thread starts with the first items, and again where a fork has left it behind.
@@ -36,15 +36,15 @@ class GroupCommit(Generic[Item, Answer]):
         name: of the thread.
     """
 
-    def __init__(self, commit: Callable[[list[Item]], list[Answer]], name: str = "commit") -> None:
+    def __init__(self, commit: Callable[[list[Item]], list[Result]], name: str = "commit") -> None:
         self._commit = commit
         self._name = name
-        self._waiting: SimpleQueue[_Submission[Item, Answer] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Submission[Item, Result] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, items: list[Item]) -> Future[list[Answer]]:
+    def submit(self, items: list[Item]) -> Future[list[Result]]:
         """Have ``items`` committed with whatever else is waiting.
 
         Returns:
@@ -53,7 +53,7 @@ class GroupCommit(Generic[Item, Answer]):
         Raises:
             StoreError: it is closed, or the system gives no thread.
         """
-        future: Future[list[Answer]] = Future()
+        future: Future[list[Result]] = Future()
         # A running future cannot be cancelled: what was submitted is committed in any case.
         future.set_running_or_notify_cancel()
         with self._lock:
@@ -61,12 +61,12 @@ class GroupCommit(Generic[Item, Answer]):
                 message = "the ledger is closed"
                 raise StoreError(message)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = self._started()
-            self._waiting.put(_Submission(items, future))
+                self._thread = self._start_thread()
+            self._queue.put(_Submission(items, future))
         return future
 
-    def _started(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, daemon=True, name=self._name)
+    def _start_thread(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, daemon=True, name=self._name)
         try:
             thread.start()
         except RuntimeError as error:
@@ -80,35 +80,35 @@ class GroupCommit(Generic[Item, Answer]):
             self._closed = True
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._waiting.put(None)
+            self._queue.put(None)
             thread.join()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         more = True
         while more:
-            batch, more = self._gather()
+            batch, more = self._next_batch()
             if batch:
-                self._keep(batch)
+                self._commit_batch(batch)
 
-    def _gather(self) -> tuple[list[_Submission[Item, Answer]], bool]:
+    def _next_batch(self) -> tuple[list[_Submission[Item, Result]], bool]:
         """What waits, as soon as there is something; and whether to go on after it."""
-        batch: list[_Submission[Item, Answer]] = []
+        batch: list[_Submission[Item, Result]] = []
         count = 0
         try:
-            submission = self._waiting.get()
+            submission = self._queue.get()
             while submission is not None:
                 batch.append(submission)
                 count += len(submission.items)
-                if count >= BATCH:
+                if count >= MAX_BATCH:
                     return batch, True
-                submission = self._waiting.get_nowait()
+                submission = self._queue.get_nowait()
         except Empty:
             return batch, True
         return batch, False
 
-    def _keep(self, batch: list[_Submission[Item, Answer]]) -> None:
+    def _commit_batch(self, batch: list[_Submission[Item, Result]]) -> None:
         try:
-            answers = self._commit([item for submission in batch for item in submission.items])
+            results = self._commit([item for submission in batch for item in submission.items])
         except StoreError as error:
             for submission in batch:
                 submission.future.set_exception(error)
@@ -116,7 +116,7 @@ class GroupCommit(Generic[Item, Answer]):
             if len(batch) > 1:
                 # Not the store, but something in one of them: the others need not suffer for it.
                 for submission in batch:
-                    self._keep([submission])
+                    self._commit_batch([submission])
                 return
             failed = StoreError(f"cannot be stored: {error!r}")
             failed.__cause__ = error
@@ -124,5 +124,5 @@ class GroupCommit(Generic[Item, Answer]):
         else:
             at = 0
             for submission in batch:
-                submission.future.set_result(answers[at : at + len(submission.items)])
+                submission.future.set_result(results[at : at + len(submission.items)])
                 at += len(submission.items)

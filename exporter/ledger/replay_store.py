@@ -8,39 +8,39 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.domain.events import Event, Quarantined
-    from exporter.ledger.contract import Entry, Received
+    from exporter.domain.events import Event, QuarantinedBody
+    from exporter.ledger.contract import AcceptedEvent, Entry
 
-PAGE = 1000
+PAGE_SIZE = 1000
 """How many bodies are read at a time: they are large, and what is amended holds up writers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ArrivalPosition:
     """A place in the order of arrival of a source's events: the arrival in whole microseconds, and the sequence."""
 
     arrived_us: int = -1
     sequence: int = 0
 
     @classmethod
-    def of(cls, event: Event) -> Place:
+    def of_event(cls, event: Event) -> ArrivalPosition:
         """An event's place."""
         return cls(round(event.arrived_at * 1e6), event.sequence)
 
 
-class Archive(Protocol):
+class ReplayStore(Protocol):
     """The bodies of a ledger. Every method may raise `exporter.domain.errors.StoreError`."""
 
-    def received(self, source: str, after: Place, limit: int = PAGE) -> list[Received]:
+    def read_with_bodies(self, source: str, after: ArrivalPosition, limit: int = PAGE_SIZE) -> list[AcceptedEvent]:
         """A source's events with their bodies past a place, in the order of arrival."""
 
-    def before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
+    def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
         """A source's newest events of those that arrived before an instant, in the order of arrival."""
 
-    def count(self, source: str) -> int:
+    def count_events(self, source: str) -> int:
         """How many events a source has."""
 
-    def resolve(self, pairs: Sequence[tuple[Quarantined, Entry]]) -> list[bool | None]:
+    def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
         """Let each quarantined body be what it is understood as now, all of them or, where it raises, none.
 
         Events and test calls leave the quarantine; what is not understood stays, with its new reason.
@@ -56,9 +56,9 @@ class Archive(Protocol):
         """
 
 
-def everything(archive: Archive, source: str) -> Iterator[Received]:
+def all_with_bodies(archive: ReplayStore, source: str) -> Iterator[AcceptedEvent]:
     """All of a source's events with their bodies, in the order of arrival."""
-    place = Place()
-    while page := archive.received(source, place):
+    place = ArrivalPosition()
+    while page := archive.read_with_bodies(source, place):
         yield from page
-        place = Place.of(page[-1].event)
+        place = ArrivalPosition.of_event(page[-1].event)

@@ -6,8 +6,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exporter.domain.events import Event, Quarantined
-from exporter.ledger.contract import Received
+from exporter.domain.events import Event, QuarantinedBody
+from exporter.ledger.contract import AcceptedEvent
 from exporter.ledger.schema import events
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Entry
 
 Rows = list[tuple[object, ...]]
-Fresh = Counter[tuple[str, bytes]]
+InsertedKeys = Counter[tuple[str, bytes]]
 """How often a (source, digest) was inserted: once, or not at all."""
 
 EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
-"""What is read of an event, in the order that `events_of` takes."""
+"""What is read of an event, in the order that `events_from_columns` takes."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 _EPOCH_DAY = _EPOCH.toordinal()
@@ -38,12 +38,12 @@ class Batch:
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
         self.events: Rows = [
-            (*row_of(each.event), bytearray(each.body)) for each in entries if isinstance(each, Received)
+            (*event_row(each.event), bytearray(each.body)) for each in entries if isinstance(each, AcceptedEvent)
         ]
-        self.quarantined: Rows = [_quarantine_row(each) for each in entries if isinstance(each, Quarantined)]
+        self.quarantined: Rows = [quarantine_row(each) for each in entries if isinstance(each, QuarantinedBody)]
         self.has_only_events = len(self.events) == len(entries)
 
-    def fresh(self, events: Fresh | None, quarantined: Fresh | None) -> list[bool]:
+    def was_inserted(self, events: InsertedKeys | None, quarantined: InsertedKeys | None) -> list[bool]:
         """For each entry whether it was new; the first of equals is.
 
         Args:
@@ -52,28 +52,28 @@ class Batch:
         """
         if events is None and quarantined is None:
             return [True] * len(self._entries)
-        return [_was_new(entry, events, quarantined) for entry in self._entries]
+        return [_was_inserted(entry, events, quarantined) for entry in self._entries]
 
-    def tallies(self, fresh: list[bool]) -> Rows:
+    def counter_rows(self, inserted: list[bool]) -> Rows:
         """What is to be added to the tallies, by source, kind and label, with the newest arrival."""
-        if self.has_only_events and all(fresh):
+        if self.has_only_events and all(inserted):
             return []
         counts: Counter[tuple[str, str, str]] = Counter()
         last: dict[tuple[str, str, str], float] = {}
-        for entry, new in zip(self._entries, fresh, strict=True):
-            key = _tally_key(entry, new=new)
+        for entry, was_new in zip(self._entries, inserted, strict=True):
+            key = _counter_key(entry, new=was_new)
             if key is not None:
                 counts[key] += 1
                 last[key] = max(last.get(key, 0), _arrived_at(entry))
-        return [(*key, count, micros(last[key])) for key, count in sorted(counts.items())]
+        return [(*key, count, to_micros(last[key])) for key, count in sorted(counts.items())]
 
 
-def micros(seconds: float) -> int:
+def to_micros(seconds: float) -> int:
     """Whole microseconds."""
     return round(seconds * 1e6)
 
 
-def events_of(columns: Sequence[Sequence[object]]) -> list[Event]:
+def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
     """Events out of the columns of `EVENT_COLUMNS`; equal texts become one, since they repeat."""
     sequence, source, digest, *texts, local, arrived, occurred, offset, skewed = columns
     same: dict[object, object] = {}
@@ -92,27 +92,27 @@ def events_of(columns: Sequence[Sequence[object]]) -> list[Event]:
     )
 
 
-def _was_new(entry: Entry, events: Fresh | None, quarantined: Fresh | None) -> bool:
-    if isinstance(entry, Received):
+def _was_inserted(entry: Entry, events: InsertedKeys | None, quarantined: InsertedKeys | None) -> bool:
+    if isinstance(entry, AcceptedEvent):
         return events is None or events.pop((entry.event.source, entry.event.digest), 0) > 0
-    if isinstance(entry, Quarantined):
+    if isinstance(entry, QuarantinedBody):
         return quarantined is None or quarantined.pop((entry.source, entry.digest), 0) > 0
     return True
 
 
-def _tally_key(entry: Entry, *, new: bool) -> tuple[str, str, str] | None:
-    if isinstance(entry, Received):
+def _counter_key(entry: Entry, *, new: bool) -> tuple[str, str, str] | None:
+    if isinstance(entry, AcceptedEvent):
         return None if new else (entry.event.source, "duplicate", "")
-    if isinstance(entry, Quarantined):
+    if isinstance(entry, QuarantinedBody):
         return (entry.source, "quarantined", entry.reason) if new else (entry.source, "duplicate", "")
     return entry.source, "test_call", ""
 
 
 def _arrived_at(entry: Entry) -> float:
-    return entry.event.arrived_at if isinstance(entry, Received) else entry.arrived_at
+    return entry.event.arrived_at if isinstance(entry, AcceptedEvent) else entry.arrived_at
 
 
-def row_of(event: Event) -> tuple[object, ...]:
+def event_row(event: Event) -> tuple[object, ...]:
     """The columns of an event but its sequence and its body.
 
     In types that SQLite's driver knows: of bytes and of truth it asks first whether somebody adapts
@@ -129,17 +129,18 @@ def row_of(event: Event) -> tuple[object, ...]:
         event.frequency,
         event.group_key,
         (local.toordinal() - _EPOCH_DAY) * 86400 + local.hour * 3600 + local.minute * 60 + local.second,
-        micros(event.arrived_at),
-        micros(event.occurred_at),
+        to_micros(event.arrived_at),
+        to_micros(event.occurred_at),
         event.utc_offset,
         int(event.skewed),
     )
 
 
-def _quarantine_row(entry: Quarantined) -> tuple[object, ...]:
-    return entry.source, entry.digest, micros(entry.arrived_at), entry.reason, entry.detail, entry.body
+def quarantine_row(entry: QuarantinedBody) -> tuple[object, ...]:
+    """The columns of a quarantined body, in the order of the table but for its sequence."""
+    return entry.source, entry.digest, to_micros(entry.arrived_at), entry.reason, entry.detail, entry.body
 
 
-def columns_of(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
+def columns_from_rows(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
     """Rows of `EVENT_COLUMNS` turned into its columns."""
     return list(zip(*rows, strict=True)) or [()] * len(EVENT_COLUMNS)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData()
+tables_metadata = MetaData()
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
 
@@ -30,7 +30,7 @@ _BLOCK = text(f"(sequence >> {BLOCK_BITS})")
 
 events = Table(
     "events",
-    metadata,
+    tables_metadata,
     Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("source", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
@@ -59,7 +59,7 @@ events = Table(
 
 quarantine = Table(
     "quarantine",
-    metadata,
+    tables_metadata,
     Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("source", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
@@ -71,9 +71,9 @@ quarantine = Table(
     sqlite_autoincrement=True,
 )
 
-tallies = Table(
+delivery_counters = Table(
     "tallies",
-    metadata,
+    tables_metadata,
     Column("source", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("label", Text, primary_key=True),
@@ -83,7 +83,7 @@ tallies = Table(
 
 declarations = Table(
     "declarations",
-    metadata,
+    tables_metadata,
     Column("source", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("declared_us", BigInteger, nullable=False),
@@ -91,7 +91,7 @@ declarations = Table(
 
 decisions = Table(
     "decisions",
-    metadata,
+    tables_metadata,
     Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("kind", Text, nullable=False),
     Column("source", Text, nullable=False),
@@ -107,9 +107,9 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
-watches = Table(
+heartbeats = Table(
     "watches",
-    metadata,
+    tables_metadata,
     Column("watch", Text, primary_key=True),
     Column("began_us", BigInteger, primary_key=True),
     Column("seen_us", BigInteger, nullable=False),
@@ -117,7 +117,7 @@ watches = Table(
 
 checkpoints = Table(
     "checkpoints",
-    metadata,
+    tables_metadata,
     Column("name", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
@@ -129,14 +129,14 @@ checkpoints = Table(
 
 checkpoint_rows = Table(
     "checkpoint_rows",
-    metadata,
+    tables_metadata,
     Column("key", Text, primary_key=True),
     Column("state", Text, nullable=False),
 )
 
-prunings = Table(
+retention_log = Table(
     "prunings",
-    metadata,
+    tables_metadata,
     Column("name", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
@@ -144,23 +144,23 @@ prunings = Table(
 )
 """One row, ``events``."""
 
-bases = Table(
+baselines = Table(
     "bases",
-    metadata,
+    tables_metadata,
     Column("key", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
 )
 
-facts = Table(
+metadata_table = Table(
     "facts",
-    metadata,
+    tables_metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
 """What is true of the whole database: ``identity``, a random text that no other has."""
 
-UNFINISHED = "unfinished_copy_of"
+UNFINISHED_COPY_OF = "unfinished_copy_of"
 """The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
 
 sqlite_metadata = MetaData()
@@ -185,7 +185,7 @@ more than there is of the sequences.
 postgres_metadata = MetaData()
 """What only PostgreSQL needs."""
 
-heads = Table(
+sequence_heads = Table(
     "heads",
     postgres_metadata,
     Column("name", Text, primary_key=True),

@@ -13,7 +13,7 @@ from sqlalchemy import Integer, cast, column, delete, func, select, table, updat
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from exporter.domain.errors import StoreRefusedError
-from exporter.ledger.schema import UNFINISHED, facts, heads, metadata, watches
+from exporter.ledger.schema import UNFINISHED_COPY_OF, heartbeats, metadata_table, sequence_heads, tables_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,29 +22,33 @@ if TYPE_CHECKING:
 
     from exporter.ledger.sql.database import Database
 
-ROWS = 1000
+ROWS_PER_TRANSACTION = 1000
 """How many rows are copied in one transaction; a row may have a body of 64 KiB."""
 
-LISTENING_WITHIN = 30.0
+HEARTBEAT_TIMEOUT = 30.0
 """Seconds since a heartbeat in which somebody is taken to listen."""
 
-GROWING = [each for each in metadata.sorted_tables if each.autoincrement_column is not None]
+APPEND_ONLY_TABLES = [table_ for table_ in tables_metadata.sorted_tables if table_.autoincrement_column is not None]
 """Tables whose rows never change: they are copied from where the copy ends."""
 
-CHANGING = [each for each in metadata.sorted_tables if each not in GROWING and each is not facts]
+MUTABLE_TABLES = [
+    table_
+    for table_ in tables_metadata.sorted_tables
+    if table_ not in APPEND_ONLY_TABLES and table_ is not metadata_table
+]
 """Tables that are copied anew each time."""
 
-_NUMBERED_BY_HEADS = ("events", "quarantine")
-_COUNTERS = table("sqlite_sequence", column("name"), column("seq", Integer))
+_NUMBERED_BY_SEQUENCE_HEADS = ("events", "quarantine")
+_SQLITE_SEQUENCE = table("sqlite_sequence", column("name"), column("seq", Integer))
 
 
-def listened(database: Database, now: float) -> float:
+def heartbeat_age(database: Database, now: float) -> float:
     """How many seconds ago the newest heartbeat of an exporter was."""
-    seen = database.rows(select(func.max(watches.c.seen_us)))[0][0]
+    seen = database.rows(select(func.max(heartbeats.c.seen_us)))[0][0]
     return now - (seen or 0) / 1e6
 
 
-def begin(source: Database, target: Database) -> bool:
+def begin_copy(source: Database, target: Database) -> bool:
     """Mark the target as the unfinished copy of the source.
 
     Returns:
@@ -53,142 +57,142 @@ def begin(source: Database, target: Database) -> bool:
     Raises:
         StoreRefusedError: the target has a ledger of its own, or is the copy of another.
     """
-    marks = target.rows(select(facts.c.value).where(facts.c.name == UNFINISHED))
-    if marks:
-        if marks[0].value != source.identity:
+    unfinished = target.rows(select(metadata_table.c.value).where(metadata_table.c.name == UNFINISHED_COPY_OF))
+    if unfinished:
+        if unfinished[0].value != source.ledger_id:
             message = "TO is an unfinished copy of another ledger; finish that, or give a new database"
             raise StoreRefusedError(message)
         return True
-    for each in GROWING:
-        count = _count(target, each)
+    for table_ in APPEND_ONLY_TABLES:
+        count = _count_rows(target, table_)
         if count:
-            message = f"TO has a ledger of its own ({count} {each.name}); give a new database"
+            message = f"TO has a ledger of its own ({count} {table_.name}); give a new database"
             raise StoreRefusedError(message)
-    mark(source, target)
+    mark_unfinished(source, target)
     return False
 
 
-def mark(source: Database, target: Database) -> None:
+def mark_unfinished(source: Database, target: Database) -> None:
     """Say in the target that it is not to be used yet, and what it is a copy of."""
     with target.writing("copy") as connection:
-        connection.execute(facts.insert(), {"name": UNFINISHED, "value": source.identity})
+        connection.execute(metadata_table.insert(), {"name": UNFINISHED_COPY_OF, "value": source.ledger_id})
 
 
-def rows_of(database: Database) -> int:
+def count_rows(database: Database) -> int:
     """How many rows there are to copy."""
-    return sum(_count(database, each) for each in GROWING + CHANGING)
+    return sum(_count_rows(database, table_) for table_ in APPEND_ONLY_TABLES + MUTABLE_TABLES)
 
 
-def copy(source: Database, target: Database) -> Iterator[int]:
+def copy_rows(source: Database, target: Database) -> Iterator[int]:
     """Copy what the target does not have; yields the number of rows of each step.
 
     Raises:
         StoreError: what one of the databases said; another call goes on from there.
     """
-    for each in GROWING:
-        after = _last(target, each)
-        skipped = source.rows(select(func.count()).select_from(each).where(each.c.sequence <= after))[0][0]
+    for table_ in APPEND_ONLY_TABLES:
+        after = _last_sequence(target, table_)
+        skipped = source.rows(select(func.count()).select_from(table_).where(table_.c.sequence <= after))[0][0]
         yield int(skipped)
-        for page in _pages(source, each, after):
+        for page in _pages(source, table_, after):
             with target.writing("copy") as connection:
-                connection.execute(each.insert(), _values(page))
+                connection.execute(table_.insert(), _values(page))
             yield len(page)
         with target.writing("copy") as connection:
-            _set_head(target, connection, each, _head(source, each))
-    for each in CHANGING:
-        everything = _everything(source, each)
+            _set_sequence_head(target, connection, table_, _sequence_head(source, table_))
+    for table_ in MUTABLE_TABLES:
+        everything = _sorted_rows(source, table_)
         with target.writing("copy") as connection:
-            connection.execute(delete(each))
-            for first in range(0, len(everything), ROWS):
-                connection.execute(each.insert(), _values(everything[first : first + ROWS]))
+            connection.execute(delete(table_))
+            for first in range(0, len(everything), ROWS_PER_TRANSACTION):
+                connection.execute(table_.insert(), _values(everything[first : first + ROWS_PER_TRANSACTION]))
         yield len(everything)
 
 
-def differences(source: Database, target: Database) -> Iterator[str | int]:
+def compare_rows(source: Database, target: Database) -> Iterator[str | int]:
     """Compare every row; yields the number of rows that are the same, and a sentence on each table that differs.
 
     Raises:
         StoreError: what one of the databases said.
     """
-    for each in GROWING:
-        for page, other in zip_longest(_pages(source, each, 0), _pages(target, each, 0), fillvalue=()):
+    for table_ in APPEND_ONLY_TABLES:
+        for page, other in zip_longest(_pages(source, table_, 0), _pages(target, table_, 0), fillvalue=()):
             if page != other:
-                yield _difference(each, page, other)
+                yield _difference(table_, page, other)
                 break
             yield len(page)
-        if _head(source, each) != _head(target, each):
-            yield f"{each.name}: the next sequence differs"
-    for each in CHANGING:
-        ours, theirs = _everything(source, each), _everything(target, each)
-        yield len(ours) if ours == theirs else _difference(each, ours, theirs)
+        if _sequence_head(source, table_) != _sequence_head(target, table_):
+            yield f"{table_.name}: the next sequence differs"
+    for table_ in MUTABLE_TABLES:
+        ours, theirs = _sorted_rows(source, table_), _sorted_rows(target, table_)
+        yield len(ours) if ours == theirs else _difference(table_, ours, theirs)
 
 
-def finish(source: Database, target: Database) -> None:
+def finish_copy(source: Database, target: Database) -> None:
     """Give the target the source's identity, and take the mark away: sequences mean the same in both."""
-    known = source.rows(select(facts))
+    metadata_rows = source.rows(select(metadata_table))
     with target.writing("copy") as connection:
-        connection.execute(delete(facts))
-        connection.execute(facts.insert(), _values(known))
+        connection.execute(delete(metadata_table))
+        connection.execute(metadata_table.insert(), _values(metadata_rows))
 
 
-def _count(database: Database, each: Table) -> int:
-    return int(database.rows(select(func.count()).select_from(each))[0][0])
+def _count_rows(database: Database, table_: Table) -> int:
+    return int(database.rows(select(func.count()).select_from(table_))[0][0])
 
 
-def _last(database: Database, each: Table) -> int:
-    return int(database.rows(select(func.coalesce(func.max(each.c.sequence), 0)))[0][0])
+def _last_sequence(database: Database, table_: Table) -> int:
+    return int(database.rows(select(func.coalesce(func.max(table_.c.sequence), 0)))[0][0])
 
 
-def _pages(database: Database, each: Table, after: int) -> Iterator[Sequence[Row[Any]]]:
-    query = select(each).order_by(each.c.sequence).limit(ROWS)
-    while page := database.rows(query.where(each.c.sequence > after)):
+def _pages(database: Database, table_: Table, after: int) -> Iterator[Sequence[Row[Any]]]:
+    query = select(table_).order_by(table_.c.sequence).limit(ROWS_PER_TRANSACTION)
+    while page := database.rows(query.where(table_.c.sequence > after)):
         yield page
         after = page[-1].sequence
 
 
-def _everything(database: Database, each: Table) -> list[Row[Any]]:
+def _sorted_rows(database: Database, table_: Table) -> list[Row[Any]]:
     """Sorted here, since two databases may sort text differently."""
-    return sorted(database.rows(select(each)), key=lambda row: _key(each, row))
+    return sorted(database.rows(select(table_)), key=lambda row: _key(table_, row))
 
 
 def _values(rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in rows]  # noqa: SLF001 - public, but for the name
 
 
-def _difference(each: Table, ours: Sequence[Row[Any]], theirs: Sequence[Row[Any]]) -> str:
-    mine, others = ({_key(each, row): row for row in rows} for rows in (ours, theirs))
+def _difference(table_: Table, ours: Sequence[Row[Any]], theirs: Sequence[Row[Any]]) -> str:
+    mine, others = ({_key(table_, row): row for row in rows} for rows in (ours, theirs))
     key = min(key for key in mine.keys() | others.keys() if mine.get(key) != others.get(key))
-    place = ", ".join(f"{column.name} {value!r}" for column, value in zip(each.primary_key, key, strict=True))
+    place = ", ".join(f"{column.name} {value!r}" for column, value in zip(table_.primary_key, key, strict=True))
     what = "is missing in TO" if key not in others else "is missing in FROM" if key not in mine else "differs"
-    return f"{each.name}: the row with {place} {what}"
+    return f"{table_.name}: the row with {place} {what}"
 
 
-def _key(each: Table, row: Row[Any]) -> tuple[Any, ...]:
-    return tuple(row._mapping[column.name] for column in each.primary_key)  # noqa: SLF001 - public, but for the name
+def _key(table_: Table, row: Row[Any]) -> tuple[Any, ...]:
+    return tuple(row._mapping[column.name] for column in table_.primary_key)  # noqa: SLF001 - public, but for the name
 
 
-def _head(database: Database, each: Table) -> int:
+def _sequence_head(database: Database, table_: Table) -> int:
     """The newest sequence that was ever given, also where its row is gone."""
     if database.is_sqlite:
-        given = select(_COUNTERS.c.seq).where(_COUNTERS.c.name == each.name)
-    elif each.name in _NUMBERED_BY_HEADS:
-        given = select(heads.c.sequence).where(heads.c.name == each.name)
+        given = select(_SQLITE_SEQUENCE.c.seq).where(_SQLITE_SEQUENCE.c.name == table_.name)
+    elif table_.name in _NUMBERED_BY_SEQUENCE_HEADS:
+        given = select(sequence_heads.c.sequence).where(sequence_heads.c.name == table_.name)
     else:
-        given = select(func.pg_sequence_last_value(_own_sequence(each)))
+        given = select(func.pg_sequence_last_value(_postgres_sequence(table_)))
     found = database.rows(given)
     return int(found[0][0] or 0) if found else 0
 
 
-def _set_head(database: Database, connection: Connection, each: Table, head: int) -> None:
+def _set_sequence_head(database: Database, connection: Connection, table_: Table, head: int) -> None:
     if database.is_sqlite:
-        connection.execute(delete(_COUNTERS).where(_COUNTERS.c.name == each.name))
-        connection.execute(_COUNTERS.insert(), {"name": each.name, "seq": head})
-    elif each.name in _NUMBERED_BY_HEADS:
-        connection.execute(update(heads).where(heads.c.name == each.name).values(sequence=head))
+        connection.execute(delete(_SQLITE_SEQUENCE).where(_SQLITE_SEQUENCE.c.name == table_.name))
+        connection.execute(_SQLITE_SEQUENCE.insert(), {"name": table_.name, "seq": head})
+    elif table_.name in _NUMBERED_BY_SEQUENCE_HEADS:
+        connection.execute(update(sequence_heads).where(sequence_heads.c.name == table_.name).values(sequence=head))
     else:
         # The least that a sequence can say is that 1 was not given yet.
-        connection.execute(select(func.setval(_own_sequence(each), max(head, 1), head > 0)))
+        connection.execute(select(func.setval(_postgres_sequence(table_), max(head, 1), head > 0)))
 
 
-def _own_sequence(each: Table) -> ColumnElement[Any]:
-    return cast(func.pg_get_serial_sequence(each.name, "sequence"), REGCLASS)
+def _postgres_sequence(table_: Table) -> ColumnElement[Any]:
+    return cast(func.pg_get_serial_sequence(table_.name, "sequence"), REGCLASS)

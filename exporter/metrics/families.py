@@ -7,7 +7,15 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.metrics.text_format import PLAIN, Family, escape, histogram, labels, number, sample
+from exporter.metrics.text_format import (
+    PLAIN_BELOW,
+    Family,
+    escape,
+    format_labels,
+    format_value,
+    histogram_pieces,
+    sample_line,
+)
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.states import ExportState, SourceState
 
-P = "dataexport_"
+PREFIX = "dataexport_"
 
 EXPORT_GAUGES = (
     ("last_initiated_timestamp_seconds", "Start of the newest run; 0 for never.", "last_initiated"),
@@ -54,14 +62,14 @@ SLOT_COUNTERS = (
     ("slots_unknown", "Slots without an event that fell into a time in which the exporter was away.", "slots_unknown"),
 )
 
-DURATION = Family(f"{P}run_duration_seconds", "histogram", "Durations of completed runs whose start is known.")
-MUTED = Family(f"{P}muted", "gauge", "Whether alerts about the export are muted: 0 or 1.")
-INFO = Family(f"{P}export_info", "gauge", "Always 1; what is configured for the export, as labels.")
+DURATION = Family(f"{PREFIX}run_duration_seconds", "histogram", "Durations of completed runs whose start is known.")
+MUTED = Family(f"{PREFIX}muted", "gauge", "Whether alerts about the export are muted: 0 or 1.")
+INFO = Family(f"{PREFIX}export_info", "gauge", "Always 1; what is configured for the export, as labels.")
 
 EXPORT_FAMILIES = (
-    *(Family(P + name, "gauge", text) for name, text, _ in EXPORT_GAUGES),
+    *(Family(PREFIX + name, "gauge", text) for name, text, _ in EXPORT_GAUGES),
     DURATION,
-    *(Family(P + name, "counter", text) for name, text, _ in EXPORT_COUNTERS + SLOT_COUNTERS),
+    *(Family(PREFIX + name, "counter", text) for name, text, _ in EXPORT_COUNTERS + SLOT_COUNTERS),
     MUTED,
     INFO,
 )
@@ -72,29 +80,33 @@ EXPORT_COLUMNS = tuple(family for family in EXPORT_FAMILIES if family is not DUR
 DURATION_SERIES = len(DURATION_BOUNDS) + 3
 """A series for each bucket, the last of which has no bound, and the count and the sum."""
 
-_FIGURES = (
+_VALUE_FIELDS = (
     *(attribute for _, _, attribute in (*EXPORT_GAUGES, *EXPORT_COUNTERS, *SLOT_COUNTERS)),
     "muted",
 )
-_SLOTS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_FIGURES) - 1)
+_SLOT_COLUMNS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_VALUE_FIELDS) - 1)
 _ABSENT = -float("inf")
-_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
-_figures = attrgetter(*_FIGURES)
+_LINE_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
+_field_values = attrgetter(*_VALUE_FIELDS)
 
-EVENTS = Family(f"{P}webhook_events", "counter", "Stored events by status word.")
-DUPLICATES = Family(f"{P}webhook_duplicates", "counter", "Deliveries of what was stored already.")
-TEST_CALLS = Family(f"{P}webhook_test_calls", "counter", "Test calls, made when someone creates the webhook.")
-QUARANTINED = Family(f"{P}webhook_quarantined", "counter", "Bodies that were kept but not understood, by reason.")
-SKEWED = Family(f"{P}webhook_skewed", "counter", "Events dated in the future, for which the arrival stands.")
-UNKNOWN_FREQUENCIES = Family(f"{P}webhook_unknown_frequencies", "counter", "Events whose frequency was not understood.")
+EVENTS = Family(f"{PREFIX}webhook_events", "counter", "Stored events by status word.")
+DUPLICATES = Family(f"{PREFIX}webhook_duplicates", "counter", "Deliveries of what was stored already.")
+TEST_CALLS = Family(f"{PREFIX}webhook_test_calls", "counter", "Test calls, made when someone creates the webhook.")
+QUARANTINED = Family(f"{PREFIX}webhook_quarantined", "counter", "Bodies that were kept but not understood, by reason.")
+SKEWED = Family(f"{PREFIX}webhook_skewed", "counter", "Events dated in the future, for which the arrival stands.")
+UNKNOWN_FREQUENCIES = Family(
+    f"{PREFIX}webhook_unknown_frequencies", "counter", "Events whose frequency was not understood."
+)
 LAST_ACCEPTED = Family(
-    f"{P}webhook_last_accepted_timestamp_seconds", "gauge", "Arrival of the newest accepted body; 0 for never."
+    f"{PREFIX}webhook_last_accepted_timestamp_seconds", "gauge", "Arrival of the newest accepted body; 0 for never."
 )
-DELAY = Family(f"{P}event_delay_seconds", "gauge", "Arrival minus occurrence of the newest event, signed.")
+DELAY = Family(f"{PREFIX}event_delay_seconds", "gauge", "Arrival minus occurrence of the newest event, signed.")
 SUSPECTED = Family(
-    f"{P}suspected_utc_offset_seconds", "gauge", "UTC offset of the source's clock as its arrivals suggest it."
+    f"{PREFIX}suspected_utc_offset_seconds", "gauge", "UTC offset of the source's clock as its arrivals suggest it."
 )
-SUSPECT = Family(f"{P}timezone_suspect", "gauge", "Whether the configured time zone contradicts the arrivals: 0 or 1.")
+SUSPECT = Family(
+    f"{PREFIX}timezone_suspect", "gauge", "Whether the configured time zone contradicts the arrivals: 0 or 1."
+)
 
 SOURCE_FAMILIES = (
     EVENTS,
@@ -110,12 +122,12 @@ SOURCE_FAMILIES = (
 )
 
 
-def export_figures(state: ExportState) -> tuple[float, ...]:
+def sample_values(state: ExportState) -> tuple[float, ...]:
     """The values of `EXPORT_COLUMNS`, but for the last, which is always 1; minus infinity where there is no sample."""
-    figures: tuple[float, ...] = _figures(state)
+    values: tuple[float, ...] = _field_values(state)
     if not state.recurring:
-        figures = (*figures[: _SLOTS.start], *(_ABSENT for _ in SLOT_COUNTERS), *figures[_SLOTS.stop :])
-    return figures
+        values = (*values[: _SLOT_COLUMNS.start], *(_ABSENT for _ in SLOT_COUNTERS), *values[_SLOT_COLUMNS.stop :])
+    return values
 
 
 def export_series(state: ExportState) -> int:
@@ -123,23 +135,23 @@ def export_series(state: ExportState) -> int:
     return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_COUNTERS))
 
 
-def figure_lines(state: ExportState, figures: Sequence[float], columns: Iterable[int]) -> dict[int, bytes]:
-    """The samples of some of `EXPORT_COLUMNS`, out of all `export_figures`."""
+def sample_lines(state: ExportState, values: Sequence[float], columns: Iterable[int]) -> dict[int, bytes]:
+    """The samples of some of `EXPORT_COLUMNS`, out of all `sample_values`."""
     text = _export_labels(state)
     return {
-        column: f"{_STARTS[column]}{text}}} {number(value)}\n".encode() if value != _ABSENT else b""
+        column: f"{_LINE_STARTS[column]}{text}}} {format_value(value)}\n".encode() if value != _ABSENT else b""
         for column in columns
-        for value in (figures[column],)
+        for value in (values[column],)
     }
 
 
 def _export_labels(state: ExportState) -> str:
-    before, after = _around_export(state.data_type, state.frequency, state.partner, state.source)
+    before, after = _labels_around_export(state.data_type, state.frequency, state.partner, state.source)
     return f"{before}{escape(state.export)}{after}"
 
 
 @lru_cache(maxsize=256)
-def _around_export(data_type: str, frequency: str, partner: str, source: str) -> tuple[str, str]:
+def _labels_around_export(data_type: str, frequency: str, partner: str, source: str) -> tuple[str, str]:
     """The labels of an export but for its own name; of these there are few."""
     before = f'data_type="{escape(data_type)}",export="'
     return before, f'",frequency="{escape(frequency)}",partner="{escape(partner)}",source="{escape(source)}"'
@@ -157,9 +169,12 @@ def _info_labels(state: ExportState) -> str:
 def column_lines(state: ExportState) -> list[str]:
     """The samples of one export, a text for each of `EXPORT_COLUMNS`."""
     text = _export_labels(state)
-    lines = [f"{start}{text}}} {number(value)}\n" for start, value in zip(_STARTS, _figures(state), strict=False)]
+    lines = [
+        f"{start}{text}}} {format_value(value)}\n"
+        for start, value in zip(_LINE_STARTS, _field_values(state), strict=False)
+    ]
     if not state.recurring:
-        lines[_SLOTS] = [""] * len(SLOT_COUNTERS)
+        lines[_SLOT_COLUMNS] = [""] * len(SLOT_COUNTERS)
     lines.append(f"{INFO.name}{{{_info_labels(state)}}} 1.0\n")
     return lines
 
@@ -174,36 +189,36 @@ def export_lines(state: ExportState) -> tuple[str, ...]:
 def duration_lines(source: str, export: str, counts: Iterable[int], total: float) -> str:
     """The duration histogram of the exports of a source that have this ``export`` label."""
     pieces = list(_duration_pieces(source))
-    running = [f"{count}.0" if count < PLAIN else number(count) for count in accumulate(counts)]
+    running = [f"{count}.0" if count < PLAIN_BELOW else format_value(count) for count in accumulate(counts)]
     pieces[1::4] = [escape(export)] * DURATION_SERIES
-    pieces[3::4] = [*running, running[-1], number(total)]
+    pieces[3::4] = [*running, running[-1], format_value(total)]
     return "".join(pieces)
 
 
 @lru_cache(maxsize=64)
 def _duration_pieces(source: str) -> list[str]:
-    return histogram(DURATION.name, "export", labels({"source": source}), DURATION_BOUNDS)
+    return histogram_pieces(DURATION.name, "export", format_labels({"source": source}), DURATION_BOUNDS)
 
 
 def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...]:
     """The samples of one source, a text for each of `SOURCE_FAMILIES`; every reason starts at 0."""
-    text = labels({"source": state.slug})
+    text = format_labels({"source": state.slug})
 
     def by(family: Family, label: str, counts: dict[str, int]) -> str:
         return "".join(
-            sample(family.sample_name, labels({"source": state.slug, label: value}), counts[value])
+            sample_line(family.sample_name, format_labels({"source": state.slug, label: value}), counts[value])
             for value in sorted(counts)
         )
 
     return (
         by(EVENTS, "status", state.events),
-        sample(DUPLICATES.sample_name, text, state.duplicates),
-        sample(TEST_CALLS.sample_name, text, state.test_calls),
+        sample_line(DUPLICATES.sample_name, text, state.duplicates),
+        sample_line(TEST_CALLS.sample_name, text, state.test_calls),
         by(QUARANTINED, "reason", dict.fromkeys(reasons, 0) | state.quarantined),
-        sample(SKEWED.sample_name, text, state.skewed),
-        sample(UNKNOWN_FREQUENCIES.sample_name, text, state.unknown_frequencies),
-        sample(LAST_ACCEPTED.name, text, state.last_accepted),
-        sample(DELAY.name, text, state.delay),
-        sample(SUSPECTED.name, text, state.suspected_offset or 0),
-        sample(SUSPECT.name, text, state.suspect),
+        sample_line(SKEWED.sample_name, text, state.skewed),
+        sample_line(UNKNOWN_FREQUENCIES.sample_name, text, state.unknown_frequencies),
+        sample_line(LAST_ACCEPTED.name, text, state.last_accepted),
+        sample_line(DELAY.name, text, state.delay),
+        sample_line(SUSPECTED.name, text, state.suspected_offset or 0),
+        sample_line(SUSPECT.name, text, state.suspect),
     )

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-FASTEST = 1
+COMPRESSION_LEVEL = 1
 """The level: a scrape crosses a local network, and level 9 takes ten times as long."""
-TOGETHER = 4
+PARTS_AT_A_TIME = 4
 """How many parts are inflated at a time: so few that their text fits a cache, and the whole never stands in memory."""
 
-Sum = tuple[int, int]
+Checksum = tuple[int, int]
 """The CRC-32 and the length of a text."""
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, any system
@@ -33,7 +33,7 @@ _ZEROS = memoryview(bytes(1 << 16))
 Bytes = bytes | memoryview
 
 
-class Compressing(Protocol):
+class Compressor(Protocol):
     """A stream that is being compressed."""
 
     def compress(self, data: Bytes, /) -> bytes:
@@ -43,7 +43,7 @@ class Compressing(Protocol):
         """Give out what was held back."""
 
 
-class Inflating(Protocol):
+class Decompressor(Protocol):
     """A stream that is being read."""
 
     def decompress(self, data: Bytes, /) -> bytes:
@@ -55,17 +55,17 @@ class Engine(Protocol):
 
     __name__: str
 
-    def compressobj(self, level: int, method: int, wbits: int) -> Compressing:
+    def compressobj(self, level: int, method: int, wbits: int) -> Compressor:
         """A new stream."""
 
-    def decompressobj(self, wbits: int) -> Inflating:
+    def decompressobj(self, wbits: int) -> Decompressor:
         """A new stream."""
 
     def crc32(self, data: Bytes, value: int = 0, /) -> int:
         """A checksum, or its continuation."""
 
 
-def engine(name: str = "isal.isal_zlib") -> Engine:
+def compression_engine(name: str = "isal.isal_zlib") -> Engine:
     """The module that compresses: ``name`` where it is installed, which is several times as fast, else zlib."""
     try:
         found: Engine = importlib.import_module(name)
@@ -84,22 +84,22 @@ class Part:
     """
 
     deflated: bytes
-    sum: Sum
+    sum: Checksum
 
 
-class Press:
+class PartCompressor:
     """Compresses parts and reads them again. Not safe for several threads at once.
 
     A full flush forgets what came before, so one stream serves for all parts; to make a new
     one takes longer than to compress a part.
     """
 
-    def __init__(self, by: Engine) -> None:
-        self._engine = by
-        self._deflate = by.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
-        self._inflate = by.decompressobj(-zlib.MAX_WBITS)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._deflate = engine.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._inflate = engine.decompressobj(-zlib.MAX_WBITS)
         # isal has it, and zlib from Python 3.15 on: half a microsecond in the place of four for 28 kB.
-        self._combine = getattr(by, "crc32_combine", self._over_zeros)
+        self._combine = getattr(engine, "crc32_combine", self._combine_over_zeros)
 
     def compress(self, plain: bytes) -> Part:
         """Compress a part to be kept."""
@@ -110,7 +110,7 @@ class Press:
         """The plain text of a part, or of several that follow each other."""
         return self._inflate.decompress(deflated)
 
-    def combine(self, sums: Iterable[Sum]) -> Sum:
+    def combine(self, sums: Iterable[Checksum]) -> Checksum:
         """The sum of texts that follow each other, out of their own."""
         whole = total = 0
         for checksum, length in sums:
@@ -118,7 +118,7 @@ class Press:
             total += length
         return whole, total
 
-    def _over_zeros(self, first: int, second: int, length: int) -> int:
+    def _combine_over_zeros(self, first: int, second: int, length: int) -> int:
         """The checksum of two texts that follow each other, of which the second is so long."""
         crc32 = self._engine.crc32
         # The checksum is linear: what came before goes on as over so many zeros.
@@ -130,7 +130,7 @@ class Press:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class CompressedBody:
     """A body that is kept but for its end.
 
     Attributes:
@@ -139,26 +139,26 @@ class Body:
         sum: of the plain text of all.
     """
 
-    by: Engine
+    engine: Engine
     pieces: Sequence[bytes]
-    sum: Sum
+    sum: Checksum
 
     @property
     def length(self) -> int:
         """Of the plain text, in bytes."""
         return self.sum[1]
 
-    def compressed(self, rest: bytes) -> bytes:
+    def gzip(self, rest: bytes) -> bytes:
         """As gzip, followed by ``rest``."""
-        stream = self.by.compressobj(FASTEST, zlib.DEFLATED, -zlib.MAX_WBITS)
+        stream = self.engine.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         end = stream.compress(rest) + stream.flush(zlib.Z_FINISH)
         checksum, length = self.sum
-        checksum, length = self.by.crc32(rest, checksum), (length + len(rest)) & _ONES
+        checksum, length = self.engine.crc32(rest, checksum), (length + len(rest)) & _ONES
         return b"".join((_HEADER, *self.pieces, end, struct.pack("<II", checksum, length)))
 
-    def plain(self, rest: bytes) -> Iterator[bytes]:
+    def plain_pieces(self, rest: bytes) -> Iterator[bytes]:
         """As plain text, piece by piece, followed by ``rest``."""
-        stream = self.by.decompressobj(-zlib.MAX_WBITS)
-        for first in range(0, len(self.pieces), TOGETHER):
-            yield stream.decompress(b"".join(self.pieces[first : first + TOGETHER]))
+        stream = self.engine.decompressobj(-zlib.MAX_WBITS)
+        for first in range(0, len(self.pieces), PARTS_AT_A_TIME):
+            yield stream.decompress(b"".join(self.pieces[first : first + PARTS_AT_A_TIME]))
         yield rest

@@ -17,20 +17,20 @@ from prometheus_client import (
 from prometheus_client.gc_collector import GCCollector
 
 from exporter import __version__
-from exporter.domain.exports import UNKNOWN
+from exporter.domain.exports import UNKNOWN_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune")
-CODES = ("200", "400", "401", "413", "429", "503")
+STATUS_CODES = ("200", "400", "401", "413", "429", "503")
 
 # The sender waits three seconds (its other page says five); a commit should take milliseconds.
-REQUEST_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
-COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
+COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
-class Telemetry:
+class ProcessMetrics:
     """The metrics of one process, in a registry of its own.
 
     Args:
@@ -48,13 +48,13 @@ class Telemetry:
             "dataexport_webhook_request_duration_seconds",
             "Time to answer the webhook; the sender gives up after 3 s.",
             ["source"],
-            buckets=REQUEST_BOUNDS,
+            buckets=REQUEST_BUCKETS,
             registry=registry,
         )
         self.auth_failures = Counter(
             "dataexport_webhook_auth_failures", "Requests without a valid credential.", ["source"], registry=registry
         )
-        self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._response_series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.store_up = Gauge(
             "dataexport_store_up",
             "Whether the newest read and the newest write of the store worked.",
@@ -66,7 +66,7 @@ class Telemetry:
         self.commit_duration = Histogram(
             "dataexport_store_commit_duration_seconds",
             "Time to append events durably; several requests may share a commit.",
-            buckets=COMMIT_BOUNDS,
+            buckets=COMMIT_BUCKETS,
             registry=registry,
         )
         self.reload_successful = Gauge(
@@ -110,14 +110,14 @@ class Telemetry:
         GCCollector(registry=registry)
         for operation in OPERATIONS:
             self.store_errors.labels(operation)
-        self.expect_sources([])
+        self.initialise_sources([])
 
-    def expect_sources(self, slugs: Iterable[str]) -> None:
+    def initialise_sources(self, slugs: Iterable[str]) -> None:
         """Start the series of these sources at 0, so that none appears late."""
-        for slug in (*slugs, UNKNOWN):
+        for slug in (*slugs, UNKNOWN_SOURCE):
             self.auth_failures.labels(slug)
             self.request_duration.labels(slug)
-            for code in CODES if slug != UNKNOWN else ("404",):
+            for code in STATUS_CODES if slug != UNKNOWN_SOURCE else ("404",):
                 self.requests.labels(slug, code)
 
     @property
@@ -125,17 +125,17 @@ class Telemetry:
         """Whether the newest write to the ledger failed."""
         return "write" in self._failing
 
-    def answered(self, source: str, status: int, seconds: float) -> None:
+    def count_response(self, source: str, status: int, seconds: float) -> None:
         """Count an answer of the webhook, and the time it took."""
-        found = self._answers.get((source, status))
-        if found is None:
+        series = self._response_series.get((source, status))
+        if series is None:
             # Kept, since finding the series by its labels takes longer than to count.
-            found = self.requests.labels(source, str(status)), self.request_duration.labels(source)
-            self._answers[source, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+            series = self.requests.labels(source, str(status)), self.request_duration.labels(source)
+            self._response_series[source, status] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
-    def observe_store(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
+    def observe_operation(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
         """Take note of an operation on the ledger."""
         (self._failing.add if failed else self._failing.discard)("read" if operation == "read" else "write")
         self.store_up.set(not self._failing)

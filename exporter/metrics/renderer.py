@@ -12,45 +12,45 @@ from itertools import compress
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING
 
-from exporter.domain.exports import ANY, OTHER, ExportKey
+from exporter.domain.exports import GROUP_LABEL, OVERFLOW_LABEL, ExportKey
 from exporter.metrics import families
-from exporter.metrics.compressed_table import Sheet
+from exporter.metrics.compressed_table import CompressedTable
 from exporter.metrics.families import DURATION, EXPORT_COLUMNS, EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.metrics.gzip_parts import Body, Press, engine
-from exporter.metrics.series_limit import Durations, Limit, Overflow
+from exporter.metrics.gzip_parts import CompressedBody, PartCompressor, compression_engine
+from exporter.metrics.series_limit import DurationTotals, HiddenExports, SeriesLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.states import ExportState, SourceState
-    from exporter.metrics.compressed_table import Place
+    from exporter.metrics.compressed_table import RowKey
     from exporter.metrics.gzip_parts import Engine
-    from exporter.projection.projector import Reader
+    from exporter.projection.projector import Projector
 
 EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 """Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
-BATCH = 2_048
+MAX_PENDING_ROWS = 2_048
 """How many rows may wait as plain text."""
 
 _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
-_in_the_text = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
+_text_order = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
 _DURATIONS = EXPORT_FAMILIES.index(DURATION)
 
 
 @dataclass(slots=True)
-class _Shown:
+class _ShownExport:
     """An export with series of its own, as it stands in the text."""
 
-    place: Place
-    figures: Sequence[float] = ()
+    row_key: RowKey
+    values: Sequence[float] = ()
     duration_sum: float = 0
     duration_buckets: tuple[int, ...] = ()
     series: int = 0
     changes_at: float = 0
 
 
-class Collector:
+class Renderer:
     """Renders everything that a reader knows. Not safe for several threads at once.
 
     Args:
@@ -63,18 +63,18 @@ class Collector:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: Projector,
         exports_per_source: int,
         reasons: Iterable[str],
-        counted: Iterable[ExportKey] = (),
-        by: Engine | None = None,
+        already_dropped: Iterable[ExportKey] = (),
+        engine_: Engine | None = None,
     ) -> None:
         self._reader = reader
         self._limit = exports_per_source
         self._reasons = tuple(reasons)
-        self._counted = set(counted)
-        self._engine = by or engine()
-        self._press = press = Press(self._engine)
+        self._already_dropped = set(already_dropped)
+        self._engine = engine_ or compression_engine()
+        self._compressor = press = PartCompressor(self._engine)
         self._headers = {
             openmetrics: [
                 press.compress(family.header(openmetrics=openmetrics).encode())
@@ -84,190 +84,190 @@ class Collector:
         }
         self.dropped = 0
         """How many series fell to the limit since this was made, each once."""
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
-        self._exports = Sheet(EXPORT_ROWS, self._press)
-        self._durations = Sheet(DURATION_ROWS, self._press)
-        self._sources = Sheet(SOURCE_ROWS, self._press)
-        self._columns = [(self._exports, column) for column in range(len(EXPORT_COLUMNS))]
-        self._columns.insert(_DURATIONS, (self._durations, 0))
-        self._columns += [(self._sources, column) for column in range(len(SOURCE_FAMILIES))]
-        self._shown: dict[ExportKey, _Shown] = {}
-        self._changes: list[tuple[float, ExportKey]] = []
-        self._limits: dict[str, Limit] = {}
-        self._overflows: dict[str, Overflow] = {}
-        self._shared: dict[str, Durations] = {}
+    def _reset(self) -> None:
+        self._export_table = CompressedTable(EXPORT_ROWS, self._compressor)
+        self._duration_table = CompressedTable(DURATION_ROWS, self._compressor)
+        self._source_table = CompressedTable(SOURCE_ROWS, self._compressor)
+        self._columns = [(self._export_table, column) for column in range(len(EXPORT_COLUMNS))]
+        self._columns.insert(_DURATIONS, (self._duration_table, 0))
+        self._columns += [(self._source_table, column) for column in range(len(SOURCE_FAMILIES))]
+        self._shown: dict[ExportKey, _ShownExport] = {}
+        self._changes_due: list[tuple[float, ExportKey]] = []
+        self._limits: dict[str, SeriesLimit] = {}
+        self._overflows: dict[str, HiddenExports] = {}
+        self._group_durations: dict[str, DurationTotals] = {}
         """The histogram of the groups of each source."""
         self._source_states: dict[str, tuple[SourceState, int]] = {}
-        self._fell: dict[ExportKey, int] = {}
-        self._rose: set[ExportKey] = set()
-        self._stirred: set[str] = set()
+        self._newly_hidden: dict[ExportKey, int] = {}
+        self._newly_shown: set[ExportKey] = set()
+        self._dirty_sources: set[str] = set()
         """Sources whose exports over the limit changed."""
-        self._bodies: dict[bool, Body] = {}
+        self._bodies: dict[bool, CompressedBody] = {}
         self._series = 0
         """All but those of the histograms that are shared."""
 
     @property
     def series(self) -> int:
         """How many series there are of exports and sources."""
-        shared = sum(durations.exports > 0 for durations in self._shared.values())
+        shared = sum(durations.exports > 0 for durations in self._group_durations.values())
         return self._series + shared * families.DURATION_SERIES
 
     def hidden(self) -> set[ExportKey]:
         """The exports that have no series of their own."""
         return {key for overflow in self._overflows.values() for key in overflow}
 
-    def refresh(self, now: float) -> None:
+    def update(self, now: float) -> None:
         """Find out what is new, and what changed by the time alone.
 
         Raises:
             StoreError: the ledger cannot be read.
         """
-        if self._reader.refresh():
-            self._counted |= self.hidden()
-            self._forget()
-            self._reader.exports.changed.update(self._reader.exports.all())
+        if self._reader.catch_up():
+            self._already_dropped |= self.hidden()
+            self._reset()
+            self._reader.exports.dirty.update(self._reader.exports.all_keys())
         exports = self._reader.exports
-        dirty, exports.changed = exports.changed, set()
-        while self._changes and self._changes[0][0] <= now:
-            instant, key = heapq.heappop(self._changes)
+        dirty, exports.dirty = exports.dirty, set()
+        while self._changes_due and self._changes_due[0][0] <= now:
+            instant, key = heapq.heappop(self._changes_due)
             if key in self._shown and self._shown[key].changes_at == instant:
                 dirty.add(key)
         # Nearly in the order of the text, so that what waits together stands together.
-        for key in sorted(dirty, key=_in_the_text):
-            self._take(key, now)
-            if self._exports.waiting >= BATCH:
-                self._settle()
-        for state in self._reader.sources():
-            self._take_source(state)
-        for source in self._stirred:
+        for key in sorted(dirty, key=_text_order):
+            self._update_export(key, now)
+            if self._export_table.pending_rows >= MAX_PENDING_ROWS:
+                self._flush()
+        for state in self._reader.list_sources():
+            self._update_source(state)
+        for source in self._dirty_sources:
             self._show_overflow(source)
-        self._stirred.clear()
+        self._dirty_sources.clear()
         self._count_dropped()
-        self._settle()
+        self._flush()
 
-    def body(self, *, openmetrics: bool) -> Body:
-        """The families of exports and sources, as of the last `refresh`."""
+    def body(self, *, openmetrics: bool) -> CompressedBody:
+        """The families of exports and sources, as of the last `update`."""
         body = self._bodies.get(openmetrics)
         if body is None:
             pieces, sums = [], []
             for header, (sheet, column) in zip(self._headers[openmetrics], self._columns, strict=True):
                 pieces += [header.deflated, *sheet.pieces(column)]
                 sums += [header.sum, sheet.sum(column)]
-            body = self._bodies[openmetrics] = Body(self._engine, pieces, self._press.combine(sums))
+            body = self._bodies[openmetrics] = CompressedBody(self._engine, pieces, self._compressor.combine(sums))
         return body
 
-    def _settle(self) -> None:
-        if any([self._exports.settle(), self._durations.settle(), self._sources.settle()]):
+    def _flush(self) -> None:
+        if any([self._export_table.flush(), self._duration_table.flush(), self._source_table.flush()]):
             self._bodies.clear()
 
-    def _take(self, key: ExportKey, now: float) -> None:
+    def _update_export(self, key: ExportKey, now: float) -> None:
         """Put an export on its side of the limit, and those that change sides for it."""
         limit = self._limits.get(key.source)
         if limit is None:
-            limit = self._limits[key.source] = Limit(self._limit)
-        there = key in self._reader
-        moved = limit.put(key, self._reader.exports.birth(key)) if there else limit.drop(key)
-        if there and not moved and key in self._shown and limit.admits(key):
-            self._show(key, self._reader.export(key, now))  # what mostly happens, and the same as below
+            limit = self._limits[key.source] = SeriesLimit(self._limit)
+        is_listed = key in self._reader
+        moved = limit.add(key, self._reader.exports.first_sequence(key)) if is_listed else limit.remove(key)
+        if is_listed and not moved and key in self._shown and limit.admits(key):
+            self._show(key, self._reader.export_state(key, now))  # what mostly happens, and the same as below
             return
-        for each in (*moved, key):
-            if each not in self._reader:
-                self._hide(each)
-                self._drop_hidden(each)
-            elif limit.admits(each):
-                self._drop_hidden(each)
-                self._show(each, self._reader.export(each, now))
+        for moved_key in (*moved, key):
+            if moved_key not in self._reader:
+                self._hide(moved_key)
+                self._drop_hidden(moved_key)
+            elif limit.admits(moved_key):
+                self._drop_hidden(moved_key)
+                self._show(moved_key, self._reader.export_state(moved_key, now))
             else:
-                self._hide(each)
-                self._keep_hidden(each, self._reader.export(each, now))
+                self._hide(moved_key)
+                self._add_hidden(moved_key, self._reader.export_state(moved_key, now))
 
     def _show(self, key: ExportKey, state: ExportState) -> None:
-        place = (state.source, state.export, state.partner, state.data_type, state.frequency)
+        row_key = (state.source, state.export, state.partner, state.data_type, state.frequency)
         shown = self._shown.get(key)
-        if shown is not None and shown.place != place:
+        if shown is not None and shown.row_key != row_key:
             self._hide(key)
             shown = None
-        figures = families.export_figures(state)
+        values = families.sample_values(state)
         if shown is None:
-            self._exports.put(place, [line.encode() for line in families.column_lines(state)])
-            shown = self._shown[key] = _Shown(place)
+            self._export_table.put(row_key, [line.encode() for line in families.column_lines(state)])
+            shown = self._shown[key] = _ShownExport(row_key)
         else:
-            changed = compress(_COLUMNS, map(ne, figures, shown.figures))
-            self._exports.change(shown.place, families.figure_lines(state, figures, changed))
-        shown.figures = figures
+            changed = compress(_COLUMNS, map(ne, values, shown.values))
+            self._export_table.change(shown.row_key, families.sample_lines(state, values, changed))
+        shown.values = values
         if state.duration_buckets != shown.duration_buckets or state.duration_sum != shown.duration_sum:
             self._show_durations(shown, state.duration_sum, state.duration_buckets)
-        series = families.export_series(state) + (0 if state.export == ANY else families.DURATION_SERIES)
+        series = families.export_series(state) + (0 if state.export == GROUP_LABEL else families.DURATION_SERIES)
         self._series += series - shown.series
         shown.series = series
         if state.changes_at != shown.changes_at:
             shown.changes_at = state.changes_at
             if state.changes_at != _NEVER:
-                heapq.heappush(self._changes, (state.changes_at, key))
+                heapq.heappush(self._changes_due, (state.changes_at, key))
 
     def _hide(self, key: ExportKey) -> None:
         shown = self._shown.pop(key, None)
         if shown is None:
             return
-        self._exports.remove(shown.place)
+        self._export_table.remove(shown.row_key)
         self._show_durations(shown, 0, ())
         self._series -= shown.series
 
-    def _show_durations(self, shown: _Shown, total: float, buckets: tuple[int, ...]) -> None:
+    def _show_durations(self, shown: _ShownExport, total: float, buckets: tuple[int, ...]) -> None:
         """Show the histogram of an export, of which groups of one source have one together; none without buckets."""
         old = shown.duration_sum, shown.duration_buckets
         shown.duration_sum, shown.duration_buckets = total, buckets
-        source, export = place = shown.place[:2]
-        if export == ANY:
-            durations = self._shared.setdefault(source, Durations())
+        source, export = row_key = shown.row_key[:2]
+        if export == GROUP_LABEL:
+            durations = self._group_durations.setdefault(source, DurationTotals())
             for sign, (given, counts) in ((-1, old), (1, (total, buckets))):
                 if counts:
-                    durations.change(sign, given, counts)
+                    durations.add(sign, given, counts)
             total, buckets = durations.sum, durations.buckets if durations.exports else ()
         if buckets:
-            self._durations.put(place, [families.duration_lines(source, export, buckets, total).encode()])
+            self._duration_table.put(row_key, [families.duration_lines(source, export, buckets, total).encode()])
         else:
-            self._durations.remove(place)
+            self._duration_table.remove(row_key)
 
-    def _keep_hidden(self, key: ExportKey, state: ExportState) -> None:
-        overflow = self._overflows.setdefault(key.source, Overflow())
+    def _add_hidden(self, key: ExportKey, state: ExportState) -> None:
+        overflow = self._overflows.setdefault(key.source, HiddenExports())
         if key not in overflow:
-            if key not in self._rose:
-                self._fell[key] = families.export_series(state)
-            self._rose.discard(key)
-        overflow.put(key, state)
-        self._stirred.add(key.source)
+            if key not in self._newly_shown:
+                self._newly_hidden[key] = families.export_series(state)
+            self._newly_shown.discard(key)
+        overflow.update(key, state)
+        self._dirty_sources.add(key.source)
 
     def _drop_hidden(self, key: ExportKey) -> None:
         overflow = self._overflows.get(key.source)
         if overflow is not None and key in overflow:
-            overflow.drop(key)
-            self._stirred.add(key.source)
-            if self._fell.pop(key, None) is None:
-                self._rose.add(key)
+            overflow.remove(key)
+            self._dirty_sources.add(key.source)
+            if self._newly_hidden.pop(key, None) is None:
+                self._newly_shown.add(key)
 
     def _show_overflow(self, source: str) -> None:
         """Show all exports of a source that are over the limit as one."""
-        key, overflow = ExportKey(source, OTHER, OTHER), self._overflows[source]
+        key, overflow = ExportKey(source, OVERFLOW_LABEL, OVERFLOW_LABEL), self._overflows[source]
         if len(overflow):
-            self._show(key, overflow.state(source, self._source_states[source][0].timezone))
+            self._show(key, overflow.combined_state(source, self._source_states[source][0].timezone))
         else:
             self._hide(key)
 
     def _count_dropped(self) -> None:
-        self.dropped += sum(series for key, series in self._fell.items() if key not in self._counted)
-        self._counted.clear()
-        self._fell.clear()
-        self._rose.clear()
+        self.dropped += sum(series for key, series in self._newly_hidden.items() if key not in self._already_dropped)
+        self._already_dropped.clear()
+        self._newly_hidden.clear()
+        self._newly_shown.clear()
 
-    def _take_source(self, state: SourceState) -> None:
-        known, series = self._source_states.get(state.slug, (None, 0))
-        if known == state:
+    def _update_source(self, state: SourceState) -> None:
+        previous, series = self._source_states.get(state.slug, (None, 0))
+        if previous == state:
             return
         lines = families.source_lines(state, self._reasons)
-        self._sources.put((state.slug,), [line.encode() for line in lines])
+        self._source_table.put((state.slug,), [line.encode() for line in lines])
         self._series -= series
         series = sum(line.count("\n") for line in lines)
         self._series += series

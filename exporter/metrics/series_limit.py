@@ -12,7 +12,7 @@ from fractions import Fraction
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from exporter.domain.exports import OTHER, ExportKey
+from exporter.domain.exports import OVERFLOW_LABEL, ExportKey
 from exporter.domain.states import ExportState
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
@@ -27,7 +27,7 @@ _FIRST_DURATION = _FIRST_COUNT + len(_COUNTS)
 _newest, _counts = attrgetter(*_NEWEST), attrgetter(*_COUNTS)
 
 
-class Durations:
+class DurationTotals:
     """The durations of several exports together, the same in whatever order they came and went."""
 
     def __init__(self) -> None:
@@ -42,55 +42,55 @@ class Durations:
         """In seconds, rounded once."""
         return float(self._sum)
 
-    def change(self, sign: int, total: float, buckets: Iterable[float]) -> None:
+    def add(self, sign: int, total: float, buckets: Iterable[float]) -> None:
         """Take those of a further export, with 1, or give them up as they were taken, with -1."""
         self.exports += sign
         self._sum += sign * Fraction(total)
         self.buckets = tuple(old + sign * int(more) for old, more in zip(self.buckets, buckets, strict=True))
 
 
-class Overflow:
+class HiddenExports:
     """The exports of one source that have no series of their own."""
 
     def __init__(self) -> None:
-        self._figures: dict[ExportKey, array[float]] = {}
+        self._values: dict[ExportKey, array[float]] = {}
         self._counts = [0] * len(_COUNTS)
         self._newest = [_NEVER] * _FIRST_COUNT
-        self._lost: set[int] = set()
+        self._to_recompute: set[int] = set()
         """Which of the newest instants have to be found again."""
-        self._durations = Durations()
+        self._durations = DurationTotals()
 
     def __len__(self) -> int:
-        return len(self._figures)
+        return len(self._values)
 
     def __contains__(self, key: ExportKey) -> bool:
-        return key in self._figures
+        return key in self._values
 
     def __iter__(self) -> Iterator[ExportKey]:
-        return iter(self._figures)
+        return iter(self._values)
 
-    def put(self, key: ExportKey, state: ExportState) -> None:
+    def update(self, key: ExportKey, state: ExportState) -> None:
         """Take an export, or what has become of it."""
         # Negative, so that the oldest start is the greatest.
         since = -state.running_since if state.running_since else _NEVER
         new = array("d", (*_newest(state), since, *_counts(state), state.duration_sum, *state.duration_buckets))
-        self._exchange(self._figures.get(key), new)
-        self._figures[key] = new
+        self._replace(self._values.get(key), new)
+        self._values[key] = new
 
-    def drop(self, key: ExportKey) -> None:
+    def remove(self, key: ExportKey) -> None:
         """Give up an export that is there."""
-        self._exchange(self._figures.pop(key), None)
+        self._replace(self._values.pop(key), None)
 
-    def state(self, source: str, timezone: str) -> ExportState:
+    def combined_state(self, source: str, timezone: str) -> ExportState:
         """All of them as one export without a schedule: counts add up, the newest wins."""
-        for place in self._lost:
-            self._newest[place] = max((each[place] for each in self._figures.values()), default=_NEVER)
-        self._lost.clear()
+        for place in self._to_recompute:
+            self._newest[place] = max((each[place] for each in self._values.values()), default=_NEVER)
+        self._to_recompute.clear()
         last_initiated, last_completed, last_failed, last_received, since = self._newest
         in_progress, initiated, completed, failed, abandoned = self._counts
         return ExportState(
             source=source,
-            export=OTHER,
+            export=OVERFLOW_LABEL,
             partner="",
             data_type="",
             frequency="",
@@ -110,67 +110,67 @@ class Overflow:
             running_since=0 if since == _NEVER else -since,
         )
 
-    def _exchange(self, old: array[float] | None, new: array[float] | None) -> None:
+    def _replace(self, old: array[float] | None, new: array[float] | None) -> None:
         for sign, figures in ((-1, old), (1, new)):
             if figures is not None:
                 counts, (total, *buckets) = figures[_FIRST_COUNT:_FIRST_DURATION], figures[_FIRST_DURATION:]
                 self._counts = [kept + sign * int(one) for kept, one in zip(self._counts, counts, strict=True)]
-                self._durations.change(sign, total, buckets)
+                self._durations.add(sign, total, buckets)
         for place in range(_FIRST_COUNT):
             before = _NEVER if old is None else old[place]
             after = _NEVER if new is None else new[place]
             if after >= self._newest[place]:
                 self._newest[place] = after
-                self._lost.discard(place)
+                self._to_recompute.discard(place)
             elif before == self._newest[place]:
-                self._lost.add(place)
+                self._to_recompute.add(place)
 
 
-def together(source: str, states: Sequence[ExportState]) -> ExportState:
-    """What `Overflow` makes of these, at least one."""
-    overflow = Overflow()
+def combine(source: str, states: Sequence[ExportState]) -> ExportState:
+    """What `HiddenExports` makes of these, at least one."""
+    overflow = HiddenExports()
     for number, state in enumerate(states):
-        overflow.put(ExportKey(source, OTHER, str(number)), state)
-    return overflow.state(source, states[0].timezone)
+        overflow.update(ExportKey(source, OVERFLOW_LABEL, str(number)), state)
+    return overflow.combined_state(source, states[0].timezone)
 
 
-class Limit:
+class SeriesLimit:
     """Which exports of one source come first, so many of them.
 
     Args:
         most: how many.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._births: dict[ExportKey, int] = {}
+    def __init__(self, limit: int) -> None:
+        self._most = limit
+        self._first_sequences: dict[ExportKey, int] = {}
         self._ranks: list[tuple[int, ExportKey]] = []
         """Births and exports, sorted; the first ``most`` are admitted."""
 
     def admits(self, key: ExportKey) -> bool:
         """Whether an export is among those that come first."""
-        birth = self._births.get(key)
-        if birth is None:
+        first_sequence = self._first_sequences.get(key)
+        if first_sequence is None:
             return False
-        return len(self._ranks) <= self._most or (birth, key) < self._ranks[self._most]
+        return len(self._ranks) <= self._most or (first_sequence, key) < self._ranks[self._most]
 
-    def put(self, key: ExportKey, birth: int) -> set[ExportKey]:
+    def add(self, key: ExportKey, first_sequence: int) -> set[ExportKey]:
         """Take an export, born at this place of the ledger; which others come or go for it."""
-        if self._births.get(key) == birth:
+        if self._first_sequences.get(key) == first_sequence:
             return set()
-        moved = self.drop(key)
-        at = bisect_left(self._ranks, (birth, key))
-        self._ranks.insert(at, (birth, key))
-        self._births[key] = birth
+        moved = self.remove(key)
+        at = bisect_left(self._ranks, (first_sequence, key))
+        self._ranks.insert(at, (first_sequence, key))
+        self._first_sequences[key] = first_sequence
         if at < self._most < len(self._ranks):
             moved ^= {self._ranks[self._most][1]}  # one that came for what left, and goes again, has not moved
         return moved - {key}
 
-    def drop(self, key: ExportKey) -> set[ExportKey]:
+    def remove(self, key: ExportKey) -> set[ExportKey]:
         """Give up an export, if it is there; which others come for it."""
-        birth = self._births.pop(key, None)
-        if birth is None:
+        first_sequence = self._first_sequences.pop(key, None)
+        if first_sequence is None:
             return set()
-        at = bisect_left(self._ranks, (birth, key))
+        at = bisect_left(self._ranks, (first_sequence, key))
         del self._ranks[at]
         return {self._ranks[self._most - 1][1]} if at < self._most <= len(self._ranks) else set()

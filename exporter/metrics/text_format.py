@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-PLAIN = 1_000_000
+PLAIN_BELOW = 1_000_000
 """Below this the library writes numbers without an exponent of its own."""
 _LEAST = -float("inf")
 _TEN_DIGITS = 1e9, 1e10
@@ -43,26 +43,26 @@ class Family:
         return f"# HELP {name} {text}\n# TYPE {name} {self.kind}\n"
 
 
-def number(value: float) -> str:
+def format_value(value: float) -> str:
     """A value as the library writes it."""
     # What nearly all are, in a fifth of the time that the library takes: small counts, and instants.
     if isinstance(value, float):
-        if _LEAST < value < PLAIN:
+        if _LEAST < value < PLAIN_BELOW:
             return repr(value)
         if _TEN_DIGITS[0] <= value < _TEN_DIGITS[1]:
             # Whole seconds are what senders tell, and deadlines are made of them: many exports share one.
-            return _whole_instant(value) if value.is_integer() else _instant(value)
-    elif 0 <= value < PLAIN:
+            return _format_whole_instant(value) if value.is_integer() else _format_instant(value)
+    elif 0 <= value < PLAIN_BELOW:
         return f"{int(value)}.0"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
-def _instant(value: float) -> str:
+def _format_instant(value: float) -> str:
     digits = repr(value)
     return f"{digits[0]}.{digits[1:10]}{digits[11:]}".rstrip("0.") + "e+09"
 
 
-_whole_instant = lru_cache(maxsize=1024)(_instant)
+_format_whole_instant = lru_cache(maxsize=1024)(_format_instant)
 
 
 def _escape_help(text: str) -> str:
@@ -74,17 +74,17 @@ def escape(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def labels(given: Mapping[str, str]) -> str:
+def format_labels(given: Mapping[str, str]) -> str:
     """The labels of a sample, in the library's order, without braces."""
     return ",".join(f'{name}="{escape(value)}"' for name, value in sorted(given.items()))
 
 
-def sample(name: str, label_text: str, value: float) -> str:
+def sample_line(name: str, label_text: str, value: float) -> str:
     """One line."""
-    return f"{name}{{{label_text}}} {number(value)}\n"
+    return f"{name}{{{label_text}}} {format_value(value)}\n"
 
 
-def histogram(name: str, label: str, second: str, bounds: Sequence[float]) -> list[str]:
+def histogram_pieces(name: str, label: str, second: str, bounds: Sequence[float]) -> list[str]:
     """The lines of one histogram in pieces, to be joined; to fill them in takes a tenth of building each line.
 
     Of each line there are four: its beginning, the escaped value of its first label, what comes
@@ -96,7 +96,7 @@ def histogram(name: str, label: str, second: str, bounds: Sequence[float]) -> li
         second: its second label, with its value; "le" sorts between the two.
         bounds: upper bounds of its buckets, but for the last, which has none.
     """
-    ends = [(f"{name}_bucket", f'",le="{number(bound)}",{second}}} ') for bound in (*bounds, float("inf"))]
+    ends = [(f"{name}_bucket", f'",le="{format_value(bound)}",{second}}} ') for bound in (*bounds, float("inf"))]
     ends += [(f"{name}_{each}", f'",{second}}} ') for each in ("count", "sum")]
     pieces = [piece for each, end in ends for piece in (f'\n{each}{{{label}="', "", end, "")]
     pieces[0] = pieces[0].lstrip()

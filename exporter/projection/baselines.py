@@ -8,84 +8,90 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
 from exporter.projection import serialization
-from exporter.projection.fold.source_stats import SourceHistory
+from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.domain.exports import ExportKey, Source
     from exporter.ledger.contract import Ledger
-    from exporter.projection.fold.history import Base
+    from exporter.projection.fold.history import Baseline
 
 
-EXPORT = "export "
-SOURCE = "source "
+EXPORT_PREFIX = "export "
+SOURCE_PREFIX = "source "
 
 
-def export_row(key: ExportKey) -> str:
+def export_row_key(key: ExportKey) -> str:
     """Under which key an export is stored."""
-    return EXPORT + serialization.key_text(key)
+    return EXPORT_PREFIX + serialization.encode_key(key)
 
 
-def source_row(slug: str) -> str:
+def source_row_key(slug: str) -> str:
     """Under which key a source is stored."""
-    return SOURCE + slug
+    return SOURCE_PREFIX + slug
 
 
-def source_text(history: SourceHistory) -> str:
+def encode_source_stats(history: SourceStats) -> str:
     """A source as it is stored."""
-    return json.dumps(history.dump(), separators=(",", ":"))
+    return json.dumps(history.to_document(), separators=(",", ":"))
 
 
-def bases(ledger: Ledger, sources: Mapping[str, Source]) -> tuple[dict[ExportKey, Base], dict[str, SourceHistory]]:
+def load_baselines(
+    ledger: Ledger, sources: Mapping[str, Source]
+) -> tuple[dict[ExportKey, Baseline], dict[str, SourceStats]]:
     """What exports and sources begin with.
 
     Raises:
         StoreError: the ledger cannot be read, or one of them.
     """
-    found = ledger.folds.bases()
-    histories = {slug: SourceHistory() for slug in sources}
-    for row, text in found:
-        slug = row.removeprefix(SOURCE)
-        if row.startswith(SOURCE) and slug in sources:
-            with _told(row):
-                histories[slug] = _source_of(text)
-    return dict(exports_of(found, sources)), histories
-
-
-def base_of(ledger: Ledger, sources: Mapping[str, Source], key: ExportKey) -> Base | None:
-    """What one export begins with; as `bases`."""
-    row = export_row(key)
-    text = ledger.folds.base(row)
-    with _told(row):
-        return None if text is None else serialization.base_of(text, sources[key.source].zone)
-
-
-def source_base(ledger: Ledger, slug: str) -> SourceHistory:
-    """What one source begins with; as `bases`."""
-    row = source_row(slug)
-    text = ledger.folds.base(row)
-    with _told(row):
-        return SourceHistory() if text is None else _source_of(text)
-
-
-def exports_of(rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]) -> Iterator[tuple[ExportKey, Base]]:
-    """The bases of exports of configured sources among rows; as `bases`."""
+    rows = ledger.checkpoints.baselines()
+    histories = {slug: SourceStats() for slug in sources}
     for row, text in rows:
-        if row.startswith(EXPORT):
-            with _told(row):
-                key = serialization.key_of(row.removeprefix(EXPORT))
-                base = serialization.base_of(text, sources[key.source].zone) if key.source in sources else None
-            if base is not None:
-                yield key, base
+        slug = row.removeprefix(SOURCE_PREFIX)
+        if row.startswith(SOURCE_PREFIX) and slug in sources:
+            with _translate_errors(row):
+                histories[slug] = _decode_source_stats(text)
+    return dict(export_baselines(rows, sources)), histories
 
 
-def _source_of(text: str) -> SourceHistory:
-    return SourceHistory.restored(json.loads(text))
+def load_baseline(ledger: Ledger, sources: Mapping[str, Source], key: ExportKey) -> Baseline | None:
+    """What one export begins with; as `load_baselines`."""
+    row = export_row_key(key)
+    text = ledger.checkpoints.baseline(row)
+    with _translate_errors(row):
+        return None if text is None else serialization.decode_baseline(text, sources[key.source].zone)
+
+
+def load_source_baseline(ledger: Ledger, slug: str) -> SourceStats:
+    """What one source begins with; as `load_baselines`."""
+    row = source_row_key(slug)
+    text = ledger.checkpoints.baseline(row)
+    with _translate_errors(row):
+        return SourceStats() if text is None else _decode_source_stats(text)
+
+
+def export_baselines(
+    rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]
+) -> Iterator[tuple[ExportKey, Baseline]]:
+    """The bases of exports of configured sources among rows; as `load_baselines`."""
+    for row, text in rows:
+        if row.startswith(EXPORT_PREFIX):
+            with _translate_errors(row):
+                key = serialization.decode_key(row.removeprefix(EXPORT_PREFIX))
+                baseline = (
+                    serialization.decode_baseline(text, sources[key.source].zone) if key.source in sources else None
+                )
+            if baseline is not None:
+                yield key, baseline
+
+
+def _decode_source_stats(text: str) -> SourceStats:
+    return SourceStats.from_document(json.loads(text))
 
 
 @contextmanager
-def _told(row: str) -> Iterator[None]:
+def _translate_errors(row: str) -> Iterator[None]:
     try:
         yield
     except serialization.UNREADABLE as error:

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from exporter.domain.exports import ExportKey
-    from exporter.ledger.checkpoint_store import Folds
+    from exporter.ledger.checkpoint_store import CheckpointStore
     from exporter.ledger.contract import Ledger
-    from exporter.projection.projector import Reader
+    from exporter.projection.projector import Projector
 
-PAGE = 200
+PAGE_SIZE = 200
 """How many exports are put into words at a time, so that no scrape waits for long."""
-SILENT_AFTER = 60.0
+OWNER_TIMEOUT = 60.0
 """Seconds after which the owner of a checkpoint that is not heard of is taken to be gone."""
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes the checkpoint of what a reader knows.
 
     Args:
@@ -40,24 +40,24 @@ class Keeper:
         self,
         ledger: Ledger,
         owner: str,
-        knowing: AbstractContextManager[object],
-        reader: Callable[[], Reader],
+        state_lock: AbstractContextManager[object],
+        current_projector: Callable[[], Projector],
     ) -> None:
-        self._folds: Folds = ledger.folds
+        self._store: CheckpointStore = ledger.checkpoints
         self._owner = owner
-        self._knowing = knowing
-        self._reader = reader
-        self.differs = False
+        self._state_lock = state_lock
+        self._current_projector = current_projector
+        self.other_configuration = False
 
-    def write(self, now: float, *, most: float = float("inf"), leaving: bool = False) -> bool:
+    def write(self, now: float, *, max_exports: float = float("inf"), stopping: bool = False) -> bool:
         """Write what is not yet in the checkpoint.
 
         While more than a page of it is written, the checkpoint is marked as one not to be trusted.
 
         Args:
             now: the instant, to tell whether another process that keeps it is there.
-            most: with more exports than that to write, nothing is written.
-            leaving: whether anybody may write it next.
+            max_exports: with more exports than that to write, nothing is written.
+            stopping: whether anybody may write it next.
 
         Returns:
             Whether the checkpoint is now this one; another process may keep it, or was faster.
@@ -65,55 +65,62 @@ class Keeper:
         Raises:
             StoreError: it could not be written.
         """
-        head = self._folds.checkpoint()
+        head = self._store.load_header()
         revision = head.revision if head else 0
-        with self._knowing:
-            reader = self._reader()
-            self.differs = False
-            anew = head is None or reader.saved != revision
-            if anew and head and head.owner != self._owner and now - self._folds.owner_seen() <= SILENT_AFTER:
-                self.differs = serialization.differ(head.fingerprint, reader.fingerprint)
+        with self._state_lock:
+            projector = self._current_projector()
+            self.other_configuration = False
+            replace_all = head is None or projector.checkpoint_revision != revision
+            if (
+                replace_all
+                and head
+                and head.owner != self._owner
+                and now - self._store.owner_heartbeat() <= OWNER_TIMEOUT
+            ):
+                self.other_configuration = serialization.is_other_configuration(head.fingerprint, projector.fingerprint)
                 return False
-            if anew:
-                reader.exports.unsaved = set(reader.exports.all())
-            if len(reader.exports.unsaved) > most:
+            if replace_all:
+                projector.exports.not_checkpointed = set(projector.exports.all_keys())
+            if len(projector.exports.not_checkpointed) > max_exports:
                 return False
         done = False
         while not done:
-            with self._knowing:
-                if self._reader() is not reader or reader.exports.stale:
+            with self._state_lock:
+                if self._current_projector() is not projector or projector.exports.needs_rebuild:
                     return False
-                keys, rows, new = self._page(reader, revision + 1, "" if leaving else self._owner)
+                keys, rows, new = self.next_page(projector, revision + 1, "" if stopping else self._owner)
                 done = bool(new.fingerprint)
             written = False
             try:
-                written = self._folds.write(revision, new, rows, anew=anew)
+                written = self._store.write_rows(revision, new, rows, replace_all=replace_all)
             finally:
-                with self._knowing:
+                with self._state_lock:
                     if written:
-                        reader.saved = new.revision
+                        projector.checkpoint_revision = new.revision
                     else:
-                        reader.exports.unsaved.update(keys)
+                        projector.exports.not_checkpointed.update(keys)
             if not written:
                 return False
-            revision, anew = new.revision, False
+            revision, replace_all = new.revision, False
         return True
 
-    def _page(
-        self, reader: Reader, revision: int, owner: str
+    def next_page(
+        self, projector: Projector, revision: int, owner: str
     ) -> tuple[list[ExportKey], dict[str, str | None], Checkpoint]:
         """The next exports to write, as rows; with the last ones all that is said of the whole."""
-        exports = reader.exports
-        keys = [exports.unsaved.pop() for _ in range(min(PAGE, len(exports.unsaved)))]
+        exports = projector.exports
+        keys = [exports.not_checkpointed.pop() for _ in range(min(PAGE_SIZE, len(exports.not_checkpointed)))]
         rows: dict[str, str | None] = {}
         for key in keys:
             history = exports.history(key)
-            text = None if history is None else serialization.sealed(serialization.history_text(history))
-            rows[baselines.export_row(key)] = text
-        if exports.unsaved:
-            return keys, rows, Checkpoint(revision, 0, "", reader.pruned.revision, owner)
-        for slug, source in reader.histories.items():
-            rows[baselines.source_row(slug)] = serialization.sealed(baselines.source_text(source))
-        rows[checkpoint_loader.GAPS] = serialization.sealed(serialization.gaps_text(reader.gaps))
-        new = Checkpoint(revision, reader.sequence, reader.fingerprint, reader.pruned.revision, owner)
+            text = None if history is None else serialization.with_checksum(serialization.encode_history(history))
+            rows[baselines.export_row_key(key)] = text
+        if exports.not_checkpointed:
+            return keys, rows, Checkpoint(revision, 0, "", projector.pruning_state.revision, owner)
+        for slug, source in projector.source_stats.items():
+            rows[baselines.source_row_key(slug)] = serialization.with_checksum(baselines.encode_source_stats(source))
+        rows[checkpoint_loader.OUTAGES_KEY] = serialization.with_checksum(
+            serialization.encode_outages(projector.outages)
+        )
+        new = Checkpoint(revision, projector.sequence, projector.fingerprint, projector.pruning_state.revision, owner)
         return keys, rows, new

@@ -16,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from exporter.server import logs
-from exporter.server.listeners import Listening
+from exporter.server.listeners import Listeners
 from exporter.server.worker import LoopWorker
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.server.service import Service
 
-STOP_SECONDS = 9
+GRACEFUL_TIMEOUT = 9
 """When the worker is killed; it stops by itself before that."""
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class _Application(BaseApplication):
         listen: starts what a worker process serves in its event loop.
     """
 
-    def __init__(self, options: dict[str, object], listen: Callable[[asyncio.AbstractEventLoop], Listening]) -> None:
+    def __init__(self, options: dict[str, object], listen: Callable[[asyncio.AbstractEventLoop], Listeners]) -> None:
         self._options = options
         self.listen = listen
         super().__init__()
@@ -76,7 +76,7 @@ def serve(config: Config, start: Callable[[], Service]) -> None:
         "bind": [str(config.webhook_listen), str(config.admin_listen)],
         "workers": 1,
         "worker_class": LoopWorker,
-        "graceful_timeout": STOP_SECONDS,
+        "graceful_timeout": GRACEFUL_TIMEOUT,
         "timeout": 60,
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
@@ -87,4 +87,4 @@ def serve(config: Config, start: Callable[[], Service]) -> None:
         ),
     }
     logs.configure(config.log)
-    _Arbiter(_Application(options, lambda loop: Listening(config, start(), loop))).run()
+    _Arbiter(_Application(options, lambda loop: Listeners(config, start(), loop))).run()

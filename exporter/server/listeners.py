@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from exporter.config import tls
 from exporter.server.admin import app
 from exporter.server.http.access_log import log_request
-from exporter.server.http.connection_pool import Connections
-from exporter.server.http.wsgi import WsgiFront
+from exporter.server.http.connection_pool import ConnectionPool
+from exporter.server.http.wsgi import WsgiHandler
 from exporter.server.webhook import flask_app
-from exporter.server.webhook.endpoint import STORE_SECONDS, Webhook
+from exporter.server.webhook.endpoint import COMMIT_TIMEOUT_SECONDS, Webhook
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 THREADS = 16
 ADMIN_THREADS = 8
-MOST_CONNECTIONS = 1000
-LEAST_CONNECTIONS = 16
-MOST_ADMIN_CONNECTIONS = 100
-OTHER_FILES = 200
+MAX_CONNECTIONS = 1000
+MIN_CONNECTIONS = 16
+MAX_ADMIN_CONNECTIONS = 100
+RESERVED_FILES = 200
 """Files and connections that are open for other things: admin listener, store, logs."""
-ADMIN_BYTES = 65536
+MAX_ADMIN_BODY_BYTES = 65536
 
 
-class Listening:
+class Listeners:
     """What the worker serves.
 
     Args:
@@ -49,31 +49,31 @@ class Listening:
         self._threads = ThreadPoolExecutor(THREADS, "webhook")
         self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")  # its own: neither starves the other
         webhook = Webhook(service)
-        front = WsgiFront(
+        front = WsgiHandler(
             flask_app.create_app(webhook),
             config.webhook_listen,
             loop,
             self._threads,
-            lambda: webhook.most_bytes,
-            webhook.begin,
-            webhook.note,
-            STORE_SECONDS,
+            lambda: webhook.max_body_bytes,
+            webhook.on_headers,
+            webhook.on_response,
+            COMMIT_TIMEOUT_SECONDS,
         )
-        back = WsgiFront(
+        back = WsgiHandler(
             app.create_app(service),
             config.admin_listen,
             loop,
             self._admin_threads,
-            lambda: ADMIN_BYTES,
+            lambda: MAX_ADMIN_BODY_BYTES,
             lambda _: None,
             partial(log_request, "admin"),
         )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = min(MOST_CONNECTIONS, max(files - OTHER_FILES, LEAST_CONNECTIONS))
-        self.connections = [Connections(front, most, loop), Connections(back, MOST_ADMIN_CONNECTIONS, loop)]
-        self.contexts = [tls.following(lambda: service.config.tls), None]
+        most = min(MAX_CONNECTIONS, max(files - RESERVED_FILES, MIN_CONNECTIONS))
+        self.connections = [ConnectionPool(front, most, loop), ConnectionPool(back, MAX_ADMIN_CONNECTIONS, loop)]
+        self.contexts = [tls.reloading_context(lambda: service.config.tls), None]
 
-    def hang_up(self) -> None:
+    def on_sighup(self) -> None:
         """Read the configuration again, beside the loop."""
         self._admin_threads.submit(self._service.reload)
 

@@ -23,7 +23,7 @@ def configure(settings: Log) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _on_one_line,
+        _escape_values,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -51,7 +51,7 @@ def configure(settings: Log) -> None:
         logging.getLogger(name).setLevel(logging.DEBUG if settings.level == "debug" else logging.WARNING)
 
 
-def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+def _escape_values(_logger: object, _method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
     """What a stranger typed must not look like a log line of its own, or move the cursor."""
     for key, value in event.items():
         if isinstance(value, str):

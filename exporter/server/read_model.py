@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import StoreLostError
 from exporter.ingest.intake import REASONS
-from exporter.ledger.contract import PAGE
-from exporter.metrics.renderer import Collector
-from exporter.projection.checkpoint_writer import Keeper
-from exporter.projection.projector import Reader
+from exporter.ledger.contract import PAGE_SIZE
+from exporter.metrics.renderer import Renderer
+from exporter.projection.checkpoint_writer import CheckpointWriter
+from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
-    from exporter.metrics.gzip_parts import Body
+    from exporter.metrics.gzip_parts import CompressedBody
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
 """After how many new events, or seconds with some, the checkpoint is written again."""
-RUSH_EVENTS = 10_000
+BUSY_EVENTS = 10_000
 """While more than these arrive between two looks, webhooks go first, and the checkpoint waits for its seconds."""
-MOST_AT_THE_END = 20_000
+MAX_EXPORTS_AT_STOP = 20_000
 """With more exports than that to write, a stop does not wait for the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ProjectionConfig:
     """What of a configuration decides about what is known.
 
     Attributes:
@@ -50,7 +50,7 @@ class Scope:
     retention: float
 
 
-class Start(NamedTuple):
+class CatchUpResult(NamedTuple):
     """How reading the ledger began.
 
     Attributes:
@@ -62,7 +62,7 @@ class Start(NamedTuple):
     from_checkpoint: bool
 
 
-class Scrape(NamedTuple):
+class ScrapeResult(NamedTuple):
     """A scrape of what is known.
 
     Attributes:
@@ -71,12 +71,12 @@ class Scrape(NamedTuple):
         dropped: how many more fell to the limit since the one before.
     """
 
-    body: Body
+    body: CompressedBody
     series: int
     dropped: int
 
 
-class Upkeep(NamedTuple):
+class CheckpointResult(NamedTuple):
     """What became of a checkpoint.
 
     Attributes:
@@ -85,7 +85,7 @@ class Upkeep(NamedTuple):
     """
 
     written: bool = False
-    differs: bool = False
+    other_configuration: bool = False
 
 
 class ReadModel:
@@ -99,81 +99,83 @@ class ReadModel:
         watch: the name under which this process beats the heart in the ledger.
     """
 
-    def __init__(self, ledger: Ledger, scope: Scope) -> None:
-        self.watch = uuid.uuid4().hex
+    def __init__(self, ledger: Ledger, config: ProjectionConfig) -> None:
+        self.instance_id = uuid.uuid4().hex
         self._ledger = ledger
-        self._scope = scope
-        self._knowing = threading.Lock()
-        self._reader, self._collector = self._made(scope)
+        self._config = config
+        self._state_lock = threading.Lock()
+        self._projector, self._renderer = self._build(config)
         self._dropped = 0
         self._now = 0.0
-        self._keeper = Keeper(ledger, self.watch, self._knowing, lambda: self._reader)
-        self._pruner = Pruner(ledger, self._knowing, self._refreshed)
+        self._checkpoint_writer = CheckpointWriter(ledger, self.instance_id, self._state_lock, lambda: self._projector)
+        self._pruner = Pruner(ledger, self._state_lock, self._caught_up_projector)
         self._pruning: Iterator[int] | None = None
-        self._checkpointed: tuple[Reader | None, int, float] = (None, 0, 0.0)
-        self._looked_at = 0
+        self._checkpointed: tuple[Projector | None, int, float] = (None, 0, 0.0)
+        self._last_seen_sequence = 0
 
-    def catch_up(self, now: float) -> Start:
+    def catch_up(self, now: float) -> CatchUpResult:
         """Read all there is, and render it, so that no scrape waits for that."""
-        with self._knowing:
+        with self._state_lock:
             self._refresh(now)
             # All of this lives as long as the process. A full collection that traverses it would delay everyone.
             gc.freeze()
-            return Start(self._reader.sequence, self._reader.saved is not None)
+            return CatchUpResult(self._projector.sequence, self._projector.checkpoint_revision is not None)
 
-    def scrape(self, now: float, *, openmetrics: bool) -> Scrape:
+    def scrape(self, now: float, *, openmetrics: bool) -> ScrapeResult:
         """Render the families of exports and sources in one of the two text formats."""
-        with self._knowing:
+        with self._state_lock:
             self._refresh(now)
-            collector = self._collector
+            collector = self._renderer
             dropped, self._dropped = collector.dropped - self._dropped, collector.dropped
-            return Scrape(collector.body(openmetrics=openmetrics), collector.series, dropped)
+            return ScrapeResult(collector.body(openmetrics=openmetrics), collector.series, dropped)
 
-    def known(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
+    def list_states(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """List the states of all exports, the most urgent first, and of all sources."""
-        with self._knowing:
+        with self._state_lock:
             self._refresh(now)
-            return self._reader.states(now), self._reader.sources()
+            return self._projector.list_states(now), self._projector.list_sources()
 
-    def export(self, identity: str, now: float, most: int) -> tuple[ExportState, list[Event]] | None:
+    def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
         """Look up one export by its `ExportKey.id`, with its newest events, the last one first; None if there is none.
 
         If other exports share its selection, it is not looked for past `PAGE` events of theirs.
         """
-        with self._knowing:
+        with self._state_lock:
             self._refresh(now)
-            key = next((key for key in self._reader.shown() if key.id == identity), None)
+            key = next((key for key in self._projector.list_keys() if key.id == export_id), None)
             if key is None:
                 return None
-            known = self._reader.exports
-            recent = islice(self._ledger.recent(known.selection(key), self._reader.sequence), PAGE)
-            return self._reader.export(key, now), list(islice((e for e in recent if known.owns(key, e)), most))
+            known = self._projector.exports
+            recent = islice(self._ledger.select_newest_first(known.selection(key), self._projector.sequence), PAGE_SIZE)
+            return self._projector.export_state(key, now), list(
+                islice((e for e in recent if known.is_event_of(key, e)), max_events)
+            )
 
-    def take(self, scope: Scope, now: float) -> None:
+    def reconfigure(self, config: ProjectionConfig, now: float) -> None:
         """Use another configuration. The old one answers until the new one is ready, and stays if the ledger fails."""
-        with self._knowing:
-            hidden = self._collector.hidden()
-        reader, collector = self._made(scope, hidden)
-        collector.refresh(now)
-        with self._knowing:
-            self._scope, self._reader, self._collector, self._dropped = scope, reader, collector, 0
+        with self._state_lock:
+            hidden = self._renderer.hidden()
+        reader, collector = self._build(config, hidden)
+        collector.update(now)
+        with self._state_lock:
+            self._config, self._projector, self._renderer, self._dropped = config, reader, collector, 0
 
-    def keep(self, now: float, *, leaving: bool = False) -> Upkeep:
+    def write_checkpoint(self, now: float, *, stopping: bool = False) -> CheckpointResult:
         """Write the checkpoint if that is due, or before leaving."""
-        if not (leaving or self._checkpoint_is_due(now)):
-            return Upkeep()
-        with self._knowing:
+        if not (stopping or self._checkpoint_is_due(now)):
+            return CheckpointResult()
+        with self._state_lock:
             self._refresh(now)
-            reader, sequence = self._reader, self._reader.sequence
-        most = MOST_AT_THE_END if leaving else float("inf")
-        written = self._keeper.write(now, most=most, leaving=leaving)
+            reader, sequence = self._projector, self._projector.sequence
+        max_exports = MAX_EXPORTS_AT_STOP if stopping else float("inf")
+        written = self._checkpoint_writer.write(now, max_exports=max_exports, stopping=stopping)
         self._checkpointed = reader, sequence, now
-        return Upkeep(written, self._keeper.differs)
+        return CheckpointResult(written, self._checkpoint_writer.other_configuration)
 
     def prune(self, now: float) -> int:
         """Remove some of what is past its retention; how many events and bodies were removed, 0 once none is left."""
         self._now = now
-        pruning, self._pruning = self._pruning or self._pruner.prune(now, self._scope.retention), None
+        pruning, self._pruning = self._pruning or self._pruner.prune(now, self._config.retention), None
         count = next(pruning, 0)
         if count:
             self._pruning = pruning
@@ -182,23 +184,23 @@ class ReadModel:
     def _refresh(self, now: float) -> None:
         """Know what there is now; while it is held."""
         try:
-            self._collector.refresh(now)
+            self._renderer.update(now)
         except StoreLostError:
-            self._collector.refresh(now)  # what lies there now may be a ledger as well
+            self._renderer.update(now)  # what lies there now may be a ledger as well
 
-    def _made(self, scope: Scope, hidden: Iterable[ExportKey] = ()) -> tuple[Reader, Collector]:
-        reader = Reader(self._ledger, scope.sources, scope.declarations)
-        return reader, Collector(reader, scope.exports_per_source, REASONS, counted=hidden)
+    def _build(self, config: ProjectionConfig, hidden: Iterable[ExportKey] = ()) -> tuple[Projector, Renderer]:
+        reader = Projector(self._ledger, config.sources, config.declarations)
+        return reader, Renderer(reader, config.exports_per_source, REASONS, already_dropped=hidden)
 
-    def _refreshed(self) -> Reader:
+    def _caught_up_projector(self) -> Projector:
         """The reader with all that it has read, as of when pruning was asked for; while it is held."""
         self._refresh(self._now)
-        return self._reader
+        return self._projector
 
     def _checkpoint_is_due(self, now: float) -> bool:
         reader, sequence, at = self._checkpointed
         newest = self._ledger.last_sequence()
-        rush, self._looked_at = newest - self._looked_at > RUSH_EVENTS, newest
+        rush, self._last_seen_sequence = newest - self._last_seen_sequence > BUSY_EVENTS, newest
         waiting = newest - sequence
         late = waiting != 0 and now - at >= CHECKPOINT_SECONDS
-        return reader is not self._reader or late or (waiting >= CHECKPOINT_EVENTS and not rush)
+        return reader is not self._projector or late or (waiting >= CHECKPOINT_EVENTS and not rush)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporter.config.settings import Address
 
 
-EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 """No clock that is right says less."""
 
 
@@ -24,13 +24,13 @@ def refuse_clock(now: float) -> None:
     Raises:
         ClockError: with what to do.
     """
-    if now < EARLIEST:
+    if now < EARLIEST_PLAUSIBLE:
         shown = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         message = f"this machine's clock says {shown}, which cannot be: set it (such as by NTP), then start again"
         raise ClockError(message)
 
 
-def refuse_taken(addresses: Iterable[Address]) -> None:
+def refuse_used_addresses(addresses: Iterable[Address]) -> None:
     """Refuse addresses on which something else listens, before gunicorn tries for seconds.
 
     Raises:

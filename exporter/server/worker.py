@@ -19,18 +19,18 @@ from gunicorn.workers.base import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.server.listeners import Listening
+    from exporter.server.listeners import Listeners
 
-SWEEP_SECONDS = 0.2
-DRAIN_SECONDS = 0.05
+DEADLINE_CHECK_SECONDS = 0.2
+DRAIN_CHECK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
 STOP_SECONDS = 7.0
 """How long what has begun may still take once it is told to stop."""
-ACCEPT_SECONDS = 0.1
+ACCEPT_AFTER_STOP_SECONDS = 0.1
 HANDSHAKE_SECONDS = 10.0
-OPEN_FILES = 4096
+WANTED_OPEN_FILES = 4096
 
-SWITCH_SECONDS = 0.00005
+SWITCH_INTERVAL_SECONDS = 0.00005
 """After how long a thread that computes lets another one go on.
 
 Between two commits half a dozen turns of the interpreter are waited for. Beside a scrape of 10,000
@@ -44,50 +44,50 @@ class LoopWorker(Worker):
 
     def init_process(self) -> None:
         """Make the loop that the rest needs."""
-        _allow_open_files()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        _raise_open_file_limit()
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         self.loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop)
         super().init_process()
 
     def load_wsgi(self) -> None:
         """Start what is served."""
-        self.listening: Listening = self.app.listen(self.loop)
+        self.listeners: Listeners = self.app.listen(self.loop)
 
     def init_signals(self) -> None:
         """Have signals handled between two steps of the loop."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         handlers: dict[signal.Signals, Callable[[], object]] = {
-            signal.SIGTERM: self._stop,
-            signal.SIGINT: self._quit,
-            signal.SIGQUIT: self._quit,
-            signal.SIGHUP: self._hang_up,
-            signal.SIGUSR1: _nothing,
-            signal.SIGWINCH: _nothing,
+            signal.SIGTERM: self._on_stop,
+            signal.SIGINT: self._on_quit,
+            signal.SIGQUIT: self._on_quit,
+            signal.SIGHUP: self._on_sighup,
+            signal.SIGUSR1: _ignore_signal,
+            signal.SIGWINCH: _ignore_signal,
         }
         for number, handler in handlers.items():
             self.loop.add_signal_handler(number, handler)
 
     def run(self) -> None:
         """Serve until a signal ends it."""
-        self._quick = False
-        self._over = asyncio.Event()
+        self._abort = False
+        self._stop_requested = asyncio.Event()
         try:
             self.loop.run_until_complete(self._serve())
         finally:
             self.loop.close()
 
-    def _hang_up(self) -> None:
-        self.listening.hang_up()
+    def _on_sighup(self) -> None:
+        self.listeners.on_sighup()
 
-    def _stop(self) -> None:
+    def _on_stop(self) -> None:
         self.alive = False
-        self._over.set()
+        self._stop_requested.set()
 
-    def _quit(self) -> None:
-        self._quick = True
-        self._stop()
+    def _on_quit(self) -> None:
+        self._abort = True
+        self._on_stop()
 
     async def _serve(self) -> None:
         servers = [
@@ -98,55 +98,55 @@ class LoopWorker(Worker):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
             )
             for socket, connections, context in zip(
-                self.sockets, self.listening.connections, self.listening.contexts, strict=True
+                self.sockets, self.listeners.connections, self.listeners.contexts, strict=True
             )
         ]
-        beat_at = 0.0
+        heartbeat_at = 0.0
         while self.alive and self.ppid == os.getppid():
-            if self.loop.time() >= beat_at:
+            if self.loop.time() >= heartbeat_at:
                 self.notify()
-                beat_at = self.loop.time() + HEARTBEAT_SECONDS
-            await self._sweep(SWEEP_SECONDS)
-        for connections in self.listening.connections:
+                heartbeat_at = self.loop.time() + HEARTBEAT_SECONDS
+            await self._expire_deadlines(DEADLINE_CHECK_SECONDS)
+        for connections in self.listeners.connections:
             connections.stopping = True
-        if not self._quick:
+        if not self._abort:
             # Whoever was let in by the kernel is let in here, too: closing the socket would reset it.
-            await asyncio.sleep(ACCEPT_SECONDS)
+            await asyncio.sleep(ACCEPT_AFTER_STOP_SECONDS)
         for server in servers:
             server.close()
         await self._drain()
-        await self.loop.run_in_executor(None, self.listening.close)
+        await self.loop.run_in_executor(None, self.listeners.close)
         await self.loop.shutdown_default_executor()
 
-    async def _sweep(self, seconds: float) -> None:
+    async def _expire_deadlines(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._over.wait(), seconds)
+            await asyncio.wait_for(self._stop_requested.wait(), seconds)
         except TimeoutError:
-            for connections in self.listening.connections:
-                connections.sweep()
+            for connections in self.listeners.connections:
+                connections.expire_deadlines()
 
     async def _drain(self) -> None:
         """Let what has begun end, for a while."""
-        everything = self.listening.connections
+        everything = self.listeners.connections
         for connections in everything:
-            connections.stop()
-        self._over.clear()
-        deadline = self.loop.time() + (0 if self._quick else STOP_SECONDS)
-        while any(map(len, everything)) and self.loop.time() < deadline and not self._quick:
+            connections.drain()
+        self._stop_requested.clear()
+        deadline = self.loop.time() + (0 if self._abort else STOP_SECONDS)
+        while any(map(len, everything)) and self.loop.time() < deadline and not self._abort:
             self.notify()
-            await self._sweep(DRAIN_SECONDS)
+            await self._expire_deadlines(DRAIN_CHECK_SECONDS)
         for connections in everything:
             connections.abort()
         await asyncio.sleep(0)
 
 
-def _nothing() -> None:
+def _ignore_signal() -> None:
     """There are no log files to open again, and no children."""
 
 
-def _allow_open_files() -> None:
+def _raise_open_file_limit() -> None:
     """Have room for all connections, as far as the machine allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    wanted = WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -76,7 +76,7 @@ class Target:
 
 
 @dataclass
-class Answer:
+class HttpResponse:
     """What Prometheus said.
 
     Attributes:
@@ -135,7 +135,7 @@ def choices(board: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, st
     return made
 
 
-def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: float | None = None) -> Answer:
+def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: float | None = None) -> HttpResponse:
     """Ask what Grafana would ask for a query, at ``end``, which is now where it is not given."""
     end = time.time() if end is None else end
     query: dict[str, str | float] = {"query": target.filled(variables)}
@@ -155,4 +155,4 @@ def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: 
         message = f"{target.name}: {body['error']}\n{query['query']}"
         raise ValueError(message)
     data = body["data"]
-    return Answer(data["resultType"], data["result"], took)
+    return HttpResponse(data["resultType"], data["result"], took)

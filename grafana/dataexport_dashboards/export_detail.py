@@ -27,7 +27,7 @@ from dataexport_dashboards.panels import (
 )
 from dataexport_dashboards.queries import OF_SOURCE, ONE, grown, grown_in_range, newest
 from dataexport_dashboards.tables import grid, rows, runbooks, states
-from exporter.domain.humanize import spoken
+from exporter.domain.humanize import format_duration
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _distribution() -> bargauge.Panel:
     )
     for bound in DURATION_BOUNDS:
         # Whether it is written 60 or 60.0 depends on the version of Prometheus.
-        panel.override_by_regexp(rf"/^{bound:.0f}(\.0)?$/", properties(("displayName", f"≤ {spoken(bound)}")))
+        panel.override_by_regexp(rf"/^{bound:.0f}(\.0)?$/", properties(("displayName", f"≤ {format_duration(bound)}")))
     return panel.override_by_regexp(r"/^\+Inf$/", properties(("displayName", "longer")))
 
 

@@ -195,9 +195,9 @@ class Stand:
             intake = Intake(ledger, settings.limits.event_bytes)
             for count, hours in enumerate((3, 9, 20)):
                 body = json.dumps(NOT_UNDERSTOOD | {"Date and Time": str(count)})
-                intake.take(settings.plain_sources["shop"], body.encode(), now - hours * HOUR)
+                intake.ingest(settings.sources_without_credentials["shop"], body.encode(), now - hours * HOUR)
             failed = FAILED | {"Date and Time": _on_the_clock(now - 6 * HOUR, "Europe/Berlin")}
-            intake.take(settings.plain_sources["app"], json.dumps(failed).encode(), now - 6 * HOUR)
+            intake.ingest(settings.sources_without_credentials["app"], json.dumps(failed).encode(), now - 6 * HOUR)
 
     def _scrape(self) -> list[Metric]:
         answer = requests.get(f"http://{self.exporter}/metrics", timeout=LIMIT_SECONDS)

@@ -12,7 +12,7 @@ import yaml
 
 from exporter.cli.main import COMMANDS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from monitoring import ROOT
 from tools import tool
 
@@ -43,7 +43,7 @@ def metrics() -> Iterator[str]:
     families = [(family.sample_name, family.kind) for family in EXPORT_FAMILIES + SOURCE_FAMILIES]
     own = [
         (f"{each.name}_total" if each.type == "counter" else each.name, each.type)
-        for each in Telemetry().registry.collect()
+        for each in ProcessMetrics().registry.collect()
     ]
     for name, kind in families + own:
         yield name

@@ -60,7 +60,7 @@ def variables(board: dict[str, Any]) -> dict[str, str]:
     return ask.choices(board, CHOSEN.get(board["uid"], {}))
 
 
-def asked(stand: Stand, target: ask.Target) -> ask.Answer:
+def asked(stand: Stand, target: ask.Target) -> ask.HttpResponse:
     """The answer to a query."""
     return ask.ask(stand.prometheus_url, target, variables(BOARDS[target.board]))
 

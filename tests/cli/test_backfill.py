@@ -14,17 +14,17 @@ import pytest
 from prometheus_client.openmetrics import parser
 
 from backfills import BEGINS, DECLARED, UNTOLD, Remembering
-from builders import DAY, HOUR, SHOP, event, received
-from exporter.cli.backfill import FAMILIES, Backfill, Knowledge
-from exporter.cli.simulation import fleet, history, rates
+from builders import DAY, HOUR, SHOP, accepted_event, event
+from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
+from exporter.cli.simulation import fleet, history, outcome_by_shares
 from exporter.domain.errors import ExporterError
-from exporter.domain.events import Gap, Quarantined
+from exporter.domain.events import Outage, QuarantinedBody
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.intake import REASONS
 from exporter.ledger import contract as ledgers
 from exporter.metrics.families import DURATION
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def simulated(days: float = 2, exports: int = 10) -> list[Event]:
     clocks = [("shop", SHOP.zone), ("berlin", BERLIN.zone)]
     plans = fleet(exports, [(slug, zone) for slug, zone in clocks if zone], BEGINS, 1)
     found = []
-    for each in history(plans, BEGINS, BEGINS + days * DAY, 1, rates(0.12, 0.12, 0.12)):
+    for each in history(plans, BEGINS, BEGINS + days * DAY, 1, outcome_by_shares(0.12, 0.12, 0.12)):
         if each.body is None:
             continue
         said = json.loads(each.body)
@@ -59,8 +59,8 @@ def simulated(days: float = 2, exports: int = 10) -> list[Event]:
     return found
 
 
-def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> Knowledge:
-    return Knowledge(ledger, SOURCES, declarations, limit, REASONS)
+def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> BackfillInput:
+    return BackfillInput(ledger, SOURCES, declarations, limit, REASONS)
 
 
 def samples_of(exposition: str) -> dict[str, str]:
@@ -69,7 +69,7 @@ def samples_of(exposition: str) -> dict[str, str]:
     return {head: value for head, _, value in lines if head.partition("{")[0] not in UNTOLD}
 
 
-def told(known: Knowledge, until: float, step: int = HOUR, since: float | None = None) -> tuple[str, list[int]]:
+def told(known: BackfillInput, until: float, step: int = HOUR, since: float | None = None) -> tuple[str, list[int]]:
     """The whole text, and the seconds at which something changed."""
     backfill = Backfill(known, since, until, step)
     seconds = list(backfill.fold())
@@ -93,37 +93,37 @@ def samples(text: str) -> dict[str, dict[int, str]]:
     return found
 
 
-def assert_as_scraped(ledger: Remembering, known: Knowledge, until: float, since: float | None = None) -> None:
+def assert_as_scraped(ledger: Remembering, known: BackfillInput, until: float, since: float | None = None) -> None:
     """At every hour all series stand as in a scrape, and at every change what changed stands so."""
     text, seconds = told(known, until, since=since)
     by_second: dict[int, dict[str, str]] = {}
     for place, times in samples(text).items():
         for second, value in times.items():
             by_second.setdefault(second, {})[place] = value
-    gaps = ledger.gaps()
+    outages = ledger.outages()
     hours = [hour for hour in range(int(BEGINS), int(until) + 1, HOUR) if hour >= seconds[0]]
     assert set(hours) - set(seconds)
-    collector = Collector(Reader(ledger, known.sources, known.declarations), known.exports_per_source, known.reasons)
+    collector = Renderer(Projector(ledger, known.sources, known.declarations), known.exports_per_source, known.reasons)
     now: dict[str, str] = {}
     for second in sorted({*hours, *seconds}):
         here = by_second.pop(second, {})
-        if any(gap.began_at < second < gap.ended_at for gap in gaps):
+        if any(outage.began_at < second < outage.ended_at for outage in outages):
             assert not here
             continue
         ledger.now = second
-        collector.refresh(second)
-        expected = samples_of(b"".join(collector.body(openmetrics=True).plain(b"")).decode())
-        if second in hours or second == seconds[0] or any(gap.ended_at == second for gap in gaps):
+        collector.update(second)
+        expected = samples_of(b"".join(collector.body(openmetrics=True).plain_pieces(b"")).decode())
+        if second in hours or second == seconds[0] or any(outage.ended_at == second for outage in outages):
             assert here == expected
         now |= here
         assert here.items() <= expected.items()
         assert {place: now[place] for place in expected} == expected
-    assert set(by_second) <= {math.ceil(gap.ended_at) for gap in gaps}
+    assert set(by_second) <= {math.ceil(outage.ended_at) for outage in outages}
     ledger.now = float("inf")
 
 
 def test_it_is_in_the_order_of_the_format() -> None:
-    ledger = Remembering(map(received, simulated(days=1)))
+    ledger = Remembering(map(accepted_event, simulated(days=1)))
     text, _ = told(knowledge(ledger, DECLARED), BEGINS + DAY)
     before, _, rest = text.partition(f"# HELP {DURATION.name} ")
     histogram, _, after = rest.partition("# HELP")
@@ -143,7 +143,7 @@ def test_it_is_in_the_order_of_the_format() -> None:
 
 
 def test_every_value_is_what_a_scrape_would_have_shown() -> None:
-    ledger = Remembering(map(received, simulated()), declared=BEGINS + HOUR)
+    ledger = Remembering(map(accepted_event, simulated()), declared=BEGINS + HOUR)
     assert_as_scraped(ledger, knowledge(ledger, DECLARED), BEGINS + 2.4 * DAY)
 
 
@@ -158,27 +158,34 @@ def test_an_event_that_came_late_is_known_from_its_arrival_on() -> None:
         first = events[-20].request_id
         late = 20 * HOUR + 0.5
         events.append(event("completed", BEGINS + 300, partner=partner, request_id=first, frequency="1h", delay=late))
-    ledger = Remembering(map(received, events))
+    ledger = Remembering(map(accepted_event, events))
     assert_as_scraped(ledger, knowledge(ledger, declared), BEGINS + DAY)
 
 
 def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() -> None:
-    gaps = [Gap(BEGINS + 26 * HOUR + 0.5, BEGINS + 35 * HOUR), Gap(BEGINS + 41 * HOUR, BEGINS + 42 * HOUR - 0.5)]
-    heard = [each for each in simulated() if not any(gap.began_at < each.arrived_at < gap.ended_at for gap in gaps)]
-    ledger = Remembering(map(received, heard), [*gaps, Gap(BEGINS + 60 * DAY, BEGINS + 61 * DAY)])
+    outages = [
+        Outage(BEGINS + 26 * HOUR + 0.5, BEGINS + 35 * HOUR),
+        Outage(BEGINS + 41 * HOUR, BEGINS + 42 * HOUR - 0.5),
+    ]
+    heard = [
+        each
+        for each in simulated()
+        if not any(outage.began_at < each.arrived_at < outage.ended_at for outage in outages)
+    ]
+    ledger = Remembering(map(accepted_event, heard), [*outages, Outage(BEGINS + 60 * DAY, BEGINS + 61 * DAY)])
     known = knowledge(ledger, DECLARED)
     text, _ = told(known, BEGINS + 2 * DAY)
     found = samples(text)
     unknown = [times for place, times in found.items() if place.startswith("dataexport_slots_unknown_total")]
-    assert {value for times in unknown for second, value in times.items() if second < gaps[0].ended_at} == {"0.0"}
+    assert {value for times in unknown for second, value in times.items() if second < outages[0].ended_at} == {"0.0"}
     assert {times.get(int(BEGINS) + 36 * HOUR) for times in unknown} > {"0.0", None}
-    ledger.declare([(each.match.source, each.name) for each in DECLARED], BEGINS)
+    ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)
     assert_as_scraped(ledger, known, BEGINS + 2 * DAY)
 
 
 def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
     refused = [
-        Quarantined(source, BEGINS + hours * HOUR, reason, "made up", b"{}", bytes([hours]))
+        QuarantinedBody(source, BEGINS + hours * HOUR, reason, "made up", b"{}", bytes([hours]))
         for source, hours, reason in (
             ("shop", 2, "bad_date"),
             ("shop", 7, "bad_date"),
@@ -186,7 +193,7 @@ def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
             ("elsewhere", 10, "missing_key"),
         )
     ]
-    entries: list[Entry] = [*map(received, simulated(days=1)), *refused]
+    entries: list[Entry] = [*map(accepted_event, simulated(days=1)), *refused]
     ledger = Remembering(entries)
     known = knowledge(ledger)
     assert_as_scraped(ledger, known, BEGINS + DAY)
@@ -195,15 +202,15 @@ def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
 
 
 def test_duplicates_and_test_calls_have_no_history() -> None:
-    twice = received(event("initiated", BEGINS))
-    ledger = Remembering([twice, twice, ledgers.TestCalled("shop", BEGINS + HOUR)])
+    twice = accepted_event(event("initiated", BEGINS))
+    ledger = Remembering([twice, twice, ledgers.TestCallReceived("shop", BEGINS + HOUR)])
     text, _ = told(knowledge(ledger), BEGINS + DAY)
     assert "dataexport_webhook_events_total" in text
     assert not any(name.removesuffix("_total") in text for name in UNTOLD)
 
 
 def test_events_of_a_source_that_is_not_configured_are_not_told() -> None:
-    ledger = Remembering(map(received, [*simulated(days=1), event("initiated", BEGINS, source="elsewhere")]))
+    ledger = Remembering(map(accepted_event, [*simulated(days=1), event("initiated", BEGINS, source="elsewhere")]))
     text, _ = told(knowledge(ledger), BEGINS + DAY)
     assert "elsewhere" not in text
     assert_as_scraped(ledger, knowledge(ledger), BEGINS + DAY)
@@ -211,10 +218,10 @@ def test_events_of_a_source_that_is_not_configured_are_not_told() -> None:
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_what_is_over_the_limit_is_told_together(limit: int) -> None:
-    ledger = Remembering(map(received, simulated(days=1.5)))
+    ledger = Remembering(map(accepted_event, simulated(days=1.5)))
     known = knowledge(ledger, DECLARED[1:], limit)
     assert 'export="other"' in told(known, BEGINS + DAY)[0]
-    ledger.declare([(each.match.source, each.name) for each in DECLARED], BEGINS)
+    ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)
     assert_as_scraped(ledger, known, BEGINS + 1.5 * DAY)
 
 
@@ -223,13 +230,13 @@ def test_exports_can_fall_below_the_limit_again() -> None:
     first = [event(status, BEGINS + more, request_id="1") for status, more in (("initiated", 0), ("completed", 600))]
     second = [replace(each, frequency="8h", digest=each.digest[::-1]) for each in first]
     ledger = Remembering(
-        map(received, [*first, *second, event("initiated", BEGINS + 4 * HOUR, request_id="1", frequency="4h")])
+        map(accepted_event, [*first, *second, event("initiated", BEGINS + 4 * HOUR, request_id="1", frequency="4h")])
     )
     assert_as_scraped(ledger, knowledge(ledger, limit=1), BEGINS + DAY)
 
 
 def test_a_span_within_the_history_tells_the_same() -> None:
-    ledger = Remembering(map(received, simulated()))
+    ledger = Remembering(map(accepted_event, simulated()))
     known = knowledge(ledger)
     whole = samples(told(known, BEGINS + 2 * DAY)[0])
     since, until = BEGINS + 30.5 * HOUR, BEGINS + 40.5 * HOUR
@@ -244,7 +251,7 @@ def test_a_span_within_the_history_tells_the_same() -> None:
 
 
 def test_no_query_finds_a_hole() -> None:
-    ledger = Remembering(map(received, simulated(days=0.3)))
+    ledger = Remembering(map(accepted_event, simulated(days=0.3)))
     text, _ = told(knowledge(ledger), BEGINS + 0.3 * DAY, step=300)
     times = samples(text)['dataexport_webhook_skewed_total{source="shop"}']
     assert max(later - earlier for earlier, later in pairwise(sorted(times))) == 300

@@ -32,8 +32,8 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) ->
 
 def test_the_doctor_shows_a_gap_a_silent_source_and_a_recognised_id(store: Store, tmp_path: Path) -> None:
     now = time.time()
-    store.ledger.beat("first", now - 3 * DAY)
-    store.ledger.beat("second", now - 2 * DAY)
+    store.ledger.record_heartbeat("first", now - 3 * DAY)
+    store.ledger.record_heartbeat("second", now - 2 * DAY)
     store.deliver("Initiated", 5 * HOUR)
     store.deliver("Initiated", HOUR)
     configuration = tmp_path / "dataexport.toml"

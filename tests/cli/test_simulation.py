@@ -14,10 +14,18 @@ from click.testing import CliRunner
 
 from builders import DAY, HOUR, MINUTE, instant
 from exporter.cli.main import main
-from exporter.cli.simulation import HoldingLedger, Plan, fleet, history, keep, post, rates
+from exporter.cli.simulation import (
+    BatchingLedger,
+    SimulatedExport,
+    fleet,
+    history,
+    import_history,
+    outcome_by_shares,
+    post,
+)
 from exporter.config.loader import load
 from exporter.domain.errors import ExporterError
-from exporter.projection.projector import Reader
+from exporter.projection.projector import Projector
 from running import Exporter
 
 if TYPE_CHECKING:
@@ -26,22 +34,22 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from exporter.cli.simulation import Happening
+    from exporter.cli.simulation import SimulatedWebhook
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SINCE = instant("2026-05-31T22:00:00Z")  # midnight in Berlin
-PLAN = Plan(0, "shop", BERLIN, 1700000001, "Amazon S3", "Events", 4 * HOUR, typical=10 * MINUTE)
-FINE = rates(0, 0, 0)
+PLAN = SimulatedExport(0, "shop", BERLIN, 1700000001, "Amazon S3", "Events", 4 * HOUR, typical_runtime=10 * MINUTE)
+FINE = outcome_by_shares(0, 0, 0)
 
 
 def simulated(  # noqa: PLR0913, PLR0917 - all that a history depends on
     exports: int = 8,
     days: float = 3,
     seed: int = 1,
-    fate: Callable[[Plan, float, float], str] = FINE,
-    plans: Iterable[Plan] | None = None,
+    fate: Callable[[SimulatedExport, float, float], str] = FINE,
+    plans: Iterable[SimulatedExport] | None = None,
     since: float = SINCE,
-) -> list[Happening]:
+) -> list[SimulatedWebhook]:
     chosen = fleet(exports, [("shop", BERLIN)], since, seed) if plans is None else plans
     return list(history(chosen, since, since + days * DAY, seed, fate))
 
@@ -50,13 +58,13 @@ def never(_: object) -> None:
     pytest.fail("there was nothing to do")
 
 
-def fields(happening: Happening) -> dict[str, Any]:
+def fields(happening: SimulatedWebhook) -> dict[str, Any]:
     assert happening.body is not None
     found: dict[str, Any] = json.loads(happening.body)
     return found
 
 
-def announced(happenings: Iterable[Happening], status: str) -> list[datetime]:
+def announced(happenings: Iterable[SimulatedWebhook], status: str) -> list[datetime]:
     """When, on the sender's clock."""
     said = [fields(each) for each in happenings if each.body]
     return [
@@ -77,7 +85,7 @@ def test_the_same_seed_gives_the_same_history_and_another_one_another() -> None:
 
 
 def test_arrivals_come_in_order_and_within_the_span() -> None:
-    arrivals = [each.at for each in simulated(fate=rates(0.2, 0.2, 0.2))]
+    arrivals = [each.at for each in simulated(fate=outcome_by_shares(0.2, 0.2, 0.2))]
     assert arrivals == sorted(arrivals)
     assert arrivals[0] >= SINCE
     assert arrivals[-1] <= SINCE + 3 * DAY
@@ -99,7 +107,7 @@ def test_a_run_is_announced_at_its_start_and_at_its_end() -> None:
 
 
 def test_a_late_run_starts_after_its_grace_and_before_the_next_one() -> None:
-    happenings = simulated(plans=[PLAN], fate=rates(1, 0, 0))
+    happenings = simulated(plans=[PLAN], fate=outcome_by_shares(1, 0, 0))
     assert happenings
     for each in happenings:
         assert each.fault is not None
@@ -109,19 +117,19 @@ def test_a_late_run_starts_after_its_grace_and_before_the_next_one() -> None:
 
 
 def test_a_missed_run_sends_nothing_and_is_told_at_its_slot() -> None:
-    happenings = simulated(plans=[PLAN], days=0.9, fate=rates(0, 1, 0))
+    happenings = simulated(plans=[PLAN], days=0.9, fate=outcome_by_shares(0, 1, 0))
     assert [each.at for each in happenings] == [SINCE + slot * 4 * HOUR for slot in range(6)]
     assert [each.body for each in happenings] == [None] * 6
     assert all(each.fault and each.fault.due_at == each.at for each in happenings)
 
 
 def test_a_stuck_run_never_completes() -> None:
-    happenings = simulated(plans=[PLAN], fate=rates(0, 0, 1))
+    happenings = simulated(plans=[PLAN], fate=outcome_by_shares(0, 0, 1))
     assert {fields(each)["Status"] for each in happenings} == {"Initiated"}
 
 
 def test_faults_come_at_the_rates_that_were_asked_for() -> None:
-    happenings = simulated(exports=40, days=20, fate=rates(0.05, 0.1, 0.15))
+    happenings = simulated(exports=40, days=20, fate=outcome_by_shares(0.05, 0.1, 0.15))
     due = {(each.fault.request_id, each.fault.due_at): each.fault.kind for each in happenings if each.fault}
     counts = Counter(due.values())
     runs = len(due) + len(announced(filter(lambda each: not each.fault, happenings), "Initiated"))
@@ -132,24 +140,26 @@ def test_faults_come_at_the_rates_that_were_asked_for() -> None:
 
 def test_a_fault_leaves_all_other_runs_as_they_were() -> None:
     fine = simulated()
-    faulty = simulated(fate=rates(0.1, 0.1, 0.1))
+    faulty = simulated(fate=outcome_by_shares(0.1, 0.1, 0.1))
     assert {each for each in faulty if each.fault is None} < set(fine)
 
 
 def test_one_time_runs_have_an_id_each_and_can_be_stuck_only() -> None:
-    once = Plan(0, "shop", BERLIN, 1, "Amazon S3", "Events", 0, typical=600)
-    happenings = simulated(plans=[once], days=60, fate=rates(0.5, 0.5, 0))
+    once = SimulatedExport(0, "shop", BERLIN, 1, "Amazon S3", "Events", 0, typical_runtime=600)
+    happenings = simulated(plans=[once], days=60, fate=outcome_by_shares(0.5, 0.5, 0))
     assert not any(each.fault for each in happenings)
     assert {fields(each)["Frequency"] for each in happenings} == {"One Time"}
     ids = Counter(fields(each)["Export Request Id"] for each in happenings)
     assert len(ids) > 10
     assert set(ids.values()) == {2}
-    stuck = simulated(plans=[once], days=60, fate=rates(0, 0, 1))
+    stuck = simulated(plans=[once], days=60, fate=outcome_by_shares(0, 0, 1))
     assert all(each.fault and each.fault.kind == "stuck" for each in stuck)
 
 
 def test_an_export_can_have_a_new_id_for_each_run() -> None:
-    plan = Plan(0, "shop", BERLIN, 1, "Amazon S3", "Events", 4 * HOUR, typical=600, new_ids=True)
+    plan = SimulatedExport(
+        0, "shop", BERLIN, 1, "Amazon S3", "Events", 4 * HOUR, typical_runtime=600, new_id_each_run=True
+    )
     happenings = simulated(plans=[plan], days=1)
     assert len({fields(each)["Export Request Id"] for each in happenings}) == 6
 
@@ -181,51 +191,54 @@ def test_a_ledger_knows_a_history_as_if_it_had_listened(tmp_path: Path, zone: st
     sources = [("one", BERLIN), ("two", BERLIN)]
     ends = SINCE + 3 * DAY + 2 * HOUR
     happenings = list(history(fleet(16, sources, SINCE, 1), SINCE, ends, 1, FINE))
-    ledger = HoldingLedger(f"sqlite:///{tmp_path / 'new.db'}")
+    ledger = BatchingLedger(f"sqlite:///{tmp_path / 'new.db'}")
 
-    kept = keep(iter(happenings), ledger, settings, (SINCE, ends))
+    kept = import_history(iter(happenings), ledger, settings, (SINCE, ends))
 
     assert kept == len(happenings) == ledger.last_sequence()
     events = ledger.read(0)
     assert [event.arrived_at for event in events] == [each.at for each in happenings]
     assert all(0 <= event.arrived_at - event.occurred_at < 9 for event in events)
-    assert ledger.gaps() == []
-    assert dict(ledger.declared()) == {("one", "nightly"): SINCE}
-    ledger.beat("served", ends + 10)
-    assert ledger.gaps() == []
-    ledger.beat("served", ends + HOUR)
-    assert [(gap.began_at, gap.ended_at) for gap in ledger.gaps()] == [(ends + 10, ends + HOUR)]
-    reader = Reader(ledger, settings.plain_sources)
-    reader.refresh()
-    assert {state.condition(ends) for state in reader.states(ends)} <= {"fine", "running"}
-    assert {state.slug for state in reader.sources() if state.events["initiated"]} == {"one", "two"}
+    assert ledger.outages() == []
+    assert dict(ledger.declaration_times()) == {("one", "nightly"): SINCE}
+    ledger.record_heartbeat("served", ends + 10)
+    assert ledger.outages() == []
+    ledger.record_heartbeat("served", ends + HOUR)
+    assert [(outage.began_at, outage.ended_at) for outage in ledger.outages()] == [(ends + 10, ends + HOUR)]
+    reader = Projector(ledger, settings.sources_without_credentials)
+    reader.catch_up()
+    assert {state.condition(ends) for state in reader.list_states(ends)} <= {"fine", "running"}
+    assert {state.slug for state in reader.list_sources() if state.events["initiated"]} == {"one", "two"}
     assert ledger.quarantine() == []
     ledger.close()
 
 
 def test_a_ledger_with_events_is_not_mixed_with_made_up_ones(tmp_path: Path) -> None:
     settings = load(None, {})
-    ledger = HoldingLedger(f"sqlite:///{tmp_path / 'new.db'}")
+    ledger = BatchingLedger(f"sqlite:///{tmp_path / 'new.db'}")
     plans = fleet(1, [("default", UTC)], SINCE, 1)
-    assert keep(history(plans, SINCE, SINCE + DAY, 1, FINE), ledger, settings, (SINCE, SINCE + DAY)) == 2
+    assert import_history(history(plans, SINCE, SINCE + DAY, 1, FINE), ledger, settings, (SINCE, SINCE + DAY)) == 2
     with pytest.raises(ExporterError, match="give a new database"):
-        keep(iter(()), ledger, settings, (SINCE, SINCE + DAY))
+        import_history(iter(()), ledger, settings, (SINCE, SINCE + DAY))
     ledger.close()
 
 
 def test_it_is_committed_a_thousand_at_a_time(tmp_path: Path) -> None:
     settings = load(None, {})
-    ledger = HoldingLedger(f"sqlite:///{tmp_path / 'new.db'}")
-    plans = [Plan(number, "default", UTC, number, "Amazon S3", "Events", 4 * HOUR, typical=600) for number in range(40)]
+    ledger = BatchingLedger(f"sqlite:///{tmp_path / 'new.db'}")
+    plans = [
+        SimulatedExport(number, "default", UTC, number, "Amazon S3", "Events", 4 * HOUR, typical_runtime=600)
+        for number in range(40)
+    ]
     happenings = list(history(plans, SINCE, SINCE + 3 * DAY, 1, FINE))
     seen = set()
 
-    def watched() -> Iterator[Happening]:
+    def watched() -> Iterator[SimulatedWebhook]:
         for each in happenings:
             seen.add(ledger.last_sequence())
             yield each
 
-    keep(watched(), ledger, settings, (SINCE, SINCE))
+    import_history(watched(), ledger, settings, (SINCE, SINCE))
     assert seen == {0, 1000}
     assert ledger.last_sequence() == len(happenings) > 1000
     ledger.close()
@@ -233,7 +246,7 @@ def test_it_is_committed_a_thousand_at_a_time(tmp_path: Path) -> None:
 
 def test_lists_are_posted_as_fast_as_it_goes() -> None:
     sent: list[str] = []
-    happenings = simulated(exports=40, days=2, fate=rates(0, 0.1, 0))
+    happenings = simulated(exports=40, days=2, fate=outcome_by_shares(0, 0.1, 0))
     posted = post(iter(happenings), sent.append, 0, never)
     assert posted == sum(each.body is not None for each in happenings)
     lists = [json.loads(text) for text in sent]
@@ -259,7 +272,7 @@ def test_the_command_fills_a_new_database(tmp_path: Path) -> None:
     result = command(tmp_path, "--store", store, "--exports", "4", "--days", "2")
     assert result.exit_code == 0, result.output
     assert "events of 4 exports in 2 days" in result.stderr
-    ledger = HoldingLedger(store)
+    ledger = BatchingLedger(store)
     assert ledger.last_sequence() > 10
     ledger.close()
     again = command(tmp_path, "--store", store)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 
 from exporter.cli import tables
-from exporter.domain.events import Quarantined
+from exporter.domain.events import QuarantinedBody
 
-HOSTILE = Quarantined("shop", 0.0, "bad_date", "\x1b[2J\nforged line", b"\xff\x1b", b"", 7)
+HOSTILE = QuarantinedBody("shop", 0.0, "bad_date", "\x1b[2J\nforged line", b"\xff\x1b", b"", 7)
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_spaces() -> None:
-    shown = tables.table(("A", "LONG HEAD"), [("wide cell", "x"), ("", "")])
+    shown = tables.format_table(("A", "LONG HEAD"), [("wide cell", "x"), ("", "")])
     assert shown == "A          LONG HEAD\nwide cell  x\n"
 
 
 def test_no_rows_are_said_in_words() -> None:
-    assert tables.table(("A",), []) == "nothing yet"
+    assert tables.format_table(("A",), []) == "nothing yet"
 
 
 def test_what_was_not_understood_cannot_move_the_cursor_or_begin_a_line() -> None:
-    shown = tables.quarantine([HOSTILE], as_json=False)
+    shown = tables.quarantine_table([HOSTILE], as_json=False)
     assert len(shown.splitlines()) == 2
     assert r"\x1b[2J\nforged line" in shown
-    (told,) = json.loads(tables.quarantine([HOSTILE], as_json=True))
+    (told,) = json.loads(tables.quarantine_table([HOSTILE], as_json=True))
     assert told == {
         "sequence": 7,
         "arrived_at": "1970-01-01T00:00:00Z",

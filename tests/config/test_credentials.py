@@ -24,15 +24,15 @@ def as_wsgi(value: str) -> str:
 
 
 def test_where_nothing_is_wanted_everybody_passes() -> None:
-    assert not Credentials().wanted
-    assert Credentials().admit({})
-    assert Credentials(header="X-Export-Token").admit({"Authorization": "Bearer whatever"})
+    assert not Credentials().are_required
+    assert Credentials().accepts({})
+    assert Credentials(header="X-Export-Token").accepts({"Authorization": "Bearer whatever"})
 
 
 @pytest.mark.parametrize("value", ["Bearer old-token", "Bearer new-token", "bearer new-token", "BEARER   new-token "])
 def test_either_of_two_tokens_passes_while_one_replaces_the_other(value: str) -> None:
-    assert TOKEN.wanted
-    assert TOKEN.admit({"Authorization": value})
+    assert TOKEN.are_required
+    assert TOKEN.accepts({"Authorization": value})
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,22 @@ def test_either_of_two_tokens_passes_while_one_replaces_the_other(value: str) ->
     ],
 )
 def test_anything_else_than_a_token_as_bearer_is_turned_away(headers: dict[str, str]) -> None:
-    assert not TOKEN.admit(headers)
+    assert not TOKEN.accepts(headers)
 
 
 def test_a_token_may_come_in_a_header_of_its_own_and_then_nowhere_else() -> None:
-    assert HEADER.admit({"X-Export-Token": "a-token"})
-    assert not HEADER.admit({"X-Export-Token": "another"})
-    assert not HEADER.admit({"X-Export-Token": ""})
-    assert not HEADER.admit({"Authorization": "Bearer a-token"})
-    assert not HEADER.admit({})
+    assert HEADER.accepts({"X-Export-Token": "a-token"})
+    assert not HEADER.accepts({"X-Export-Token": "another"})
+    assert not HEADER.accepts({"X-Export-Token": ""})
+    assert not HEADER.accepts({"Authorization": "Bearer a-token"})
+    assert not HEADER.accepts({})
 
 
 @pytest.mark.parametrize("pair", ["clevertap:pass:word", "second:pässwörd"])
 def test_a_user_name_with_its_password_passes(pair: str) -> None:
-    assert BASIC.wanted
-    assert BASIC.admit(basic(pair))
-    assert BASIC.admit({"Authorization": basic(pair)["Authorization"].replace("Basic", "bASIC ")})
+    assert BASIC.are_required
+    assert BASIC.accepts(basic(pair))
+    assert BASIC.accepts({"Authorization": basic(pair)["Authorization"].replace("Basic", "bASIC ")})
 
 
 @pytest.mark.parametrize(
@@ -92,33 +92,33 @@ def test_a_user_name_with_its_password_passes(pair: str) -> None:
     ],
 )
 def test_anything_else_than_a_pair_as_basic_is_turned_away(headers: dict[str, str]) -> None:
-    assert not BASIC.admit(headers)
+    assert not BASIC.accepts(headers)
 
 
 def test_a_token_and_a_pair_may_both_be_valid() -> None:
     both = Credentials(tokens=("a-token",), basic=(("user", "word"),))
-    assert both.admit({"Authorization": "Bearer a-token"})
-    assert both.admit(basic("user:word"))
-    assert not both.admit(basic("a-token"))
+    assert both.accepts({"Authorization": "Bearer a-token"})
+    assert both.accepts(basic("user:word"))
+    assert not both.accepts(basic("a-token"))
 
 
 def test_a_token_of_other_letters_is_compared_as_bytes() -> None:
     greek = Credentials(tokens=("κλειδί",))
-    assert greek.admit({"Authorization": as_wsgi("Bearer κλειδί")})
-    assert not greek.admit({"Authorization": as_wsgi("Bearer κλειδι")})
-    assert not greek.admit({"Authorization": "Bearer κλειδί"})  # no WSGI server gives such text
+    assert greek.accepts({"Authorization": as_wsgi("Bearer κλειδί")})
+    assert not greek.accepts({"Authorization": as_wsgi("Bearer κλειδι")})
+    assert not greek.accepts({"Authorization": "Bearer κλειδί"})  # no WSGI server gives such text
 
 
 def test_a_token_whose_bytes_are_not_utf_8_is_compared_as_bytes() -> None:
     odd = Credentials(tokens=(b"\xffkey".decode("utf-8", "surrogateescape"),))
-    assert odd.admit({"Authorization": "Bearer \u00ffkey"})
-    assert not odd.admit({"Authorization": "Bearer ?key"})
+    assert odd.accepts({"Authorization": "Bearer \u00ffkey"})
+    assert not odd.accepts({"Authorization": "Bearer ?key"})
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic "}, basic("")])
 def test_an_empty_secret_opens_nothing(headers: dict[str, str]) -> None:
-    assert not Credentials(tokens=("",)).admit(headers)
-    assert not Credentials(tokens=("",), header="X-Export-Token").admit(headers)
+    assert not Credentials(tokens=("",)).accepts(headers)
+    assert not Credentials(tokens=("",), header="X-Export-Token").accepts(headers)
 
 
 def test_a_secret_is_not_shown_when_credentials_are_printed() -> None:

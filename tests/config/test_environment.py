@@ -54,7 +54,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert (config.log.level, config.log.format) == ("error", "json")
     assert list(config.sources) == ["from-the-environment", "default"]
     assert config.sources["default"].credentials.tokens == ("first", "second")
-    assert not config.sources["from-the-environment"].credentials.wanted
+    assert not config.sources["from-the-environment"].credentials.are_required
     assert [(each.name, each.muted_until) for each in config.exports] == [("n", 1796083200)]
 
 

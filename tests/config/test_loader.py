@@ -59,8 +59,8 @@ def test_without_any_configuration_it_listens_on_loopback_with_one_source() -> N
     assert config.retention == 400 * 86400
     assert list(config.sources) == ["default"]
     assert config.sources["default"].source.timezone == "auto"
-    assert not config.sources["default"].credentials.wanted
-    assert not config.admin_credentials.wanted
+    assert not config.sources["default"].credentials.are_required
+    assert not config.admin_credentials.are_required
     assert config.exports == ()
 
 
@@ -68,10 +68,10 @@ def test_every_setting_of_a_full_file_is_taken(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "shop").write_text("the token\n", "utf-8")
     config = loaded(tmp_path, EVERYTHING)
-    shop = config.plain_sources["shop-in1"]
+    shop = config.sources_without_credentials["shop-in1"]
     assert shop.timezone == "Asia/Kolkata"
     assert str(shop.zone) == "Asia/Kolkata"
-    assert config.sources["shop-in1"].credentials.admit({"Authorization": "Bearer the token"})
+    assert config.sources["shop-in1"].credentials.accepts({"Authorization": "Bearer the token"})
     (export,) = config.exports
     assert export.name == "nightly-s3"
     assert (export.match.source, export.match.partner) == ("shop-in1", "Amazon S3")

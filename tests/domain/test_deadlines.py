@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, at, instant
-from exporter.domain.daylight_saving import latest_after, slot_after
-from exporter.domain.deadlines import after_blind_time, deadline_from, run_deadline_from, terms
-from exporter.domain.events import Gap
-from exporter.domain.exports import Declaration, Selection, Terms
-from exporter.domain.slots import missed_by, next_miss, slots_until, unknown_among
+from exporter.domain.daylight_saving import latest_slot_after, slot_after
+from exporter.domain.deadlines import deadline_after, expectation_of, extended_past_outage, run_deadline_after
+from exporter.domain.events import Outage
+from exporter.domain.exports import Declaration, Expectation, Selection
+from exporter.domain.slots import missed_slots, next_miss_at, slots_between, unknown_slots
 
 NEW_YORK = ZoneInfo("America/New_York")
-EVERY_4H = terms(4 * HOUR, UTC)
-DAILY = terms(DAY, NEW_YORK)
+EVERY_4H = expectation_of(4 * HOUR, UTC)
+DAILY = expectation_of(DAY, NEW_YORK)
 
 
 def declared(interval: int | None = None, grace: int | None = None, max_runtime: int | None = None) -> Declaration:
@@ -40,22 +40,22 @@ def declared(interval: int | None = None, grace: int | None = None, max_runtime:
 def test_grace_is_a_fifth_of_the_interval_and_at_least_half_an_hour(
     interval: int, grace: int, max_runtime: int
 ) -> None:
-    assert terms(interval, UTC) == Terms(interval, grace, max_runtime, UTC)
+    assert expectation_of(interval, UTC) == Expectation(interval, grace, max_runtime, UTC)
 
 
 def test_a_declaration_has_the_last_word() -> None:
-    assert terms(4 * HOUR, None, declared(DAY)) == terms(DAY, None)
-    assert terms(0, None, declared(HOUR, 60, 120)) == Terms(HOUR, 60, 120, None)
-    assert terms(DAY, None, declared(grace=0, max_runtime=90)) == Terms(DAY, 0, 90, None)
-    assert terms(DAY, None, declared()) == terms(DAY, None)
+    assert expectation_of(4 * HOUR, None, declared(DAY)) == expectation_of(DAY, None)
+    assert expectation_of(0, None, declared(HOUR, 60, 120)) == Expectation(HOUR, 60, 120, None)
+    assert expectation_of(DAY, None, declared(grace=0, max_runtime=90)) == Expectation(DAY, 0, 90, None)
+    assert expectation_of(DAY, None, declared()) == expectation_of(DAY, None)
 
 
 def test_without_an_interval_there_is_nothing_to_be_late_for() -> None:
-    assert terms(0, None, declared(grace=60)).grace == 0
+    assert expectation_of(0, None, declared(grace=60)).grace == 0
 
 
 def test_a_deadline_is_an_interval_and_grace_after() -> None:
-    assert deadline_from(at("0:10"), EVERY_4H, []) == at("4:58")
+    assert deadline_after(at("0:10"), EVERY_4H, []) == at("4:58")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_day_is_the_same_time_on_the_clock(start: str, count: int, due: str) -
 def test_without_a_zone_or_with_part_of_a_day_an_interval_is_so_many_seconds(
     interval: int, zone: ZoneInfo | None, due: str
 ) -> None:
-    assert slot_after(instant("2026-03-07T12:00-05:00"), 1, terms(interval, zone)) == instant(due)
+    assert slot_after(instant("2026-03-07T12:00-05:00"), 1, expectation_of(interval, zone)) == instant(due)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_without_a_zone_or_with_part_of_a_day_an_interval_is_so_many_seconds(
     ],
 )
 def test_a_start_belongs_to_the_nearest_slot(start: str, count: int) -> None:
-    assert slots_until(at("0:00"), at(start), EVERY_4H) == count
+    assert slots_between(at("0:00"), at(start), EVERY_4H) == count
 
 
 @pytest.mark.parametrize("days", [1, 2, 30, 300])
 def test_a_day_of_another_length_is_still_one_slot(days: int) -> None:
     for first in ("2026-03-07T23:59-05:00", "2026-10-31T00:00-04:00"):
         start = instant(first)
-        assert slots_until(start, slot_after(start, days, DAILY), DAILY) == days
+        assert slots_between(start, slot_after(start, days, DAILY), DAILY) == days
 
 
 @pytest.mark.parametrize(
@@ -119,25 +119,27 @@ def test_a_day_of_another_length_is_still_one_slot(days: int) -> None:
     [("0:00", 0), ("4:00", 0), ("7:59:59", 0), ("8:00", 1), ("8:00:01", 1), ("11:59:59", 1), ("12:00", 2)],
 )
 def test_a_slot_is_missed_when_the_next_one_is_due(now: str, missed: int) -> None:
-    assert missed_by(at("0:00"), at(now), EVERY_4H) == missed
+    assert missed_slots(at("0:00"), at(now), EVERY_4H) == missed
 
 
 def test_nothing_is_missed_before_the_start() -> None:
-    assert missed_by(at("4:00"), at("0:00"), EVERY_4H) == 0
+    assert missed_slots(at("4:00"), at("0:00"), EVERY_4H) == 0
 
 
 @given(st.integers(1, 10**6), st.integers(-(10**6), 10**8), st.integers(0, 10**6))
 def test_the_next_miss_is_when_the_count_grows(interval: int, waited: int, less: int) -> None:
-    promise = Terms(interval, 0, 0, None)
-    anchor = int(at("0:00"))
-    now = anchor + waited
-    grows = next_miss(anchor, missed_by(anchor, now, promise), promise)
+    expectation = Expectation(interval, 0, 0, None)
+    last_slot_start = int(at("0:00"))
+    now = last_slot_start + waited
+    grows = next_miss_at(last_slot_start, missed_slots(last_slot_start, now, expectation), expectation)
     assert now < grows
-    assert missed_by(anchor, grows, promise) == missed_by(anchor, now, promise) + 1
-    assert missed_by(anchor, max(now, grows - 1 - less), promise) == missed_by(anchor, now, promise)
+    assert missed_slots(last_slot_start, grows, expectation) == missed_slots(last_slot_start, now, expectation) + 1
+    assert missed_slots(last_slot_start, max(now, grows - 1 - less), expectation) == missed_slots(
+        last_slot_start, now, expectation
+    )
 
 
-GAP = Gap(at("4:30"), at("6:00"))
+GAP = Outage(at("4:30"), at("6:00"))
 
 
 @pytest.mark.parametrize(
@@ -151,12 +153,12 @@ GAP = Gap(at("4:30"), at("6:00"))
     ],
 )
 def test_a_deadline_that_passed_in_blind_time_waits_one_grace_more_after_it(deadline: str, holds: str) -> None:
-    assert after_blind_time(at(deadline), EVERY_4H.grace, [GAP]) == at(holds)
+    assert extended_past_outage(at(deadline), EVERY_4H.grace, [GAP]) == at(holds)
 
 
 def test_a_deadline_may_move_from_one_blind_time_to_the_next() -> None:
-    gaps = [GAP, Gap(at("6:30"), at("7:00")), Gap(at("9:00"), at("10:00"))]
-    assert after_blind_time(at("5:00"), EVERY_4H.grace, gaps) == at("7:48")
+    outages = [GAP, Outage(at("6:30"), at("7:00")), Outage(at("9:00"), at("10:00"))]
+    assert extended_past_outage(at("5:00"), EVERY_4H.grace, outages) == at("7:48")
 
 
 @pytest.mark.parametrize(
@@ -171,8 +173,8 @@ def test_a_deadline_may_move_from_one_blind_time_to_the_next() -> None:
     ],
 )
 def test_what_may_have_come_unheard_is_missed_with_the_run_after_it(began: str, ended: str, holds: str) -> None:
-    gaps = [Gap(at(began), at(ended))]
-    assert deadline_from(at("0:10"), EVERY_4H, gaps, lead=10 * 60) == at(holds)
+    outages = [Outage(at(began), at(ended))]
+    assert deadline_after(at("0:10"), EVERY_4H, outages, lead=10 * 60) == at(holds)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_a_run_whose_end_may_have_come_unheard_is_stuck_when_the_next_does_not_s
 ) -> None:
     midnight = at("0:00")
     hours, minutes = map(int, holds.split(":"))
-    found = run_deadline_from(midnight, terms(interval, UTC), [Gap(at(began), at(ended))])
+    found = run_deadline_after(midnight, expectation_of(interval, UTC), [Outage(at(began), at(ended))])
     assert found == midnight + hours * HOUR + minutes * 60
 
 
@@ -213,14 +215,16 @@ def test_a_run_whose_end_may_have_come_unheard_is_stuck_when_the_next_does_not_s
 def test_part_of_a_day_may_take_an_hour_more_on_the_day_on_which_the_clock_goes_back(
     start: str, hours: int, due: str
 ) -> None:
-    assert latest_after(instant(start), 1, terms(hours * HOUR, NEW_YORK)) == instant(due)
+    assert latest_slot_after(instant(start), 1, expectation_of(hours * HOUR, NEW_YORK)) == instant(due)
 
 
 @pytest.mark.parametrize("days", [1, 2, 7])
 def test_whole_days_take_no_hour_more_when_the_clock_goes_back(days: int) -> None:
     start = instant("2026-11-01T00:00-04:00")
-    assert latest_after(start, 1, terms(days * DAY, NEW_YORK)) == instant(f"2026-11-0{1 + days}T00:00-05:00")
-    assert latest_after(start, 1, terms(days * DAY, None)) == start + days * DAY
+    assert latest_slot_after(start, 1, expectation_of(days * DAY, NEW_YORK)) == instant(
+        f"2026-11-0{1 + days}T00:00-05:00"
+    )
+    assert latest_slot_after(start, 1, expectation_of(days * DAY, None)) == start + days * DAY
 
 
 def offset(at: float, zone: ZoneInfo) -> timedelta:
@@ -232,18 +236,18 @@ def offset(at: float, zone: ZoneInfo) -> timedelta:
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/Denver", "Australia/Melbourne", "Pacific/Auckland"])
 def test_without_a_zone_it_may_take_an_hour_more_on_any_day_on_which_some_clock_goes_back(name: str) -> None:
     zone = ZoneInfo(name)
-    unknown = terms(4 * HOUR, None)
+    unknown = expectation_of(4 * HOUR, None)
     hours = range(int(instant("2026-01-01T00:00Z")), int(instant("2027-01-01T00:00Z")), HOUR)
     [change] = [hour for hour in hours if offset(hour - HOUR, zone) > offset(hour, zone)]
     for before in (4 * HOUR - 1, HOUR, 1):
         start = change - before
-        assert latest_after(start, 1, unknown) == start + 5 * HOUR
+        assert latest_slot_after(start, 1, unknown) == start + 5 * HOUR
     quiet = instant("2026-07-15T00:00Z")
-    assert latest_after(quiet, 1, unknown) == quiet + 4 * HOUR
+    assert latest_slot_after(quiet, 1, unknown) == quiet + 4 * HOUR
 
 
 def test_none_stays_none() -> None:
-    assert after_blind_time(0, EVERY_4H.grace, [GAP]) == 0
+    assert extended_past_outage(0, EVERY_4H.grace, [GAP]) == 0
 
 
 @pytest.mark.parametrize(
@@ -261,37 +265,44 @@ def test_none_stays_none() -> None:
 def test_a_slot_is_unknown_if_nobody_listened_between_it_and_the_end_of_its_grace(
     began: str, ended: str, unknown: int
 ) -> None:
-    assert unknown_among(at("0:00"), 2, EVERY_4H, [Gap(at(began), at(ended))]) == unknown
+    assert unknown_slots(at("0:00"), 2, EVERY_4H, [Outage(at(began), at(ended))]) == unknown
 
 
 def test_a_slot_that_meets_two_gaps_is_unknown_once() -> None:
-    gaps = [Gap(at("3:50"), at("4:05")), Gap(at("4:10"), at("4:20")), Gap(at("8:10"), at("8:20"))]
-    assert unknown_among(at("0:00"), 1, EVERY_4H, gaps) == 1
-    assert unknown_among(at("0:00"), 2, EVERY_4H, gaps) == 2
+    outages = [Outage(at("3:50"), at("4:05")), Outage(at("4:10"), at("4:20")), Outage(at("8:10"), at("8:20"))]
+    assert unknown_slots(at("0:00"), 1, EVERY_4H, outages) == 1
+    assert unknown_slots(at("0:00"), 2, EVERY_4H, outages) == 2
 
 
 def test_no_slot_or_no_gap_is_nothing_unknown() -> None:
-    assert unknown_among(at("0:00"), 0, EVERY_4H, [GAP]) == 0
-    assert unknown_among(at("0:00"), 5, EVERY_4H, []) == 0
-    assert unknown_among(at("8:00"), 5, EVERY_4H, [GAP]) == 0
-    assert unknown_among(at("6:00"), 5, EVERY_4H, [GAP]) == 0
+    assert unknown_slots(at("0:00"), 0, EVERY_4H, [GAP]) == 0
+    assert unknown_slots(at("0:00"), 5, EVERY_4H, []) == 0
+    assert unknown_slots(at("8:00"), 5, EVERY_4H, [GAP]) == 0
+    assert unknown_slots(at("6:00"), 5, EVERY_4H, [GAP]) == 0
 
 
 def test_a_gap_of_a_day_on_which_the_clock_changes_holds_its_slots() -> None:
-    anchor = instant("2026-03-06T02:30-05:00")
-    gap = Gap(instant("2026-03-08T00:00-05:00"), instant("2026-03-08T12:00-04:00"))
-    assert unknown_among(anchor, 4, DAILY, [gap]) == 1
+    last_slot_start = instant("2026-03-06T02:30-05:00")
+    outage = Outage(instant("2026-03-08T00:00-05:00"), instant("2026-03-08T12:00-04:00"))
+    assert unknown_slots(last_slot_start, 4, DAILY, [outage]) == 1
 
 
 @given(
     st.integers(1, 12),
     st.lists(st.integers(-5 * HOUR, 60 * HOUR), max_size=6, unique=True),
-    st.sampled_from([EVERY_4H, terms(HOUR, None), terms(DAY, NEW_YORK), Terms(HOUR, 3 * HOUR, 0, None)]),
+    st.sampled_from(
+        [EVERY_4H, expectation_of(HOUR, None), expectation_of(DAY, NEW_YORK), Expectation(HOUR, 3 * HOUR, 0, None)]
+    ),
 )
-def test_unknown_slots_are_those_that_a_plain_count_finds(count: int, edges: list[int], promise: Terms) -> None:
-    anchor = instant("2026-03-07T02:30-05:00")
-    moments = [anchor + edge for edge in sorted(edges)]
-    gaps = [Gap(began, ended) for began, ended in zip(moments[::2], moments[1::2], strict=False)]
-    slots = [slot_after(anchor, index, promise) for index in range(1, count + 1)]
-    blind = sum(any(gap.began_at < slot + promise.grace and slot <= gap.ended_at for gap in gaps) for slot in slots)
-    assert unknown_among(anchor, count, promise, gaps) == blind
+def test_unknown_slots_are_those_that_a_plain_count_finds(
+    count: int, edges: list[int], expectation: Expectation
+) -> None:
+    last_slot_start = instant("2026-03-07T02:30-05:00")
+    moments = [last_slot_start + edge for edge in sorted(edges)]
+    outages = [Outage(began, ended) for began, ended in zip(moments[::2], moments[1::2], strict=False)]
+    slots = [slot_after(last_slot_start, index, expectation) for index in range(1, count + 1)]
+    blind = sum(
+        any(outage.began_at < slot + expectation.grace and slot <= outage.ended_at for outage in outages)
+        for slot in slots
+    )
+    assert unknown_slots(last_slot_start, count, expectation, outages) == blind

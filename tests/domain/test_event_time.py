@@ -13,12 +13,12 @@ from builders import HOUR, MINUTE, instant
 from exporter.domain.event_time import (
     EARLIEST_OFFSET,
     LATEST_OFFSET,
-    QUARTER,
-    Reading,
+    QUARTER_HOUR,
+    InterpretedTime,
     SettledOffset,
+    interpret_local_time,
     load_zone,
     offset_by_arrival,
-    read,
     suspected_offset,
     zone_offset,
 )
@@ -29,7 +29,9 @@ INDIA = 5 * HOUR + 30 * MINUTE
 NEW_YORK = ZoneInfo("America/New_York")
 
 local_times = st.datetimes(datetime(2000, 1, 2), datetime(2100, 1, 1))  # noqa: DTZ001 - as above
-offsets = st.integers(EARLIEST_OFFSET // QUARTER, LATEST_OFFSET // QUARTER).map(lambda quarters: quarters * QUARTER)
+offsets = st.integers(EARLIEST_OFFSET // QUARTER_HOUR, LATEST_OFFSET // QUARTER_HOUR).map(
+    lambda quarters: quarters * QUARTER_HOUR
+)
 zones = st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Kiritimati"])
 
 
@@ -42,63 +44,70 @@ def unix(moment: datetime, offset: float = 0) -> float:
 
 
 def test_a_fresh_event_tells_its_offset() -> None:
-    assert read(SAMPLE, unix(SAMPLE, INDIA) + 3, None, None) == Reading(unix(SAMPLE, INDIA), INDIA, skewed=False)
+    assert interpret_local_time(SAMPLE, unix(SAMPLE, INDIA) + 3, None, None) == InterpretedTime(
+        unix(SAMPLE, INDIA), INDIA, skewed=False
+    )
 
 
 @pytest.mark.parametrize(
-    ("late", "offset"), [(-120, 0), (-121, QUARTER), (0, 0), (779, 0), (780, -QUARTER), (20 * MINUTE, -QUARTER)]
+    ("late", "offset"),
+    [(-120, 0), (-121, QUARTER_HOUR), (0, 0), (779, 0), (780, -QUARTER_HOUR), (20 * MINUTE, -QUARTER_HOUR)],
 )
 def test_the_offset_is_the_one_that_puts_the_event_closest_before_the_arrival(late: int, offset: int) -> None:
-    assert read(SAMPLE, unix(SAMPLE) + late, None, None).utc_offset == offset
+    assert interpret_local_time(SAMPLE, unix(SAMPLE) + late, None, None).utc_offset == offset
 
 
 @given(local_times, offsets, st.floats(-119, 13 * MINUTE - 1))
 def test_a_delivery_less_than_thirteen_minutes_late_is_read_exactly(text: datetime, offset: int, late: float) -> None:
     happened = unix(text, offset)
-    assert read(text, happened + late, None, None) == Reading(happened, offset, skewed=False)
+    assert interpret_local_time(text, happened + late, None, None) == InterpretedTime(happened, offset, skewed=False)
 
 
 @given(local_times, st.floats(-4 * 86400, 4 * 86400), zones, st.one_of(st.none(), offsets))
 def test_an_event_never_lies_in_the_future(text: datetime, late: float, name: str, settled: int | None) -> None:
     arrived_at = unix(text) + late
     for zone in (None, ZoneInfo(name)):
-        reading = read(text, arrived_at, zone, settled)
+        reading = interpret_local_time(text, arrived_at, zone, settled)
         assert reading.occurred_at <= arrived_at + 120
         assert reading.skewed == (unix(text, reading.utc_offset) > arrived_at + 120)
 
 
 def test_two_minutes_ahead_are_a_clock_that_disagrees_and_more_is_skewed() -> None:
     arrived_at = unix(SAMPLE) - 120
-    assert read(SAMPLE, arrived_at, UTC, None) == Reading(unix(SAMPLE), 0, skewed=False)
-    assert read(SAMPLE, arrived_at - 1, UTC, None) == Reading(arrived_at - 1, 0, skewed=True)
+    assert interpret_local_time(SAMPLE, arrived_at, UTC, None) == InterpretedTime(unix(SAMPLE), 0, skewed=False)
+    assert interpret_local_time(SAMPLE, arrived_at - 1, UTC, None) == InterpretedTime(arrived_at - 1, 0, skewed=True)
 
 
 def test_what_no_zone_explains_is_skewed_even_without_a_zone() -> None:
     arrived_at = unix(SAMPLE) - 15 * HOUR
-    assert read(SAMPLE, arrived_at, None, None) == Reading(arrived_at, LATEST_OFFSET, skewed=True)
+    assert interpret_local_time(SAMPLE, arrived_at, None, None) == InterpretedTime(
+        arrived_at, LATEST_OFFSET, skewed=True
+    )
 
 
 def test_an_event_older_than_any_zone_explains_is_no_evidence() -> None:
     arrived_at = unix(SAMPLE) + 20 * HOUR
     assert offset_by_arrival(SAMPLE, arrived_at) == (EARLIEST_OFFSET, False)
-    assert read(SAMPLE, arrived_at, None, None).occurred_at == unix(SAMPLE, EARLIEST_OFFSET)
+    assert interpret_local_time(SAMPLE, arrived_at, None, None).occurred_at == unix(SAMPLE, EARLIEST_OFFSET)
 
 
 def test_an_old_event_of_a_settled_source_is_read_at_its_offset() -> None:
-    assert read(SAMPLE, unix(SAMPLE) + 20 * HOUR, None, 3600).utc_offset == 3600
-    assert read(SAMPLE, unix(SAMPLE) + 20 * HOUR, None, EARLIEST_OFFSET).utc_offset == EARLIEST_OFFSET
+    assert interpret_local_time(SAMPLE, unix(SAMPLE) + 20 * HOUR, None, 3600).utc_offset == 3600
+    assert interpret_local_time(SAMPLE, unix(SAMPLE) + 20 * HOUR, None, EARLIEST_OFFSET).utc_offset == EARLIEST_OFFSET
 
 
 @pytest.mark.parametrize(("late", "offset"), [(20, 5.5), (40, 5.5), (57, 5.5), (58.1, 4.5), (3 * 60, 2.5)])
 def test_a_delivery_late_by_less_than_an_hour_does_not_shake_a_settled_offset(late: float, offset: float) -> None:
-    reading = read(SAMPLE, unix(SAMPLE, INDIA) + late * MINUTE, None, INDIA)
+    reading = interpret_local_time(SAMPLE, unix(SAMPLE, INDIA) + late * MINUTE, None, INDIA)
     assert reading.utc_offset == offset * HOUR
 
 
 @pytest.mark.parametrize("change", [HOUR, -HOUR, 15 * MINUTE, 30 * MINUTE])
 def test_a_change_that_lateness_does_not_explain_is_taken_at_once(change: int) -> None:
     happened = unix(SAMPLE, INDIA + change)
-    assert read(SAMPLE, happened + 3, None, INDIA) == Reading(happened, INDIA + change, skewed=False)
+    assert interpret_local_time(SAMPLE, happened + 3, None, INDIA) == InterpretedTime(
+        happened, INDIA + change, skewed=False
+    )
 
 
 def seen(offset: int, count: int = 1) -> list[tuple[datetime, float]]:
@@ -107,24 +116,24 @@ def seen(offset: int, count: int = 1) -> list[tuple[datetime, float]]:
 
 
 def test_an_offset_is_settled_after_five_arrivals_that_agree() -> None:
-    assert SettledOffset(seen(HOUR, 4)).value is None
-    assert SettledOffset(seen(HOUR, 5)).value == HOUR
-    assert SettledOffset(seen(0, 1) + seen(HOUR, 5)).value == HOUR
+    assert SettledOffset(seen(HOUR, 4)).offset is None
+    assert SettledOffset(seen(HOUR, 5)).offset == HOUR
+    assert SettledOffset(seen(0, 1) + seen(HOUR, 5)).offset == HOUR
 
 
 def test_a_settled_offset_stands_until_five_arrivals_agree_on_another() -> None:
     settled = SettledOffset(seen(2 * HOUR, 5) + seen(2 * HOUR - 15 * MINUTE, 4))
-    assert settled.value == 2 * HOUR
+    assert settled.offset == 2 * HOUR
     for sighting in seen(2 * HOUR, 1) + seen(HOUR + 30 * MINUTE, 4):
         settled.add(*sighting)
-    assert settled.value == 2 * HOUR
+    assert settled.offset == 2 * HOUR
     settled.add(*seen(HOUR + 30 * MINUTE)[0])
-    assert settled.value == HOUR + 30 * MINUTE
+    assert settled.offset == HOUR + 30 * MINUTE
 
 
 def test_an_old_event_is_no_evidence_of_an_offset() -> None:
     old = [(SAMPLE, unix(SAMPLE, -12 * HOUR) + 2 * HOUR)] * 5
-    assert SettledOffset(old).value is None
+    assert SettledOffset(old).offset is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +146,7 @@ def test_an_old_event_is_no_evidence_of_an_offset() -> None:
     ],
 )
 def test_an_hour_that_the_clock_skips_counts_as_the_hour_after(text: str, arrived: str, happened: str) -> None:
-    assert read(local(text), instant(arrived), NEW_YORK, None) == Reading(
+    assert interpret_local_time(local(text), instant(arrived), NEW_YORK, None) == InterpretedTime(
         instant(happened), zone_offset(local(text), instant(arrived), NEW_YORK), skewed=False
     )
 
@@ -154,22 +163,24 @@ def test_an_hour_that_the_clock_skips_counts_as_the_hour_after(text: str, arrive
     ],
 )
 def test_of_an_hour_shown_twice_the_reading_nearer_before_the_arrival_holds(arrived: str, happened: str) -> None:
-    reading = read(local("2026-11-01T01:30"), instant(arrived), NEW_YORK, None)
-    assert reading == Reading(instant(happened), reading.utc_offset, skewed=False)
+    reading = interpret_local_time(local("2026-11-01T01:30"), instant(arrived), NEW_YORK, None)
+    assert reading == InterpretedTime(instant(happened), reading.utc_offset, skewed=False)
 
 
 def test_without_a_zone_a_summer_time_change_is_followed_at_once() -> None:
     before, after = instant("2026-11-01T05:59:00"), instant("2026-11-01T06:01:00")
-    assert read(local("2026-11-01T01:59:00"), before + 2, None, -4 * HOUR).occurred_at == before
-    assert read(local("2026-11-01T01:01:00"), after + 2, None, -4 * HOUR).occurred_at == after
+    assert interpret_local_time(local("2026-11-01T01:59:00"), before + 2, None, -4 * HOUR).occurred_at == before
+    assert interpret_local_time(local("2026-11-01T01:01:00"), after + 2, None, -4 * HOUR).occurred_at == after
     spring = instant("2026-03-08T07:01:00")
-    assert read(local("2026-03-08T03:01:00"), spring + 2, None, -5 * HOUR).occurred_at == spring
+    assert interpret_local_time(local("2026-03-08T03:01:00"), spring + 2, None, -5 * HOUR).occurred_at == spring
 
 
 @given(local_times, offsets)
 def test_a_zone_of_one_offset_is_read_at_that_offset(text: datetime, offset: int) -> None:
     zone = timezone(timedelta(seconds=offset))
-    assert read(text, unix(text, offset) + 86400, zone, None) == Reading(unix(text, offset), offset, skewed=False)
+    assert interpret_local_time(text, unix(text, offset) + 86400, zone, None) == InterpretedTime(
+        unix(text, offset), offset, skewed=False
+    )
 
 
 def test_the_suspected_offset_is_what_most_arrivals_say() -> None:

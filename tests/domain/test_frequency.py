@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE
-from exporter.domain.frequency import LONGEST, ONE_TIME, Frequency, of_interval, parse
+from exporter.domain.frequency import MAX_INTERVAL, ONE_TIME, Frequency, frequency_of_interval, parse
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from exporter.domain.frequency import LONGEST, ONE_TIME, Frequency, of_interval,
 )
 def test_every_spelling_of_one_time_is_the_same(text: str) -> None:
     assert parse(text) == Frequency(ONE_TIME, 0)
-    assert parse(text).understood
+    assert parse(text).is_known
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_every_spelling_of_one_time_is_the_same(text: str) -> None:
 )
 def test_a_recurring_frequency_has_its_interval_and_one_label(text: str, label: str, interval: int) -> None:
     assert parse(text) == Frequency(label, interval)
-    assert parse(text).understood
+    assert parse(text).is_known
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_recurring_frequency_has_its_interval_and_one_label(text: str, label: 
 )
 def test_what_is_not_understood_passes_as_text_without_an_interval(text: str) -> None:
     assert parse(text) == Frequency(text, 0)
-    assert not parse(text).understood
+    assert not parse(text).is_known
 
 
 def test_the_text_that_passes_has_single_spaces_and_keeps_its_case() -> None:
@@ -65,21 +65,21 @@ def test_the_text_that_passes_has_single_spaces_and_keeps_its_case() -> None:
 
 
 def test_an_interval_may_be_as_long_as_a_leap_year() -> None:
-    assert parse("366 days").interval == LONGEST
+    assert parse("366 days").interval == MAX_INTERVAL
     assert parse("367 days").interval == 0
 
 
 def test_an_interval_of_seconds_has_a_label_too() -> None:
-    assert of_interval(90) == Frequency("90s", 90)
+    assert frequency_of_interval(90) == Frequency("90s", 90)
 
 
 @given(st.text(max_size=40))
 def test_reading_never_fails_and_never_gives_an_absurd_interval(text: str) -> None:
-    assert 0 <= parse(text).interval <= LONGEST
+    assert 0 <= parse(text).interval <= MAX_INTERVAL
 
 
-@given(st.integers(1, LONGEST // MINUTE))
+@given(st.integers(1, MAX_INTERVAL // MINUTE))
 def test_a_label_means_what_it_was_made_from(minutes: int) -> None:
-    made = of_interval(minutes * MINUTE)
+    made = frequency_of_interval(minutes * MINUTE)
     if made.interval // MINUTE < 100_000 or made.label.endswith("h"):
         assert parse(made.label) == made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import at
-from exporter.domain.humanize import ago, moment, spoken, until
+from exporter.domain.humanize import format_age, format_duration, format_instant, format_time_left
 
 
 @pytest.mark.parametrize(
@@ -25,20 +25,20 @@ from exporter.domain.humanize import ago, moment, spoken, until
     ],
 )
 def test_the_two_largest_units_are_spoken(seconds: float, text: str) -> None:
-    assert spoken(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_an_instant_in_the_past_is_so_long_ago_and_0_is_never() -> None:
-    assert ago(1000, 1090) == "1 min 30 s ago"
-    assert ago(0, 1090) == "never"
+    assert format_age(1000, 1090) == "1 min 30 s ago"
+    assert format_age(0, 1090) == "never"
 
 
 def test_an_instant_to_come_is_due_or_overdue_and_0_is_none() -> None:
-    assert until(1090, 1000) == "in 1 min 30 s"
-    assert until(1000, 1000) == "in 0 s"
-    assert until(1000, 1090) == "1 min 30 s overdue"
-    assert until(0, 1090) == ""
+    assert format_time_left(1090, 1000) == "in 1 min 30 s"
+    assert format_time_left(1000, 1000) == "in 0 s"
+    assert format_time_left(1000, 1090) == "1 min 30 s overdue"
+    assert format_time_left(0, 1090) == ""
 
 
 def test_a_moment_is_told_in_utc() -> None:
-    assert moment(at("16:50")) == "2026-06-01 16:50 UTC"
+    assert format_instant(at("16:50")) == "2026-06-01 16:50 UTC"

@@ -15,7 +15,7 @@ import pytest
 
 from builders import body
 from exporter.ledger.sqlite.file import DRIVER
-from power_cut import Answer, Disk, Record, SyncBegun, SyncEnded, Write, acknowledged, read, recorder
+from power_cut import Disk, HttpResponse, Record, SyncBegun, SyncEnded, Write, acknowledged, read, recorder
 from running import PATIENCE_SECONDS, Exporter, family, wait_until
 from tools import PROOF, tracer
 
@@ -133,14 +133,14 @@ def cuts(
         disk.play(each, chance)
         if request_id:
             promised.add(request_id)
-        if promised and isinstance(each, Answer | SyncBegun) and chance.random() < share:
+        if promised and isinstance(each, HttpResponse | SyncBegun) and chance.random() < share:
             yield promised, stored_after(disk.cut(chance), folder)
     assert promised == recording.acknowledged
 
 
 def test_no_power_cut_loses_an_acknowledged_event(recording: Recording, tmp_path: Path) -> None:
     records = [each for each, _ in recording.records()]
-    first = next(at for at, each in enumerate(records) if isinstance(each, Answer))
+    first = next(at for at, each in enumerate(records) if isinstance(each, HttpResponse))
     in_the_database = [each for each in records[first:] if isinstance(each, Write) and each.file == "dataexport.db"]
     assert in_the_database, "the write-ahead log was never moved into the database"
     done = 0

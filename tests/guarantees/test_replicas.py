@@ -93,7 +93,7 @@ def test_either_of_two_may_be_killed_at_any_moment(replicas: list[Exporter], pos
         assert "Traceback" not in each.log()
         assert PASSWORD not in each.log()
     with closing(SqlLedger(postgres_url)) as ledger:
-        assert ledger.gaps() == []  # somebody listened all the time
+        assert ledger.outages() == []  # somebody listened all the time
 
 
 @pytest.mark.parametrize("replicas", [CONFIGURATION], indirect=True)

@@ -14,8 +14,8 @@ from builders import body
 from exporter.domain.exports import Declaration, Selection
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter
 
@@ -46,11 +46,11 @@ def rows(path: Path, table: str) -> list[tuple[object, ...]]:
 
 def test_an_older_ledger_shows_the_same(copied: Path, tmp_path: Path) -> None:
     with closing(SqlLedger(f"sqlite:///{copied}")) as ledger:
-        reader = Reader(ledger, {source.slug: source for source in SOURCES}, DECLARATIONS)
-        collector = Collector(reader, exports_per_source=200, reasons=REASONS)
-        collector.refresh(NOW)
+        reader = Projector(ledger, {source.slug: source for source in SOURCES}, DECLARATIONS)
+        collector = Renderer(reader, exports_per_source=200, reasons=REASONS)
+        collector.update(NOW)
         actual = tmp_path / "ledger.text.txt"
-        actual.write_bytes(b"".join(collector.body(openmetrics=False).plain(b"")))
+        actual.write_bytes(b"".join(collector.body(openmetrics=False).plain_pieces(b"")))
     golden = GOLDEN / actual.name
     expected = golden.read_text("utf-8") if golden.exists() else ""
     assert actual.read_text("utf-8") == expected, f"where the change is meant: cp {actual} {golden}"
@@ -60,7 +60,7 @@ def test_the_events_of_an_older_ledger_are_found_by_id_and_by_group(copied: Path
     with closing(SqlLedger(f"sqlite:///{copied}")) as ledger:
         events, upto = ledger.read(0), ledger.last_sequence()
         found = {each: list(ledger.select(each, upto)) for event in events for each in _selections(event)}
-        assert found == {each: [event for event in events if each.fits(event)] for each in found}
+        assert found == {each: [event for event in events if each.matches(event)] for each in found}
         assert len(found) > len({event.request_id for event in events})
 
 

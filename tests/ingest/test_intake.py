@@ -58,7 +58,7 @@ def intake(ledger: MemoryLedger) -> Intake:
 
 def test_an_announcement_becomes_an_event_with_its_body(intake: Intake, ledger: MemoryLedger) -> None:
     raw = b"  " + body("Completed", "01/06/2026 12:10:00 AM") + b"\n"
-    assert intake.take(SHOP, raw, at("0:10") + 3.12345678) == Receipt(accepted=1)
+    assert intake.ingest(SHOP, raw, at("0:10") + 3.12345678) == Receipt(accepted=1)
     (kept,) = ledger.read(0)
     assert (kept.source, kept.request_id, kept.partner, kept.data_type) == ("shop", "1700000001", "Amazon S3", "events")
     assert (kept.status, kept.frequency, kept.utc_offset, kept.skewed) == ("completed", "4h", 0, False)
@@ -67,13 +67,13 @@ def test_an_announcement_becomes_an_event_with_its_body(intake: Intake, ledger: 
 
 
 def test_the_same_body_again_is_a_duplicate(intake: Intake, ledger: MemoryLedger) -> None:
-    assert intake.take(SHOP, body(), NOW) == Receipt(accepted=1)
-    assert intake.take(SHOP, body(), NOW + 5) == Receipt(duplicates=1)
+    assert intake.ingest(SHOP, body(), NOW) == Receipt(accepted=1)
+    assert intake.ingest(SHOP, body(), NOW + 5) == Receipt(duplicates=1)
     assert ledger.read(0)[0].arrived_at == NOW
 
 
 def test_the_vendors_test_call_is_counted_and_no_event(intake: Intake, ledger: MemoryLedger) -> None:
-    receipt = intake.take(SHOP, (SAMPLES / "webhook-created-test.json").read_bytes(), NOW)
+    receipt = intake.ingest(SHOP, (SAMPLES / "webhook-created-test.json").read_bytes(), NOW)
     assert receipt == Receipt(test_calls=1)
     assert receipt.is_test
     assert ledger.read(0) == []
@@ -81,19 +81,19 @@ def test_the_vendors_test_call_is_counted_and_no_event(intake: Intake, ledger: M
 
 def test_a_body_that_is_not_understood_is_kept_with_its_reason(intake: Intake, ledger: MemoryLedger) -> None:
     raw = body(when="31/02/2026 1:00:00 AM")
-    receipt = intake.take(SHOP, raw, NOW)
+    receipt = intake.ingest(SHOP, raw, NOW)
     assert receipt == Receipt(quarantined=1)
     assert not receipt.is_test
     (kept,) = ledger.quarantine()
     assert (kept.source, kept.reason, kept.body, kept.arrived_at) == ("shop", "bad_date", raw, NOW)
     assert "31/02/2026" in kept.detail
-    assert intake.take(SHOP, raw, NOW + 5) == Receipt(duplicates=1)
+    assert intake.ingest(SHOP, raw, NOW + 5) == Receipt(duplicates=1)
 
 
 def test_a_list_is_taken_as_a_whole(intake: Intake, ledger: MemoryLedger) -> None:
     first, second = fields("Initiated"), fields("Completed", "01/06/2026 12:00:01 AM")
     raw = json.dumps([first, second, first, {"Partner": "S3"}, {"is_test": True}]).encode()
-    receipt = intake.take(SHOP, raw, NOW)
+    receipt = intake.ingest(SHOP, raw, NOW)
     assert receipt == Receipt(accepted=2, duplicates=1, quarantined=1, test_calls=1)
     assert not receipt.is_test
     assert [each.status for each in ledger.read(0)] == ["initiated", "completed"]
@@ -102,29 +102,29 @@ def test_a_list_is_taken_as_a_whole(intake: Intake, ledger: MemoryLedger) -> Non
 
 def test_a_test_call_beside_an_event_does_not_make_a_test_of_the_list(intake: Intake) -> None:
     first, second, call = fields("Initiated"), fields("Completed", "01/06/2026 12:00:01 AM"), {"is_test": True}
-    assert not intake.take(SHOP, json.dumps([first, call]).encode(), NOW).is_test
-    both = intake.take(SHOP, json.dumps([first, second, call]).encode(), NOW)
+    assert not intake.ingest(SHOP, json.dumps([first, call]).encode(), NOW).is_test
+    both = intake.ingest(SHOP, json.dumps([first, second, call]).encode(), NOW)
     assert both == Receipt(accepted=1, duplicates=1, test_calls=1)
     assert not both.is_test
-    assert not intake.take(SHOP, json.dumps([first, call]).encode(), NOW).is_test
-    unclear = intake.take(SHOP, json.dumps([first, {"Partner": "S3"}, call]).encode(), NOW)
+    assert not intake.ingest(SHOP, json.dumps([first, call]).encode(), NOW).is_test
+    unclear = intake.ingest(SHOP, json.dumps([first, {"Partner": "S3"}, call]).encode(), NOW)
     assert unclear == Receipt(duplicates=1, quarantined=1, test_calls=1)
     assert not unclear.is_test
 
 
 def test_an_empty_list_touches_nothing() -> None:
-    assert Intake(BrokenLedger(), 65_536).take(SHOP, b"[]", NOW) == Receipt()
+    assert Intake(BrokenLedger(), 65_536).ingest(SHOP, b"[]", NOW) == Receipt()
 
 
 def test_a_list_with_one_broken_object_is_refused_whole(intake: Intake, ledger: MemoryLedger) -> None:
     with pytest.raises(PayloadError):
-        intake.take(SHOP, b"[" + body() + b", 1]", NOW)
+        intake.ingest(SHOP, b"[" + body() + b", 1]", NOW)
     assert ledger.read(0) == []
 
 
 def test_an_object_over_the_limit_is_refused(ledger: MemoryLedger) -> None:
     with pytest.raises(PayloadTooLargeError):
-        Intake(ledger, most_event_bytes=50).take(SHOP, body(), NOW)
+        Intake(ledger, most_event_bytes=50).ingest(SHOP, body(), NOW)
     assert ledger.read(0) == []
 
 
@@ -132,7 +132,7 @@ def test_what_could_not_be_stored_is_not_acknowledged_and_teaches_nothing() -> N
     intake = Intake(BrokenLedger(), 65_536)
     for source in (SHOP, AUTO):
         with pytest.raises(StoreError, match="no room for 1"):
-            intake.take(source, body(), NOW)
+            intake.ingest(source, body(), NOW)
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_what_could_not_be_stored_is_not_acknowledged_and_teaches_nothing() -> N
     ],
 )
 def test_a_text_more_than_a_day_ahead_of_its_arrival_is_kept_aside(intake: Intake, when: str, receipt: Receipt) -> None:
-    assert intake.take(SHOP, body(when=when), NOW) == receipt
+    assert intake.ingest(SHOP, body(when=when), NOW) == receipt
 
 
 def test_a_text_ahead_of_the_arrival_counts_as_the_arrival(intake: Intake, ledger: MemoryLedger) -> None:
-    intake.take(SHOP, body(when="01/06/2026 11:00:00 AM"), NOW)
+    intake.ingest(SHOP, body(when="01/06/2026 11:00:00 AM"), NOW)
     assert (ledger.read(0)[0].occurred_at, ledger.read(0)[0].skewed) == (NOW, True)
 
 
 def post(intake: Intake, occurred_at: float, late: float, offset: float, request_id: int = 1) -> None:
     """A made-up body whose clock is ``offset`` hours ahead of UTC, delivered ``late`` minutes late."""
     text = vendor_clock(occurred_at + offset * HOUR, UTC)
-    intake.take(AUTO, body("Initiated", text, request_id), occurred_at + late * MINUTE)
+    intake.ingest(AUTO, body("Initiated", text, request_id), occurred_at + late * MINUTE)
 
 
 def offsets(ledger: MemoryLedger | SqlLedger) -> list[float]:
@@ -195,7 +195,7 @@ def test_each_source_settles_on_an_offset_of_its_own(intake: Intake, ledger: Mem
     for run in range(5):
         post(intake, at("0:00") + run * 4 * HOUR, 0.1, 5.5)
     occurred_at = at("20:00")
-    intake.take(Source("other"), body(when=vendor_clock(occurred_at)), occurred_at + 20 * MINUTE)
+    intake.ingest(Source("other"), body(when=vendor_clock(occurred_at)), occurred_at + 20 * MINUTE)
     assert ledger.read(5)[0].utc_offset == -0.25 * HOUR
 
 
@@ -220,22 +220,22 @@ def test_a_summer_time_change_is_followed_from_its_first_event(intake: Intake, l
 
 
 def test_a_quarantined_body_is_no_evidence_of_a_zone(intake: Intake, ledger: MemoryLedger) -> None:
-    intake.take(AUTO, b'{"Partner": "S3"}', NOW)
+    intake.ingest(AUTO, b'{"Partner": "S3"}', NOW)
     post(intake, at("16:00"), 25, 5.5)
     assert offsets(ledger) == [5.25]
 
 
 def test_the_documented_sample_is_accepted_at_its_time(intake: Intake, ledger: MemoryLedger) -> None:
     sample = (SAMPLES / "completed-one-time.json").read_bytes()
-    assert intake.take(AUTO, sample, instant("2023-07-25T11:20:55")) == Receipt(accepted=1)
+    assert intake.ingest(AUTO, sample, instant("2023-07-25T11:20:55")) == Receipt(accepted=1)
     assert ledger.read(0)[0].occurred_at == instant("2023-07-25T11:20:52")
-    assert intake.take(AUTO, sample, instant("2023-07-25T11:20:55") + 30 * DAY) == Receipt(duplicates=1)
+    assert intake.ingest(AUTO, sample, instant("2023-07-25T11:20:55") + 30 * DAY) == Receipt(duplicates=1)
 
 
 def test_what_was_recalled_is_not_looked_up_when_a_body_comes() -> None:
     ledger = AskedLedger()
     intake = Intake(ledger, 65_536)
-    intake.recall([SHOP, AUTO])
+    intake.load_offsets([SHOP, AUTO])
     assert ledger.asked == [AUTO.slug]
     assert len(intake.prepare(AUTO, body(), NOW)) == 1
     assert ledger.asked == [AUTO.slug]
@@ -245,4 +245,4 @@ def test_a_body_can_be_prepared_submitted_and_accounted_for_in_three_steps(ledge
     intake = Intake(ledger, 65_536)
     entries = intake.prepare(SHOP, json.dumps([fields(), fields(), {"is_test": True}]).encode(), NOW)
     fresh = intake.submit(entries).result()
-    assert intake.receipt(SHOP, entries, fresh) == Receipt(accepted=1, duplicates=1, test_calls=1)
+    assert intake.receipt_for(SHOP, entries, fresh) == Receipt(accepted=1, duplicates=1, test_calls=1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from builders import at, event, instant
 from exporter.domain.errors import PayloadError
-from exporter.ingest.json_lines import EventLine, read, write
-from exporter.ledger.contract import Received
+from exporter.ingest.json_lines import EventLine, format_line, parse_line
+from exporter.ledger.contract import AcceptedEvent
 
 BODY = '{"a": 1}'
 
@@ -19,9 +19,9 @@ BODY = '{"a": 1}'
 def test_a_stored_event_is_read_as_it_was_written() -> None:
     odd = event("completed", at("0:00"), delay=0.123456, source="shop")
     raw = '{\r\n "a" : "x\\n\\u00fc ü {}[]\\"",\n "a": [1, {"b": null}]}'.encode()
-    line = write(Received(odd, raw))
+    line = format_line(AcceptedEvent(odd, raw))
     assert "\n" not in line
-    found = read(line.encode())
+    found = parse_line(line.encode())
     assert (found.source, found.arrived_at) == ("shop", odd.arrived_at)
     assert found.body == raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
@@ -32,7 +32,7 @@ def test_any_body_comes_back_verbatim_whatever_stands_around_it(body: dict[str, 
     raw = json.dumps(body, ensure_ascii=data.draw(st.booleans()), separators=separators)
     members = ['"source": "s"', '"arrived_at" : 1.5', f'"body":  {raw}', '"more": [{}]']
     text = " { " + " , ".join(data.draw(st.permutations(members))) + " } "
-    assert read(text.encode()) == EventLine("s", 1.5, raw.encode())
+    assert parse_line(text.encode()) == EventLine("s", 1.5, raw.encode())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_any_body_comes_back_verbatim_whatever_stands_around_it(body: dict[str, 
 )
 def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds: float) -> None:
     line = f'{{"source": "s", "arrived_at": {arrived_at}, "body": {BODY}}}'
-    assert read(line.encode()) == EventLine("s", seconds, BODY.encode())
+    assert parse_line(line.encode()) == EventLine("s", seconds, BODY.encode())
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds:
 )
 def test_what_cannot_be_replayed_is_told_what_would_be_right(line: bytes, said: str) -> None:
     with pytest.raises(PayloadError) as refusal:
-        read(line)
+        parse_line(line)
     assert said in str(refusal.value)

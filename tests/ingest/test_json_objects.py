@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError
-from exporter.ingest.json_objects import MOST_EVENTS, decode
+from exporter.ingest.json_objects import MAX_OBJECTS, decode
 
 LIMIT = 1_000_000
 
@@ -99,7 +99,7 @@ def test_an_empty_list_holds_nothing() -> None:
 
 
 def test_a_thousand_objects_are_taken_and_one_more_is_not() -> None:
-    assert len(raws(b"[" + b",".join([b"{}"] * MOST_EVENTS) + b"]")) == MOST_EVENTS == 1000
+    assert len(raws(b"[" + b",".join([b"{}"] * MAX_OBJECTS) + b"]")) == MAX_OBJECTS == 1000
     with pytest.raises(PayloadTooLargeError, match="more than 1,000 objects"):
         decode(b"[" + b",".join([b"{}"] * 1001) + b"]", LIMIT)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import DAY, HOUR, at, event, received
+from builders import DAY, HOUR, accepted_event, at, event
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreError
-from exporter.domain.events import Gap, Quarantined, Tally
+from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
 from exporter.domain.exports import ExportKey, Selection
-from exporter.ingest.json_objects import MOST_EVENTS
+from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ledger import contract as ledgers
 from exporter.ledger.sql.ledger import SqlLedger
 
@@ -29,12 +29,12 @@ SECOND = event("completed", at("0:10"))
 THIRD = event("initiated", at("4:00"), request_id="1700000002", partner="Azure", frequency="24h")
 
 
-def a_quarantined(reason: str = "bad_date", digest: bytes = b"q" * 16, source: str = "shop") -> Quarantined:
-    return Quarantined(source, at("0:00"), reason, "made up", b'{"not": "understood"}', digest)
+def a_quarantined(reason: str = "bad_date", digest: bytes = b"q" * 16, source: str = "shop") -> QuarantinedBody:
+    return QuarantinedBody(source, at("0:00"), reason, "made up", b'{"not": "understood"}', digest)
 
 
-def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCalled:
-    return ledgers.TestCalled("shop", arrived_at)
+def vendor_call(arrived_at: float = at("0:00")) -> ledgers.TestCallReceived:
+    return ledgers.TestCallReceived("shop", arrived_at)
 
 
 def digests(events: list[Event]) -> list[bytes]:
@@ -43,7 +43,7 @@ def digests(events: list[Event]) -> list[bytes]:
 
 def test_an_event_is_read_back_as_it_was_appended(ledger: Ledger) -> None:
     odd = event("completed", at("0:00") + 0.123456, delay=-100.5, partner="Ünïcode 🪣", utc_offset=-34_200, skewed=True)
-    assert ledger.append([received(odd)]) == [True]
+    assert ledger.append([accepted_event(odd)]) == [True]
     (kept,) = ledger.read(0)
     assert kept.sequence == 1
     assert kept == event(
@@ -58,16 +58,16 @@ def test_an_event_is_read_back_as_it_was_appended(ledger: Ledger) -> None:
 
 
 def test_the_same_announcement_is_kept_once_and_counted_as_a_duplicate(ledger: Ledger) -> None:
-    assert ledger.append([received(FIRST)]) == [True]
-    assert ledger.append([received(FIRST), received(SECOND)]) == [False, True]
+    assert ledger.append([accepted_event(FIRST)]) == [True]
+    assert ledger.append([accepted_event(FIRST), accepted_event(SECOND)]) == [False, True]
     assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
-    assert ledger.tallies() == [Tally("shop", "duplicate", "", 1, FIRST.arrived_at)]
+    assert ledger.delivery_counters() == [DeliveryCounter("shop", "duplicate", "", 1, FIRST.arrived_at)]
 
 
 def test_the_same_announcement_in_one_list_is_new_the_first_time(ledger: Ledger) -> None:
-    assert ledger.append([received(each) for each in (FIRST, SECOND, FIRST, FIRST)]) == [True, True, False, False]
+    assert ledger.append([accepted_event(each) for each in (FIRST, SECOND, FIRST, FIRST)]) == [True, True, False, False]
     assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
-    assert ledger.tallies()[0].count == 2
+    assert ledger.delivery_counters()[0].count == 2
 
 
 def test_few_at_once_are_new_or_not_whatever_comes_beside_them(ledger: Ledger) -> None:
@@ -82,31 +82,31 @@ def test_few_at_once_are_new_or_not_whatever_comes_beside_them(ledger: Ledger) -
             fresh.append(each.digest not in seen)
             seen += [each.digest] if fresh[-1] else []
         repeated += fresh.count(False)
-        assert ledger.append([received(each) for each in batch]) == fresh
+        assert ledger.append([accepted_event(each) for each in batch]) == fresh
     assert digests(ledger.read(0)) == seen
-    assert ledger.tallies()[0].count == repeated
+    assert ledger.delivery_counters()[0].count == repeated
 
 
 def test_another_source_may_say_the_same(ledger: Ledger) -> None:
     elsewhere = event("initiated", at("0:00"), source="other-shop")
     assert elsewhere.digest == FIRST.digest
-    assert ledger.append([received(FIRST), received(elsewhere)]) == [True, True]
+    assert ledger.append([accepted_event(FIRST), accepted_event(elsewhere)]) == [True, True]
     assert [each.source for each in ledger.read(0)] == ["shop", "other-shop"]
 
 
 def test_sequences_begin_at_one_and_follow_the_order_of_a_list(ledger: Ledger) -> None:
     many = [event("initiated", at("0:00") + minute * 60) for minute in range(600)]
-    ledger.append([received(each) for each in many])
-    ledger.append([received(THIRD)])
+    ledger.append([accepted_event(each) for each in many])
+    ledger.append([accepted_event(THIRD)])
     kept = ledger.read(0)
     assert [each.sequence for each in kept] == list(range(1, 602))
     assert digests(kept) == digests([*many, THIRD])
 
 
 def test_a_duplicate_takes_no_place_away_from_the_order(ledger: Ledger) -> None:
-    ledger.append([received(FIRST)])
-    ledger.append([received(FIRST)])
-    ledger.append([received(SECOND)])
+    ledger.append([accepted_event(FIRST)])
+    ledger.append([accepted_event(FIRST)])
+    ledger.append([accepted_event(SECOND)])
     sequences = [each.sequence for each in ledger.read(0)]
     assert sequences == sorted(set(sequences))
     assert ledger.last_sequence() == sequences[-1]
@@ -114,30 +114,30 @@ def test_a_duplicate_takes_no_place_away_from_the_order(ledger: Ledger) -> None:
 
 def test_nothing_appended_is_nothing_kept(ledger: Ledger) -> None:
     assert ledger.append([]) == []
-    assert (ledger.read(0), ledger.last_sequence(), ledger.tallies()) == ([], 0, [])
+    assert (ledger.read(0), ledger.last_sequence(), ledger.delivery_counters()) == ([], 0, [])
 
 
 def test_what_is_submitted_is_answered_in_a_future_as_if_it_were_appended(ledger: Ledger) -> None:
     lists = [[FIRST, SECOND], [SECOND], [], [THIRD, FIRST]]
-    futures = [ledger.submit([received(each) for each in wanted]) for wanted in lists]
+    futures = [ledger.submit([accepted_event(each) for each in wanted]) for wanted in lists]
     assert [each.result() for each in futures] == [[True, True], [False], [], [True, False]]
     assert digests(ledger.read(0)) == digests([FIRST, SECOND, THIRD])
 
 
 def test_what_was_submitted_cannot_be_taken_back(ledger: Ledger) -> None:
-    future = ledger.submit([received(FIRST)])
+    future = ledger.submit([accepted_event(FIRST)])
     assert not future.cancel()
     assert future.result() == [True]
 
 
 def test_reading_goes_page_by_page_and_the_last_page_is_short(ledger: Ledger) -> None:
-    ledger.append([received(event("initiated", at("0:00") + n)) for n in range(5)])
+    ledger.append([accepted_event(event("initiated", at("0:00") + n)) for n in range(5)])
     pages = [ledger.read(0, 2), ledger.read(2, 2), ledger.read(4, 2), ledger.read(5, 2)]
     assert [[each.sequence for each in page] for page in pages] == [[1, 2], [3, 4], [5], []]
 
 
 def test_a_selection_by_request_id_ends_where_it_was_told_to(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in (FIRST, THIRD, SECOND, event("initiated", at("8:00")))])
+    ledger.append([accepted_event(each) for each in (FIRST, THIRD, SECOND, event("initiated", at("8:00")))])
     chosen = Selection("shop", request_id=FIRST.request_id)
     assert [each.sequence for each in ledger.select(chosen, 3)] == [1, 3]
     assert [each.sequence for each in ledger.select(chosen, 4)] == [1, 3, 4]
@@ -146,13 +146,13 @@ def test_a_selection_by_request_id_ends_where_it_was_told_to(ledger: Ledger) -> 
 
 def test_a_selection_by_group_takes_texts_in_any_case(ledger: Ledger) -> None:
     shouted = event("initiated", at("8:00"), partner="AMAZON S3")
-    ledger.append([received(each) for each in (FIRST, THIRD, shouted)])
+    ledger.append([accepted_event(each) for each in (FIRST, THIRD, shouted)])
     group = Selection("shop", partner="amazon s3", data_type="EVENTS", frequency="4h")
     assert [each.sequence for each in ledger.select(group, 99)] == [1, 3]
 
 
 def test_a_selection_by_some_fields_fits_all_of_them(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in (FIRST, SECOND, THIRD)])
+    ledger.append([accepted_event(each) for each in (FIRST, SECOND, THIRD)])
     assert [each.sequence for each in ledger.select(Selection("shop"), 99)] == [1, 2, 3]
     assert [each.sequence for each in ledger.select(Selection("shop", partner="azure"), 99)] == [3]
     assert [each.sequence for each in ledger.select(Selection("shop", partner="azure", frequency="4h"), 99)] == []
@@ -160,46 +160,46 @@ def test_a_selection_by_some_fields_fits_all_of_them(ledger: Ledger) -> None:
 
 def test_events_of_many_request_ids_are_found_at_once(ledger: Ledger) -> None:
     told = [event("initiated", at("0:00"), request_id=str(number)) for number in range(1200)]
-    ledger.append([received(each) for each in [*told, event("initiated", at("0:00"), source="elsewhere")]])
+    ledger.append([accepted_event(each) for each in [*told, event("initiated", at("0:00"), source="elsewhere")]])
     wanted = [each.request_id for each in told[1:]]
-    found = ledger.of_ids("shop", [*wanted, "nobody"], upto=1199)
+    found = ledger.read_ids("shop", [*wanted, "nobody"], upto=1199)
     assert sorted(each.sequence for each in found) == [*range(2, 1200)]
-    assert ledger.of_ids("shop", [], upto=1199) == []
+    assert ledger.read_ids("shop", [], upto=1199) == []
 
 
 def test_a_selection_may_be_longer_than_a_page(ledger: Ledger) -> None:
-    total = ledgers.PAGE + 1
-    made = [received(event("initiated", at("0:00") + second)) for second in range(total)]
-    for first in range(0, total, MOST_EVENTS):  # as many as a webhook gives at once, within the time that one has
-        ledger.append(made[first : first + MOST_EVENTS])
+    total = ledgers.PAGE_SIZE + 1
+    made = [accepted_event(event("initiated", at("0:00") + second)) for second in range(total)]
+    for first in range(0, total, MAX_OBJECTS):  # as many as a webhook gives at once, within the time that one has
+        ledger.append(made[first : first + MAX_OBJECTS])
     assert sum(1 for _ in ledger.select(Selection("shop", frequency="4h"), total)) == total
 
 
 def test_the_newest_are_those_that_arrived_last(ledger: Ledger) -> None:
     late = event("completed", at("3:00"), delay=DAY)
     elsewhere = event("initiated", at("5:00"), source="other-shop")
-    ledger.append([received(each) for each in (late, FIRST, elsewhere, THIRD)])
+    ledger.append([accepted_event(each) for each in (late, FIRST, elsewhere, THIRD)])
     assert [each.sequence for each in ledger.newest()] == [1, 3, 4, 2]
     assert [each.sequence for each in ledger.newest("shop", 2)] == [1, 4]
     assert ledger.newest("nowhere") == []
 
 
 def test_of_two_that_arrived_at_once_the_later_appended_is_newer(ledger: Ledger) -> None:
-    ledger.append([received(FIRST), received(event("completed", FIRST.occurred_at))])
+    ledger.append([accepted_event(FIRST), accepted_event(event("completed", FIRST.occurred_at))])
     assert [each.sequence for each in ledger.newest()] == [2, 1]
 
 
 def test_a_body_is_kept_verbatim(ledger: Ledger) -> None:
     body = b'\t{ "Partner" :\x00\xff "S3"}  \r\n'
-    ledger.append([ledgers.Received(FIRST, body)])
+    ledger.append([ledgers.AcceptedEvent(FIRST, body)])
     assert ledger.body(1) == body
     assert ledger.body(0) is None
     assert ledger.body(2) is None
 
 
 def test_a_duplicate_does_not_replace_the_body(ledger: Ledger) -> None:
-    ledger.append([ledgers.Received(FIRST, b"first")])
-    ledger.append([ledgers.Received(FIRST, b"second")])
+    ledger.append([ledgers.AcceptedEvent(FIRST, b"first")])
+    ledger.append([ledgers.AcceptedEvent(FIRST, b"second")])
     assert ledger.body(1) == b"first"
 
 
@@ -214,7 +214,7 @@ def test_what_was_not_understood_is_kept_newest_first_and_counted_by_reason(ledg
     ]
     assert (kept[0].body, kept[0].detail, kept[0].arrived_at) == (b'{"not": "understood"}', "made up", at("0:00"))
     assert ledger.quarantine(1) == kept[:1]
-    assert [(each.kind, each.label, each.count) for each in ledger.tallies()] == [
+    assert [(each.kind, each.label, each.count) for each in ledger.delivery_counters()] == [
         ("quarantined", "bad_date", 2),
         ("quarantined", "wrong_type", 1),
     ]
@@ -224,7 +224,7 @@ def test_the_same_quarantined_body_is_kept_once_per_source(ledger: Ledger) -> No
     again = [a_quarantined(), a_quarantined(), a_quarantined(source="other-shop")]
     assert ledger.append(again) == [True, False, True]
     assert len(ledger.quarantine()) == 2
-    assert Counter((each.source, each.kind) for each in ledger.tallies()) == {
+    assert Counter((each.source, each.kind) for each in ledger.delivery_counters()) == {
         ("other-shop", "quarantined"): 1,
         ("shop", "duplicate"): 1,
         ("shop", "quarantined"): 1,
@@ -234,14 +234,16 @@ def test_the_same_quarantined_body_is_kept_once_per_source(ledger: Ledger) -> No
 def test_calls_of_the_vendor_are_counted_each_time_with_the_newest_arrival(ledger: Ledger) -> None:
     assert ledger.append([vendor_call(at("2:00")), vendor_call(at("1:00"))]) == [True, True]
     ledger.append([vendor_call(at("0:30"))])
-    assert ledger.tallies() == [Tally("shop", "test_call", "", 3, at("2:00"))]
+    assert ledger.delivery_counters() == [DeliveryCounter("shop", "test_call", "", 3, at("2:00"))]
     assert ledger.read(0) == []
 
 
 def test_a_list_may_hold_everything_at_once(ledger: Ledger) -> None:
-    fresh = ledger.append([received(FIRST), vendor_call(), a_quarantined(), received(FIRST), a_quarantined()])
+    fresh = ledger.append(
+        [accepted_event(FIRST), vendor_call(), a_quarantined(), accepted_event(FIRST), a_quarantined()]
+    )
     assert fresh == [True, True, True, False, False]
-    assert [(each.kind, each.count) for each in ledger.tallies()] == [
+    assert [(each.kind, each.count) for each in ledger.delivery_counters()] == [
         ("duplicate", 2),
         ("quarantined", 1),
         ("test_call", 1),
@@ -249,30 +251,30 @@ def test_a_list_may_hold_everything_at_once(ledger: Ledger) -> None:
 
 
 def test_an_export_stays_declared_since_the_first_time(ledger: Ledger) -> None:
-    assert ledger.declared() == {}
-    assert ledger.declare([("shop", "nightly")], at("1:00")) == {("shop", "nightly"): at("1:00")}
-    both = ledger.declare([("shop", "nightly"), ("shop", "hourly")], at("2:00"))
+    assert ledger.declaration_times() == {}
+    assert ledger.record_declarations([("shop", "nightly")], at("1:00")) == {("shop", "nightly"): at("1:00")}
+    both = ledger.record_declarations([("shop", "nightly"), ("shop", "hourly")], at("2:00"))
     assert both == {("shop", "nightly"): at("1:00"), ("shop", "hourly"): at("2:00")}
-    assert ledger.declared() == both
-    assert ledger.declare([], at("3:00")) == both
+    assert ledger.declaration_times() == both
+    assert ledger.record_declarations([], at("3:00")) == both
 
 
 def test_a_ledger_has_an_identity_that_it_keeps(ledger: Ledger) -> None:
-    before = ledger.identity()
-    ledger.append([received(FIRST)])
-    assert ledger.identity() == before != ""
+    before = ledger.ledger_id()
+    ledger.append([accepted_event(FIRST)])
+    assert ledger.ledger_id() == before != ""
 
 
 def test_thousands_in_one_list_are_told_apart_from_those_already_there(ledger: Ledger) -> None:
-    many = [received(event("initiated", at("0:00") + n * HOUR)) for n in range(1300)]
+    many = [accepted_event(event("initiated", at("0:00") + n * HOUR)) for n in range(1300)]
     assert ledger.append(many[::3]) == [True] * 434
     assert ledger.append([*many, *many[:5]]) == [bool(n % 3) for n in range(1300)] + [False] * 5
     assert len(ledger.read(0)) == 1300
-    assert ledger.tallies()[0].count == 434 + 5
+    assert ledger.delivery_counters()[0].count == 434 + 5
 
 
 def test_the_last_sequence_is_that_of_the_newest_event(ledger: Ledger) -> None:
-    ledger.append([received(FIRST), received(THIRD)])
+    ledger.append([accepted_event(FIRST), accepted_event(THIRD)])
     assert ledger.last_sequence() == 2
 
 
@@ -283,7 +285,7 @@ def test_a_thousand_deliveries_at_once_of_one_event_are_one_event(ledger: Ledger
     def deliver() -> None:
         start.wait()
         for _ in range(20):
-            answers.extend(ledger.append([received(FIRST)]))
+            answers.extend(ledger.append([accepted_event(FIRST)]))
 
     threads = [threading.Thread(target=deliver) for _ in range(50)]
     for each in threads:
@@ -292,7 +294,7 @@ def test_a_thousand_deliveries_at_once_of_one_event_are_one_event(ledger: Ledger
         each.join()
     assert Counter(answers) == {True: 1, False: 999}
     assert len(ledger.read(0)) == 1
-    assert ledger.tallies() == [Tally("shop", "duplicate", "", 999, FIRST.arrived_at)]
+    assert ledger.delivery_counters() == [DeliveryCounter("shop", "duplicate", "", 999, FIRST.arrived_at)]
 
 
 def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledger) -> None:
@@ -300,7 +302,7 @@ def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledge
 
     def deliver(writer: int) -> None:
         for n in range(30):
-            ledger.append([received(event("initiated", at("0:00") + n * HOUR, request_id=f"{writer}"))])
+            ledger.append([accepted_event(event("initiated", at("0:00") + n * HOUR, request_id=f"{writer}"))])
 
     def finish() -> None:
         for each in writers:
@@ -323,11 +325,11 @@ def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledge
 def test_a_close_keeps_what_was_submitted_before_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     ledger = SqlLedger(url)
-    futures = [ledger.submit([received(event("initiated", at("0:00") + n * HOUR))]) for n in range(50)]
+    futures = [ledger.submit([accepted_event(event("initiated", at("0:00") + n * HOUR))]) for n in range(50)]
     ledger.close()
     assert [each.result(timeout=0) for each in futures] == [[True]] * 50
     with pytest.raises(StoreError, match="closed"):
-        ledger.submit([received(SECOND)])
+        ledger.submit([accepted_event(SECOND)])
     again = SqlLedger(url)
     assert len(again.read(0)) == 50
     again.close()
@@ -336,26 +338,38 @@ def test_a_close_keeps_what_was_submitted_before_it(tmp_path: Path) -> None:
 def test_everything_is_there_again_after_it_was_closed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     before = SqlLedger(url)
-    before.append([received(FIRST), received(FIRST), a_quarantined(), vendor_call()])
-    before.declare([("shop", "nightly")], at("1:00"))
-    before.beat("a", at("0:00"))
-    before.beat("a", at("0:01"))
-    known = (before.read(0), before.quarantine(), before.tallies(), before.declared(), before.body(1))
+    before.append([accepted_event(FIRST), accepted_event(FIRST), a_quarantined(), vendor_call()])
+    before.record_declarations([("shop", "nightly")], at("1:00"))
+    before.record_heartbeat("a", at("0:00"))
+    before.record_heartbeat("a", at("0:01"))
+    known = (
+        before.read(0),
+        before.quarantine(),
+        before.delivery_counters(),
+        before.declaration_times(),
+        before.body(1),
+    )
     before.close()
 
     after = SqlLedger(url)
-    assert (after.read(0), after.quarantine(), after.tallies(), after.declared(), after.body(1)) == known
-    assert after.append([received(FIRST)]) == [False]
-    assert after.append([received(SECOND)]) == [True]
-    assert after.declare([("shop", "nightly")], at("9:00")) == {("shop", "nightly"): at("1:00")}
-    after.beat("b", at("0:05"))
-    assert after.gaps() == [Gap(at("0:00"), at("0:01")), Gap(at("0:01"), at("0:05"))]
+    assert (
+        after.read(0),
+        after.quarantine(),
+        after.delivery_counters(),
+        after.declaration_times(),
+        after.body(1),
+    ) == known
+    assert after.append([accepted_event(FIRST)]) == [False]
+    assert after.append([accepted_event(SECOND)]) == [True]
+    assert after.record_declarations([("shop", "nightly")], at("9:00")) == {("shop", "nightly"): at("1:00")}
+    after.record_heartbeat("b", at("0:05"))
+    assert after.outages() == [Outage(at("0:00"), at("0:01")), Outage(at("0:01"), at("0:05"))]
     after.close()
 
 
 def test_events_are_followed_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
     elsewhere = event("initiated", at("0:00"), source="other-shop")
-    ledger.append([received(each) for each in (THIRD, elsewhere, FIRST, SECOND)])
+    ledger.append([accepted_event(each) for each in (THIRD, elsewhere, FIRST, SECOND)])
     assert digests(ledger.newest(None, 2, 0)) == digests([THIRD, elsewhere])
     assert digests(ledger.newest("shop", 100, 1)) == digests([FIRST, SECOND])
     assert ledger.newest("shop", 100, 4) == []
@@ -363,12 +377,12 @@ def test_events_are_followed_from_a_sequence_also_of_one_source(ledger: Ledger) 
 
 def test_a_selection_is_read_backwards_as_far_as_it_is_asked_for(ledger: Ledger) -> None:
     many = [event("initiated", at("0:00") + minute * 60) for minute in range(450)]
-    ledger.append([received(each) for each in (THIRD, *many)])
+    ledger.append([accepted_event(each) for each in (THIRD, *many)])
     whole = Selection("shop", partner="amazon s3", data_type="EVENTS", frequency="4h")
-    assert digests(list(ledger.recent(whole, 451))) == digests(many[::-1])
-    assert digests(list(ledger.recent(whole, 10))) == digests(many[8::-1])
-    assert next(ledger.recent(Selection("shop", request_id=THIRD.request_id), 451)).digest == THIRD.digest
-    assert list(ledger.recent(Selection("nowhere"), 451)) == []
+    assert digests(list(ledger.select_newest_first(whole, 451))) == digests(many[::-1])
+    assert digests(list(ledger.select_newest_first(whole, 10))) == digests(many[8::-1])
+    assert next(ledger.select_newest_first(Selection("shop", request_id=THIRD.request_id), 451)).digest == THIRD.digest
+    assert list(ledger.select_newest_first(Selection("nowhere"), 451)) == []
 
 
 def test_the_quarantine_is_followed_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
@@ -382,8 +396,8 @@ def test_the_quarantine_is_followed_from_a_sequence_also_of_one_source(ledger: L
 def test_a_ledger_keeps_decisions_in_order_and_gives_what_is_past_a_sequence(ledger: Ledger) -> None:
     assert ledger.decisions() == []
     odd = Decision("mute", ExportKey("a", "group", "any", "ü", "", "x y"), 1.5, 1e9 + 0.25, "ich", 'weil "es" so ist')
-    ledger.decide(odd)
-    ledger.decide(Decision("retire", ExportKey("shop", "declared", "nightly"), 2, 0, "me", ""))
+    ledger.append_decision(odd)
+    ledger.append_decision(Decision("retire", ExportKey("shop", "declared", "nightly"), 2, 0, "me", ""))
     first, second = ledger.decisions()
     assert (first.kind, first.key, first.decided_at, first.until) == (odd.kind, odd.key, odd.decided_at, odd.until)
     assert (first.by, first.why, first.sequence) == (odd.by, odd.why, 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.domain.errors import StoreError
-from exporter.ledger.group_commit import BATCH, GroupCommit
+from exporter.ledger.group_commit import MAX_BATCH, GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +87,10 @@ def test_nobody_waits_for_ever_even_where_the_thread_is_told_to_end(database: Sl
 
 
 def test_a_commit_takes_no_more_than_a_batch_but_never_parts_a_list(database: SlowDatabase) -> None:
-    half = [1] * (BATCH // 2)
-    futures = database.submit_together(half, half, [7], [8] * (BATCH + 1), [9])
-    assert [len(each.result(LONG)) for each in futures] == [len(half), len(half), 1, BATCH + 1, 1]
-    assert [len(each) for each in database.batches] == [1, BATCH, BATCH + 2, 1]
+    half = [1] * (MAX_BATCH // 2)
+    futures = database.submit_together(half, half, [7], [8] * (MAX_BATCH + 1), [9])
+    assert [len(each.result(LONG)) for each in futures] == [len(half), len(half), 1, MAX_BATCH + 1, 1]
+    assert [len(each) for each in database.batches] == [1, MAX_BATCH, MAX_BATCH + 2, 1]
 
 
 def test_a_close_commits_what_was_submitted_and_takes_nothing_more(database: SlowDatabase) -> None:

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import HOUR, at, body, event, received, vendor_clock
+from builders import HOUR, accepted_event, at, body, event, vendor_clock
 from commands import run, said
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter.cli.commands.replay import told_of_rebuild
-from exporter.domain.events import Quarantined
+from exporter.cli.commands.replay import format_rebuild
+from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
-from exporter.ingest.replay import Outcome, Replay
+from exporter.ingest.replay import Replay, ReplayResult
 from exporter.ingest.vendors import clevertap
 from exporter.ledger import contract as ledgers
-from exporter.ledger.replay_store import Place
+from exporter.ledger.replay_store import ArrivalPosition
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.ledger.sql.replay_store import SqlArchive
+from exporter.ledger.sql.replay_store import SqlReplayStore
 from running import COMMAND, Exporter
 
 if TYPE_CHECKING:
@@ -43,67 +43,73 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger
     made.close()
 
 
-def kept_aside(number: int) -> Quarantined:
-    return Quarantined("shop", at("0:00") + number, "bad_date", "made up", b"{}", bytes([number]) * 16)
+def kept_aside(number: int) -> QuarantinedBody:
+    return QuarantinedBody("shop", at("0:00") + number, "bad_date", "made up", b"{}", bytes([number]) * 16)
 
 
 def test_bodies_are_read_in_the_order_of_arrival(ledger: SqlLedger) -> None:
-    ledger.append([received(each) for each in (SECOND, THIRD, FIRST)])
-    archive = ledger.archive
-    found = archive.received("shop", Place(), 2)
+    ledger.append([accepted_event(each) for each in (SECOND, THIRD, FIRST)])
+    archive = ledger.replay_store
+    found = archive.read_with_bodies("shop", ArrivalPosition(), 2)
     assert [(each.event.digest, each.body) for each in found] == [
-        (each.digest, received(each).body) for each in (FIRST, SECOND)
+        (each.digest, accepted_event(each).body) for each in (FIRST, SECOND)
     ]
-    assert [each.event.digest for each in archive.received("shop", Place.of(found[-1].event))] == [THIRD.digest]
-    assert [each.digest for each in archive.before("shop", THIRD.arrived_at, 1)] == [SECOND.digest]
-    assert [each.digest for each in archive.before("shop", THIRD.arrived_at, 9)] == [FIRST.digest, SECOND.digest]
-    assert (archive.count("shop"), archive.count("elsewhere"), archive.received("elsewhere", Place())) == (3, 0, [])
+    assert [
+        each.event.digest for each in archive.read_with_bodies("shop", ArrivalPosition.of_event(found[-1].event))
+    ] == [THIRD.digest]
+    assert [each.digest for each in archive.newest_before("shop", THIRD.arrived_at, 1)] == [SECOND.digest]
+    assert [each.digest for each in archive.newest_before("shop", THIRD.arrived_at, 9)] == [FIRST.digest, SECOND.digest]
+    assert (
+        archive.count_events("shop"),
+        archive.count_events("elsewhere"),
+        archive.read_with_bodies("elsewhere", ArrivalPosition()),
+    ) == (3, 0, [])
 
 
 def test_each_quarantined_body_becomes_what_it_is_understood_as(ledger: SqlLedger) -> None:
-    ledger.append([received(FIRST), *map(kept_aside, range(5))])
+    ledger.append([accepted_event(FIRST), *map(kept_aside, range(5))])
     old = ledger.quarantine(after=0)
-    archive = ledger.archive
-    told = archive.resolve(
+    archive = ledger.replay_store
+    told = archive.resolve_quarantined(
         [
-            (old[0], received(SECOND)),
-            (old[1], received(FIRST)),
-            (old[2], ledgers.TestCalled("shop", old[2].arrived_at)),
+            (old[0], accepted_event(SECOND)),
+            (old[1], accepted_event(FIRST)),
+            (old[2], ledgers.TestCallReceived("shop", old[2].arrived_at)),
             (old[3], replace(old[3], reason="missing_key", detail="another")),
             (old[4], old[4]),
         ]
     )
     assert told == [True, False, True, False, False]
     assert [each.digest for each in ledger.read(0)] == [FIRST.digest, SECOND.digest]
-    assert ledger.body(2) == received(SECOND).body
+    assert ledger.body(2) == accepted_event(SECOND).body
     assert [(each.reason, each.detail) for each in ledger.quarantine(after=0)] == [
         ("missing_key", "another"),
         ("bad_date", "made up"),
     ]
-    assert ledger.in_quarantine() == {"shop": 2}
-    assert [(each.kind, each.count) for each in ledger.tallies()] == [
+    assert ledger.quarantine_counts() == {"shop": 2}
+    assert [(each.kind, each.count) for each in ledger.delivery_counters()] == [
         ("duplicate", 1),
         ("quarantined", 5),
         ("test_call", 1),
     ]
-    assert archive.resolve([(old[0], received(THIRD))]) == [None]
-    assert archive.resolve([]) == []
+    assert archive.resolve_quarantined([(old[0], accepted_event(THIRD))]) == [None]
+    assert archive.resolve_quarantined([]) == []
     assert ledger.last_sequence() == 2
 
 
 def test_amended_events_are_told_by_the_epoch_once_all_are_there(ledger: SqlLedger) -> None:
-    ledger.append([received(each) for each in (FIRST, SECOND)])
+    ledger.append([accepted_event(each) for each in (FIRST, SECOND)])
     first, second = ledger.read(0)
     moved = replace(first, occurred_at=first.occurred_at - 0.5, utc_offset=1800, skewed=True, partner="Ä", status="x")
-    ledger.archive.amend([moved], last=False)
-    assert (ledger.read(0), ledger.epoch()) == ([moved, second], 0)
-    ledger.archive.amend([], last=True)
-    assert ledger.epoch() == 1
-    ledger.archive.amend([], last=True)
-    assert ledger.epoch() == 1
-    ledger.archive.amend([replace(second, frequency="24h")], last=True)
-    assert (ledger.epoch(), ledger.read(1)[0].frequency) == (2, "24h")
-    assert ledger.body(1) == received(FIRST).body
+    ledger.replay_store.amend([moved], last=False)
+    assert (ledger.read(0), ledger.replay_generation()) == ([moved, second], 0)
+    ledger.replay_store.amend([], last=True)
+    assert ledger.replay_generation() == 1
+    ledger.replay_store.amend([], last=True)
+    assert ledger.replay_generation() == 1
+    ledger.replay_store.amend([replace(second, frequency="24h")], last=True)
+    assert (ledger.replay_generation(), ledger.read(1)[0].frequency) == (2, "24h")
+    assert ledger.body(1) == accepted_event(FIRST).body
 
 
 def test_the_commands_work_on_postgresql(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,10 +119,10 @@ def test_the_commands_work_on_postgresql(postgres_url: str, tmp_path: Path, monk
     source = Source("default", "auto", None)
     now = time.time()
     intake = Intake(ledger, 65536)
-    intake.take(source, body("Completed", vendor_clock(now - HOUR)), now - HOUR)
-    intake.take(source, body("Completed", vendor_clock(now)).replace(b"Date and Time", b"Timestamp"), now)
+    intake.ingest(source, body("Completed", vendor_clock(now - HOUR)), now - HOUR)
+    intake.ingest(source, body("Completed", vendor_clock(now)).replace(b"Date and Time", b"Timestamp"), now)
     ledger.close()
-    monkeypatch.setitem(clevertap.NAMES, "timestamp", "Date and Time")
+    monkeypatch.setitem(clevertap.KEY_SPELLINGS, "timestamp", "Date and Time")
     assert run("replay", "--quarantine").stdout == "1 accepted\n"
     assert run("replay", "--rebuild").stdout == "0 of 2 events were changed\n"
     lines = run("events", "--json-lines").stdout
@@ -139,39 +145,39 @@ SHOP = Source("shop", "UTC", UTC)
 
 
 def test_what_cannot_even_be_decoded_any_more_stays_as_it_is(ledger: SqlLedger) -> None:
-    ledger.append([received(FIRST), replace(kept_aside(1), body=b"nonsense")])
-    replay = Replay(ledger, ledger.archive, {"shop": SHOP})
-    (outcome,) = replay.quarantined(["shop"], None, dry_run=False)
-    assert outcome.left == {"bad_date": 1}
+    ledger.append([accepted_event(FIRST), replace(kept_aside(1), body=b"nonsense")])
+    replay = Replay(ledger, ledger.replay_store, {"shop": SHOP})
+    (outcome,) = replay.replay_quarantine(["shop"], None, dry_run=False)
+    assert outcome.still_quarantined == {"bad_date": 1}
     (kept,) = ledger.quarantine()
     assert kept.detail.startswith("the body is not JSON")
     before = ledger.read(0)
     *_, outcome = replay.rebuild(["shop"], dry_run=False)
-    assert (outcome.unchanged, outcome.changed, ledger.epoch()) == (1, 0, 0)
+    assert (outcome.unchanged, outcome.changed, ledger.replay_generation()) == (1, 0, 0)
     assert ledger.read(0) == before
 
 
-class Overtaken(SqlArchive):
+class Overtaken(SqlReplayStore):
     """Another replay is always a moment faster."""
 
-    def resolve(self, pairs: Sequence[tuple[Quarantined, Entry]]) -> list[bool | None]:
-        super().resolve(pairs)
-        return super().resolve(pairs)
+    def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
+        super().resolve_quarantined(pairs)
+        return super().resolve_quarantined(pairs)
 
 
 def test_what_another_replay_has_taken_is_not_counted(ledger: SqlLedger) -> None:
     whole = body("Completed", "01/06/2026 1:00:00 AM")
     ledger.append([replace(kept_aside(1), body=whole, arrived_at=at("1:00"))])
-    archive = ledger.archive
+    archive = ledger.replay_store
     archive.__class__ = Overtaken
-    (outcome,) = Replay(ledger, archive, {"shop": SHOP}).quarantined(["shop"], None, dry_run=False)
-    assert outcome == Outcome()
+    (outcome,) = Replay(ledger, archive, {"shop": SHOP}).replay_quarantine(["shop"], None, dry_run=False)
+    assert outcome == ReplayResult()
     assert ledger.last_sequence() == 1
 
 
 def test_only_the_most_frequent_moves_are_told_one_by_one() -> None:
     moved = Counter({float(seconds): 20 - seconds for seconds in range(12)})
-    told = told_of_rebuild(Outcome(changed=30, unchanged=2, moved=moved, reworded=1), "")
+    told = format_rebuild(ReplayResult(changed=30, unchanged=2, moved_by=moved, relabelled=1), "")
     lines = told.splitlines()
     assert lines[0] == "30 of 32 events were changed"
     assert lines[1] == "19 by 1 s later"

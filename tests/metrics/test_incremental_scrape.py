@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, MINUTE, at, event, received
+from builders import DAY, HOUR, MINUTE, accepted_event, at, event
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger import contract as ledgers
-from exporter.metrics.gzip_parts import Engine, engine
-from exporter.metrics.renderer import Collector
-from exporter.metrics.series_limit import together
-from exporter.projection.projector import Reader
+from exporter.metrics.gzip_parts import Engine, compression_engine
+from exporter.metrics.renderer import Renderer
+from exporter.metrics.series_limit import combine
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 
@@ -48,7 +48,7 @@ class Wait(NamedTuple):
     """Nothing, for so many hours; somebody else's exporter may begin to listen after it."""
 
     hours: int
-    gap: bool
+    outage: bool
 
 
 steps = st.lists(
@@ -61,7 +61,7 @@ steps = st.lists(
         frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
         source=st.sampled_from(["shop", "shop", "other-shop"]),
     )
-    | st.builds(Wait, hours=st.integers(0, 30), gap=st.booleans()),
+    | st.builds(Wait, hours=st.integers(0, 30), outage=st.booleans()),
     min_size=1,
     max_size=25,
 )
@@ -69,35 +69,35 @@ steps = st.lists(
 
 def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> str:
     """Everything read and rendered anew, with what is over the limit put together."""
-    reader = Reader(ledger, SOURCES, DECLARATIONS)
-    reader.refresh()
+    reader = Projector(ledger, SOURCES, DECLARATIONS)
+    reader.catch_up()
     shown: list[ExportState] = []
     for slug in SOURCES:
-        keys = [key for key in reader.exports.all() if key.source == slug]
-        keys.sort(key=lambda key: (reader.exports.birth(key), key))
-        shown += [reader.export(key, now) for key in keys[:LIMIT]]
-        if over := [reader.export(key, now) for key in keys[LIMIT:]]:
-            shown.append(together(slug, over))
-    return rendered_by_library(Reference(shown, reader.sources()), openmetrics=openmetrics)
+        keys = [key for key in reader.exports.all_keys() if key.source == slug]
+        keys.sort(key=lambda key: (reader.exports.first_sequence(key), key))
+        shown += [reader.export_state(key, now) for key in keys[:LIMIT]]
+        if over := [reader.export_state(key, now) for key in keys[LIMIT:]]:
+            shown.append(combine(slug, over))
+    return rendered_by_library(Reference(shown, reader.list_sources()), openmetrics=openmetrics)
 
 
-@pytest.mark.parametrize("by", [zlib, engine()], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("by", [zlib, compression_engine()], ids=lambda each: each.__name__)
 @settings(max_examples=50)
 @given(steps=steps)
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")
-    ledger.declare([(each.match.source, each.name) for each in DECLARATIONS], now)
-    collector = Collector(Reader(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, by=by)
+    ledger.record_declarations([(each.match.source, each.name) for each in DECLARATIONS], now)
+    collector = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine_=by)
     dropped = 0
     for number, step in enumerate(steps):
         if isinstance(step, Wait):
-            if step.gap:
-                ledger.beat(f"watch {number}", now)
+            if step.outage:
+                ledger.record_heartbeat(f"watch {number}", now)
             else:
-                ledger.append([ledgers.TestCalled("shop", now)])
+                ledger.append([ledgers.TestCallReceived("shop", now)])
             now += step.hours * HOUR
-            if step.gap:
-                ledger.beat(f"watch {number}, again", now)
+            if step.outage:
+                ledger.record_heartbeat(f"watch {number}, again", now)
         else:
             now += step.minutes * MINUTE
             told = event(
@@ -108,13 +108,13 @@ def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list
                 frequency=step.frequency,
                 source=step.source,
             )
-            ledger.append([received(told)])
-        collector.refresh(now)
+            ledger.append([accepted_event(told)])
+        collector.update(now)
         for openmetrics in (False, True):
             body = collector.body(openmetrics=openmetrics)
             expected = of_the_library(ledger, now, openmetrics=openmetrics)
-            assert b"".join(body.plain(b"")).decode() == expected
-            assert gzip.decompress(body.compressed(b"# EOF\n")).decode() == expected + "# EOF\n"
+            assert b"".join(body.plain_pieces(b"")).decode() == expected
+            assert gzip.decompress(body.gzip(b"# EOF\n")).decode() == expected + "# EOF\n"
         assert collector.series == sum(not line.startswith("#") for line in expected.splitlines())
         assert collector.dropped >= dropped
         dropped = collector.dropped

@@ -6,12 +6,12 @@ import gzip
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from builders import HOUR, MINUTE, at, event, received
+from builders import HOUR, MINUTE, accepted_event, at, event
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.metrics import renderer
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from running import series
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
     from exporter.domain.events import Event
-    from exporter.metrics.gzip_parts import Body
+    from exporter.metrics.gzip_parts import CompressedBody
 
 SHOP = Source("shop", "UTC", UTC)
 OTHER_SHOP = Source("other-shop", "UTC", UTC)
@@ -31,19 +31,19 @@ class World:
 
     def __init__(self, *declarations: Declaration, exports_per_source: int = 200) -> None:
         self.ledger = MemoryLedger()
-        self.ledger.declare([(each.match.source, each.name) for each in declarations], at("0:00"))
+        self.ledger.record_declarations([(each.match.source, each.name) for each in declarations], at("0:00"))
         sources = {source.slug: source for source in (SHOP, OTHER_SHOP)}
-        self.collector = Collector(Reader(self.ledger, sources, declarations), exports_per_source, REASONS)
+        self.collector = Renderer(Projector(self.ledger, sources, declarations), exports_per_source, REASONS)
 
     def append(self, *events: Event) -> None:
-        self.ledger.append([received(each) for each in events])
+        self.ledger.append([accepted_event(each) for each in events])
 
-    def body(self, clock: str, *, openmetrics: bool = False) -> Body:
-        self.collector.refresh(at(clock))
+    def body(self, clock: str, *, openmetrics: bool = False) -> CompressedBody:
+        self.collector.update(at(clock))
         return self.collector.body(openmetrics=openmetrics)
 
     def text(self, clock: str, *, openmetrics: bool = False) -> bytes:
-        return b"".join(self.body(clock, openmetrics=openmetrics).plain(b""))
+        return b"".join(self.body(clock, openmetrics=openmetrics).plain_pieces(b""))
 
     def value(self, clock: str, name: str, **labels: str) -> float | None:
         found = series(self.text(clock).decode())
@@ -55,9 +55,7 @@ def test_where_nothing_is_new_the_same_object_is_shown_again() -> None:
     world.append(event("initiated", at("0:00")))
     for openmetrics in (False, True):
         shown = world.body("0:10", openmetrics=openmetrics)
-        assert (
-            gzip.decompress(shown.compressed(b"and more")) == world.text("0:10", openmetrics=openmetrics) + b"and more"
-        )
+        assert gzip.decompress(shown.gzip(b"and more")) == world.text("0:10", openmetrics=openmetrics) + b"and more"
         assert world.body("0:20", openmetrics=openmetrics) is shown
 
 
@@ -70,8 +68,8 @@ def test_an_event_changes_the_text_in_both_formats_and_its_compressed_form() -> 
     new = [world.text("0:11", openmetrics=openmetrics) for openmetrics in (False, True)]
     assert world.value("0:11", "completed_total", **LABELS, export="any") == 1
     assert all(before != after for before, after in zip(old, new, strict=True))
-    assert gzip.decompress(before.compressed(b"")) == old[0]  # whoever still sends it sends what it was
-    assert gzip.decompress(world.body("0:11").compressed(b"")) == new[0]
+    assert gzip.decompress(before.gzip(b"")) == old[0]  # whoever still sends it sends what it was
+    assert gzip.decompress(world.body("0:11").gzip(b"")) == new[0]
 
 
 def test_an_event_renders_no_more_than_what_it_changes() -> None:
@@ -137,7 +135,7 @@ def test_many_exports_at_once_are_settled_in_batches(monkeypatch: pytest.MonkeyP
     world = World()
     world.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
     at_once = world.text("9:00")
-    monkeypatch.setattr(renderer, "BATCH", 3)
+    monkeypatch.setattr(renderer, "MAX_PENDING_ROWS", 3)
     in_batches = World()
     in_batches.append(*(one_of(f"partner {number}", "1:00") for number in range(50)))
     assert in_batches.text("9:00") == at_once
@@ -288,11 +286,11 @@ def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:
 def test_a_gap_between_heartbeats_changes_what_was_missed() -> None:
     world = World()
     labels = LABELS | {"export": "any"}
-    world.ledger.beat("first watch", at("0:00"))
+    world.ledger.record_heartbeat("first watch", at("0:00"))
     world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
     assert world.value("9:00", "slots_missed_total", **labels) == 1
     assert world.value("9:00", "slots_unknown_total", **labels) == 0
-    world.ledger.beat("second watch", at("9:00"))  # nobody listened in between
+    world.ledger.record_heartbeat("second watch", at("9:00"))  # nobody listened in between
     assert world.value("9:00", "slots_missed_total", **labels) == 0
     assert world.value("9:00", "slots_unknown_total", **labels) == 1
     assert world.value("9:00", "initiated_total", **labels) == 1

@@ -16,18 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, MINUTE, at, event, received
-from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from builders import DAY, HOUR, MINUTE, accepted_event, at, event
+from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.ingest.vendors.clevertap import REASONS
-from exporter.ledger.contract import Received
-from exporter.metrics.renderer import Collector
-from exporter.metrics.series_limit import together
+from exporter.ledger.contract import AcceptedEvent
+from exporter.metrics.renderer import Renderer
+from exporter.metrics.series_limit import combine
 from exporter.projection import retention
-from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.fold import history
-from exporter.projection.projector import Reader
-from exporter.projection.retention import MARGIN, Pruner
+from exporter.projection.projector import Projector
+from exporter.projection.retention import RETENTION_MARGIN, Pruner
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
 
@@ -76,40 +76,40 @@ class Process:
 
     def __init__(self, ledger: MemoryLedger, configured: Configured, now: float) -> None:
         self.ledger, self.configured = ledger, configured
-        ledger.declare([(each.match.source, each.name) for each in configured.declarations], now)
-        self.reader = Reader(ledger, configured.sources, configured.declarations)
-        self.collector = Collector(self.reader, configured.limit, REASONS)
-        self.collector.refresh(now)
+        ledger.record_declarations([(each.match.source, each.name) for each in configured.declarations], now)
+        self.reader = Projector(ledger, configured.sources, configured.declarations)
+        self.collector = Renderer(self.reader, configured.limit, REASONS)
+        self.collector.update(now)
 
     def stop(self, now: float, *, leaving: bool = True) -> None:
-        self.collector.refresh(now)
-        assert Keeper(self.ledger, "me", threading.Lock(), lambda: self.reader).write(now, leaving=leaving)
+        self.collector.update(now)
+        assert CheckpointWriter(self.ledger, "me", threading.Lock(), lambda: self.reader).write(now, stopping=leaving)
 
     def shown(self) -> str:
-        return b"".join(self.collector.body(openmetrics=False).plain(b"")).decode()
+        return b"".join(self.collector.body(openmetrics=False).plain_pieces(b"")).decode()
 
     def expected(self, now: float) -> str:
         """What the library writes of everything, read and worked out anew, and not from a checkpoint."""
-        reader = Reader(self.ledger.without_checkpoint(), self.configured.sources, self.configured.declarations)
-        reader.refresh()
+        reader = Projector(self.ledger.without_checkpoint(), self.configured.sources, self.configured.declarations)
+        reader.catch_up()
         shown: list[ExportState] = []
         for slug in self.configured.sources:
-            keys = [key for key in reader.shown() if key.source == slug]
-            keys.sort(key=lambda key: (reader.exports.birth(key), key))
+            keys = [key for key in reader.list_keys() if key.source == slug]
+            keys.sort(key=lambda key: (reader.exports.first_sequence(key), key))
             first, over = keys[: self.configured.limit], keys[self.configured.limit :]
-            shown += [reader.export(key, now) for key in first]
+            shown += [reader.export_state(key, now) for key in first]
             if over:
-                shown.append(together(slug, [reader.export(key, now) for key in over]))
-        return rendered_by_library(Reference(shown, reader.sources()), openmetrics=False)
+                shown.append(combine(slug, [reader.export_state(key, now) for key in over]))
+        return rendered_by_library(Reference(shown, reader.list_sources()), openmetrics=False)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def short_memory() -> Iterator[None]:
     """So that a few events are enough to be pruned."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "RECENT", 4)
-        patch.setattr(retention, "RECENT", 4)
-        patch.setattr(retention, "LEAST", 1)
+        patch.setattr(history, "UNCOMPACTED_EVENTS", 4)
+        patch.setattr(retention, "UNCOMPACTED_EVENTS", 4)
+        patch.setattr(retention, "MIN_EVENTS", 1)
         yield
 
 
@@ -120,7 +120,7 @@ class Replayed(MemoryLedger):
         super().__init__()
         self._epoch = 0
 
-    def epoch(self) -> int:
+    def replay_generation(self) -> int:
         return self._epoch
 
     def amend(self, which: int, seconds: float) -> None:
@@ -129,7 +129,7 @@ class Replayed(MemoryLedger):
             at = which % len(self._events)
             kept = self._events[at]
             told = replace(kept.event, occurred_at=kept.event.occurred_at + seconds)
-            self._events[at] = Received(told, kept.body)
+            self._events[at] = AcceptedEvent(told, kept.body)
         self._epoch += 1
 
 
@@ -149,7 +149,7 @@ class Wait(NamedTuple):
     """Nothing, for so many hours; somebody else's exporter may begin to listen after it."""
 
     hours: int
-    gap: bool
+    outage: bool
 
 
 class Decide(NamedTuple):
@@ -200,9 +200,9 @@ tells = st.builds(
     frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
     source=st.sampled_from(["shop", "shop", "other-shop"]),
 )
-waits = st.builds(Wait, hours=st.integers(0, 30), gap=st.sampled_from([False, False, True]))
+waits = st.builds(Wait, hours=st.integers(0, 30), outage=st.sampled_from([False, False, True]))
 decides = st.builds(
-    Decide, kind=st.sampled_from([MUTE, UNMUTE, RETIRE, KEEP]), which=st.integers(0, 9), hours=st.integers(1, 30)
+    Decide, kind=st.sampled_from([MUTE, UNMUTE, RETIRE, UNRETIRE]), which=st.integers(0, 9), hours=st.integers(1, 30)
 )
 KILLED, KILLED_LATER, STOPPED = WAYS_TO_END = "killed", "killed after a checkpoint", "stopped"
 prunes = st.builds(Prune, hours=st.integers(0, 12))
@@ -259,9 +259,9 @@ class World:
             case Decide():
                 self._decide(step)
             case Prune():
-                self.process.collector.refresh(self.now)
+                self.process.collector.update(self.now)
                 pruner = Pruner(self.ledger, threading.Lock(), lambda: self.process.reader)
-                assert sum(pruner.prune(self.now, step.hours * HOUR - MARGIN)) >= 0
+                assert sum(pruner.prune(self.now, step.hours * HOUR - RETENTION_MARGIN)) >= 0
             case Replay():
                 self.ledger.amend(step.which, step.hours * HOUR)
             case Beside():
@@ -282,15 +282,15 @@ class World:
             self.take(each)
 
     def _wait(self, step: Wait) -> None:
-        for hours in (0, step.hours) if step.gap else ():
+        for hours in (0, step.hours) if step.outage else ():
             self._beats += 1
-            self.ledger.beat(f"watch {self._beats}", self.now + hours * HOUR)
+            self.ledger.record_heartbeat(f"watch {self._beats}", self.now + hours * HOUR)
         self.now += step.hours * HOUR
 
     def _decide(self, step: Decide) -> None:
-        keys = sorted(self.process.reader.exports.all())
+        keys = sorted(self.process.reader.exports.all_keys())
         key = keys[step.which % len(keys)]
-        self.ledger.decide(Decision(step.kind, key, self.now, self.now + step.hours * HOUR, "me", "because"))
+        self.ledger.append_decision(Decision(step.kind, key, self.now, self.now + step.hours * HOUR, "me", "because"))
 
     def _end(self, how: str) -> None:
         if how != KILLED:
@@ -307,11 +307,11 @@ class World:
                 frequency=told.frequency,
                 source=told.source,
             )
-            self.ledger.append([received(one)])
+            self.ledger.append([accepted_event(one)])
 
     def check(self) -> None:
         """Look for a line that is not right."""
-        self.process.collector.refresh(self.now)
+        self.process.collector.update(self.now)
         self._check()
 
     def _check(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.domain.exports import ExportKey
 from exporter.domain.states import ExportState
-from exporter.metrics.series_limit import Durations, Limit, Overflow, together
+from exporter.metrics.series_limit import DurationTotals, HiddenExports, SeriesLimit, combine
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 BUCKETS = len(DURATION_BOUNDS) + 1
@@ -45,7 +45,7 @@ states = st.builds(
 keys = st.integers(0, 5).map(lambda number: ExportKey("shop", "group", "any", str(number)))
 
 
-def anew(kept: list[ExportState]) -> ExportState:
+def recomputed(kept: list[ExportState]) -> ExportState:
     since = [state.running_since for state in kept if state.running_since]
     return replace(
         PLAIN,
@@ -67,29 +67,33 @@ def anew(kept: list[ExportState]) -> ExportState:
 
 @given(st.lists(st.tuples(keys, states | st.none()), max_size=30))
 def test_what_is_kept_up_is_what_would_be_added_up_anew(steps: list[tuple[ExportKey, ExportState | None]]) -> None:
-    overflow = Overflow()
+    overflow = HiddenExports()
     kept: dict[ExportKey, ExportState] = {}
     for key, state in steps:
         if state is not None:
-            overflow.put(key, state)
+            overflow.update(key, state)
             kept[key] = state
         elif key in overflow:
-            overflow.drop(key)
+            overflow.remove(key)
             del kept[key]
         assert set(overflow) == set(kept)
         assert len(overflow) == len(kept)
         if kept:
-            assert overflow.state("shop", "UTC") == anew(list(kept.values())) == together("shop", list(kept.values()))
+            assert (
+                overflow.combined_state("shop", "UTC")
+                == recomputed(list(kept.values()))
+                == combine("shop", list(kept.values()))
+            )
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=1))
 def test_durations_are_the_same_in_whatever_order_they_come_and_go(values: list[float]) -> None:
-    durations = Durations()
+    durations = DurationTotals()
     for value in values:
-        durations.change(1, value, [1] * BUCKETS)
-        durations.change(1, value / 3, [0] * BUCKETS)
+        durations.add(1, value, [1] * BUCKETS)
+        durations.add(1, value / 3, [0] * BUCKETS)
     for value in sorted(values):
-        durations.change(-1, value / 3, [0] * BUCKETS)
+        durations.add(-1, value / 3, [0] * BUCKETS)
     assert durations.exports == len(values)
     assert durations.sum == float(sum(map(Fraction, values)))
     assert durations.buckets == (len(values),) * BUCKETS
@@ -99,15 +103,15 @@ def test_durations_are_the_same_in_whatever_order_they_come_and_go(values: list[
 def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
     most: int, steps: list[tuple[ExportKey, int | None]]
 ) -> None:
-    limit = Limit(most)
+    limit = SeriesLimit(most)
     births: dict[ExportKey, int] = {}
     admitted: set[ExportKey] = set()
     for key, birth in steps:
         if birth is None:
-            moved = limit.drop(key)
+            moved = limit.remove(key)
             births.pop(key, None)
         else:
-            moved = limit.put(key, birth)
+            moved = limit.add(key, birth)
             births[key] = birth
         expected = set(sorted(births, key=lambda each: (births[each], each))[:most])
         assert {each for each in births if limit.admits(each)} == expected
@@ -117,10 +121,10 @@ def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
 
 
 def test_one_that_was_born_anew_and_back_again_moves_up_once() -> None:
-    limit = Limit(1)
+    limit = SeriesLimit(1)
     first, second, third = (ExportKey("shop", "group", "any", name) for name in ("a", "b", "c"))
     for key, birth in ((first, 1), (second, 2), (third, 3), (second, 4), (second, 2), (second, 4), (second, 2)):
-        limit.put(key, birth)
-    assert limit.drop(first) == {second}
-    assert limit.drop(second) == {third}
+        limit.add(key, birth)
+    assert limit.remove(first) == {second}
+    assert limit.remove(second) == {third}
     assert limit.admits(third)

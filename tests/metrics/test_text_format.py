@@ -22,8 +22,8 @@ from exporter.domain.states import ExportState, SourceState
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.metrics import families, text_format
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series
@@ -38,8 +38,8 @@ def read_back(text: str, *, openmetrics: bool) -> list[tuple[str, dict[str, str]
 
 
 class World(NamedTuple):
-    reader: Reader
-    collector: Collector
+    reader: Projector
+    collector: Renderer
 
 
 NOW = at("20:00")
@@ -69,7 +69,7 @@ def world(*, with_history: bool) -> World:
         def take(
             source: Source, moment: float, status: str, request_id: object = 1700000001, **changes: object
         ) -> None:
-            intake.take(source, body(status, vendor_clock(moment), request_id, **changes), moment + 1.5)
+            intake.ingest(source, body(status, vendor_clock(moment), request_id, **changes), moment + 1.5)
 
         for clock in ("4:00", "8:00", "12:00"):  # an id that comes back; the last run does not end
             take(SHOP, at(clock), "Initiated")
@@ -85,15 +85,15 @@ def world(*, with_history: bool) -> World:
             take(SHOP, at("10:20"), "Completed", number, Partner="GCS", Frequency="One Time")
         take(FOUND_OUT, at("11:00"), "Queued", 1, Partner='back\\slash "quoted" ünï', Frequency="when\\it suits")
         take(FOUND_OUT, at("11:00"), "Completed", 1, Frequency="every 90 minutes")
-        intake.take(FOUND_OUT, b'{"is_test": true}', at("11:01"))
-        intake.take(FOUND_OUT, body(when="yesterday"), at("11:02"))
-        intake.take(SHOP, body(when=vendor_clock(at("15:00")), request_id=4), at("11:00"))  # in the future
-        ledger.beat("a watch", at("3:00"))
-        ledger.beat("another", at("13:00"))
-    ledger.declare([(each.match.source, each.name) for each in declarations], at("2:00"))
-    reader = Reader(ledger, {source.slug: source for source in (SHOP, FOUND_OUT, SILENT)}, declarations)
-    collector = Collector(reader, exports_per_source=200, reasons=REASONS)
-    collector.refresh(NOW)
+        intake.ingest(FOUND_OUT, b'{"is_test": true}', at("11:01"))
+        intake.ingest(FOUND_OUT, body(when="yesterday"), at("11:02"))
+        intake.ingest(SHOP, body(when=vendor_clock(at("15:00")), request_id=4), at("11:00"))  # in the future
+        ledger.record_heartbeat("a watch", at("3:00"))
+        ledger.record_heartbeat("another", at("13:00"))
+    ledger.record_declarations([(each.match.source, each.name) for each in declarations], at("2:00"))
+    reader = Projector(ledger, {source.slug: source for source in (SHOP, FOUND_OUT, SILENT)}, declarations)
+    collector = Renderer(reader, exports_per_source=200, reasons=REASONS)
+    collector.update(NOW)
     return World(reader, collector)
 
 
@@ -104,7 +104,9 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 ) -> None:
     name = f"{'day' if with_history else 'empty'}.{'openmetrics' if openmetrics else 'text'}.txt"
     actual = tmp_path / name
-    actual.write_bytes(b"".join(world(with_history=with_history).collector.body(openmetrics=openmetrics).plain(b"")))
+    actual.write_bytes(
+        b"".join(world(with_history=with_history).collector.body(openmetrics=openmetrics).plain_pieces(b""))
+    )
     golden = GOLDEN / name
     expected = golden.read_text("utf-8") if golden.exists() else ""
     assert actual.read_text("utf-8") == expected, f"where the change is meant: cp {actual} {golden}"
@@ -114,8 +116,8 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 @pytest.mark.parametrize("with_history", [False, True], ids=["empty", "day"])
 def test_the_scrape_is_what_the_library_writes_for_the_same_states(*, with_history: bool, openmetrics: bool) -> None:
     reader, collector = world(with_history=with_history)
-    reference = Reference(reader.states(NOW), reader.sources())
-    assert b"".join(collector.body(openmetrics=openmetrics).plain(b"")).decode() == rendered_by_library(
+    reference = Reference(reader.list_states(NOW), reader.list_sources())
+    assert b"".join(collector.body(openmetrics=openmetrics).plain_pieces(b"")).decode() == rendered_by_library(
         reference, openmetrics=openmetrics
     )
 
@@ -194,7 +196,7 @@ def test_any_text_and_any_number_is_written_as_the_library_does_and_read_back_by
     | st.booleans()
 )
 def test_a_number_is_written_as_the_library_does(number: float) -> None:
-    assert text_format.number(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
+    assert text_format.format_value(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
 
 
 # As the page on metrics promises them: name of the sample, and its labels.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import checkpoints
-from builders import received
+from builders import accepted_event
 from checkpoints import NOW, keeper_of
 from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
 from tools import thorough
@@ -27,29 +27,29 @@ def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, c
     ledger = ToldOfGaps()
     running = reader_of(ledger, world)
     for each in deliveries:
-        ledger.append([received(each)])
+        ledger.append([accepted_event(each)])
         if dice.random() < 0.1:
-            ledger.known_gaps = list(world.gaps[: dice.randint(len(ledger.known_gaps), len(world.gaps))])
+            ledger.known_gaps = list(world.outages[: dice.randint(len(ledger.known_gaps), len(world.outages))])
         if dice.random() < 0.3:
-            running.refresh()
+            running.catch_up()
             if dice.random() < 0.5:
                 assert keeper_of(ledger, running).write(NOW)
             if dice.random() < 0.5:
-                saved = running.saved
+                saved = running.checkpoint_revision
                 running = reader_of(ledger, world)
-                running.refresh()
-                assert running.saved == saved
-    ledger.known_gaps = list(world.gaps)
-    running.refresh()
+                running.catch_up()
+                assert running.checkpoint_revision == saved
+    ledger.known_gaps = list(world.outages)
+    running.catch_up()
     expected = folded_at_once(without_folds(ledger), world)
     assert seen(running, world) == seen(expected, world)
-    assert running.sources() == expected.sources()
-    assert running.exports.recognised() == expected.exports.recognised()
+    assert running.list_sources() == expected.list_sources()
+    assert running.exports.detected_exports() == expected.exports.detected_exports()
     assert births(running) == births(expected)
 
 
 def without_folds(ledger: ToldOfGaps) -> ToldOfGaps:
     other = ToldOfGaps()
-    other.append([received(each) for each in ledger.read(0, 10_000)])
+    other.append([accepted_event(each) for each in ledger.read(0, 10_000)])
     other.known_gaps = ledger.known_gaps
     return other

@@ -20,8 +20,8 @@ ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
 def test_all_pages_are_there_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
-    assert len(ledger.folds.rows("", 100)) > page
-    monkeypatch.setattr(checkpoint_loader, "PAGE", page)
+    assert len(ledger.checkpoints.read_rows("", 100)) > page
+    monkeypatch.setattr(checkpoint_loader, "PAGE_SIZE", page)
     again = known_of(ledger)
-    assert again.saved == known.saved
+    assert again.checkpoint_revision == known.checkpoint_revision
     assert states(again) == states(known)

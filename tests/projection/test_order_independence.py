@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import DAY, MINUTE, catch_up, received, states
+from builders import DAY, MINUTE, accepted_event, catch_up, states
 from exporter.domain.exports import Declaration, ExportKey, Selection
-from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.exports import ExportProjection
 from memory_ledger import MemoryLedger
 from tools import thorough
 from worlds import BEGINNINGS, SOURCES, World, blind_times, histories, jobs
 
 if TYPE_CHECKING:
-    from exporter.domain.events import Event, Gap
+    from exporter.domain.events import Event, Outage
     from exporter.domain.states import ExportState
 
 WHOLE_SOURCES = [
@@ -32,7 +32,7 @@ WHOLE_SOURCES = [
 ]
 
 
-def seen(exports: Exports, nows: list[float]) -> list[dict[ExportKey, ExportState]]:
+def seen(exports: ExportProjection, nows: list[float]) -> list[dict[ExportKey, ExportState]]:
     return [states(exports, now, declared_at=BEGINNINGS[1]) for now in nows]
 
 
@@ -45,7 +45,7 @@ def test_any_order_batching_and_duplication_gives_the_same_states(world: World, 
     exports, ledger, after = world.exports(), MemoryLedger(), 0
     while deliveries:
         size = dice.randint(1, batch)
-        ledger.append([received(each) for each in deliveries[:size]])
+        ledger.append([accepted_event(each) for each in deliveries[:size]])
         del deliveries[:size]
         after = catch_up(exports, ledger, after, dice.randint(1, 9), dice.choice([min, max]))
     assert ledger.last_sequence() == len(world.events)
@@ -61,13 +61,15 @@ def test_a_restart_in_the_middle_changes_nothing(world: World, chance: int) -> N
     ledger = MemoryLedger()
     running, after = world.exports(), 0
     for each in deliveries:
-        ledger.append([received(each)])
+        ledger.append([accepted_event(each)])
         after = catch_up(running, ledger, after)
     restarted = world.exports()
     catch_up(restarted, ledger)
     assert seen(running, world.nows()) == seen(restarted, world.nows())
-    assert {key: running.birth(key) for key in running.all()} == {key: restarted.birth(key) for key in restarted.all()}
-    assert running.recognised() == restarted.recognised()
+    assert {key: running.first_sequence(key) for key in running.all_keys()} == {
+        key: restarted.first_sequence(key) for key in restarted.all_keys()
+    }
+    assert running.detected_exports() == restarted.detected_exports()
 
 
 @thorough
@@ -94,10 +96,10 @@ def test_a_state_holds_until_it_says_that_it_changes(world: World, wait: int) ->
 @given(
     told=st.lists(jobs(), min_size=1, max_size=3),
     declared=st.lists(st.sampled_from(WHOLE_SOURCES), unique=True),
-    gaps=blind_times(),
+    outages=blind_times(),
 )
 def test_counters_never_go_down_while_events_come_as_they_happen(
-    told: list[list[Event]], declared: list[Declaration], gaps: tuple[Gap, ...]
+    told: list[list[Event]], declared: list[Declaration], outages: tuple[Outage, ...]
 ) -> None:
     # Each job has ids and a partner of its own, so that none leaves the group of another.
     events = [
@@ -110,20 +112,20 @@ def test_counters_never_go_down_while_events_come_as_they_happen(
         for job, made in enumerate(told)
         for each in made
     ]
-    events.sort(key=lambda each: each.order)
-    exports = Exports(SOURCES, declared, gaps)
+    events.sort(key=lambda each: each.chronological_key)
+    exports = ExportProjection(SOURCES, declared, outages)
     before: dict[ExportKey, tuple[int, ...]] = {}
     for sequence, each in enumerate(events, 1):
         for now in (each.arrived_at, each.arrived_at + 61):
             before = counters_not_below(before, exports, now)
             if now == each.arrived_at:
                 exports.apply([replace(each, sequence=sequence)])
-                assert not exports.stale
+                assert not exports.needs_rebuild
                 before = counters_not_below(before, exports, now)
 
 
 def counters_not_below(
-    before: dict[ExportKey, tuple[int, ...]], exports: Exports, now: float
+    before: dict[ExportKey, tuple[int, ...]], exports: ExportProjection, now: float
 ) -> dict[ExportKey, tuple[int, ...]]:
     """The counters of every export at ``now``, none of them below what it was."""
     after = {key: counters(state) for key, state in states(exports, now).items()}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import SHOP, at, body, event, received
+from builders import SHOP, accepted_event, at, body, event
 from exporter.domain.errors import StoreError
-from exporter.domain.events import Gap
+from exporter.domain.events import Outage
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
-from exporter.projection.projector import Reader
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps
 
@@ -37,33 +37,33 @@ class Faltering(MemoryLedger):
 
 def test_a_failed_refresh_still_tells_the_next_caller_that_all_was_folded_again() -> None:
     ledger = Faltering()
-    Intake(ledger, 65_536).take(AUTO, body(), NOW)
-    reader = Reader(ledger, {AUTO.slug: AUTO})
-    assert reader.refresh() is False
-    known = reader.states(NOW)
+    Intake(ledger, 65_536).ingest(AUTO, body(), NOW)
+    reader = Projector(ledger, {AUTO.slug: AUTO})
+    assert reader.catch_up() is False
+    known = reader.list_states(NOW)
 
-    ledger.beat("one", NOW)
-    ledger.beat("one", NOW + 3600)
+    ledger.record_heartbeat("one", NOW)
+    ledger.record_heartbeat("one", NOW + 3600)
     ledger.failures = 1
     with pytest.raises(StoreError):
-        reader.refresh()
+        reader.catch_up()
 
-    assert reader.refresh() is True
-    assert reader.states(NOW) == known
-    assert reader.refresh() is False
+    assert reader.catch_up() is True
+    assert reader.list_states(NOW) == known
+    assert reader.catch_up() is False
 
 
 def test_a_gap_that_is_told_after_a_later_one_is_taken_in_by_folding_all_again() -> None:
     ledger = ToldOfGaps()
-    ledger.append([received(event("completed", at("1:00", day), frequency="24h")) for day in (0, 4, 8)])
-    early, late = Gap(at("12:00"), at("12:00", 2)), Gap(at("12:00", 4), at("12:00", 6))
+    ledger.append([accepted_event(event("completed", at("1:00", day), frequency="24h")) for day in (0, 4, 8)])
+    early, late = Outage(at("12:00"), at("12:00", 2)), Outage(at("12:00", 4), at("12:00", 6))
     ledger.known_gaps = [late]
-    reader = Reader(ledger, {"shop": SHOP})
-    reader.refresh()
+    reader = Projector(ledger, {"shop": SHOP})
+    reader.catch_up()
     ledger.known_gaps = [early, late]
-    assert reader.refresh() is True
-    assert reader.gaps == [early, late]
-    started = Reader(ledger, {"shop": SHOP})
-    started.refresh()
-    assert reader.states(at("2:00", 8)) == started.states(at("2:00", 8))
-    assert reader.refresh() is False
+    assert reader.catch_up() is True
+    assert reader.outages == [early, late]
+    started = Projector(ledger, {"shop": SHOP})
+    started.catch_up()
+    assert reader.list_states(at("2:00", 8)) == started.list_states(at("2:00", 8))
+    assert reader.catch_up() is False

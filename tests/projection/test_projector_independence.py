@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import received
+from builders import accepted_event
 from exporter.projection import projector
 from exporter.projection.fold import exports
 from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exports, "MOST_IDS", 2)
-        patch.setattr(projector, "PAGE", 3)
+        patch.setattr(exports, "MAX_CACHED_IDS", 2)
+        patch.setattr(projector, "PAGE_SIZE", 3)
         yield
 
 
@@ -38,14 +38,14 @@ def test_ids_that_were_forgotten_and_gaps_that_come_later_change_nothing(world: 
     ledger = ToldOfGaps()
     running = reader_of(ledger, world)
     for each in deliveries:
-        ledger.append([received(each)])
+        ledger.append([accepted_event(each)])
         if dice.random() < 0.2:
-            ledger.known_gaps = list(world.gaps[: dice.randint(0, len(world.gaps))])
+            ledger.known_gaps = list(world.outages[: dice.randint(0, len(world.outages))])
         if dice.random() < 0.5:
-            running.refresh()
-    ledger.known_gaps = list(world.gaps)
-    running.refresh()
+            running.catch_up()
+    ledger.known_gaps = list(world.outages)
+    running.catch_up()
     expected = folded_at_once(ledger, world)
     assert seen(running, world) == seen(expected, world)
-    assert running.exports.recognised() == expected.exports.recognised()
+    assert running.exports.detected_exports() == expected.exports.detected_exports()
     assert births(running) == births(expected)

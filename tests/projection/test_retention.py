@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, SHOP, at, body, event, received, vendor_clock
+from builders import DAY, HOUR, SHOP, accepted_event, at, body, event, vendor_clock
 from exporter.domain.decisions import RETIRE, Decision
 from exporter.domain.errors import StoreError
-from exporter.domain.events import Quarantined
+from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import Declaration, Selection
 from exporter.ingest.intake import Intake, Receipt
 from exporter.ingest.replay import Replay
-from exporter.ledger.contract import PAGE
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.projection import projector, retention
 from exporter.projection.fold import exports, history
-from exporter.projection.projector import Reader
-from exporter.projection.retention import MARGIN
+from exporter.projection.projector import Projector
+from exporter.projection.retention import RETENTION_MARGIN
 from memory_ledger import MemoryLedger
 from projectors import ToldOfGaps, births, reader_of, seen
 from pruned import LATE, RETENTION, pruned_by, pruner_of, runs, states
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def small_parts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "RECENT", 4)
-        patch.setattr(retention, "RECENT", 4)
-        patch.setattr(retention, "LEAST", 1)
-        patch.setattr(retention, "MOST", 2)
-        patch.setattr(retention, "PAGE", 3)
-        patch.setattr(exports, "MOST_IDS", 2)
-        patch.setattr(projector, "PAGE", 3)
+        patch.setattr(history, "UNCOMPACTED_EVENTS", 4)
+        patch.setattr(retention, "UNCOMPACTED_EVENTS", 4)
+        patch.setattr(retention, "MIN_EVENTS", 1)
+        patch.setattr(retention, "MAX_EVENTS", 2)
+        patch.setattr(retention, "PAGE_SIZE", 3)
+        patch.setattr(exports, "MAX_CACHED_IDS", 2)
+        patch.setattr(projector, "PAGE_SIZE", 3)
         yield
 
 
@@ -58,28 +58,28 @@ def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(worl
     dice = Random(chance)
     deliveries = sorted(world.events, key=lambda each: each.arrived_at)
     ledger, kept = ToldOfGaps(), ToldOfGaps()
-    ledger.known_gaps = kept.known_gaps = list(world.gaps)
+    ledger.known_gaps = kept.known_gaps = list(world.outages)
     pruning_one, other, unpruned = (reader_of(each, world) for each in (ledger, ledger, kept))
     for each in deliveries:
         for one in (ledger, kept):
-            one.append([received(each)])
+            one.append([accepted_event(each)])
         if dice.random() < 0.3:
-            other.refresh()
+            other.catch_up()
         if dice.random() < 0.2:
-            pruning_one.refresh()
+            pruning_one.catch_up()
             before = seen(pruning_one, world)
             # What happens later may be told up to 25 hours late.
-            list(pruner_of(ledger, pruning_one).prune(each.arrived_at + MARGIN, 2 * DAY))
-            pruning_one.refresh()
+            list(pruner_of(ledger, pruning_one).prune(each.arrived_at + RETENTION_MARGIN, 2 * DAY))
+            pruning_one.catch_up()
             assert seen(pruning_one, world) == before
-    unpruned.refresh()
+    unpruned.catch_up()
     started = reader_of(ledger, world)
-    started.refresh()
+    started.catch_up()
     expected = seen(started, world)
     for known in (pruning_one, other, started):
-        known.refresh()
+        known.catch_up()
         # An id that comes back after its events were pruned is a new one, but no event is uncounted.
-        assert known.sources() == unpruned.sources()
+        assert known.list_sources() == unpruned.list_sources()
         assert seen(known, world) == expected
         assert births(known) == births(started)
 
@@ -87,56 +87,56 @@ def test_pruning_changes_nothing_for_who_was_there_and_for_who_starts_later(worl
 # One export, its events, and what comes late
 
 
-def known_of(ledger: Ledger) -> Reader:
-    known = Reader(ledger, {"shop": SHOP})
-    known.refresh()
+def known_of(ledger: Ledger) -> Projector:
+    known = Projector(ledger, {"shop": SHOP})
+    known.catch_up()
     return known
 
 
 def test_events_past_their_retention_go_and_their_counts_stay(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(500))])
+    ledger.append([accepted_event(each) for each in runs(range(500))])
     known = known_of(ledger)
-    before, sources = states(known), known.sources()
+    before, sources = states(known), known.list_sources()
     assert before[0].completed == 500
     assert pruned_by(ledger, known) == 196
     assert len(ledger.read(0)) == 804
     assert ledger.read(0)[0].occurred_at == at("0:00", day=98)
     for reading in (known, known_of(ledger)):
-        reading.refresh()
-        assert (states(reading), reading.sources()) == (before, sources)
+        reading.catch_up()
+        assert (states(reading), reading.list_sources()) == (before, sources)
     assert pruned_by(ledger, known) == 0
     assert pruned_by(ledger, known, LATE + 30 * DAY) == 60
     assert states(known_of(ledger)) == before
-    assert ledger.folds.pruned().events == 256
+    assert ledger.checkpoints.pruning_state().pruned_events == 256
     for reading in (known, known_of(ledger)):
-        reading.refresh()
-        assert [reading.exports.members(key) for key in reading.exports.all()] == [744]
+        reading.catch_up()
+        assert [reading.exports.event_count(key) for key in reading.exports.all_keys()] == [744]
 
 
 @pytest.mark.parametrize(("later", "removed"), [(0, 40), (0.001, 41)])
 def test_an_event_that_arrived_at_the_limit_of_retention_stays_a_moment_longer(
     ledger: Ledger, later: float, removed: int
 ) -> None:
-    ledger.append([received(each) for each in runs(range(60))])
+    ledger.append([accepted_event(each) for each in runs(range(60))])
     limit = at("0:00", day=20) + 2  # when the 41st event arrived
-    assert pruned_by(ledger, known_of(ledger), limit + later + MARGIN + RETENTION) == removed
+    assert pruned_by(ledger, known_of(ledger), limit + later + RETENTION_MARGIN + RETENTION) == removed
 
 
 def test_what_pruned_events_amount_to_has_the_types_that_it_had(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(500))])
+    ledger.append([accepted_event(each) for each in runs(range(500))])
     known = known_of(ledger)
-    before = repr((states(known), known.sources()))  # in which 1 and 1.0 differ
+    before = repr((states(known), known.list_sources()))  # in which 1 and 1.0 differ
     assert pruned_by(ledger, known) == 196
     fresh = known_of(ledger)
-    assert repr((states(fresh), fresh.sources())) == before
+    assert repr((states(fresh), fresh.list_sources())) == before
 
 
 def test_the_time_in_retirement_counts_no_missed_slots_though_the_events_around_it_are_gone(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs([*range(20), *range(60, 500)])])
+    ledger.append([accepted_event(each) for each in runs([*range(20), *range(60, 500)])])
     known = known_of(ledger)
-    [key] = known.exports.all()
-    ledger.decide(Decision(RETIRE, key, at("12:00", 19), 0, "me", "because"))
-    known.refresh()
+    [key] = known.exports.all_keys()
+    ledger.append_decision(Decision(RETIRE, key, at("12:00", 19), 0, "me", "because"))
+    known.catch_up()
     before = states(known)
     assert (before[0].completed, before[0].slots_missed) == (460, 0)
     assert pruned_by(ledger, known) == 116
@@ -144,65 +144,67 @@ def test_the_time_in_retirement_counts_no_missed_slots_though_the_events_around_
 
 
 def test_the_newest_events_of_an_export_stay_however_old_they_are(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(20))])
+    ledger.append([accepted_event(each) for each in runs(range(20))])
     known = known_of(ledger)
     before = states(known)
     assert pruned_by(ledger, known) == 24
-    assert len(ledger.read(0)) == history.RECENT
+    assert len(ledger.read(0)) == history.UNCOMPACTED_EVENTS
     assert [state.export for state in states(known_of(ledger))] == ["one"]
     assert states(known_of(ledger)) == before
 
 
 def test_a_declared_export_keeps_its_counts_as_well(ledger: Ledger) -> None:
-    def reading() -> Reader:
-        made = Reader(ledger, {"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
-        made.refresh()
+    def reading() -> Projector:
+        made = Projector(ledger, {"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
+        made.catch_up()
         return made
 
     others = [event("failed", at("5:00", day), request_id="two", frequency="24h") for day in range(90)]
-    ledger.append([received(each) for each in others + [replace(each, partner="Azure") for each in runs(range(90))]])
+    ledger.append(
+        [accepted_event(each) for each in others + [replace(each, partner="Azure") for each in runs(range(90))]]
+    )
     known = reading()
     before = states(known)
     assert {state.export: (state.completed, state.failed) for state in before} == {"nightly": (90, 0), "any": (0, 90)}
     assert pruned_by(ledger, known) == 164 + 74
-    known.refresh()
+    known.catch_up()
     assert states(known) == states(reading()) == before
 
 
 def test_an_open_run_stays_open_and_what_ends_it_is_its_end(ledger: Ledger) -> None:
     start = event("initiated", at("0:00"), request_id="once", frequency="one-time")
     others = [event("failed", at("0:00", day), request_id=str(day), frequency="one-time") for day in range(40)]
-    ledger.append([received(each) for each in [start, *others]])
+    ledger.append([accepted_event(each) for each in [start, *others]])
     known = known_of(ledger)
     assert pruned_by(ledger, known) == 25
     end = event("completed", at("1:00", day=50), request_id="once", frequency="one-time")
-    ledger.append([received(end)])
+    ledger.append([accepted_event(end)])
     for reading in (known, known_of(ledger)):
-        reading.refresh()
+        reading.catch_up()
         (state,) = states(reading)
         assert (state.in_progress, state.completed, state.failed) == (0, 1, 40)
         assert state.last_duration == 50 * DAY + HOUR
 
 
 def test_an_event_from_before_what_was_pruned_changes_no_export(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(200))])
+    ledger.append([accepted_event(each) for each in runs(range(200))])
     known = known_of(ledger)
     pruned_by(ledger, known)
     before = states(known)
     late = replace(event("failed", at("5:00", day=3), request_id="one", frequency="24h"), arrived_at=LATE)
-    ledger.append([received(late)])
-    known.refresh()
+    ledger.append([accepted_event(late)])
+    known.catch_up()
     assert states(known) == states(known_of(ledger)) == before
-    assert known.sources() == known_of(ledger).sources()
-    assert known.sources()[0].events["failed"] == 1
+    assert known.list_sources() == known_of(ledger).list_sources()
+    assert known.list_sources()[0].events["failed"] == 1
 
 
 def test_a_late_event_of_the_time_that_is_kept_is_put_in_its_place(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(300))])
+    ledger.append([accepted_event(each) for each in runs(range(300))])
     known = known_of(ledger)
     pruned_by(ledger, known)
-    ledger.append([received(event("failed", at("5:00", day=250), request_id="one", frequency="24h"))])
-    known.refresh()
+    ledger.append([accepted_event(event("failed", at("5:00", day=250), request_id="one", frequency="24h"))])
+    known.catch_up()
     assert states(known) == states(known_of(ledger))
     assert (states(known)[0].failed, states(known)[0].completed) == (1, 300)
 
@@ -210,36 +212,36 @@ def test_a_late_event_of_the_time_that_is_kept_is_put_in_its_place(ledger: Ledge
 def test_an_id_whose_only_events_were_pruned_is_a_new_one_for_everybody(ledger: Ledger) -> None:
     first = event("initiated", at("0:00"), request_id="rare", frequency="24h")
     others = [event("completed", at("1:00", day), request_id=str(day), frequency="24h") for day in range(40)]
-    ledger.append([received(each) for each in [first, *others]])
+    ledger.append([accepted_event(each) for each in [first, *others]])
     known = known_of(ledger)
     pruned_by(ledger, known)
-    ledger.append([received(event("initiated", at("0:00", day=60), request_id="rare", frequency="24h"))])
-    known.refresh()
-    assert known.exports.recognised() == known_of(ledger).exports.recognised() == []
+    ledger.append([accepted_event(event("initiated", at("0:00", day=60), request_id="rare", frequency="24h"))])
+    known.catch_up()
+    assert known.exports.detected_exports() == known_of(ledger).exports.detected_exports() == []
     assert states(known) == states(known_of(ledger))
 
 
 def test_a_group_whose_remaining_events_leave_it_is_gone_for_everybody(ledger: Ledger) -> None:
     one_each = [event("completed", at("1:00", day), request_id=str(day), frequency="24h") for day in range(40)]
     many = [event("initiated", at("2:00", 40) + n, request_id="same", frequency="24h") for n in range(16)]
-    ledger.append([received(each) for each in [*one_each, *many]])
+    ledger.append([accepted_event(each) for each in [*one_each, *many]])
     known = known_of(ledger)
     assert pruned_by(ledger, known) == 40
-    ledger.append([received(event("initiated", at("2:00", 42), request_id="same", frequency="24h"))])
-    known.refresh()
+    ledger.append([accepted_event(event("initiated", at("2:00", 42), request_id="same", frequency="24h"))])
+    known.catch_up()
     assert [state.export for state in states(known)] == ["same"]
     assert states(known) == states(known_of(ledger))
 
 
 def test_who_has_not_read_yet_what_is_pruned_begins_again() -> None:
     ledger = MemoryLedger()
-    ledger.append([received(each) for each in runs(range(10))])
+    ledger.append([accepted_event(each) for each in runs(range(10))])
     behind = known_of(ledger)
-    ledger.append([received(each) for each in runs(range(10, 100))])
+    ledger.append([accepted_event(each) for each in runs(range(10, 100))])
     quick = known_of(ledger)
     before = states(quick)
     pruned_by(ledger, quick)
-    assert behind.refresh() is True
+    assert behind.catch_up() is True
     assert states(behind) == before
 
 
@@ -253,24 +255,24 @@ def test_who_has_not_read_yet_what_is_pruned_begins_again() -> None:
     ],
 )
 def test_what_comes_while_it_is_pruned_may_put_it_off(ledger: Ledger, newcomer: Event, removed: int) -> None:
-    ledger.append([received(each) for each in runs(range(90))])
+    ledger.append([accepted_event(each) for each in runs(range(90))])
     known = known_of(ledger)
     select = ledger.select
 
     def meanwhile(*arguments: object) -> Iterator[Event]:
         found = list(select(*arguments))  # type: ignore[arg-type]
-        ledger.append([received(newcomer)])
+        ledger.append([accepted_event(newcomer)])
         return iter(found)
 
     ledger.select = meanwhile  # type: ignore[assignment,method-assign]
     assert pruned_by(ledger, known) == removed
     ledger.select = select  # type: ignore[method-assign]
-    known.refresh()
+    known.catch_up()
     assert states(known) == states(known_of(ledger))
 
 
 def test_of_two_that_prune_at_once_one_does_it(ledger: Ledger) -> None:
-    ledger.append([received(each) for each in runs(range(90))])
+    ledger.append([accepted_event(each) for each in runs(range(90))])
     known, other = known_of(ledger), known_of(ledger)
     before = states(known)
     select = ledger.select
@@ -283,18 +285,20 @@ def test_of_two_that_prune_at_once_one_does_it(ledger: Ledger) -> None:
 
     ledger.select = meanwhile  # type: ignore[assignment,method-assign]
     assert pruned_by(ledger, known) == 0
-    known.refresh()
+    known.catch_up()
     assert states(known) == states(known_of(ledger)) == before
-    assert ledger.folds.pruned().events == 164
+    assert ledger.checkpoints.pruning_state().pruned_events == 164
 
 
 @pytest.mark.parametrize("kind", ["export ", "source "])
 def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str) -> None:
-    ledger.append([received(each) for each in runs(range(90))])
+    ledger.append([accepted_event(each) for each in runs(range(90))])
     known = known_of(ledger)
     pruned_by(ledger, known)
-    (row,) = (key for key, _ in ledger.folds.bases() if key.startswith(kind))
-    assert ledger.folds.prune(ledger.folds.pruned(), [999], {row: "{"}, ledger.last_sequence(), lambda *_: False)
+    (row,) = (key for key, _ in ledger.checkpoints.baselines() if key.startswith(kind))
+    assert ledger.checkpoints.prune(
+        ledger.checkpoints.pruning_state(), [999], {row: "{"}, ledger.last_sequence(), lambda *_: False
+    )
     with pytest.raises(StoreError, match="cannot be read"):
         known_of(ledger)
     with pytest.raises(StoreError, match="cannot be read"):
@@ -304,14 +308,14 @@ def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str
 def test_quarantined_bodies_go_as_well_and_their_tallies_stay(ledger: Ledger) -> None:
     ledger.append(
         [
-            Quarantined("shop", at("0:00", day), "bad_date", "made up", b"{}", day.to_bytes(16, "big"))
+            QuarantinedBody("shop", at("0:00", day), "bad_date", "made up", b"{}", day.to_bytes(16, "big"))
             for day in range(600)
         ]
     )
-    tallies = ledger.tallies()
+    tallies = ledger.delivery_counters()
     assert pruned_by(ledger, known_of(ledger)) == 98
-    assert len(ledger.quarantine(PAGE)) == 502
-    assert ledger.tallies() == tallies
+    assert len(ledger.quarantine(PAGE_SIZE)) == 502
+    assert ledger.delivery_counters() == tallies
 
 
 def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
@@ -319,8 +323,8 @@ def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     intake = Intake(ledger, 65_536)
     intake.retention = RETENTION
     old, kept = (body(when=vendor_clock(at("0:00"))), body(when=vendor_clock(at("0:01"))))
-    assert intake.take(SHOP, old, at("0:00:01") + RETENTION) == Receipt(quarantined=1)
-    assert intake.take(SHOP, kept, at("0:01") + RETENTION) == Receipt(accepted=1)
+    assert intake.ingest(SHOP, old, at("0:00:01") + RETENTION) == Receipt(quarantined=1)
+    assert intake.ingest(SHOP, kept, at("0:01") + RETENTION) == Receipt(accepted=1)
     (quarantined,) = ledger.quarantine()
     assert quarantined.reason == "older_than_retention"
     assert quarantined.detail == (
@@ -328,11 +332,11 @@ def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     )
 
 
-def after_pruning(ledger: Ledger, intake: Intake) -> tuple[list[bytes], Reader]:
+def after_pruning(ledger: Ledger, intake: Intake) -> tuple[list[bytes], Projector]:
     """The bodies of forty daily events, of which the first 24 were pruned, and what is known then."""
     bodies = [body(when=vendor_clock(at("0:00", day)), Frequency="Daily") for day in range(40)]
     for day, each in enumerate(bodies):
-        intake.take(SHOP, each, at("0:00", day) + 2)
+        intake.ingest(SHOP, each, at("0:00", day) + 2)
     known = known_of(ledger)
     assert pruned_by(ledger, known) == 24
     return bodies, known
@@ -344,10 +348,10 @@ def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Led
     bodies, known = after_pruning(ledger, intake)
     before = states(known)
     for each in bodies[:24]:
-        assert intake.take(SHOP, each, LATE) == Receipt(quarantined=1)
-    known.refresh()
+        assert intake.ingest(SHOP, each, LATE) == Receipt(quarantined=1)
+    known.catch_up()
     assert states(known) == before
-    assert known.sources()[0].events == {"initiated": 40, "completed": 0}
+    assert known.list_sources()[0].events == {"initiated": 40, "completed": 0}
 
 
 def test_a_pruned_event_that_is_replayed_is_not_counted_again(tmp_path: Path) -> None:
@@ -355,17 +359,17 @@ def test_a_pruned_event_that_is_replayed_is_not_counted_again(tmp_path: Path) ->
     intake = Intake(ledger, 65_536)
     bodies, known = after_pruning(ledger, intake)
     before = states(known)
-    work = Replay(ledger, ledger.archive, {"shop": SHOP}, LATE - RETENTION)
+    work = Replay(ledger, ledger.replay_store, {"shop": SHOP}, LATE - RETENTION)
     lines = [
         json.dumps({"source": "shop", "arrived_at": at("0:00", day) + 2, "body": json.loads(each)}).encode()
         for day, each in enumerate(bodies)
     ]
-    *_, outcome = work.lines(lines, None, LATE, print)
-    assert (outcome.accepted, outcome.duplicates, outcome.left) == (0, 0, {"older_than_retention": 40})
-    again = [work.again(each) for each in ledger.quarantine()]
-    assert {each.reason for each in again if isinstance(each, Quarantined)} == {"older_than_retention"}
+    *_, outcome = work.replay_lines(lines, None, LATE, print)
+    assert (outcome.accepted, outcome.duplicates, outcome.still_quarantined) == (0, 0, {"older_than_retention": 40})
+    again = [work.reinterpret(each) for each in ledger.quarantine()]
+    assert {each.reason for each in again if isinstance(each, QuarantinedBody)} == {"older_than_retention"}
     assert len(again) == 40
-    known.refresh()
+    known.catch_up()
     assert states(known) == before
-    assert known.sources()[0].events == {"initiated": 40, "completed": 0}
+    assert known.list_sources()[0].events == {"initiated": 40, "completed": 0}
     ledger.close()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import SHOP, at, event, received
+from builders import SHOP, accepted_event, at, event
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.projection import retention
-from exporter.projection.fold.history import RECENT
-from exporter.projection.projector import Reader
+from exporter.projection.fold.history import UNCOMPACTED_EVENTS
+from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
 from memory_ledger import MemoryLedger
 from pruned import LATE, RETENTION, pruned_by, runs, states
@@ -29,13 +29,13 @@ SAME_AGAIN = event("initiated", at("2:00", day=2), request_id="same", frequency=
 
 def ledger_of(*events: Event) -> MemoryLedger:
     made = MemoryLedger()
-    made.append([received(each) for each in events])
+    made.append([accepted_event(each) for each in events])
     return made
 
 
-def reader_of(ledger: MemoryLedger, *declarations: Declaration, more: Sequence[Source] = ()) -> Reader:
-    made = Reader(ledger, {each.slug: each for each in (SHOP, *more)}, declarations)
-    made.refresh()
+def reader_of(ledger: MemoryLedger, *declarations: Declaration, more: Sequence[Source] = ()) -> Projector:
+    made = Projector(ledger, {each.slug: each for each in (SHOP, *more)}, declarations)
+    made.catch_up()
     return made
 
 
@@ -61,14 +61,14 @@ def before_it_is_selected(ledger: MemoryLedger, happens: Callable[[], object]) -
 
 
 def before_it_is_pruned(ledger: MemoryLedger, happens: Callable[[], object]) -> None:
-    prune = ledger.folds.prune
+    prune = ledger.checkpoints.prune
 
     def pruned(*arguments: object) -> bool:
-        ledger.folds.prune = prune  # type: ignore[method-assign]
+        ledger.checkpoints.prune = prune  # type: ignore[method-assign]
         happens()
         return prune(*arguments)  # type: ignore[arg-type]
 
-    ledger.folds.prune = pruned  # type: ignore[assignment,method-assign]
+    ledger.checkpoints.prune = pruned  # type: ignore[assignment,method-assign]
 
 
 # While one prunes
@@ -81,7 +81,7 @@ def test_an_export_that_a_reload_took_away_before_its_turn_is_left_to_the_next_t
     pruner = Pruner(ledger, threading.Lock(), lambda: next(readers, without))
     assert list(pruner.prune(LATE, RETENTION)) == []
     assert sum(pruner.prune(LATE, RETENTION)) == 164
-    without.refresh()
+    without.catch_up()
     assert [(state.export, state.completed) for state in states(without)] == [("one", 90)]
 
 
@@ -102,22 +102,22 @@ def test_what_was_read_before_a_reload_is_not_pruned_after_it() -> None:
 
 
 def test_a_group_that_is_left_while_its_other_events_are_pruned_is_gone_for_everybody() -> None:
-    ledger = ledger_of(*ids(40), *announcements(RECENT))
+    ledger = ledger_of(*ids(40), *announcements(UNCOMPACTED_EVENTS))
     pruning_one, other = reader_of(ledger), reader_of(ledger)
 
     def comes_back() -> None:
-        ledger.append([received(SAME_AGAIN)])
-        other.refresh()
+        ledger.append([accepted_event(SAME_AGAIN)])
+        other.catch_up()
 
     before_it_is_pruned(ledger, comes_back)
     assert pruned_by(ledger, pruning_one) == 40
     for reading in (pruning_one, other):
-        reading.refresh()
+        reading.catch_up()
         assert [state.export for state in states(reading)] == ["same"]
         assert states(reading) == states(reader_of(ledger))
-    ledger.append([received(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
+    ledger.append([accepted_event(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
     for reading in (pruning_one, other):
-        reading.refresh()
+        reading.catch_up()
         assert {state.export: state.completed for state in states(reading)} == {"same": 0, "any": 41}
         assert states(reading) == states(reader_of(ledger))
 
@@ -129,23 +129,23 @@ def test_what_is_pruned_while_an_export_is_read_again_is_counted_once() -> None:
     ledger = ledger_of(*runs(range(300)))
     known, pruning_one = reader_of(ledger), reader_of(ledger)
     late = event("failed", at("5:00", day=250), request_id="one", frequency="24h")
-    ledger.append([received(late)])
+    ledger.append([accepted_event(late)])
     before_it_is_selected(ledger, lambda: pruned_by(ledger, pruning_one))
-    known.refresh()
-    assert ledger.folds.pruned().events > 0
-    known.refresh()
+    known.catch_up()
+    assert ledger.checkpoints.pruning_state().pruned_events > 0
+    known.catch_up()
     assert states(known) == states(reader_of(ledger))
     assert (states(known)[0].failed, states(known)[0].completed) == (1, 300)
 
 
 def test_who_has_not_read_yet_that_a_pruned_id_came_back_begins_again() -> None:
-    ledger = ledger_of(*announcements(3 * RECENT))
+    ledger = ledger_of(*announcements(3 * UNCOMPACTED_EVENTS))
     behind = reader_of(ledger)
-    ledger.append([received(SAME_AGAIN)])
+    ledger.append([accepted_event(SAME_AGAIN)])
     quick = reader_of(ledger)
-    assert pruned_by(ledger, quick) == 2 * RECENT + 1
-    assert ledger.folds.pruned().last_sequence <= behind.sequence
-    assert behind.refresh() is True
+    assert pruned_by(ledger, quick) == 2 * UNCOMPACTED_EVENTS + 1
+    assert ledger.checkpoints.pruning_state().last_sequence <= behind.sequence
+    assert behind.catch_up() is True
     assert states(behind) == states(quick)
     assert [state.export for state in states(behind)] == ["same"]
 
@@ -155,8 +155,8 @@ def test_who_has_the_pruned_events_in_another_export_by_its_configuration_goes_o
     declared = reader_of(ledger, NIGHTLY)
     before = states(declared)
     assert [(state.export, state.completed) for state in before] == [("nightly", 90)]
-    assert pruned_by(ledger, reader_of(ledger)) == 90 - RECENT
-    assert declared.refresh() is False
+    assert pruned_by(ledger, reader_of(ledger)) == 90 - UNCOMPACTED_EVENTS
+    assert declared.catch_up() is False
     assert states(declared) == before
 
 
@@ -164,18 +164,18 @@ def test_who_has_the_pruned_events_in_another_export_by_its_configuration_goes_o
 
 
 def test_an_event_brings_a_group_back_with_what_was_pruned_of_it() -> None:
-    ledger = ledger_of(*ids(40), *announcements(RECENT))
+    ledger = ledger_of(*ids(40), *announcements(UNCOMPACTED_EVENTS))
     known = reader_of(ledger)
     assert pruned_by(ledger, known) == 40
-    ledger.append([received(SAME_AGAIN)])
-    known.refresh()
+    ledger.append([accepted_event(SAME_AGAIN)])
+    known.catch_up()
     assert [state.export for state in states(known)] == ["same"]
-    ledger.append([received(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
-    known.refresh()
+    ledger.append([accepted_event(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
+    known.catch_up()
     assert {state.export: state.completed for state in states(known)} == {"same": 0, "any": 41}
     assert states(known) == states(reader_of(ledger))
-    ledger.append([received(event("completed", at("3:00", day=4), request_id="new", frequency="24h"))])
-    known.refresh()
+    ledger.append([accepted_event(event("completed", at("3:00", day=4), request_id="new", frequency="24h"))])
+    known.catch_up()
     assert {state.export: state.completed for state in states(known)} == {"same": 0, "new": 2}
     assert states(known) == states(reader_of(ledger))
 
@@ -186,14 +186,16 @@ def test_what_was_pruned_of_a_source_that_is_not_configured_here_is_passed_over(
     both, one = reader_of(ledger, more=[Source("other")]), reader_of(ledger)
     shop = [state for state in states(both) if state.source == "shop"]
     assert pruned_by(ledger, both) == 164 + 74
-    assert one.refresh() is False
+    assert one.catch_up() is False
     assert states(one) == states(reader_of(ledger)) == shop
 
 
 # What is not worth it
 
 
-@pytest.mark.parametrize(("old", "removed"), [(retention.LEAST - 1, 0), (retention.LEAST, retention.LEAST)])
+@pytest.mark.parametrize(
+    ("old", "removed"), [(retention.MIN_EVENTS - 1, 0), (retention.MIN_EVENTS, retention.MIN_EVENTS)]
+)
 def test_a_few_old_events_of_an_export_wait_for_more(old: int, removed: int) -> None:
     ledger = ledger_of(*runs(range(old))[:old], *runs(range(490, 500)))
     known = reader_of(ledger)

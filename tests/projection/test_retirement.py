@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import HOUR, MINUTE, SHOP, at, event, received
-from exporter.domain.decisions import KEEP, RETIRE, Decision
+from builders import HOUR, MINUTE, SHOP, accepted_event, at, event
+from exporter.domain.decisions import RETIRE, UNRETIRE, Decision
 from exporter.domain.exports import ExportKey
-from exporter.projection.checkpoint_writer import Keeper
-from exporter.projection.projector import Reader
+from exporter.projection.checkpoint_writer import CheckpointWriter
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -36,19 +36,19 @@ class Shop:
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
-        self.reader = Reader(self.ledger, {"shop": SHOP})
+        self.reader = Projector(self.ledger, {"shop": SHOP})
 
     def take(self, *events: Event) -> None:
-        self.ledger.append([received(each) for each in events])
-        self.reader.refresh()
+        self.ledger.append([accepted_event(each) for each in events])
+        self.reader.catch_up()
 
     def retire(self, hour: float) -> None:
-        self.ledger.decide(Decision(RETIRE, KEY, at("0:00") + hour * HOUR, 0, "me", "because"))
-        self.reader.refresh()
+        self.ledger.append_decision(Decision(RETIRE, KEY, at("0:00") + hour * HOUR, 0, "me", "because"))
+        self.reader.catch_up()
 
     def state(self, hour: float) -> ExportState | None:
-        self.reader.refresh()
-        states = self.reader.states(at("0:00") + hour * HOUR)
+        self.reader.catch_up()
+        states = self.reader.list_states(at("0:00") + hour * HOUR)
         assert len(states) < 2
         return states[0] if states else None
 
@@ -143,7 +143,7 @@ def test_what_arrived_before_a_retirement_does_not_bring_it_back_however_late_it
 
 def test_what_arrives_at_the_instant_of_a_retirement_does_not_bring_it_back(shop: Shop) -> None:
     arrival = event("initiated", at("8:00"), request_id="id 3").arrived_at
-    shop.ledger.decide(Decision(RETIRE, KEY, arrival, 0, "me", "because"))
+    shop.ledger.append_decision(Decision(RETIRE, KEY, arrival, 0, "me", "because"))
     shop.take(event("initiated", at("8:00"), request_id="id 3"))
     assert shop.state(10) is None
     shop.take(event("completed", at("8:00"), request_id="id 3", delay=2.000001))
@@ -224,10 +224,10 @@ def test_a_new_reader_knows_the_same(shop: Shop) -> None:
     shop.take(*run_of(41, 3))
     shop.retire(42)
     shop.take(*run_of(81, 4))
-    other = Reader(shop.ledger, {"shop": SHOP})
-    other.refresh()
+    other = Projector(shop.ledger, {"shop": SHOP})
+    other.catch_up()
     now = at("0:00") + 82 * HOUR
-    assert other.states(now) == shop.reader.states(now)
+    assert other.list_states(now) == shop.reader.list_states(now)
 
 
 def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behind_in_a_checkpoint(shop: Shop) -> None:
@@ -236,8 +236,8 @@ def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behin
     shop.retire(9)
     shop.take(*run_of(41, 3))
     assert missed(shop.state(42)) != missed(untouched.state(42))
-    assert Keeper(shop.ledger, "me", threading.Lock(), lambda: shop.reader).write(at("0:00") + 42 * HOUR)
-    shop.ledger.decide(Decision(KEEP, KEY, at("0:00") + 42 * HOUR, 0, "me", "because"))
-    shop.reader = Reader(shop.ledger, {"shop": SHOP})
+    assert CheckpointWriter(shop.ledger, "me", threading.Lock(), lambda: shop.reader).write(at("0:00") + 42 * HOUR)
+    shop.ledger.append_decision(Decision(UNRETIRE, KEY, at("0:00") + 42 * HOUR, 0, "me", "because"))
+    shop.reader = Projector(shop.ledger, {"shop": SHOP})
     assert missed(shop.state(42)) == missed(untouched.state(42))
-    assert shop.reader.saved is not None
+    assert shop.reader.checkpoint_revision is not None

@@ -16,7 +16,7 @@ import pytest
 
 from builders import DAY, HOUR, MINUTE, Webhook, at, body, instant
 from exporter.domain.exports import Source
-from exporter.projection.fold.source_stats import SourceHistory
+from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
     from exporter.domain.states import ExportState, SourceState
@@ -25,10 +25,10 @@ SAMPLE_TEXT = "25/07/2023 4:50:52 PM"
 
 
 def source_state(webhook: Webhook) -> SourceState:
-    history = SourceHistory()
+    history = SourceStats()
     for each in webhook.ledger.read(0):
         history.add(each)
-    return history.state(webhook.source, webhook.ledger.tallies())
+    return history.state(webhook.source, webhook.ledger.delivery_counters())
 
 
 def is_late(state: ExportState, now: float) -> bool:
@@ -140,7 +140,7 @@ def test_ids_made_anew_for_each_run_are_one_group_that_is_fine(now: float) -> No
         webhook.deliver("Initiated", at("0:00") + run * 4 * HOUR, 1700000000 + run)
         webhook.deliver("Completed", at("0:10") + run * 4 * HOUR, 1700000000 + run)
     state = webhook.only_state(now)
-    assert webhook.exports.recognised() == []
+    assert webhook.exports.detected_exports() == []
     assert state.export == "any"
     assert state.condition(now) == "fine"
     assert (state.slots, state.slots_missed, state.slots_late, state.completed) == (5, 0, 0, 5)
@@ -148,7 +148,7 @@ def test_ids_made_anew_for_each_run_are_one_group_that_is_fine(now: float) -> No
 
 def test_the_arrival_tells_the_zone_of_the_documented_sample() -> None:
     webhook = Webhook(Source("shop"))
-    webhook.intake.take(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
+    webhook.intake.ingest(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
     (kept,) = webhook.ledger.read(0)
     assert kept.occurred_at == instant("2023-07-25T11:20:52")
     assert kept.utc_offset == 5.5 * HOUR
@@ -157,7 +157,7 @@ def test_the_arrival_tells_the_zone_of_the_documented_sample() -> None:
 
 def test_the_sample_read_as_utc_is_skewed_and_the_right_offset_is_suspected() -> None:
     webhook = Webhook(Source("shop", "UTC", UTC))
-    webhook.intake.take(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
+    webhook.intake.ingest(webhook.source, body("Completed", SAMPLE_TEXT), instant("2023-07-25T11:20:55"))
     (kept,) = webhook.ledger.read(0)
     assert kept.occurred_at == instant("2023-07-25T11:20:55")
     assert source_state(webhook).skewed == 1

@@ -16,7 +16,7 @@ from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import ExportSettings, Settings, SourceSettings
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from monitoring import ROOT
 from running import Exporter
 
@@ -43,7 +43,7 @@ def settings() -> Iterator[str]:
 
 def own_metrics() -> Iterator[str]:
     """Every metric of the process that is ours, by the name of its samples."""
-    for metric in Telemetry().registry.collect():
+    for metric in ProcessMetrics().registry.collect():
         if metric.name.startswith("dataexport_"):
             yield f"{metric.name}_total" if metric.type == "counter" else metric.name
 

@@ -23,8 +23,8 @@ LIMITS = {
     "next request on a connection": (connection.IDLE_SECONDS,),
     "reading an answer": (connection.WRITE_SECONDS,),
     "TLS handshake": (worker.HANDSHAKE_SECONDS,),
-    "connections at a time": (listeners.MOST_CONNECTIONS, listeners.MOST_ADMIN_CONNECTIONS),
-    "a commit": (endpoint.STORE_SECONDS,),
+    "connections at a time": (listeners.MAX_CONNECTIONS, listeners.MAX_ADMIN_CONNECTIONS),
+    "a commit": (endpoint.COMMIT_TIMEOUT_SECONDS,),
 }
 
 
@@ -52,8 +52,8 @@ def test_a_limit_is_the_one_in_effect(name: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"The limit of open files is raised to {worker.OPEN_FILES:,},",
-        f"with fewer than {listeners.MOST_CONNECTIONS + listeners.OTHER_FILES:,} there is room for fewer connections",
+        f"The limit of open files is raised to {worker.WANTED_OPEN_FILES:,},",
+        f"with fewer than {listeners.MAX_CONNECTIONS + listeners.RESERVED_FILES:,} there is room for fewer connections",
         "what has begun is answered, within seven seconds",
     ],
 )
@@ -66,6 +66,6 @@ def test_a_stop_takes_seven_seconds_at_most() -> None:
 
 
 def test_attempts_without_a_credential_are_as_many_as_documented() -> None:
-    assert auth_throttle.MOST_PER_MINUTE == 10
+    assert auth_throttle.MAX_FAILURES_PER_MINUTE == 10
     assert "ten times in a minute" in PAGE
     assert auth_throttle.MINUTE == 60

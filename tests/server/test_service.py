@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import at, event, received
+from builders import accepted_event, at, event
 from exporter.config import loader
 from exporter.domain.errors import StoreError
-from exporter.ledger.contract import PAGE
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.metrics.process_metrics import Telemetry
-from exporter.projection.fold.history import RECENT
+from exporter.metrics.process_metrics import ProcessMetrics
+from exporter.projection.fold.history import UNCOMPACTED_EVENTS
 from exporter.server import read_model, service
 from exporter.server.admin import app
-from exporter.server.http.messages import Answer, Exchange, Headers
+from exporter.server.http.messages import Headers, HttpRequest, HttpResponse
 from exporter.server.service import Service
 from exporter.server.webhook.endpoint import Webhook
 from memory_ledger import MemoryLedger
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from exporter.config.loader import Config
     from exporter.domain.events import Event
-    from exporter.server.read_model import Scope
+    from exporter.server.read_model import ProjectionConfig
 
 ON_FIRE = StoreError("the disk is on fire")
 
@@ -43,13 +43,13 @@ class FailingLedger(MemoryLedger):
         self.failing: dict[str, Exception] = {}
         self.tried: Counter[str] = Counter()
 
-    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+    def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         self._try("read")
         return super().read(after, limit)
 
-    def beat(self, watch: str, now: float) -> None:
+    def record_heartbeat(self, watch: str, now: float) -> None:
         self._try("beat")
-        super().beat(watch, now)
+        super().record_heartbeat(watch, now)
 
     def last_sequence(self) -> int:
         self._try("last_sequence")
@@ -71,36 +71,36 @@ def made(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 0.001)
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.001)
     configured = loader.load(None, {})
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
     yield made
     made.stop()
 
 
 def scraped(made: Service) -> bytes:
-    return b"".join(made.scrape(openmetrics=False).plain(b""))
+    return b"".join(made.scrape(openmetrics=False).plain_pieces(b""))
 
 
 def start(made: Service) -> None:
     made.start()
-    wait_until(lambda: not made.unready(), "it has read the ledger")
+    wait_until(lambda: not made.why_not_ready(), "it has read the ledger")
 
 
 def test_before_the_ledger_is_read_nothing_is_shown(made: Service) -> None:
-    assert made.unready() == "still reading the ledger"
+    assert made.why_not_ready() == "still reading the ledger"
     with pytest.raises(StoreError, match="still reading the ledger"):
         scraped(made)
     with pytest.raises(StoreError, match="still reading the ledger"):
-        made.known(at("12:00"))
+        made.list_states(at("12:00"))
 
 
 def test_a_ledger_that_cannot_be_read_at_the_start_is_tried_until_it_can(made: Service, ledger: FailingLedger) -> None:
-    ledger.append([received(event("completed", at("11:00"), source="default"))])
+    ledger.append([accepted_event(event("completed", at("11:00"), source="default"))])
     ledger.failing["read"] = ON_FIRE
     made.start()
     wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
-    assert made.unready() == "still reading the ledger"
+    assert made.why_not_ready() == "still reading the ledger"
     del ledger.failing["read"]
-    wait_until(lambda: not made.unready(), "it has read the ledger")
+    wait_until(lambda: not made.why_not_ready(), "it has read the ledger")
     assert b'dataexport_completed_total{data_type="events",export="any"' in scraped(made)
 
 
@@ -109,7 +109,7 @@ def test_it_can_be_stopped_while_the_ledger_cannot_be_read(made: Service, ledger
     made.start()
     wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
     made.stop()
-    assert made.unready() == "still reading the ledger"
+    assert made.why_not_ready() == "still reading the ledger"
 
 
 class Endless(FailingLedger):
@@ -119,7 +119,7 @@ class Endless(FailingLedger):
         super().__init__()
         self.released = threading.Event()
 
-    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+    def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         found = super().read(after, limit)
         self.released.wait()
         return found
@@ -127,11 +127,11 @@ class Endless(FailingLedger):
 
 def test_a_stop_does_not_wait_until_the_ledger_is_read() -> None:
     configured, ledger = loader.load(None, {}), Endless()
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
     made.start()
     wait_until(lambda: ledger.tried["read"] > 0, "it reads")
     made.stop()
-    assert made.unready() == "still reading the ledger"
+    assert made.why_not_ready() == "still reading the ledger"
     ledger.released.set()
 
 
@@ -150,17 +150,17 @@ class Rush(FailingLedger):
 
 
 def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "UPKEEP_SECONDS", 0.001)
+    monkeypatch.setattr(service, "MAINTENANCE_SECONDS", 0.001)
     configured, ledger = loader.load(None, {}), Rush()
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
 
     def revision() -> int:
-        kept = ledger.folds.checkpoint()
+        kept = ledger.checkpoints.load_header()
         return kept.revision if kept else 0
 
     start(made)
     wait_until(lambda: revision() == 1, "the first checkpoint is written")
-    ledger.more = read_model.RUSH_EVENTS + 1
+    ledger.more = read_model.BUSY_EVENTS + 1
     before = ledger.tried["last_sequence"]
     wait_until(lambda: ledger.tried["last_sequence"] > before + 20, "it looks again and again")
     assert revision() == 1
@@ -184,8 +184,8 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
 ) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
     configured, ledger = loader.load(None, {}), MemoryLedger()
-    ledger.append([received(each) for each in old_events(configured, 80)])
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
+    ledger.append([accepted_event(each) for each in old_events(configured, 80)])
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("0:00"))
 
     def completed() -> list[bytes]:
         return [line for line in scraped(made).splitlines() if line.startswith(b"dataexport_completed_total{")]
@@ -193,31 +193,35 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
     start(made)
     before = completed()
     assert [line.endswith(b" 80.0") for line in before] == [True, True]
-    wait_until(lambda: ledger.folds.pruned().events == 2 * (80 - RECENT), "it has pruned")
+    wait_until(
+        lambda: ledger.checkpoints.pruning_state().pruned_events == 2 * (80 - UNCOMPACTED_EVENTS), "it has pruned"
+    )
     wait_until(lambda: made.intake.retention == configured.retention, "what is older is refused")
     assert completed() == before
     made.stop()
-    assert len(ledger.read(0)) == 2 * RECENT
-    assert made.telemetry.registry.get_sample_value("dataexport_store_pruned_total") == 2 * (80 - RECENT)
+    assert len(ledger.read(0)) == 2 * UNCOMPACTED_EVENTS
+    assert made.process_metrics.registry.get_sample_value("dataexport_store_pruned_total") == 2 * (
+        80 - UNCOMPACTED_EVENTS
+    )
 
 
 def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
     configured, ledger = loader.load(None, {}), MemoryLedger()
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("0:00"))
     start(made)
     model = made._model  # noqa: SLF001 - what happens in it meanwhile is the test's
-    take, before = model.take, made.intake
+    take, before = model.reconfigure, made.intake
 
-    def taken(scope: Scope, now: float) -> None:
-        ledger.append([received(each) for each in old_events(configured, 80)])
+    def taken(scope: ProjectionConfig, now: float) -> None:
+        ledger.append([accepted_event(each) for each in old_events(configured, 80)])
         made._pruned_at = 0  # noqa: SLF001 - an hour has passed since
         made._prune()  # noqa: SLF001 - as its thread does
         take(scope, now)
 
-    monkeypatch.setattr(model, "take", taken)
+    monkeypatch.setattr(model, "reconfigure", taken)
     assert made.reload() == ()
-    assert ledger.folds.pruned().events > 0
+    assert ledger.checkpoints.pruning_state().pruned_events > 0
     assert made.intake is not before
     assert made.intake.retention == configured.retention
     made.stop()
@@ -225,39 +229,39 @@ def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.
 
 def test_a_stop_does_not_wait_until_all_that_is_old_is_pruned() -> None:
     configured, ledger = loader.load(None, {}), MemoryLedger()
-    ledger.append([received(each) for each in old_events(configured, 80)])
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00"))
-    prune, stopping = ledger.folds.prune, threading.Thread(target=made.stop)
+    ledger.append([accepted_event(each) for each in old_events(configured, 80)])
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("0:00"))
+    prune, stopping = ledger.checkpoints.prune, threading.Thread(target=made.stop)
 
     def pruned(*arguments: object) -> bool:
-        ledger.folds.prune = prune  # type: ignore[method-assign]
+        ledger.checkpoints.prune = prune  # type: ignore[method-assign]
         stopping.start()
         wait_until(made._stopping.is_set, "the stop has begun")  # noqa: SLF001 - it waits for this to end
         return prune(*arguments)  # type: ignore[arg-type]
 
-    ledger.folds.prune = pruned  # type: ignore[assignment,method-assign]
+    ledger.checkpoints.prune = pruned  # type: ignore[assignment,method-assign]
     made.start()
-    wait_until(lambda: ledger.folds.pruned().revision > 0, "it has pruned one export")
+    wait_until(lambda: ledger.checkpoints.pruning_state().revision > 0, "it has pruned one export")
     stopping.join()
-    assert ledger.folds.pruned().events == 80 - RECENT
+    assert ledger.checkpoints.pruning_state().pruned_events == 80 - UNCOMPACTED_EVENTS
 
 
 def test_a_failure_to_prune_ends_neither_the_checkpoints_nor_the_service(
     made: Service, ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "UPKEEP_SECONDS", 0.001)
+    monkeypatch.setattr(service, "MAINTENANCE_SECONDS", 0.001)
     failed = threading.Event()
 
     def failing(*_: object) -> bool:
         failed.set()
         raise ON_FIRE
 
-    ledger.folds.prune_quarantine = failing  # type: ignore[method-assign,assignment]
+    ledger.checkpoints.prune_quarantine = failing  # type: ignore[method-assign,assignment]
     start(made)
     wait_until(failed.is_set, "it has tried to prune")
     before = ledger.tried["last_sequence"]
     wait_until(lambda: ledger.tried["last_sequence"] > before + 3, "it looks whether a checkpoint is due")
-    assert made.unready() == ""
+    assert made.why_not_ready() == ""
 
 
 def test_a_start_without_a_heartbeat_is_none(made: Service, ledger: FailingLedger) -> None:
@@ -276,14 +280,14 @@ def test_a_ledger_put_in_place_of_a_lost_one_is_told_what_is_declared(
     configured = loader.load(toml, {})
     ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
     SqlLedger(f"sqlite:///{tmp_path}/other.db").close()
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
     start(made)
-    before = ledger.identity()
+    before = ledger.ledger_id()
     (tmp_path / "other.db").replace(tmp_path / "ledger.db")
 
     def declared_anew() -> bool:
         with suppress(StoreError):
-            return ledger.identity() != before and ledger.declared() == {("default", "nightly"): at("12:00")}
+            return ledger.ledger_id() != before and ledger.declaration_times() == {("default", "nightly"): at("12:00")}
         return False
 
     wait_until(declared_anew, "the export to be declared in the other ledger")
@@ -296,17 +300,17 @@ def test_a_heartbeat_that_fails_is_followed_by_the_next(made: Service, ledger: F
     tried = ledger.tried["beat"]
     wait_until(lambda: ledger.tried["beat"] > tried + 3, "the heart goes on")
     del ledger.failing["beat"]
-    assert not made.unready()
+    assert not made.why_not_ready()
 
 
 def test_while_the_ledger_fails_it_is_not_ready_and_recovers_by_itself(made: Service, ledger: FailingLedger) -> None:
     start(made)
     ledger.failing |= {"read": ON_FIRE, "last_sequence": ON_FIRE}
-    assert made.unready() == "the store does not answer: the disk is on fire"
+    assert made.why_not_ready() == "the store does not answer: the disk is on fire"
     with pytest.raises(StoreError, match="the disk is on fire"):
         scraped(made)
     ledger.failing.clear()
-    assert made.unready() == ""
+    assert made.why_not_ready() == ""
     assert scraped(made)
 
 
@@ -316,29 +320,29 @@ def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -
     def configured() -> loader.Config:
         return loader.load(None, {"DATAEXPORT_EXPORTS_PER_SOURCE": str(limits[-1])})
 
-    made = Service(configured(), configured, ledger, Telemetry(), now=lambda: at("12:00"))
+    made = Service(configured(), configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
     for partner in ("first", "second", "third"):
-        ledger.append([received(event("completed", at("11:00"), source="default", partner=partner))])
+        ledger.append([accepted_event(event("completed", at("11:00"), source="default", partner=partner))])
     start(made)
 
     def dropped() -> float | None:
         scraped(made)
-        return made.telemetry.registry.get_sample_value("dataexport_series_dropped_total")
+        return made.process_metrics.registry.get_sample_value("dataexport_series_dropped_total")
 
     each = 24
     assert dropped() == 2 * each
     assert made.reload() == ()
     assert dropped() == 2 * each
-    ledger.append([received(event("completed", at("11:00"), source="default", partner="fourth"))])
+    ledger.append([accepted_event(event("completed", at("11:00"), source="default", partner="fourth"))])
     assert dropped() == 3 * each
     limits.append(2)  # the second is shown again
     assert made.reload() == ()
     assert dropped() == 3 * each
-    assert made.telemetry.registry.get_sample_value("dataexport_exports_per_source_limit") == 2
+    assert made.process_metrics.registry.get_sample_value("dataexport_exports_per_source_limit") == 2
     limits.append(1)
     assert made.reload() == ()
     assert dropped() == 4 * each
-    assert made.telemetry.registry.get_sample_value("dataexport_exports_per_source_limit") == 1
+    assert made.process_metrics.registry.get_sample_value("dataexport_exports_per_source_limit") == 1
     made.stop()
 
 
@@ -357,12 +361,12 @@ def test_requests_are_counted_by_configured_source_or_as_unknown(made: Service) 
     webhook = Webhook(made)
     for source, status in (("default", 200), ("a-stranger-made-this-up", 404)):
         path = f"/webhooks/clevertap/{source}".encode()
-        exchange = Exchange("POST", path, Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")
-        webhook.begin(exchange)
-        webhook.note(exchange, Answer(status, b"", ()))
+        request = HttpRequest("POST", path, Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")
+        webhook.on_headers(request)
+        webhook.on_response(request, HttpResponse(status, b"", ()))
 
     def value(name: str, **labels: str) -> float | None:
-        return made.telemetry.registry.get_sample_value(f"dataexport_webhook_{name}", labels)
+        return made.process_metrics.registry.get_sample_value(f"dataexport_webhook_{name}", labels)
 
     assert value("requests_total", source="default", code="200") == 1
     assert value("requests_total", source="unknown", code="404") == 1

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from exporter.domain.events import Event
 from exporter.domain.exports import ExportKey, Source
 from exporter.ingest.intake import Intake
-from exporter.ledger.contract import Received
-from exporter.projection.fold.exports import Exports
+from exporter.ledger.contract import AcceptedEvent
+from exporter.projection.fold.exports import ExportProjection
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from exporter.domain.events import Gap
+    from exporter.domain.events import Outage
     from exporter.domain.exports import Declaration
     from exporter.domain.states import ExportState
     from exporter.ingest.intake import Receipt
@@ -110,13 +110,13 @@ def event(  # noqa: PLR0913 - as many as an event has fields
     )
 
 
-def received(each: Event) -> Received:
+def accepted_event(each: Event) -> AcceptedEvent:
     """An event with a made-up body."""
-    return Received(each, f"made up for {each.digest.hex()}".encode())
+    return AcceptedEvent(each, f"made up for {each.digest.hex()}".encode())
 
 
 def catch_up(
-    exports: Exports,
+    exports: ExportProjection,
     ledger: Ledger,
     after: int = 0,
     page_size: int = 1000,
@@ -126,27 +126,27 @@ def catch_up(
     while page := ledger.read(after, page_size):
         exports.apply(page)
         after = page[-1].sequence
-    while exports.stale:
-        key = pick(exports.stale)
+    while exports.needs_rebuild:
+        key = pick(exports.needs_rebuild)
         exports.rebuild(key, ledger.select(exports.selection(key), after))
     return after
 
 
-def states(exports: Exports, now: float, declared_at: float = 0) -> dict[ExportKey, ExportState]:
+def states(exports: ExportProjection, now: float, declared_at: float = 0) -> dict[ExportKey, ExportState]:
     """The state of every export at ``now``."""
-    return {key: exports.state(key, now, declared_at) for key in exports.all()}
+    return {key: exports.state(key, now, declared_at) for key in exports.all_keys()}
 
 
 class Webhook:
     """One source with everything behind it: bodies go in, states come out."""
 
     def __init__(
-        self, source: Source = SHOP, declarations: Sequence[Declaration] = (), gaps: Sequence[Gap] = ()
+        self, source: Source = SHOP, declarations: Sequence[Declaration] = (), outages: Sequence[Outage] = ()
     ) -> None:
         self.source = source
         self.ledger = MemoryLedger()
         self.intake = Intake(self.ledger, most_event_bytes=65_536)
-        self.exports = Exports({source.slug: source}, declarations, gaps)
+        self.exports = ExportProjection({source.slug: source}, declarations, outages)
         self._after = 0
 
     def deliver(
@@ -154,7 +154,7 @@ class Webhook:
     ) -> Receipt:
         """Post a made-up body that says what happened then, ``delay`` seconds later."""
         when = vendor_clock(occurred_at, self.source.zone or UTC)
-        return self.intake.take(self.source, body(status, when, request_id, **changes), occurred_at + delay)
+        return self.intake.ingest(self.source, body(status, when, request_id, **changes), occurred_at + delay)
 
     def states(self, now: float) -> dict[str, ExportState]:
         """The states at ``now``, by their ``export`` label."""

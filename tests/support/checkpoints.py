@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import HOUR, SHOP, at, event, received
+from builders import HOUR, SHOP, accepted_event, at, event
 from databases import SQLITE_DRIVERS, new_ledger
 from exporter.projection import checkpoint_writer, projector
-from exporter.projection.checkpoint_writer import Keeper
+from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.fold import exports
-from exporter.projection.projector import Reader
+from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ NOW = at("12:00")
 @pytest.fixture(autouse=True)
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exports, "MOST_IDS", 2)
-        patch.setattr(projector, "PAGE", 3)
-        patch.setattr(checkpoint_writer, "PAGE", 2)
+        patch.setattr(exports, "MAX_CACHED_IDS", 2)
+        patch.setattr(projector, "PAGE_SIZE", 3)
+        patch.setattr(checkpoint_writer, "PAGE_SIZE", 2)
         yield
 
 
-def keeper_of(ledger: Ledger, known: Reader, owner: str = "me") -> Keeper:
-    return Keeper(ledger, owner, threading.Lock(), lambda: known)
+def keeper_of(ledger: Ledger, known: Projector, owner: str = "me") -> CheckpointWriter:
+    return CheckpointWriter(ledger, owner, threading.Lock(), lambda: known)
 
 
 def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
@@ -53,18 +53,18 @@ def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    made.append([received(each) for each in runs(12)])
+    made.append([accepted_event(each) for each in runs(12)])
     yield made
     made.close()
 
 
 def known_of(
     ledger: Ledger, sources: Mapping[str, Source] | None = None, declarations: Sequence[Declaration] = ()
-) -> Reader:
-    known = Reader(ledger, sources or {"shop": SHOP}, declarations)
-    known.refresh()
+) -> Projector:
+    known = Projector(ledger, sources or {"shop": SHOP}, declarations)
+    known.catch_up()
     return known
 
 
-def states(known: Reader) -> list[ExportState]:
-    return known.states(at("12:00", day=3))
+def states(known: Projector) -> list[ExportState]:
+    return known.list_states(at("12:00", day=3))

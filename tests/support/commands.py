@@ -45,14 +45,14 @@ class Store:
     def deliver(self, status: str, ago: float, request_id: object = 1700000001, **changes: object) -> None:
         """A body whose text is on a UTC clock, and that arrives as it happens."""
         moment = time.time() - ago
-        self._intake.take(self.source, body(status, vendor_clock(moment), request_id, **changes), moment)
+        self._intake.ingest(self.source, body(status, vendor_clock(moment), request_id, **changes), moment)
 
     def arrive(self, sent: bytes, arrived_at: float) -> None:
         """A body that came at a time of old."""
-        self._intake.take(self.source, sent, arrived_at)
+        self._intake.ingest(self.source, sent, arrived_at)
 
     def take(self, sent: bytes) -> None:
-        self._intake.take(self.source, sent, time.time())
+        self._intake.ingest(self.source, sent, time.time())
 
 
 def columns(result: Result) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING
 
-from exporter.ledger.checkpoint_store import Checkpoint, Pruned
+from exporter.ledger.checkpoint_store import Checkpoint, PruningState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -13,32 +13,34 @@ if TYPE_CHECKING:
     from memory_ledger import MemoryLedger
 
 
-class MemoryFolds:
-    """An `exporter.ledger.checkpoint_store.Folds` beside a ledger in memory."""
+class MemoryCheckpointStore:
+    """An `exporter.ledger.checkpoint_store.CheckpointStore` beside a ledger in memory."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
         self.head: Checkpoint | None = None
         self.kept: dict[str, str] = {}
-        self._pruned = Pruned()
+        self._pruned = PruningState()
         self._bases: dict[str, tuple[int, str]] = {}
 
-    def checkpoint(self) -> Checkpoint | None:
+    def load_header(self) -> Checkpoint | None:
         return self.head
 
-    def without_checkpoint(self) -> MemoryFolds:
+    def without_checkpoint(self) -> MemoryCheckpointStore:
         other = copy(self)
         other.head = None
         return other
 
-    def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+    def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         return sorted(each for each in self.kept.items() if each[0] > after)[:limit]
 
-    def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
-        if (self.head.revision if self.head else 0) != known:
+    def write_rows(
+        self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
+    ) -> bool:
+        if (self.head.revision if self.head else 0) != expected_revision:
             return False
         self.head = new
-        if anew:
+        if replace_all:
             self.kept.clear()
         self.kept.update({key: text for key, text in rows.items() if text is not None})
         for key, text in rows.items():
@@ -46,34 +48,36 @@ class MemoryFolds:
                 self.kept.pop(key, None)
         return True
 
-    def owner_seen(self) -> float:
+    def owner_heartbeat(self) -> float:
         owner = self.head.owner if self.head else ""
         return max((seen for watch, _, seen in self._ledger.watches if watch == owner), default=0)
 
-    def pruned(self) -> Pruned:
+    def pruning_state(self) -> PruningState:
         return self._pruned
 
-    def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
+    def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
         return [(key, text) for key, (revision, text) in self._bases.items() if revision > after]
 
-    def base(self, key: str) -> str | None:
+    def baseline(self, key: str) -> str | None:
         return self._bases[key][1] if key in self._bases else None
 
     def prune(
         self,
-        known: Pruned,
+        expected: PruningState,
         sequences: Sequence[int],
-        bases: Mapping[str, str],
-        upto: int,
-        disturbed_by: Callable[[str, str, float], bool],
+        new_baselines: Mapping[str, str],
+        read_up_to: int,
+        conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
-        since = self._ledger.read(upto, self._ledger.last_sequence())
-        disturbed = any(disturbed_by(each.source, each.request_id, each.occurred_at) for each in since)
-        if known != self._pruned or disturbed:
+        since = self._ledger.read(read_up_to, self._ledger.last_sequence())
+        disturbed = any(conflicts_with(each.source, each.request_id, each.occurred_at) for each in since)
+        if expected != self._pruned or disturbed:
             return False
         self._ledger.remove(sequences)
-        self._pruned = Pruned(known.revision + 1, known.events + len(sequences), max(known.last_sequence, *sequences))
-        self._bases.update({key: (self._pruned.revision, text) for key, text in bases.items()})
+        self._pruned = PruningState(
+            expected.revision + 1, expected.pruned_events + len(sequences), max(expected.last_sequence, *sequences)
+        )
+        self._bases.update({key: (self._pruned.revision, text) for key, text in new_baselines.items()})
         return True
 
     def prune_quarantine(self, before: float, limit: int) -> int:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
-from exporter.domain.events import Event, Gap, Quarantined, Tally
+from exporter.domain.events import DeliveryCounter, Event, Outage, QuarantinedBody
 from exporter.domain.exports import Selection
-from exporter.ledger.contract import PAGE, Entry, Received
-from memory_folds import MemoryFolds
+from exporter.ledger.contract import PAGE_SIZE, AcceptedEvent, Entry
+from memory_folds import MemoryCheckpointStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,12 +30,12 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._identity = uuid.uuid4().hex
         self._lock = threading.Lock()
-        self._events: list[Received] = []
+        self._events: list[AcceptedEvent] = []
         self._last_sequence = 0
-        self.folds = MemoryFolds(self)
-        self._quarantined: list[Quarantined] = []
+        self.checkpoints = MemoryCheckpointStore(self)
+        self._quarantined: list[QuarantinedBody] = []
         self._known: set[tuple[type, str, bytes]] = set()
-        self._tallies: dict[tuple[str, str, str], Tally] = {}
+        self._tallies: dict[tuple[str, str, str], DeliveryCounter] = {}
         self._declared: dict[tuple[str, str], float] = {}
         self._decisions: list[Decision] = []
         self.watches: list[tuple[str, float, float]] = []
@@ -53,19 +53,19 @@ class MemoryLedger:
             done.set_exception(error)
         return done
 
-    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+    def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         return [kept.event for kept in self._events if kept.event.sequence > after][:limit]
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         return (
-            event for event in self.read(0, self._last_sequence) if event.sequence <= upto and selection.fits(event)
+            event for event in self.read(0, self._last_sequence) if event.sequence <= upto and selection.matches(event)
         )
 
-    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+    def read_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         wanted = set(request_ids)
         return [each for each in self.select(Selection(source), upto) if each.request_id in wanted]
 
-    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+    def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         return reversed([*self.select(selection, upto)])
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
@@ -77,47 +77,49 @@ class MemoryLedger:
     def body(self, sequence: int) -> bytes | None:
         return next((kept.body for kept in self._events if kept.event.sequence == sequence), None)
 
-    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+    def quarantine(
+        self, limit: int = 100, source: str | None = None, after: int | None = None
+    ) -> list[QuarantinedBody]:
         own = [each for each in self._quarantined if source in {None, each.source}]
         return (own[::-1] if after is None else [each for each in own if each.sequence > after])[:limit]
 
-    def in_quarantine(self) -> Mapping[str, int]:
+    def quarantine_counts(self) -> Mapping[str, int]:
         return Counter(each.source for each in self._quarantined)
 
-    def tallies(self) -> list[Tally]:
+    def delivery_counters(self) -> list[DeliveryCounter]:
         return [self._tallies[key] for key in sorted(self._tallies)]
 
-    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+    def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         for export in exports:
             self._declared.setdefault(export, now)
         return dict(self._declared)
 
-    def declared(self) -> Mapping[tuple[str, str], float]:
+    def declaration_times(self) -> Mapping[tuple[str, str], float]:
         return dict(self._declared)
 
-    def beat(self, watch: str, now: float) -> None:
-        own = [index for index, (name, _, _) in enumerate(self.watches) if name == watch]
+    def record_heartbeat(self, instance_id: str, now: float) -> None:
+        own = [index for index, (name, _, _) in enumerate(self.watches) if name == instance_id]
         if own and now - self.watches[own[-1]][2] <= BLIND_AFTER:
-            self.watches[own[-1]] = (watch, self.watches[own[-1]][1], now)
+            self.watches[own[-1]] = (instance_id, self.watches[own[-1]][1], now)
         else:
-            self.watches.append((watch, now, now))
+            self.watches.append((instance_id, now, now))
 
-    def gaps(self) -> list[Gap]:
-        found: list[Gap] = []
+    def outages(self) -> list[Outage]:
+        found: list[Outage] = []
         seen = float("inf")
         for _, began, ended in sorted(self.watches, key=lambda each: each[1]):
             if began - seen > BLIND_AFTER:
-                found.append(Gap(seen, began))
+                found.append(Outage(seen, began))
             seen = ended if seen == float("inf") else max(seen, ended)
         return found
 
-    def decide(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision) -> None:
         self._decisions.append(replace(decision, sequence=len(self._decisions) + 1))
 
     def decisions(self, after: int = 0) -> list[Decision]:
         return self._decisions[after:]
 
-    def epoch(self) -> int:
+    def replay_generation(self) -> int:
         return 0
 
     def last_sequence(self) -> int:
@@ -126,21 +128,21 @@ class MemoryLedger:
     def remove(self, sequences: Sequence[int]) -> None:
         gone = {kept.event.sequence: kept.event for kept in self._events if kept.event.sequence in sequences}
         self._events = [kept for kept in self._events if kept.event.sequence not in gone]
-        self._known -= {(Received, event.source, event.digest) for event in gone.values()}
+        self._known -= {(AcceptedEvent, event.source, event.digest) for event in gone.values()}
 
     def remove_quarantined(self, sequences: Sequence[int]) -> int:
         gone = [each for each in self._quarantined if each.sequence in sequences]
         self._quarantined = [each for each in self._quarantined if each not in gone]
-        self._known -= {(Quarantined, each.source, each.digest) for each in gone}
+        self._known -= {(QuarantinedBody, each.source, each.digest) for each in gone}
         return len(gone)
 
-    def identity(self) -> str:
+    def ledger_id(self) -> str:
         return self._identity
 
     def without_checkpoint(self) -> MemoryLedger:
         """The same ledger for whoever only reads it, as if nobody had ever kept a checkpoint beside it."""
         other = copy(self)
-        other.folds = self.folds.without_checkpoint()
+        other.checkpoints = self.checkpoints.without_checkpoint()
         return other
 
     def checks(self) -> list[tuple[bool, str]]:
@@ -150,15 +152,15 @@ class MemoryLedger:
         pass
 
     def _take(self, entry: Entry) -> bool:
-        if isinstance(entry, Received):
+        if isinstance(entry, AcceptedEvent):
             event = entry.event
-            if not self._is_new(Received, event.source, event.digest):
+            if not self._is_new(AcceptedEvent, event.source, event.digest):
                 return self._count(event.source, "duplicate", "", event.arrived_at)
             self._last_sequence += 1
             kept = replace(event, sequence=self._last_sequence)
-            self._events.append(Received(kept, entry.body))
-        elif isinstance(entry, Quarantined):
-            if not self._is_new(Quarantined, entry.source, entry.digest):
+            self._events.append(AcceptedEvent(kept, entry.body))
+        elif isinstance(entry, QuarantinedBody):
+            if not self._is_new(QuarantinedBody, entry.source, entry.digest):
                 return self._count(entry.source, "duplicate", "", entry.arrived_at)
             self._quarantined.append(replace(entry, sequence=len(self._quarantined) + 1))
             self._count(entry.source, "quarantined", entry.reason, entry.arrived_at)
@@ -173,6 +175,8 @@ class MemoryLedger:
 
     def _count(self, source: str, kind: str, label: str, now: float) -> bool:
         """Count one more; False, as the answer for a duplicate."""
-        old = self._tallies.get((source, kind, label), Tally(source, kind, label, 0, 0))
-        self._tallies[source, kind, label] = replace(old, count=old.count + 1, last_at=max(old.last_at, now))
+        old = self._tallies.get((source, kind, label), DeliveryCounter(source, kind, label, 0, 0))
+        self._tallies[source, kind, label] = replace(
+            old, count=old.count + 1, last_arrived_at=max(old.last_arrived_at, now)
+        )
         return False

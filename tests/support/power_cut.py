@@ -91,14 +91,14 @@ class SyncEnded:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """An answer about to be sent to a client's port."""
 
     port: int
     status: int
 
 
-Record = Write | Truncate | Create | Remove | SyncBegun | SyncEnded | Answer
+Record = Write | Truncate | Create | Remove | SyncBegun | SyncEnded | HttpResponse
 
 
 def read(trace: Path, database: Path, port: int) -> Iterator[Record]:
@@ -139,7 +139,7 @@ def _at_entry(call: str, rest: str, thread: str, files: dict[str, str], port: in
         if peer is not None and int(peer[1]) == port:
             sent = re.match(rb"HTTP/1\.[01] (\d{3}) ", _data(rest))
             if sent is not None:
-                yield Answer(int(peer[2]), int(sent[1]))
+                yield HttpResponse(int(peer[2]), int(sent[1]))
 
 
 def _at_exit(call: str, rest: str, thread: str, files: dict[str, str], known: set[str]) -> Iterator[Record]:
@@ -326,7 +326,7 @@ def acknowledged(records: Iterable[Record], asked: dict[int, list[str]]) -> Iter
     """
     next_of = dict.fromkeys(asked, 0)
     for record in records:
-        if isinstance(record, Answer):
+        if isinstance(record, HttpResponse):
             request = asked[record.port][next_of[record.port]]
             next_of[record.port] += 1
             yield record, request if record.status == 200 else ""

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState
     from exporter.ledger.contract import Ledger
-    from exporter.projection.projector import Reader
+    from exporter.projection.projector import Projector
 
 
 RETENTION = 400 * DAY
 LATE = at("0:00", day=500)
 
 
-def pruner_of(ledger: Ledger, known: Reader) -> Pruner:
-    def refreshed() -> Reader:
-        known.refresh()
+def pruner_of(ledger: Ledger, known: Projector) -> Pruner:
+    def refreshed() -> Projector:
+        known.catch_up()
         return known
 
     return Pruner(ledger, threading.Lock(), refreshed)
@@ -49,9 +49,9 @@ def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
     ]
 
 
-def states(known: Reader) -> list[ExportState]:
-    return known.states(LATE + 12 * HOUR)
+def states(known: Projector) -> list[ExportState]:
+    return known.list_states(LATE + 12 * HOUR)
 
 
-def pruned_by(ledger: Ledger, known: Reader, now: float = LATE) -> int:
+def pruned_by(ledger: Ledger, known: Projector, now: float = LATE) -> int:
     return sum(pruner_of(ledger, known).prune(now, RETENTION))

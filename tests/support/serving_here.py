@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Self, cast
 
 import uvloop
 
-from exporter.server.http.connection_pool import Connections
-from exporter.server.http.messages import Answer
+from exporter.server.http.connection_pool import ConnectionPool
+from exporter.server.http.messages import HttpResponse
 from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from exporter.server.http.messages import Exchange
+    from exporter.server.http.messages import HttpRequest
 
 MOST_BYTES = 1000
 
@@ -27,29 +27,29 @@ class Echo:
 
     def __init__(self) -> None:
         self.noted: list[tuple[str, int]] = []
-        self.held: list[Callable[[Answer], None]] = []
+        self.held: list[Callable[[HttpResponse], None]] = []
 
     @property
     def most_bytes(self) -> int:
         return MOST_BYTES
 
-    def begin(self, exchange: Exchange) -> Answer | None:
-        if exchange.path == "/broken":
+    def on_headers(self, request: HttpRequest) -> HttpResponse | None:
+        if request.path == "/broken":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
-        return Answer(404, b"nothing\n", ()) if exchange.path == "/nothing" else None
+        return HttpResponse(404, b"nothing\n", ()) if request.path == "/nothing" else None
 
-    def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
-        if exchange.path == "/broken-later":
+    def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
+        if request.path == "/broken-later":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
-        if exchange.path == "/held":
+        if request.path == "/held":
             self.held.append(reply)
         else:
-            long = exchange.path == "/long"
-            answer = Answer(200, b"x" * 50_000_000 if long else body, (("Content-Type", "text/plain"),))
+            long = request.path == "/long"
+            answer = HttpResponse(200, b"x" * 50_000_000 if long else body, (("Content-Type", "text/plain"),))
             asyncio.get_running_loop().call_soon(reply, answer)
 
-    def note(self, exchange: Exchange, answer: Answer) -> None:
-        self.noted.append((exchange.method, answer.status))
+    def on_response(self, request: HttpRequest, answer: HttpResponse) -> None:
+        self.noted.append((request.method, answer.status))
 
 
 class Here:
@@ -63,7 +63,7 @@ class Here:
     def __init__(self, most: int = 100, context: ssl.SSLContext | None = None) -> None:
         self.front = Echo()
         self.loop = uvloop.new_event_loop()
-        self.connections = Connections(self.front, most, self.loop)
+        self.connections = ConnectionPool(self.front, most, self.loop)
         self._context = context
         self._thread = threading.Thread(target=self.loop.run_forever)
 
@@ -104,7 +104,7 @@ class Here:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(0.01)
-            self.connections.sweep()
+            self.connections.expire_deadlines()
 
     def connect(self) -> socket.socket:
         """A connection to it."""
@@ -116,10 +116,10 @@ class Here:
             for part in sent:
                 client.sendall(part)
             client.shutdown(socket.SHUT_WR)
-            return received(client)
+            return accepted_event(client)
 
 
-def received(client: socket.socket) -> bytes:
+def accepted_event(client: socket.socket) -> bytes:
     """All that comes until the server closes."""
     parts = []
     while part := client.recv(65536):

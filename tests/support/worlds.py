@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, MINUTE, catch_up, event, instant, received
-from exporter.domain.events import Event, Gap
+from builders import DAY, HOUR, MINUTE, accepted_event, catch_up, event, instant
+from exporter.domain.events import Event, Outage
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.projection.fold.exports import Exports
+from exporter.projection.fold.exports import ExportProjection
 from memory_ledger import MemoryLedger
 
 SOURCES = {
@@ -39,20 +39,20 @@ class World:
 
     events: tuple[Event, ...]
     declarations: tuple[Declaration, ...]
-    gaps: tuple[Gap, ...]
+    outages: tuple[Outage, ...]
 
-    def exports(self) -> Exports:
-        return Exports(SOURCES, self.declarations, self.gaps)
+    def exports(self) -> ExportProjection:
+        return ExportProjection(SOURCES, self.declarations, self.outages)
 
     def nows(self) -> list[float]:
         last = max((each.occurred_at for each in self.events), default=BEGINNINGS[0])
         return [last + 3 * MINUTE, last + 5 * HOUR, last + 3 * DAY]
 
-    def folded_in_order(self) -> Exports:
+    def folded_in_order(self) -> ExportProjection:
         """All of it at once in the order of history, as a restart would."""
         exports = self.exports()
         ledger = MemoryLedger()
-        ledger.append([received(each) for each in sorted(self.events, key=lambda each: each.order)])
+        ledger.append([accepted_event(each) for each in sorted(self.events, key=lambda each: each.chronological_key)])
         catch_up(exports, ledger)
         return exports
 
@@ -63,7 +63,7 @@ def jobs(draw: st.DrawFn) -> list[Event]:
     frequency = draw(st.sampled_from([*FREQUENCIES, "4h", "4h", "one-time", "now and then"]))
     interval = FREQUENCIES.get(frequency, 6 * HOUR)
     begins = draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 8)) * 30 * MINUTE
-    anew = draw(st.booleans())
+    recomputed = draw(st.booleans())
     first_id = draw(st.sampled_from([11, 22, 33, 44]))
     partner = draw(st.sampled_from(PARTNERS))
     data_type = draw(st.sampled_from(["events", "profiles"]))
@@ -86,7 +86,7 @@ def jobs(draw: st.DrawFn) -> list[Event]:
             event(
                 status,
                 occurred_at,
-                request_id=f"{first_id}{slot}" if anew else str(first_id),
+                request_id=f"{first_id}{slot}" if recomputed else str(first_id),
                 partner=partner,
                 data_type=data_type,
                 frequency=frequency,
@@ -113,10 +113,10 @@ def strays(draw: st.DrawFn) -> Event:
 
 
 @st.composite
-def blind_times(draw: st.DrawFn) -> tuple[Gap, ...]:
+def blind_times(draw: st.DrawFn) -> tuple[Outage, ...]:
     begins = draw(st.sampled_from(BEGINNINGS))
     edges = sorted(draw(st.sets(st.integers(0, 72), max_size=4)))
-    return tuple(Gap(begins + a * HOUR, begins + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False))
+    return tuple(Outage(begins + a * HOUR, begins + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False))
 
 
 @st.composite

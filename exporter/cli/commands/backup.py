@@ -18,7 +18,7 @@ from exporter.ledger.sqlite import backup as copies
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.ledger.sqlite.backup import Contents, Progress
+    from exporter.ledger.sqlite.backup import Progress, StoreSummary
 
 _BIG = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
@@ -40,7 +40,7 @@ def backup(path: Path | None, target: Path, *, force: bool) -> None:
     database = sqlite_file(loader.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL")
     with _progress("copying") as tell:
         contents = copies.back_up(database, target, tell, overwrite=force)
-    click.echo(f"{target}: {_told(contents)}")
+    click.echo(f"{target}: {_format_summary(contents)}")
 
 
 @click.command()
@@ -59,9 +59,9 @@ def restore(path: Path | None, copy: Path, *, force: bool) -> None:
     database = sqlite_file(loader.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE")
     with _progress("restoring") as tell:
         restored = copies.restore(copy, database, time.time(), tell, force=force)
-    click.echo(f"{database}: {_told(restored.contents)}")
-    if restored.kept is not None:
-        click.echo(f"{restored.kept}: what was there before")
+    click.echo(f"{database}: {_format_summary(restored.contents)}")
+    if restored.previous is not None:
+        click.echo(f"{restored.previous}: what was there before")
 
 
 def sqlite_file(url: str, otherwise: str) -> Path:
@@ -83,13 +83,13 @@ def sqlite_file(url: str, otherwise: str) -> Path:
 def _progress(label: str) -> Iterator[Progress]:
     with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
-        def tell(done: int, pages: int) -> None:
+        def on_progress(done: int, pages: int) -> None:
             bar.length = pages
             bar.update(done - bar.pos)
 
-        yield tell
+        yield on_progress
 
 
-def _told(contents: Contents) -> str:
+def _format_summary(contents: StoreSummary) -> str:
     size = next((f"{contents.bytes / unit:.1f} {name}" for name, unit in _BIG if contents.bytes >= unit), "0 KiB")
     return f"{contents.events} events, {size}"

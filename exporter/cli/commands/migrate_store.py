@@ -22,9 +22,9 @@ from exporter.ingest.intake import REASONS
 from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.ledger.sqlite.file import only_user
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.ledger.sqlite.file import exclusive_use
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,19 +69,19 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
     settings = loader.load(path, os.environ)
     with ExitStack() as opened:
         databases = [_open(opened, name, url, force=force) for name, url in (("FROM", source), ("TO", target))]
-        if store_copy.begin(*databases):
+        if store_copy.begin_copy(*databases):
             click.echo("going on with the copy that was begun", err=True)
-        rows = store_copy.rows_of(databases[0])
+        rows = store_copy.count_rows(databases[0])
         with _progress("copying", rows) as bar:
-            for step in store_copy.copy(*databases):
+            for step in store_copy.copy_rows(*databases):
                 bar.update(step)
         with _progress("comparing", rows) as bar:
-            for found in chain(store_copy.differences(*databases), metric_differences(settings, source, target)):
+            for found in chain(store_copy.compare_rows(*databases), metric_differences(settings, source, target)):
                 if isinstance(found, str):
                     click.echo(f"error: {found}; TO stays marked as unfinished, so that no exporter uses it", err=True)
                     click.get_current_context().exit(FAILED)
                 bar.update(found)
-        store_copy.finish(*databases)
+        store_copy.finish_copy(*databases)
     click.echo(f"{rows} rows copied and compared")
 
 
@@ -100,14 +100,14 @@ def _open(opened: ExitStack, name: str, url: str, *, force: bool) -> Database:
             message = f"FROM: there is no database at {file}"
             raise StoreRefusedError(message)
         if file.exists():
-            with only_user(file):
+            with exclusive_use(file):
                 pass
     database = opened.enter_context(closing(Database(url, unfinished=True)))
-    since = store_copy.listened(database, time.time())
-    if since < store_copy.LISTENING_WITHIN and not force:
+    since = store_copy.heartbeat_age(database, time.time())
+    if since < store_copy.HEARTBEAT_TIMEOUT and not force:
         message = (
             f"{name} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; stop every "
-            f"exporter on it, and wait until that is {store_copy.LISTENING_WITHIN:.0f} s, or give --force"
+            f"exporter on it, and wait until that is {store_copy.HEARTBEAT_TIMEOUT:.0f} s, or give --force"
         )
         raise StoreRefusedError(message)
     return database
@@ -119,7 +119,7 @@ def _progress(label: str, length: int) -> ProgressBar[int]:
 
 def _metrics(settings: Config, url: str, now: float) -> list[str]:
     with closing(SqlLedger(url, unfinished=True)) as ledger:
-        reader = Reader(ledger, settings.plain_sources, settings.exports)
-        collector = Collector(reader, settings.limits.exports_per_source, REASONS)
-        collector.refresh(now)
-        return b"".join(collector.body(openmetrics=False).plain(b"")).decode().splitlines()
+        reader = Projector(ledger, settings.sources_without_credentials, settings.exports)
+        collector = Renderer(reader, settings.limits.exports_per_source, REASONS)
+        collector.update(now)
+        return b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode().splitlines()

@@ -10,11 +10,11 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.cli import tables
-from exporter.cli.export_selector import Wanted, choose, named
-from exporter.cli.open_store import opened
+from exporter.cli.export_selector import ExportSelector, describe_export, select_export
+from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option, json_option
 from exporter.config.settings import Duration
-from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision
+from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState
-    from exporter.projection.projector import Reader
+    from exporter.projection.projector import Projector
 
-LONGEST_TEXT = 512
+MAX_TEXT = 512
 _DURATION: TypeAdapter[int] = TypeAdapter(Duration)
 
 
@@ -55,8 +55,8 @@ class _Text(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The line."""
         text = str(value).strip()
-        if not text.isprintable() or not 1 <= len(text) <= LONGEST_TEXT:
-            self.fail(f"give 1 to {LONGEST_TEXT} printable characters", param, ctx)
+        if not text.isprintable() or not 1 <= len(text) <= MAX_TEXT:
+            self.fail(f"give 1 to {MAX_TEXT} printable characters", param, ctx)
         return text
 
 
@@ -71,7 +71,7 @@ def _login_name() -> str:
 Command = TypeVar("Command", bound="Callable[..., None]")
 
 
-def _about_an_export(command: Command) -> Command:
+def _export_options(command: Command) -> Command:
     """The options that choose an export, and those that say who and why."""
     for option in (
         click.option("--why", type=_Text(), required=True, help="For whoever wonders about it later."),
@@ -88,7 +88,7 @@ def _about_an_export(command: Command) -> Command:
 
 @click.command()
 @config_option
-@_about_an_export
+@_export_options
 @click.option("--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration: 2h, 7d.")
 def mute(path: Path | None, until: float, by: str, why: str, **words: str | None) -> None:
     """Have alerts about an export hold their tongue for a time; everything is still counted.
@@ -100,13 +100,13 @@ def mute(path: Path | None, until: float, by: str, why: str, **words: str | None
     Example:
       dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
     """
-    state = _decide(path, Wanted(**words), MUTE, by, why, until=until)
-    click.echo(f"muted until {tables.iso(until)}: {named(state)}")
+    state = _decide(path, ExportSelector(**words), MUTE, by, why, until=until)
+    click.echo(f"muted until {tables.format_iso(until)}: {describe_export(state)}")
 
 
 @click.command()
 @config_option
-@_about_an_export
+@_export_options
 def unmute(path: Path | None, by: str, why: str, **words: str | None) -> None:
     """End a mute before its time.
 
@@ -115,16 +115,16 @@ def unmute(path: Path | None, by: str, why: str, **words: str | None) -> None:
       dataexport-exporter unmute --export nightly-s3 --why "bucket has moved"
     """
 
-    def muted(reader: Reader, _: ExportState, key: ExportKey, now: float) -> bool:
-        return any(each.key == key for each in reader.standing.mutes(now))
+    def muted(reader: Projector, _: ExportState, key: ExportKey, now: float) -> bool:
+        return any(each.key == key for each in reader.decisions_in_effect.active_mutes(now))
 
-    state = _decide(path, Wanted(**words), UNMUTE, by, why, of=muted)
-    click.echo(f"no longer muted: {named(state)}")
+    state = _decide(path, ExportSelector(**words), UNMUTE, by, why, is_candidate=muted)
+    click.echo(f"no longer muted: {describe_export(state)}")
 
 
 @click.command()
 @config_option
-@_about_an_export
+@_export_options
 @click.option("--undo", is_flag=True, help="Take a retirement back, as if it had never been.")
 def retire(path: Path | None, by: str, why: str, *, undo: bool, **words: str | None) -> None:
     """Take an export out of the metrics that will not run any more.
@@ -138,14 +138,14 @@ def retire(path: Path | None, by: str, why: str, *, undo: bool, **words: str | N
     """
     if undo:
 
-        def retired(reader: Reader, _: ExportState, key: ExportKey, _now: float) -> bool:
+        def retired(reader: Projector, _: ExportState, key: ExportKey, _now: float) -> bool:
             return key not in reader
 
-        state = _decide(path, Wanted(**words), KEEP, by, why, of=retired)
-        click.echo(f"back again: {named(state)}")
+        state = _decide(path, ExportSelector(**words), UNRETIRE, by, why, is_candidate=retired)
+        click.echo(f"back again: {describe_export(state)}")
         return
-    state = _decide(path, Wanted(**words), RETIRE, by, why)
-    click.echo(f"retired until an event of it arrives: {named(state)}")
+    state = _decide(path, ExportSelector(**words), RETIRE, by, why)
+    click.echo(f"retired until an event of it arrives: {describe_export(state)}")
 
 
 @click.command()
@@ -159,39 +159,41 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter mutes --json
     """
     now = time.time()
-    with opened(path) as (_, reader, _ledger):
-        states = {key: reader.export(key, now) for key in reader.exports.all()}
-        standing = reader.standing
-        shown = [each for each in standing.mutes(now) if each.key in states]
-        shown += [each for each in standing.retirements() if each.key in states and each.key not in reader]
-        click.echo(tables.decisions([(each, states[each.key]) for each in shown], as_json=as_json))
+    with open_store(path) as (_, reader, _ledger):
+        states = {key: reader.export_state(key, now) for key in reader.exports.all_keys()}
+        decisions_in_effect = reader.decisions_in_effect
+        shown = [each for each in decisions_in_effect.active_mutes(now) if each.key in states]
+        shown += [
+            each for each in decisions_in_effect.latest_retirements() if each.key in states and each.key not in reader
+        ]
+        click.echo(tables.decisions_table([(each, states[each.key]) for each in shown], as_json=as_json))
 
 
-def _shown(reader: Reader, _: ExportState, key: ExportKey, _now: float) -> bool:
+def _is_listed(reader: Projector, _: ExportState, key: ExportKey, _now: float) -> bool:
     return key in reader
 
 
 def _decide(  # noqa: PLR0913 - all that a decision is made of
     path: Path | None,
-    wanted: Wanted,
+    wanted: ExportSelector,
     kind: str,
     by: str,
     why: str,
     *,
     until: float = 0,
-    of: Callable[[Reader, ExportState, ExportKey, float], bool] = _shown,
+    is_candidate: Callable[[Projector, ExportState, ExportKey, float], bool] = _is_listed,
 ) -> ExportState:
     """Keep a decision about the one export that is meant."""
-    with opened(path) as (_, reader, ledger):
+    with open_store(path) as (_, reader, ledger):
         now = time.time()
-        states = {key: reader.export(key, now) for key in reader.exports.all()}
-        states = {key: state for key, state in states.items() if of(reader, state, key, now)}
-        key = choose(wanted, states)
+        states = {key: reader.export_state(key, now) for key in reader.exports.all_keys()}
+        states = {key: state for key, state in states.items() if is_candidate(reader, state, key, now)}
+        key = select_export(wanted, states)
         if kind == RETIRE and key.kind == DECLARED:
             message = (
                 f"{key.name!r} is declared in the configuration, where it would be missed: remove it from there, and "
                 "retire what is left of it after a reload"
             )
             raise ExporterError(message)
-        ledger.decide(Decision(kind, key, now, until, by, why))
+        ledger.append_decision(Decision(kind, key, now, until, by, why))
         return states[key]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from exporter.cli.alert_rules import declared_rules
-from exporter.cli.backfill import FAMILIES, Backfill, Knowledge
-from exporter.cli.open_store import opened
+from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
+from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option
 from exporter.config import loader
 from exporter.ingest.intake import REASONS
@@ -44,9 +44,9 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
       dataexport-exporter backfill --output history.om
       promtool tsdb create-blocks-from openmetrics --label=job=dataexport history.om data/
     """
-    with opened(path) as (settings, _, ledger):
-        knowledge = Knowledge(
-            ledger, settings.plain_sources, settings.exports, settings.limits.exports_per_source, REASONS
+    with open_store(path) as (settings, _, ledger):
+        knowledge = BackfillInput(
+            ledger, settings.sources_without_credentials, settings.exports, settings.limits.exports_per_source, REASONS
         )
         told = Backfill(knowledge, since, time.time() if until is None else until, step)
         with click.progressbar(length=told.until - told.since, label="folding", file=sys.stderr) as bar:

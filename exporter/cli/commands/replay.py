@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from exporter.cli.commands import FAILED
-from exporter.cli.open_store import opened
+from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option
-from exporter.domain.humanize import spoken
-from exporter.ingest.replay import Outcome, Replay
+from exporter.domain.humanize import format_duration
+from exporter.ingest.replay import Replay, ReplayResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MOST_TOLD = 10
+MAX_LISTED = 10
 
 
 @click.command()
@@ -62,48 +62,50 @@ def replay(  # noqa: PLR0913 - one of three things to replay, and what of it
     if dry_run and file is not None:
         message = "--dry-run goes with --quarantine or --rebuild"
         raise click.UsageError(message)
-    with opened(path) as (settings, _, ledger):
-        known = settings.plain_sources
+    with open_store(path) as (settings, _, ledger):
+        known = settings.sources_without_credentials
         if source is not None and source not in known:
             message = f"--source: {source!r} is none; the sources are {', '.join(sorted(known))}"
             raise click.UsageError(message)
         wanted = sorted(known) if source is None else [source]
-        oldest = time.time() - settings.retention if ledger.folds.pruned().revision else -math.inf
-        work = Replay(ledger, ledger.archive, known, oldest)
+        oldest = time.time() - settings.retention if ledger.checkpoints.pruning_state().revision else -math.inf
+        work = Replay(ledger, ledger.replay_store, known, oldest)
         would = "would be " if dry_run else ""
         if file is not None:
-            outcome = _follow(work.lines(_watched(file), source, time.time(), _tell))
-            click.echo(_told_of_bodies(outcome, ""))
+            outcome = _last_result(work.replay_lines(_with_progress(file), source, time.time(), _notify))
+            click.echo(_format_counts(outcome, ""))
         elif quarantine:
-            outcome = _follow(work.quarantined(wanted, reason, dry_run=dry_run))
-            click.echo(_told_of_bodies(outcome, would))
+            outcome = _last_result(work.replay_quarantine(wanted, reason, dry_run=dry_run))
+            click.echo(_format_counts(outcome, would))
         else:
-            total = sum(map(ledger.archive.count, wanted))
-            with _bar(total) as update:
-                outcome = _follow(work.rebuild(wanted, dry_run=dry_run), lambda so_far: update(_seen(so_far)))
-            click.echo(told_of_rebuild(outcome, would))
+            total = sum(map(ledger.replay_store.count_events, wanted))
+            with _progress_bar(total) as update:
+                outcome = _last_result(work.rebuild(wanted, dry_run=dry_run), lambda so_far: update(_processed(so_far)))
+            click.echo(format_rebuild(outcome, would))
     sys.exit(FAILED if outcome.bad_lines else 0)
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _follow(steps: Iterator[Outcome], tell: Callable[[Outcome], object] = lambda _: None) -> Outcome:
+def _last_result(
+    steps: Iterator[ReplayResult], on_step: Callable[[ReplayResult], object] = lambda _: None
+) -> ReplayResult:
     """The outcome of all steps."""
-    outcome = Outcome()
+    outcome = ReplayResult()
     for outcome in steps:
-        tell(outcome)
+        on_step(outcome)
     return outcome
 
 
-def _watched(file: BinaryIO) -> Iterator[bytes]:
+def _with_progress(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file, with progress where it has a known length."""
     length = 0
     if file.seekable():
         length = file.seek(0, 2)
         file.seek(0)
-    with _bar(length) as update:
+    with _progress_bar(length) as update:
         done = 0
         for line in file:
             yield line
@@ -112,31 +114,33 @@ def _watched(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
-def _bar(length: int) -> Iterator[Callable[[int], None]]:
+def _progress_bar(length: int) -> Iterator[Callable[[int], None]]:
     hidden = not (length and sys.stderr.isatty())
     with click.progressbar(length=length, label="replaying", file=sys.stderr, hidden=hidden) as bar:
         yield lambda done: bar.update(done - bar.pos)
 
 
-def _seen(outcome: Outcome) -> int:
+def _processed(outcome: ReplayResult) -> int:
     return outcome.changed + outcome.unchanged
 
 
-def _told_of_bodies(outcome: Outcome, would: str) -> str:
+def _format_counts(outcome: ReplayResult, would: str) -> str:
     counts = [(outcome.accepted, f"{would}accepted"), (outcome.duplicates, "duplicates")]
     counts += [(outcome.test_calls, "test calls"), (outcome.bad_lines, "bad lines")]
-    counts += [(number, f"not understood: {reason}") for reason, number in sorted(outcome.left.items())]
+    counts += [(number, f"not understood: {reason}") for reason, number in sorted(outcome.still_quarantined.items())]
     return "\n".join(f"{number} {text}" for number, text in counts if number) or "nothing to replay"
 
 
-def told_of_rebuild(outcome: Outcome, would: str) -> str:
+def format_rebuild(outcome: ReplayResult, would: str) -> str:
     """What a rebuild did, or would do: how many events, and by how much the most of them moved."""
-    lines = [f"{outcome.changed} of {_seen(outcome)} events {would or 'were '}changed".replace("be changed", "change")]
-    for seconds, number in outcome.moved.most_common(MOST_TOLD):
+    lines = [
+        f"{outcome.changed} of {_processed(outcome)} events {would or 'were '}changed".replace("be changed", "change")
+    ]
+    for seconds, number in outcome.moved_by.most_common(MAX_LISTED):
         if seconds:
-            lines.append(f"{number} by {spoken(seconds)} {'later' if seconds > 0 else 'earlier'}")
-    if len(outcome.moved) > MOST_TOLD:
-        lines.append(f"and by {len(outcome.moved) - MOST_TOLD} other spans")
-    if outcome.reworded:
-        lines.append(f"{outcome.reworded} {would or 'are '}called otherwise")
+            lines.append(f"{number} by {format_duration(seconds)} {'later' if seconds > 0 else 'earlier'}")
+    if len(outcome.moved_by) > MAX_LISTED:
+        lines.append(f"and by {len(outcome.moved_by) - MAX_LISTED} other spans")
+    if outcome.relabelled:
+        lines.append(f"{outcome.relabelled} {would or 'are '}called otherwise")
     return "\n".join(lines)

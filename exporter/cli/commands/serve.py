@@ -14,7 +14,7 @@ from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
 from exporter.server.service import Service
 from exporter.server.startup_checks import refuse_clock
@@ -41,15 +41,17 @@ def serve(path: Path | None) -> None:
     settings = reread()
     refuse_clock(time.time())
     logs.configure(settings.log)
-    if not (settings.admin_listen.is_loopback or settings.admin_credentials.wanted):
+    if not (settings.admin_listen.is_loopback or settings.admin_credentials.are_required):
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
     # Opened here first: what is wrong with it is said before anything listens.
     SqlLedger(settings.store_url).close()
-    startup_checks.refuse_taken([settings.webhook_listen, settings.admin_listen])
+    startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
 
     def start() -> Service:
-        telemetry = Telemetry(os.environ.get(REVISION_VARIABLE, ""))
-        service = Service(settings, reread, SqlLedger(settings.store_url, telemetry.observe_store), telemetry)
+        process_metrics = ProcessMetrics(os.environ.get(REVISION_VARIABLE, ""))
+        service = Service(
+            settings, reread, SqlLedger(settings.store_url, process_metrics.observe_operation), process_metrics
+        )
         service.start()
         return service
 

@@ -10,18 +10,18 @@ import click
 
 from exporter.cli import tables
 from exporter.cli.commands import FAILED
-from exporter.cli.doctor import examine
-from exporter.cli.open_store import opened
+from exporter.cli.doctor import run_checks
+from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option, json_option, source_option
 from exporter.ingest import json_lines as event_lines
-from exporter.ledger.replay_store import everything
+from exporter.ledger.replay_store import all_with_bodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from exporter.ledger.sql.ledger import SqlLedger
-    from exporter.projection.projector import Reader
+    from exporter.projection.projector import Projector
 
 
 @click.command()
@@ -35,7 +35,7 @@ def exports(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter exports --config dataexport.toml --json
     """
     now = time.time()
-    _show(path, lambda reader, _: tables.exports(reader.states(now), now, as_json=as_json))
+    _show(path, lambda reader, _: tables.exports_table(reader.list_states(now), now, as_json=as_json))
 
 
 @click.command()
@@ -53,12 +53,12 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
       dataexport-exporter events --json-lines > events.jsonl
     """
     if json_lines:
-        with opened(path) as (settings, _, ledger):
+        with open_store(path) as (settings, _, ledger):
             for slug in sorted(settings.sources) if source is None else [source]:
-                for each in everything(ledger.archive, slug):
-                    click.echo(event_lines.write(each))
+                for each in all_with_bodies(ledger.replay_store, slug):
+                    click.echo(event_lines.format_line(each))
         return
-    _show(path, lambda _, ledger: tables.events(ledger.newest(source, limit), as_json=as_json))
+    _show(path, lambda _, ledger: tables.events_table(ledger.newest(source, limit), as_json=as_json))
 
 
 @click.command()
@@ -72,7 +72,7 @@ def sources(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter sources
     """
     now = time.time()
-    _show(path, lambda reader, _: tables.sources(reader.sources(), now, as_json=as_json))
+    _show(path, lambda reader, _: tables.sources_table(reader.list_sources(), now, as_json=as_json))
 
 
 @click.command()
@@ -86,7 +86,7 @@ def quarantine(path: Path | None, limit: int, *, as_json: bool) -> None:
     Example:
       dataexport-exporter quarantine --json
     """
-    _show(path, lambda _, ledger: tables.quarantine(ledger.quarantine(limit), as_json=as_json))
+    _show(path, lambda _, ledger: tables.quarantine_table(ledger.quarantine(limit), as_json=as_json))
 
 
 @click.command()
@@ -98,12 +98,12 @@ def doctor(path: Path | None) -> None:
     Example:
       dataexport-exporter doctor --config dataexport.toml
     """
-    with opened(path) as (settings, reader, ledger):
-        report = examine(settings, ledger, reader, time.time())
+    with open_store(path) as (settings, reader, ledger):
+        report = run_checks(settings, ledger, reader, time.time())
     click.echo(report.text)
     sys.exit(0 if report.healthy else FAILED)
 
 
-def _show(path: Path | None, told: Callable[[Reader, SqlLedger], str]) -> None:
-    with opened(path) as (_, reader, ledger):
-        click.echo(told(reader, ledger))
+def _show(path: Path | None, render: Callable[[Projector, SqlLedger], str]) -> None:
+    with open_store(path) as (_, reader, ledger):
+        click.echo(render(reader, ledger))

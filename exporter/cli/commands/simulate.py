@@ -15,7 +15,7 @@ import click
 
 from exporter.cli import simulation
 from exporter.cli.options import INSTANT, config_option
-from exporter.cli.webhook_client import send_to
+from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY
@@ -48,7 +48,7 @@ def send(url: str, token_file: Path | None, *, test_call: bool, **event: str | N
       dataexport-exporter send --initiated --partner "Amazon S3" --frequency "Every 4 hours"
     """
     body = sample_body(test_call=test_call, now=time.time(), **event)
-    click.echo(send_to(url, body, token_file))
+    click.echo(post_webhook(url, body, token_file))
 
 
 @click.command()
@@ -115,27 +115,27 @@ def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
     except ValueError as error:
         message = f"--timezone: {error}"
         raise click.UsageError(message) from error
-    clocks = [(each.slug, each.zone or clock) for each in settings.plain_sources.values()]
+    clocks = [(each.slug, each.zone or clock) for each in settings.sources_without_credentials.values()]
     plans = simulation.fleet(count, [("url", clock)] if url else clocks, begins, seed)
-    made_up = simulation.history(plans, begins, ends, seed, simulation.rates(late, missed, stuck))
+    made_up = simulation.history(plans, begins, ends, seed, simulation.outcome_by_shares(late, missed, stuck))
     if json_lines:
         for each in made_up:
             click.echo(json.dumps(each.record()))
         return
     with click.progressbar(length=int(days * DAY), label="simulating", file=sys.stderr) as bar:
-        watched = _watched(made_up, lambda each: bar.update(int(each.at - begins) - bar.pos))
+        watched = _with_progress(made_up, lambda each: bar.update(int(each.at - begins) - bar.pos))
         if url:
-            done = simulation.post(watched, lambda text: send_to(url, text, token_file), speed, time.sleep)
+            done = simulation.post(watched, lambda text: post_webhook(url, text, token_file), speed, time.sleep)
         else:
-            with closing(simulation.HoldingLedger(store or "")) as ledger:
-                done = simulation.keep(watched, ledger, settings, (begins, ends))
+            with closing(simulation.BatchingLedger(store or "")) as ledger:
+                done = simulation.import_history(watched, ledger, settings, (begins, ends))
     click.echo(f"{done} events of {count} exports in {days:g} days", err=True)
 
 
 Item = TypeVar("Item")
 
 
-def _watched(items: Iterable[Item], tell: Callable[[Item], object]) -> Iterator[Item]:
+def _with_progress(items: Iterable[Item], on_item: Callable[[Item], object]) -> Iterator[Item]:
     for each in items:
-        tell(each)
+        on_item(each)
         yield each

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain import frequency
-from exporter.domain.events import Announcement
+from exporter.domain.events import ParsedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 KEYS = ("Export Request Id", "Partner", "Type", "Status", "Frequency", "Date and Time")
 _DOCUMENTED = frozenset(KEYS)
-NAMES = {key.casefold(): key for key in KEYS}
+KEY_SPELLINGS = {key.casefold(): key for key in KEYS}
 """The spellings of keys that are understood, in lower case, each with the documented key that it means."""
-_REQUEST_ID, *_WORDS, _WHEN = KEYS
+_ID_KEY, *_TEXT_KEYS, _DATE_KEY = KEYS
 _in_order: Callable[[dict[str, object]], tuple[object, ...]] = itemgetter(*KEYS)
 _NUMERIC = frozenset({"Export Request Id", "Frequency"})
-LONGEST_TEXT = 128
-_TOO_LONG = 10**LONGEST_TEXT
-_USUAL_BYTES = 1024
+MAX_TEXT = 128
+_TOO_LONG = 10**MAX_TEXT
+_CACHED_OBJECT_BYTES = 1024
 """Of an object; the values of larger ones are not remembered, so that what is remembered is bounded."""
 EARLIEST_YEAR = 2000
 NOON = 12
@@ -42,16 +42,16 @@ REASONS = {
     "duplicate_key": "one of the six documented keys is there twice",
     "wrong_type": "a value is not of the documented type",
     "empty_text": "a value is empty",
-    "text_too_long": f"a value has more than {LONGEST_TEXT} characters",
+    "text_too_long": f"a value has more than {MAX_TEXT} characters",
     "unprintable_text": "a value holds control characters or broken Unicode",
     "bad_date": "the date and time cannot be read, or does not exist",
     "date_out_of_range": "the date and time lies before 2000 or more than a day after its arrival",
 }
 
-_FAULTS = {
+_TEXT_PROBLEMS = {
     "empty_text": "is empty",
     "unprintable_text": "holds control characters or broken Unicode",
-    "text_too_long": f"has more than {LONGEST_TEXT} characters",
+    "text_too_long": f"has more than {MAX_TEXT} characters",
 }
 
 PARTNERS = {
@@ -84,7 +84,7 @@ class TestCall:
 
 
 @dataclass(frozen=True, slots=True)
-class NotUnderstood:
+class Unrecognised:
     """Why a body is not an announcement: a key of `REASONS`, and a sentence for people."""
 
     reason: str
@@ -98,7 +98,7 @@ class _Text(NamedTuple):
     folded: str
 
 
-class _Words(NamedTuple):
+class _Labels(NamedTuple):
     """What the four values say that come again and again, and how they are compared, as one text."""
 
     partner: _Text
@@ -116,15 +116,15 @@ class _Moment(NamedTuple):
     folded: str
 
 
-class _UnknownError(Exception):
+class _UnrecognisedError(Exception):
     """Carries the reason out of the reading of one value."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        self.told = NotUnderstood(reason, detail)
+        self.result = Unrecognised(reason, detail)
         super().__init__(detail)
 
 
-def interpret(body: JsonObject, latest: datetime) -> Announcement | TestCall | NotUnderstood:
+def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unrecognised:
     """What one body says.
 
     Args:
@@ -132,30 +132,32 @@ def interpret(body: JsonObject, latest: datetime) -> Announcement | TestCall | N
         latest: no local date and time can lie after this one; a day past the arrival in UTC.
     """
     # Ids differ, and all else comes again and again: to read it anew takes 5 µs, to know it 0.2.
-    words_of, moment_of = (_known_words, _known_moment) if len(body.raw) <= _USUAL_BYTES else (_words, _moment)
+    parse_labels, parse_moment = (
+        (_cached_labels, _cached_moment) if len(body.raw) <= _CACHED_OBJECT_BYTES else (_labels, _parse_moment)
+    )
     try:
-        values = _values(body.pairs)
+        values = _values_in_order(body.pairs)
         if values is None:
             return TestCall()
-        request_id, partner, data_type, status, often, when = values
-        number = _text(_REQUEST_ID, request_id)
+        request_id, partner, data_type, status, frequency_text, date_text = values
+        number = _parse_text(_ID_KEY, request_id)
         try:
-            words, moment = words_of(partner, data_type, status, often), moment_of(when)
+            labels, moment = parse_labels(partner, data_type, status, frequency_text), parse_moment(date_text)
         except TypeError:  # a list among them has no hash, and is not remembered
-            words, moment = _words(partner, data_type, status, often), _moment(when)
+            labels, moment = _labels(partner, data_type, status, frequency_text), _parse_moment(date_text)
         if moment.local > latest or moment.local.year < EARLIEST_YEAR:
-            return NotUnderstood("date_out_of_range", f"{_WHEN!r} is {moment.text!r}, which cannot be")
-    except _UnknownError as unknown:
-        return unknown.told
-    return Announcement(
+            return Unrecognised("date_out_of_range", f"{_DATE_KEY!r} is {moment.text!r}, which cannot be")
+    except _UnrecognisedError as error:
+        return error.result
+    return ParsedEvent(
         number.text,
-        PARTNERS.get(words.partner.folded, words.partner.text),
-        words.data_type,
-        words.status,
-        words.frequency,
+        PARTNERS.get(labels.partner.folded, labels.partner.text),
+        labels.data_type,
+        labels.status,
+        labels.frequency,
         moment.local,
         # The same for every delivery, whatever the order of its keys, its spaces or its case.
-        hashlib.sha256(f"{number.folded}\x1f{words.folded}\x1f{moment.folded}".encode()).digest()[:16],
+        hashlib.sha256(f"{number.folded}\x1f{labels.folded}\x1f{moment.folded}".encode()).digest()[:16],
     )
 
 
@@ -164,7 +166,7 @@ def canonical_partner(text: str) -> str:
     return PARTNERS.get(text.casefold(), text)
 
 
-def _values(pairs: tuple[tuple[str, object], ...]) -> tuple[object, ...] | None:
+def _values_in_order(pairs: tuple[tuple[str, object], ...]) -> tuple[object, ...] | None:
     """The values of the six keys, in the documented order; None for the test call."""
     values = dict(pairs)
     if len(values) == len(pairs) == len(KEYS) and values.keys() == _DOCUMENTED:
@@ -172,77 +174,77 @@ def _values(pairs: tuple[tuple[str, object], ...]) -> tuple[object, ...] | None:
     values = {}
     is_test = False
     for key, value in pairs:
-        name = key if key in _DOCUMENTED else NAMES.get(" ".join(key.split()).casefold())
+        name = key if key in _DOCUMENTED else KEY_SPELLINGS.get(" ".join(key.split()).casefold())
         if name is None:
             is_test = is_test or (key == "is_test" and value is True)
             continue
         if name in values:
-            raise _UnknownError("duplicate_key", f"the key {name!r} is there twice")
+            raise _UnrecognisedError("duplicate_key", f"the key {name!r} is there twice")
         values[name] = value
     if is_test and not values:
         return None
     if len(values) < len(KEYS):
         missing = [repr(key) for key in KEYS if key not in values]
-        raise _UnknownError("missing_key", f"missing: {', '.join(missing)}")
+        raise _UnrecognisedError("missing_key", f"missing: {', '.join(missing)}")
     return _in_order(values)
 
 
-def _text(key: str, value: object) -> _Text:
+def _parse_text(key: str, value: object) -> _Text:
     """A value as trimmed text with single inner spaces."""
     if not isinstance(value, str):
         value = _digits(key, value)
-        if len(value) <= LONGEST_TEXT:
+        if len(value) <= MAX_TEXT:
             return _Text(value, value)
     text = " ".join(value.split())
     folded = text.casefold()
     if not text:
-        fault = "empty_text"
+        problem = "empty_text"
     elif not text.isprintable():
-        fault = "unprintable_text"
-    elif len(text) > LONGEST_TEXT or len(folded) > LONGEST_TEXT:
-        fault = "text_too_long"
+        problem = "unprintable_text"
+    elif len(text) > MAX_TEXT or len(folded) > MAX_TEXT:
+        problem = "text_too_long"
     else:
         return _Text(text, folded)
-    raise _UnknownError(fault, f"{key!r} {_FAULTS[fault]}")
+    raise _UnrecognisedError(problem, f"{key!r} {_TEXT_PROBLEMS[problem]}")
 
 
 def _digits(key: str, value: object) -> str:
     numeric = key in _NUMERIC
     if not numeric or not isinstance(value, int) or isinstance(value, bool):
-        raise _UnknownError("wrong_type", f"{key!r} should be {'a number or a string' if numeric else 'a string'}")
+        raise _UnrecognisedError("wrong_type", f"{key!r} should be {'a number or a string' if numeric else 'a string'}")
     # Not str() of any: an integer of 4,300 digits or more refuses it.
-    return str(value) if abs(value) < _TOO_LONG else "9" * (LONGEST_TEXT + 1)
+    return str(value) if abs(value) < _TOO_LONG else "9" * (MAX_TEXT + 1)
 
 
-def _words(*values: object) -> _Words:
-    partner, data_type, status, often = texts = list(map(_text, _WORDS, values))
-    return _Words(
+def _labels(*values: object) -> _Labels:
+    partner, data_type, status, frequency_text = texts = list(map(_parse_text, _TEXT_KEYS, values))
+    return _Labels(
         partner=partner,
         data_type=data_type.text.lower(),
         status=status.text.lower(),
-        frequency=frequency.parse(often.text).label,
-        folded="\x1f".join(each.folded for each in texts),
+        frequency=frequency.parse(frequency_text.text).label,
+        folded="\x1f".join(text.folded for text in texts),
     )
 
 
-_known_words = lru_cache(maxsize=1024, typed=True)(_words)  # typed: 4 is a frequency, 4.0 and True are none
+_cached_labels = lru_cache(maxsize=1024, typed=True)(_labels)  # typed: 4 is a frequency, 4.0 and True are none
 
 
-def _moment(value: object) -> _Moment:
-    text = _text(_WHEN, value)
-    return _Moment(_clock(text.text), text.text, text.folded)
+def _parse_moment(value: object) -> _Moment:
+    text = _parse_text(_DATE_KEY, value)
+    return _Moment(_parse_date(text.text), text.text, text.folded)
 
 
-_known_moment = lru_cache(maxsize=4096, typed=True)(_moment)
+_cached_moment = lru_cache(maxsize=4096, typed=True)(_parse_moment)
 
 
-def _clock(text: str) -> datetime:
+def _parse_date(text: str) -> datetime:
     match = _DATE.fullmatch(text)
     if match is None:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}; expected as in 25/07/2023 4:50:52 PM")
+        raise _UnrecognisedError("bad_date", f"'Date and Time' is {text!r}; expected as in 25/07/2023 4:50:52 PM")
     day, month, year, hour, minute, second, half = match.groups()
     if not 1 <= int(hour) <= NOON:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: the hour must be in 1..12")
+        raise _UnrecognisedError("bad_date", f"'Date and Time' is {text!r}: the hour must be in 1..12")
     try:
         return datetime(  # noqa: DTZ001 - the text has no zone
             int(year),
@@ -253,4 +255,4 @@ def _clock(text: str) -> datetime:
             int(second or 0),
         )
     except ValueError as error:
-        raise _UnknownError("bad_date", f"'Date and Time' is {text!r}: {error}") from error
+        raise _UnrecognisedError("bad_date", f"'Date and Time' is {text!r}: {error}") from error

@@ -11,17 +11,17 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from exporter.ledger.schema import events, quarantine, tallies
+from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-    from exporter.ledger.rows import Batch, Fresh, Rows
+    from exporter.ledger.rows import Batch, InsertedKeys, Rows
 
 _TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
 _KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
 
-_LOCK = "SELECT name FROM heads ORDER BY name FOR UPDATE"
+_LOCK_HEADS = "SELECT name FROM heads ORDER BY name FOR UPDATE"
 _UPSERT = (
     " ON CONFLICT (source, kind, label) DO UPDATE SET total = tallies.total + excluded.total,"
     " last_us = greatest(tallies.last_us, excluded.last_us)"
@@ -31,19 +31,22 @@ _UPSERT = (
 def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
     """Insert what is not there yet, within a transaction; for each entry whether it was new."""
     if batch.events or batch.quarantined:
-        cursor.execute(_LOCK)
-    fresh = batch.fresh(_insert_new(cursor, events, batch.events), _insert_new(cursor, quarantine, batch.quarantined))
-    counts = batch.tallies(fresh)
+        cursor.execute(_LOCK_HEADS)
+    inserted = batch.was_inserted(
+        _insert_unless_stored(cursor, events, batch.events),
+        _insert_unless_stored(cursor, quarantine, batch.quarantined),
+    )
+    counts = batch.counter_rows(inserted)
     if counts:
-        names, values = _names(tallies), _arrays(tallies)
+        names, values = _names(delivery_counters), _arrays(delivery_counters)
         cursor.execute(
             f"INSERT INTO tallies ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
             [list(each) for each in zip(*counts, strict=True)],
         )
-    return fresh
+    return inserted
 
 
-def _insert_new(cursor: Any, table: Table, rows: Rows) -> Fresh | None:  # noqa: ANN401 - psycopg's
+def _insert_unless_stored(cursor: Any, table: Table, rows: Rows) -> InsertedKeys | None:  # noqa: ANN401 - psycopg's
     if not rows:
         return None
     cursor.execute(_statement(table), [list(each) for each in zip(*rows, strict=True)])

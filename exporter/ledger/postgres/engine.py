@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from exporter.ledger.postgres.connection import LimitedConnection
 
-SECONDS = 1.4
+TRANSACTION_SECONDS = 1.4
 """What a transaction may take; the sender gives up after three seconds."""
 OPEN_SECONDS = 600.0
 """What a migration may take, and the wait for that of another process."""
@@ -27,7 +27,7 @@ MIGRATION_LOCK = 0x6461746165787074
 
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
-    "tcp_user_timeout": int(SECONDS * 1000),
+    "tcp_user_timeout": int(TRANSACTION_SECONDS * 1000),
     "keepalives_idle": 10,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -35,7 +35,7 @@ _NETWORK = {
 }
 
 
-def connect_to(url: URL) -> Engine:
+def create_postgres_engine(url: URL) -> Engine:
     """An engine for the database; nothing is connected yet.
 
     Raises:
@@ -54,7 +54,7 @@ def connect_to(url: URL) -> Engine:
         use_native_hstore=False,  # asking for it costs a query for every connection
         pool_size=5,
         max_overflow=5,
-        pool_timeout=SECONDS,
+        pool_timeout=TRANSACTION_SECONDS,
         pool_use_lifo=True,
     )
 
@@ -64,16 +64,16 @@ def connect_to(url: URL) -> Engine:
         connection = LimitedConnection.connect(
             *arguments, **(defaults | options), autocommit=True, prepare_threshold=None
         )
-        connection.deadline = time.monotonic() + SECONDS
+        connection.deadline = time.monotonic() + TRANSACTION_SECONDS
         return connection
 
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin_transaction)
     return engine
 
 
-def _begin(connection: Connection) -> None:
+def _begin_transaction(connection: Connection) -> None:
     options = connection.get_execution_options()
-    seconds = OPEN_SECONDS if options.get("opening", False) else SECONDS
+    seconds = OPEN_SECONDS if options.get("opening", False) else TRANSACTION_SECONDS
     driver = cast("LimitedConnection", connection.connection.dbapi_connection)  # made above
     driver.deadline = time.monotonic() + seconds
     milliseconds = int(seconds * 800)  # so that the server says what it was, where it can

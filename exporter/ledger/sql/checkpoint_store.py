@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import bindparam, delete, func, select
 
-from exporter.ledger.checkpoint_store import Checkpoint, Pruned
-from exporter.ledger.schema import bases, checkpoint_rows, checkpoints, events, heads, prunings, quarantine, watches
+from exporter.ledger.checkpoint_store import Checkpoint, PruningState
+from exporter.ledger.schema import (
+    baselines,
+    checkpoint_rows,
+    checkpoints,
+    events,
+    heartbeats,
+    quarantine,
+    retention_log,
+    sequence_heads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +27,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_FOLD = "fold"
+_CHECKPOINT_NAME = "fold"
 _EVENTS = "events"
-_SOME = 500
+_MAX_KEYS = 500
 """How many keys a statement names at the most."""
 _CHECKPOINT = select(
     checkpoints.c.revision,
@@ -28,138 +37,146 @@ _CHECKPOINT = select(
     checkpoints.c.fingerprint,
     checkpoints.c.pruned,
     checkpoints.c.owner,
-).where(checkpoints.c.name == _FOLD)
+).where(checkpoints.c.name == _CHECKPOINT_NAME)
 _ROWS = (
     select(checkpoint_rows.c.key, checkpoint_rows.c.state)
     .where(checkpoint_rows.c.key > bindparam("after"))
     .order_by(checkpoint_rows.c.key)
     .limit(bindparam("most"))
 )
-_PRUNING = select(prunings.c.revision, prunings.c.events, prunings.c.last_sequence).where(prunings.c.name == _EVENTS)
+_PRUNING = select(retention_log.c.revision, retention_log.c.events, retention_log.c.last_sequence).where(
+    retention_log.c.name == _EVENTS
+)
 
 
-class SqlFolds:
-    """A `exporter.ledger.checkpoint_store.Folds` in an open database."""
+class SqlCheckpointStore:
+    """A `exporter.ledger.checkpoint_store.CheckpointStore` in an open database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def checkpoint(self) -> Checkpoint | None:
+    def load_header(self) -> Checkpoint | None:
         """The checkpoint."""
         rows = self._database.rows(_CHECKPOINT)
         return Checkpoint(**rows[0]._mapping) if rows else None  # noqa: SLF001 - public in spite of its name
 
-    def rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+    def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """The rows of the checkpoint past a key."""
-        return self._database.usual(_ROWS, after=after, most=limit)
+        return self._database.cached_query(_ROWS, after=after, most=limit)
 
-    def write(self, known: int, new: Checkpoint, rows: Mapping[str, str | None], *, anew: bool = False) -> bool:
+    def write_rows(
+        self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
+    ) -> bool:
         """Write rows, and remove those that are None."""
         with self._database.writing("checkpoint") as connection:
-            self._only_writer(connection)
-            found = connection.execute(_CHECKPOINT.with_for_update()).all()
-            if (found[0].revision if found else 0) != known:
+            self._lock_out_writers(connection)
+            current = connection.execute(_CHECKPOINT.with_for_update()).all()
+            if (current[0].revision if current else 0) != expected_revision:
                 return False
-            self._put(
+            self._upsert(
                 connection,
                 checkpoints,
                 "name",
                 [
                     {
-                        "name": _FOLD,
+                        "name": _CHECKPOINT_NAME,
                         "revision": new.revision,
-                        "sequence": new.sequence,
+                        "sequence": new.last_sequence,
                         "fingerprint": new.fingerprint,
-                        "pruned": new.pruned,
+                        "pruned": new.pruning_revision,
                         "owner": new.owner,
                     }
                 ],
             )
-            if anew:
+            if replace_all:
                 connection.execute(delete(checkpoint_rows))
-            gone = [key for key, text in rows.items() if text is None]
-            for some in _parts(gone):
-                connection.execute(delete(checkpoint_rows).where(checkpoint_rows.c.key.in_(some)))
-            kept: list[dict[str, object]] = [
+            removed_keys = [key for key, text in rows.items() if text is None]
+            for chunk in _chunks(removed_keys):
+                connection.execute(delete(checkpoint_rows).where(checkpoint_rows.c.key.in_(chunk)))
+            new_rows: list[dict[str, object]] = [
                 {"key": key, "state": text} for key, text in rows.items() if text is not None
             ]
-            self._put(connection, checkpoint_rows, "key", kept)
+            self._upsert(connection, checkpoint_rows, "key", new_rows)
         return True
 
-    def owner_seen(self) -> float:
+    def owner_heartbeat(self) -> float:
         """The newest heartbeat of the owner of the checkpoint."""
-        query = select(func.coalesce(func.max(watches.c.seen_us), 0)).where(
-            watches.c.watch == checkpoints.c.owner, checkpoints.c.name == _FOLD
+        query = select(func.coalesce(func.max(heartbeats.c.seen_us), 0)).where(
+            heartbeats.c.watch == checkpoints.c.owner, checkpoints.c.name == _CHECKPOINT_NAME
         )
         return float(self._database.rows(query)[0][0]) / 1e6
 
-    def pruned(self) -> Pruned:
+    def pruning_state(self) -> PruningState:
         """What was pruned."""
-        rows = self._database.usual(_PRUNING)
-        return Pruned(*rows[0]) if rows else Pruned()
+        rows = self._database.cached_query(_PRUNING)
+        return PruningState(*rows[0]) if rows else PruningState()
 
-    def bases(self, after: int = 0) -> Sequence[tuple[str, str]]:
+    def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
         """The bases that were written past a revision of pruning."""
-        rows = self._database.rows(select(bases.c.key, bases.c.state).where(bases.c.revision > after))
+        rows = self._database.rows(select(baselines.c.key, baselines.c.state).where(baselines.c.revision > after))
         return [(row.key, row.state) for row in rows]
 
-    def base(self, key: str) -> str | None:
+    def baseline(self, key: str) -> str | None:
         """The base under a key."""
-        rows = self._database.rows(select(bases.c.state).where(bases.c.key == key))
+        rows = self._database.rows(select(baselines.c.state).where(baselines.c.key == key))
         return rows[0].state if rows else None
 
     def prune(
         self,
-        known: Pruned,
+        expected: PruningState,
         sequences: Sequence[int],
-        new_bases: Mapping[str, str],
-        upto: int,
-        disturbed_by: Callable[[str, str, float], bool],
+        new_baselines: Mapping[str, str],
+        read_up_to: int,
+        conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
         """Remove events, and keep what they amount to."""
-        new = Pruned(known.revision + 1, known.events + len(sequences), max(known.last_sequence, *sequences))
+        new = PruningState(
+            expected.revision + 1, expected.pruned_events + len(sequences), max(expected.last_sequence, *sequences)
+        )
         with self._database.writing("prune") as connection:
-            self._only_writer(connection)
+            self._lock_out_writers(connection)
             rows = connection.execute(_PRUNING.with_for_update()).all()
-            if (Pruned(*rows[0]) if rows else Pruned()) != known:
+            if (PruningState(*rows[0]) if rows else PruningState()) != expected:
                 return False
-            since = select(events.c.source, events.c.request_id, events.c.occurred_us).where(events.c.sequence > upto)
+            since = select(events.c.source, events.c.request_id, events.c.occurred_us).where(
+                events.c.sequence > read_up_to
+            )
             if any(
-                disturbed_by(row.source, row.request_id, row.occurred_us / 1e6) for row in connection.execute(since)
+                conflicts_with(row.source, row.request_id, row.occurred_us / 1e6) for row in connection.execute(since)
             ):
                 return False
-            for some in _parts(sequences):
-                connection.execute(delete(events).where(events.c.sequence.in_(some)))
-            texts = [{"key": key, "revision": new.revision, "state": text} for key, text in new_bases.items()]
-            self._put(connection, bases, "key", texts)
-            told = {"revision": new.revision, "events": new.events, "last_sequence": new.last_sequence}
-            self._put(connection, prunings, "name", [{"name": _EVENTS, **told}])
+            for chunk in _chunks(sequences):
+                connection.execute(delete(events).where(events.c.sequence.in_(chunk)))
+            texts = [{"key": key, "revision": new.revision, "state": text} for key, text in new_baselines.items()]
+            self._upsert(connection, baselines, "key", texts)
+            new_state = {"revision": new.revision, "events": new.pruned_events, "last_sequence": new.last_sequence}
+            self._upsert(connection, retention_log, "name", [{"name": _EVENTS, **new_state}])
         return True
 
     def prune_quarantine(self, before: float, limit: int) -> int:
         """Remove up to ``limit`` quarantined bodies that arrived before an instant."""
-        old = select(quarantine.c.sequence).where(quarantine.c.arrived_us < _micros(before))
+        old = select(quarantine.c.sequence).where(quarantine.c.arrived_us < _to_micros(before))
         sequences = [row.sequence for row in self._database.rows(old.order_by(quarantine.c.sequence).limit(limit))]
         if sequences:
             with self._database.writing("prune") as connection:
                 connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(sequences)))
         return len(sequences)
 
-    def _only_writer(self, connection: Connection) -> None:
+    def _lock_out_writers(self, connection: Connection) -> None:
         """Keep all others from writing until the end of the transaction; in SQLite every one does."""
         if not self._database.is_sqlite:
-            connection.execute(select(heads.c.name).order_by(heads.c.name).with_for_update())
+            connection.execute(select(sequence_heads.c.name).order_by(sequence_heads.c.name).with_for_update())
 
-    def _put(self, connection: Connection, table: Table, key: str, rows: Sequence[dict[str, object]]) -> None:
+    def _upsert(self, connection: Connection, table: Table, key: str, rows: Sequence[dict[str, object]]) -> None:
         if rows:
             insert = self._database.insert(table)
             others = {name: insert.excluded[name] for name in rows[0] if name != key}
             connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
-def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:
-    return [items[at : at + _SOME] for at in range(0, len(items), _SOME)]
+def _chunks(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[at : at + _MAX_KEYS] for at in range(0, len(items), _MAX_KEYS)]
 
 
-def _micros(seconds: float) -> int:
+def _to_micros(seconds: float) -> int:
     return round(seconds * 1e6)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
 from exporter.ledger.migrations import migrate
 from exporter.ledger.postgres import engine
-from exporter.ledger.schema import UNFINISHED, facts
+from exporter.ledger.schema import UNFINISHED_COPY_OF, metadata_table
 from exporter.ledger.sqlite.file import DRIVER, SqliteFile
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from exporter.ledger.sqlite.file import Inode
 
-Observer = Callable[[str, float, bool], None]
-RETRY_WITHIN = 0.5
+OperationObserver = Callable[[str, float, bool], None]
+RETRY_SECONDS = 0.5
 """Seconds after which there is no time left to try another connection."""
 
 
@@ -57,29 +57,29 @@ class Database:
     def __init__(
         self,
         url: str,
-        observe: Observer = lambda *_: None,
+        observe: OperationObserver = lambda *_: None,
         driver: ModuleType | None = None,
         *,
         unfinished: bool = False,
     ) -> None:
         self._observe = observe
         self._unfinished = unfinished
-        self.identity = ""
-        self._lost = False
+        self.ledger_id = ""
+        self._is_lost = False
         self._replaced = 0
         self._reopening = threading.Lock()
-        self._usual: dict[Select[Any], tuple[str, Sequence[str], Mapping[str, Any]]] = {}
+        self._compiled: dict[Select[Any], tuple[str, Sequence[str], Mapping[str, Any]]] = {}
         self._file: SqliteFile | None = None
         try:
             parsed = _parse(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             if self.is_sqlite:
                 self._file = SqliteFile(parsed, driver or DRIVER)
-            self._engine: Engine = self._file.engine if self._file else engine.connect_to(parsed)
+            self._engine: Engine = self._file.engine if self._file else engine.create_postgres_engine(parsed)
         except (SQLAlchemyError, ImportError) as error:
             message = f"store.url: {error}"
             raise StoreRefusedError(message) from error
-        self._claim = self._file.claim() if self._file else None
+        self._shared_lock = self._file.shared_lock() if self._file else None
         try:
             self._open()
         except StoreRefusedError:
@@ -98,7 +98,7 @@ class Database:
 
         return postgresql.insert(table)
 
-    def usual(self, query: Select[Any], **values: object) -> Sequence[tuple[Any, ...]]:
+    def cached_query(self, query: Select[Any], **values: object) -> Sequence[tuple[Any, ...]]:
         """All rows of a query that is asked at every scrape, or has many, and is made once; with its values apart.
 
         In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 20 µs
@@ -109,11 +109,11 @@ class Database:
         """
         if self._file is None:
             return [tuple(row) for row in self.rows(query, **values)]
-        with self._told("read"), self._file.turn():
-            inode = self._find_again()
-            said, names, fixed = self._said(query)
+        with self._translate_errors("read"), self._file.serialized():
+            inode = self._reopen_if_lost()
+            sql, names, fixed = self._compile(query)
             with self._cursor() as cursor:
-                cursor.execute(said, [values[name] if name in values else fixed[name] for name in names])
+                cursor.execute(sql, [values[name] if name in values else fixed[name] for name in names])
                 rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
             self._check_file(inode)
             return rows
@@ -127,8 +127,8 @@ class Database:
         Raises:
             StoreError: what the database said.
         """
-        with self._told("read"), self._file.turn() if self._file else nullcontext():
-            inode = self._find_again()
+        with self._translate_errors("read"), self._file.serialized() if self._file else nullcontext():
+            inode = self._reopen_if_lost()
             with self._transaction(writing=False) as connection:
                 rows = connection.execute(query, values).all()
             self._check_file(inode)
@@ -141,21 +141,21 @@ class Database:
         Raises:
             StoreError: what the database said.
         """
-        with self._told(operation), self._only_writer():
-            inode = self._find_again()
+        with self._translate_errors(operation), self._writer_lock():
+            inode = self._reopen_if_lost()
             with self._transaction(writing=True) as connection:
                 yield connection
             self._check_file(inode)
 
     @contextmanager
-    def appending(self, *, begun: bool = True) -> Iterator[DBAPICursor]:
+    def appending(self, *, begin: bool = True) -> Iterator[DBAPICursor]:
         """A transaction as that of `writing`, and a cursor of the driver's in it.
 
         In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 80 µs off
         the 300 to 480 of a commit of one to 16 events.
 
         Args:
-            begun: False, in SQLite only, where there will be one statement, which is a transaction by itself.
+            begin: False, in SQLite only, where there will be one statement, which is a transaction by itself.
 
         Raises:
             StoreError: what the database said.
@@ -164,13 +164,13 @@ class Database:
             with self.writing("append") as connection:
                 yield connection.connection.cursor()
             return
-        with self._told("append"), self._only_writer():
-            inode = self._find_again()
+        with self._translate_errors("append"), self._writer_lock():
+            inode = self._reopen_if_lost()
             with self._cursor() as cursor:
-                if begun:
+                if begin:
                     cursor.execute("BEGIN IMMEDIATE")
                 yield cursor
-                if begun:
+                if begin:
                     cursor.execute("COMMIT")
             self._check_file(inode)
 
@@ -189,35 +189,35 @@ class Database:
         """For people: a sentence each on what it is, and whether that is as it should be."""
         if self._file is not None:
             return self._file.checks()
-        with self._told("read"), self._transaction(writing=False) as connection:
+        with self._translate_errors("read"), self._transaction(writing=False) as connection:
             return engine.checks(connection)
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-        if self._file is not None and self._claim is not None:
-            self._file.release()
-            self._claim.close()
+        if self._file is not None and self._shared_lock is not None:
+            self._file.close_kept_open()
+            self._shared_lock.close()
 
-    def _said(self, query: Select[Any]) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+    def _compile(self, query: Select[Any]) -> tuple[str, Sequence[str], Mapping[str, Any]]:
         """A query in SQLite's words, the names of its values in their order, and those that are always the same."""
-        found = self._usual.get(query)
-        if found is None:
+        compiled_query = self._compiled.get(query)
+        if compiled_query is None:
             compiled = query.compile(dialect=self._engine.dialect)
-            found = self._usual[query] = str(compiled), compiled.positiontup or (), dict(compiled.params)
-        return found
+            compiled_query = self._compiled[query] = str(compiled), compiled.positiontup or (), dict(compiled.params)
+        return compiled_query
 
     @contextmanager
-    def _only_writer(self) -> Iterator[None]:
+    def _writer_lock(self) -> Iterator[None]:
         if self._file is None:
             yield
             return
-        with self._file.only_writer(), self._file.turn():
+        with self._file.writer_lock(), self._file.serialized():
             yield
 
     @contextmanager
     def _transaction(self, *, writing: bool, opening: bool = False) -> Iterator[Connection]:
-        with self._begun(writing=writing, opening=opening or self._unfinished) as connection:
+        with self._begin(writing=writing, opening=opening or self._unfinished) as connection:
             try:
                 yield connection
                 connection.commit()
@@ -226,7 +226,7 @@ class Database:
                 connection.invalidate()
                 raise
 
-    def _begun(self, *, writing: bool, opening: bool) -> Connection:
+    def _begin(self, *, writing: bool, opening: bool) -> Connection:
         """A connection in a transaction; another one where the first had been dropped meanwhile."""
         began = time.monotonic()
         while True:
@@ -237,14 +237,14 @@ class Database:
                 connection.invalidate()
                 connection.close()
                 dropped = isinstance(error, DBAPIError) and error.connection_invalidated
-                if not dropped or time.monotonic() - began > RETRY_WITHIN:
+                if not dropped or time.monotonic() - began > RETRY_SECONDS:
                     raise
-                began = -RETRY_WITHIN  # once
+                began = -RETRY_SECONDS  # once
             else:
                 return connection
 
     def _open(self) -> None:
-        with self._told("open"), self._only_writer():
+        with self._translate_errors("open"), self._writer_lock():
             self._migrate()
 
     def _migrate(self) -> None:
@@ -252,23 +252,23 @@ class Database:
             if not self.is_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(engine.MIGRATION_LOCK)))
             migrate(connection)
-            known = {row.name: row.value for row in connection.execute(select(facts))}
-        if UNFINISHED in known and not self._unfinished:
+            stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
+        if UNFINISHED_COPY_OF in stored_metadata and not self._unfinished:
             message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"
             raise StoreRefusedError(message)
-        own = known["identity"]
-        self.identity = f"{own}.{self._replaced}" if self._replaced else own
+        ledger_id = stored_metadata["identity"]
+        self.ledger_id = f"{ledger_id}.{self._replaced}" if self._replaced else ledger_id
         if self._file is not None:
-            self._file.opened()
+            self._file.remember_file()
 
-    def _find_again(self) -> Inode:
+    def _reopen_if_lost(self) -> Inode:
         """Open what lies at the path now, where what was open is gone; before anything is asked of it.
 
         Returns:
             The file that is open from now on; after the operation it has to be there still, even
             where another thread has opened yet another.
         """
-        if self._lost:
+        if self._is_lost:
             with self._reopening:
                 self._reopen()
         inode = self._file.inode if self._file is not None else None
@@ -276,37 +276,37 @@ class Database:
         return inode
 
     def _reopen(self) -> None:
-        if not self._lost or self._file is None:
+        if not self._is_lost or self._file is None:
             return  # another thread was faster
         self._engine.dispose()
-        self._file.release()
-        if self._file.is_another():
+        self._file.close_kept_open()
+        if self._file.was_replaced():
             self._replaced += 1
         with self._transaction(writing=False) as connection:
             if not inspect(connection).has_table("alembic_version"):
                 message = f"{self._file.path} was replaced by something that is no ledger"
                 raise StoreError(message)
         self._migrate()
-        self._lost = False
+        self._is_lost = False
 
     def _check_file(self, inode: Inode) -> None:
         if self._file is not None:
             try:
-                self._file.check(inode)
+                self._file.refuse_replaced(inode)
             except StoreLostError:
-                self._lost = True
+                self._is_lost = True
                 raise
 
     @contextmanager
-    def _told(self, operation: str) -> Iterator[None]:
+    def _translate_errors(self, operation: str) -> Iterator[None]:
         """Turn what the database raises into a `StoreError` that says what it said."""
         began, failed = time.perf_counter(), True
         try:
             yield
             failed = False
         except SQLAlchemyError as error:
-            said = getattr(error, "orig", None) or error
-            raise StoreError(" ".join(str(said).split())) from error
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(" ".join(str(cause).split())) from error
         except (OSError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise StoreError(" ".join(str(error).split())) from error
         finally:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.ledger.sql.database import Database
 
 
-_PAST = (
+_DECISIONS_AFTER = (
     select(
         decisions.c.sequence,
         decisions.c.kind,
@@ -36,7 +36,7 @@ _PAST = (
 )
 
 
-def append(connection: Connection, decision: Decision) -> None:
+def append_decision(connection: Connection, decision: Decision) -> None:
     """Append a decision within a transaction."""
     key = decision.key
     row = {
@@ -55,9 +55,9 @@ def append(connection: Connection, decision: Decision) -> None:
     connection.execute(insert(decisions), [row])
 
 
-def read(database: Database, after: int) -> list[Decision]:
+def read_decisions(database: Database, after: int) -> list[Decision]:
     """The decisions past a sequence, in order."""
     return [
         Decision(kind, ExportKey(*key), decided_us / 1e6, until_us / 1e6, by, why, sequence)
-        for sequence, kind, *key, decided_us, until_us, by, why in database.usual(_PAST, after=after)
+        for sequence, kind, *key, decided_us, until_us, by, why in database.cached_query(_DECISIONS_AFTER, after=after)
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
 
-from exporter.ledger.rows import EVENT_COLUMNS, columns_of, events_of
+from exporter.ledger.rows import EVENT_COLUMNS, columns_from_rows, events_from_columns
 from exporter.ledger.schema import events
 
 if TYPE_CHECKING:
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.ledger.sql.database import Database
 
-FEW = 200
+SMALL_PAGE = 200
 """A page where the caller will hardly want more."""
 
 _DIGEST = [column.name for column in EVENT_COLUMNS].index("digest")
 
 
-def fetch(database: Database, query: Select[Any], **values: object) -> list[Event]:
+def fetch_events(database: Database, query: Select[Any], **values: object) -> list[Event]:
     """The events of a query of `EVENT_COLUMNS`.
 
     Raises:
         StoreError: what the database said.
     """
     if database.is_sqlite:
-        return fetch_columns(database, as_columns(query), **values)
-    return events_of(columns_of(database.rows(query, **values)))
+        return fetch_from_columns(database, aggregate_columns(query), **values)
+    return events_from_columns(columns_from_rows(database.rows(query, **values)))
 
 
-def fetch_columns(database: Database, query: Select[Any], **values: object) -> list[Event]:
-    """The events of what `as_columns` made of a query.
+def fetch_from_columns(database: Database, query: Select[Any], **values: object) -> list[Event]:
+    """The events of what `aggregate_columns` made of a query.
 
     Raises:
         StoreError: what the database said.
     """
     [row] = database.rows(query, **values)
-    return _events_of(row)
+    return _events_from_json(row)
 
 
-def as_columns(query: Select[Any] | TextualSelect) -> Select[Any]:
+def aggregate_columns(query: Select[Any] | TextualSelect) -> Select[Any]:
     """A query with one value per column: in SQLite each row would cost a handover of the interpreter's lock."""
     inner = query.subquery()
     values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
@@ -59,23 +59,23 @@ _PAGE: Select[Any] = (
     .order_by(events.c.sequence)
     .limit(bindparam("most"))
 )
-_PAGE_AS_COLUMNS = as_columns(_PAGE)
+_PAGE_AS_COLUMNS = aggregate_columns(_PAGE)
 """Made once, since to make it takes longer than to find that there is no further event."""
 
 
-def page(database: Database, after: int, most: int) -> list[Event]:
+def read_page(database: Database, after: int, most: int) -> list[Event]:
     """Up to ``most`` events past a sequence, in its order.
 
     Raises:
         StoreError: what the database said.
     """
     if database.is_sqlite:
-        [row] = database.usual(_PAGE_AS_COLUMNS, after=after, most=most)
-        return _events_of(row)
-    return fetch(database, _PAGE, after=after, most=most)
+        [row] = database.cached_query(_PAGE_AS_COLUMNS, after=after, most=most)
+        return _events_from_json(row)
+    return fetch_events(database, _PAGE, after=after, most=most)
 
 
-def _events_of(row: Sequence[str]) -> list[Event]:
+def _events_from_json(row: Sequence[str]) -> list[Event]:
     columns = [json.loads(each) for each in row]
     columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
-    return events_of(columns)
+    return events_from_columns(columns)

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from exporter.domain.events import Gap, Quarantined, Tally
-from exporter.ledger.contract import PAGE
+from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.group_commit import GroupCommit
 from exporter.ledger.postgres import append as postgres_append
-from exporter.ledger.rows import EVENT_COLUMNS, Batch, micros
-from exporter.ledger.schema import declarations, events, facts, quarantine, tallies, watches
+from exporter.ledger.rows import EVENT_COLUMNS, Batch, to_micros
+from exporter.ledger.schema import declarations, delivery_counters, events, heartbeats, metadata_table, quarantine
 from exporter.ledger.sql import decisions
-from exporter.ledger.sql.checkpoint_store import SqlFolds
+from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
-from exporter.ledger.sql.event_queries import fetch, page
+from exporter.ledger.sql.event_queries import fetch_events, read_page
 from exporter.ledger.sql.postgres_lookup import PostgresLookup
-from exporter.ledger.sql.replay_store import EPOCH, SqlArchive
+from exporter.ledger.sql.replay_store import REPLAY_GENERATION, SqlReplayStore
 from exporter.ledger.sql.sqlite_lookup import SqliteLookup
 from exporter.ledger.sqlite import append as sqlite_append
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import Selection
     from exporter.ledger.contract import Entry
-    from exporter.ledger.sql.database import Observer
+    from exporter.ledger.sql.database import OperationObserver
 
-BLIND_AFTER = 30.0
+HEARTBEAT_TIMEOUT = 30.0
 """Seconds between two heartbeats from which nobody is taken to have listened."""
 
-_MOST_IN_A_QUERY = 500
+_MAX_IDS_PER_QUERY = 500
 
 
 def _sources() -> Select[Any]:
@@ -50,11 +50,17 @@ def _sources() -> Select[Any]:
 
 
 _SOURCES = _sources()
-_TALLIES = select(tallies.c.source, tallies.c.kind, tallies.c.label, tallies.c.total, tallies.c.last_us)
+_COUNTERS = select(
+    delivery_counters.c.source,
+    delivery_counters.c.kind,
+    delivery_counters.c.label,
+    delivery_counters.c.total,
+    delivery_counters.c.last_us,
+)
 _DECLARATIONS = select(declarations.c.source, declarations.c.name, declarations.c.declared_us)
-_WATCHES = select(watches.c.began_us, watches.c.seen_us).order_by(watches.c.began_us)
-_EPOCH = select(facts.c.value).where(facts.c.name == EPOCH)
-_LAST = select(func.coalesce(func.max(events.c.sequence), 0))
+_HEARTBEATS = select(heartbeats.c.began_us, heartbeats.c.seen_us).order_by(heartbeats.c.began_us)
+_REPLAY_GENERATION = select(metadata_table.c.value).where(metadata_table.c.name == REPLAY_GENERATION)
+_LAST_SEQUENCE = select(func.coalesce(func.max(events.c.sequence), 0))
 
 
 class SqlLedger:
@@ -73,15 +79,15 @@ class SqlLedger:
     def __init__(
         self,
         url: str,
-        observe: Observer = lambda *_: None,
+        observe: OperationObserver = lambda *_: None,
         driver: ModuleType | None = None,
         *,
         unfinished: bool = False,
     ) -> None:
         self._database = Database(url, observe, driver, unfinished=unfinished)
-        self.folds = SqlFolds(self._database)
+        self.checkpoints = SqlCheckpointStore(self._database)
         self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
-        self._began: dict[tuple[str, str], tuple[float, float]] = {}
+        self._instances: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
@@ -95,29 +101,29 @@ class SqlLedger:
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)
         if self._database.is_sqlite and sqlite_append.fits_one_statement(batch):
-            with self._database.appending(begun=False) as cursor:
-                if sqlite_append.append_new(cursor, batch):
+            with self._database.appending(begin=False) as cursor:
+                if sqlite_append.append_in_one_statement(cursor, batch):
                     return [True] * len(entries)
         with self._database.appending() as cursor:
             return self._append(cursor, batch)
 
-    def read(self, after: int, limit: int = PAGE) -> list[Event]:
+    def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         """Events past a sequence."""
-        return page(self._database, after, limit)
+        return read_page(self._database, after, limit)
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The events of a selection up to a sequence."""
-        return _fitting(selection, self._lookup.forwards(selection, upto))
+        return _matching(selection, self._lookup.forwards(selection, upto))
 
-    def of_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
+    def read_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
         """The events of many request ids up to a sequence."""
-        wanted = sorted(request_ids)
-        parts = [wanted[at : at + _MOST_IN_A_QUERY] for at in range(0, len(wanted), _MOST_IN_A_QUERY)]
-        return [event for some in parts for event in self._lookup.of_ids(source, some, upto)]
+        ids = sorted(request_ids)
+        chunks = [ids[at : at + _MAX_IDS_PER_QUERY] for at in range(0, len(ids), _MAX_IDS_PER_QUERY)]
+        return [event for chunk in chunks for event in self._lookup.read_ids(source, chunk, upto)]
 
-    def recent(self, selection: Selection, upto: int) -> Iterator[Event]:
+    def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         """The same, the last one first."""
-        return _fitting(selection, self._lookup.backwards(selection, upto))
+        return _matching(selection, self._lookup.backwards(selection, upto))
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         """The events that arrived last, or those past a sequence."""
@@ -126,22 +132,24 @@ class SqlLedger:
             if source is not None:
                 # Nothing but the order of sequences finds what follows on one; an index of sources would be sorted.
                 query = query.where(events.c.source.concat("") == source)
-            return fetch(self._database, query.order_by(events.c.sequence).limit(limit))
+            return fetch_events(self._database, query.order_by(events.c.sequence).limit(limit))
         sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
-        found: list[Event] = []
-        for each in sources:
-            query = select(*EVENT_COLUMNS).where(events.c.source == each)
-            found += fetch(
+        events_found: list[Event] = []
+        for slug in sources:
+            query = select(*EVENT_COLUMNS).where(events.c.source == slug)
+            events_found += fetch_events(
                 self._database, query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit)
             )
-        return sorted(found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+        return sorted(events_found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
         """The body of an event."""
         rows = self._database.rows(select(events.c.body).where(events.c.sequence == sequence))
         return bytes(rows[0].body) if rows else None
 
-    def quarantine(self, limit: int = 100, source: str | None = None, after: int | None = None) -> list[Quarantined]:
+    def quarantine(
+        self, limit: int = 100, source: str | None = None, after: int | None = None
+    ) -> list[QuarantinedBody]:
         """What was not understood."""
         at = quarantine.c.sequence
         query = select(quarantine).order_by(at.desc() if after is None else at).limit(limit)
@@ -151,7 +159,7 @@ class SqlLedger:
             query = query.where(at > after)
         rows = self._database.rows(query)
         return [
-            Quarantined(
+            QuarantinedBody(
                 source=row.source,
                 arrived_at=row.arrived_us / 1e6,
                 reason=row.reason,
@@ -163,81 +171,81 @@ class SqlLedger:
             for row in rows
         ]
 
-    def in_quarantine(self) -> Mapping[str, int]:
+    def quarantine_counts(self) -> Mapping[str, int]:
         """How many bodies of each source are still in quarantine."""
         query = select(quarantine.c.source, func.count().label("number")).group_by(quarantine.c.source)
         return {row.source: row.number for row in self._database.rows(query)}
 
-    def tallies(self) -> list[Tally]:
+    def delivery_counters(self) -> list[DeliveryCounter]:
         """What is counted and not kept as an event."""
-        rows = sorted(self._database.usual(_TALLIES))  # not by the database, which may sort as people do
-        return [Tally(source, kind, label, total, last / 1e6) for source, kind, label, total, last in rows]
+        rows = sorted(self._database.cached_query(_COUNTERS))  # not by the database, which may sort as people do
+        return [DeliveryCounter(source, kind, label, total, last / 1e6) for source, kind, label, total, last in rows]
 
-    def declare(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+    def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = [{"source": source, "name": name, "declared_us": micros(now)} for source, name in exports]
+        rows = [{"source": source, "name": name, "declared_us": to_micros(now)} for source, name in exports]
         if rows:
             with self._database.writing("declare") as connection:
                 connection.execute(self._database.insert(declarations).on_conflict_do_nothing(), rows)
-        return self.declared()
+        return self.declaration_times()
 
-    def declared(self) -> Mapping[tuple[str, str], float]:
+    def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = self._database.usual(_DECLARATIONS)
+        rows = self._database.cached_query(_DECLARATIONS)
         return {(source, name): declared / 1e6 for source, name, declared in rows}
 
-    def beat(self, watch: str, now: float) -> None:
+    def record_heartbeat(self, instance_id: str, now: float) -> None:
         """Note that ``watch`` is there; after a time away it begins anew."""
-        insert = self._database.insert(watches)
+        insert = self._database.insert(heartbeats)
         upsert = insert.on_conflict_do_update(
             index_elements=["watch", "began_us"], set_={"seen_us": insert.excluded.seen_us}
         )
         with self._database.writing("heartbeat") as connection:
-            key = self.identity(), watch  # in another database, put in this one's place, it was not there before
-            began, seen = self._began.get(key, (now, now))
-            if now - seen > BLIND_AFTER:
+            key = self.ledger_id(), instance_id  # in another database, put in this one's place, it was not there before
+            began, seen = self._instances.get(key, (now, now))
+            if now - seen > HEARTBEAT_TIMEOUT:
                 began = now
-            connection.execute(upsert, {"watch": watch, "began_us": micros(began), "seen_us": micros(now)})
-        self._began[key] = (began, now)
+            connection.execute(upsert, {"watch": instance_id, "began_us": to_micros(began), "seen_us": to_micros(now)})
+        self._instances[key] = (began, now)
 
-    def gaps(self) -> list[Gap]:
+    def outages(self) -> list[Outage]:
         """When nobody listened."""
-        gaps: list[Gap] = []
+        outages: list[Outage] = []
         seen: int | None = None
-        for began_us, seen_us in self._database.usual(_WATCHES):
-            if seen is not None and began_us - seen > BLIND_AFTER * 1e6:
-                gaps.append(Gap(seen / 1e6, began_us / 1e6))
+        for began_us, seen_us in self._database.cached_query(_HEARTBEATS):
+            if seen is not None and began_us - seen > HEARTBEAT_TIMEOUT * 1e6:
+                outages.append(Outage(seen / 1e6, began_us / 1e6))
             seen = max(seen or 0, seen_us)
-        return gaps
+        return outages
 
-    def decide(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision) -> None:
         """Append a decision to the log of them."""
         with self._database.writing("decide") as connection:
-            decisions.append(connection, decision)
+            decisions.append_decision(connection, decision)
 
     def decisions(self, after: int = 0) -> list[Decision]:
         """The decisions past a sequence of the log."""
-        return decisions.read(self._database, after)
+        return decisions.read_decisions(self._database, after)
 
     @property
-    def archive(self) -> SqlArchive:
+    def replay_store(self) -> SqlReplayStore:
         """The bodies, for a replay."""
-        return SqlArchive(
+        return SqlReplayStore(
             self._database, lambda connection, entries: self._append(connection.connection.cursor(), Batch(entries))
         )
 
-    def epoch(self) -> int:
+    def replay_generation(self) -> int:
         """How often events were amended."""
-        found = self._database.usual(_EPOCH)
+        found = self._database.cached_query(_REPLAY_GENERATION)
         return int(found[0][0]) if found else 0
 
     def last_sequence(self) -> int:
         """The sequence of the newest event."""
-        return int(self._database.usual(_LAST)[0][0])
+        return int(self._database.cached_query(_LAST_SEQUENCE)[0][0])
 
-    def identity(self) -> str:
+    def ledger_id(self) -> str:
         """Which ledger this is."""
-        return self._database.identity
+        return self._database.ledger_id
 
     def checks(self) -> list[tuple[bool, str]]:
         """What the database is, and whether that is as it should be."""
@@ -253,5 +261,5 @@ class SqlLedger:
         return append(cursor, batch)
 
 
-def _fitting(selection: Selection, pages: Iterable[list[Event]]) -> Iterator[Event]:
-    return (event for some in pages for event in some if selection.fits(event))
+def _matching(selection: Selection, pages: Iterable[list[Event]]) -> Iterator[Event]:
+    return (event for page in pages for event in page if selection.matches(event))

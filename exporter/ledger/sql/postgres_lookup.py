@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from exporter.ledger.contract import PAGE
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.rows import EVENT_COLUMNS
 from exporter.ledger.schema import events
-from exporter.ledger.sql.event_queries import FEW, fetch
+from exporter.ledger.sql.event_queries import SMALL_PAGE, fetch_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,26 +29,28 @@ class PostgresLookup:
 
     def forwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
         """The events that may belong to a selection, in the order of their sequence."""
-        query = _selected(selection).where(events.c.sequence <= upto).order_by(events.c.sequence).limit(PAGE)
+        query = (
+            _selection_query(selection).where(events.c.sequence <= upto).order_by(events.c.sequence).limit(PAGE_SIZE)
+        )
         after = 0
-        while page := fetch(self._database, query.where(events.c.sequence > after)):
+        while page := fetch_events(self._database, query.where(events.c.sequence > after)):
             yield page
             after = page[-1].sequence
 
     def backwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
         """The same, the last one first, a few at a time."""
-        query = _selected(selection).order_by(events.c.sequence.desc()).limit(FEW)
-        while page := fetch(self._database, query.where(events.c.sequence <= upto)):
+        query = _selection_query(selection).order_by(events.c.sequence.desc()).limit(SMALL_PAGE)
+        while page := fetch_events(self._database, query.where(events.c.sequence <= upto)):
             yield page
             upto = page[-1].sequence - 1
 
-    def of_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
+    def read_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
         """All events of some request ids, in any order."""
         query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
-        return fetch(self._database, query.where(events.c.request_id.in_(wanted)))
+        return fetch_events(self._database, query.where(events.c.request_id.in_(wanted)))
 
 
-def _selected(selection: Selection) -> Select[Any]:
+def _selection_query(selection: Selection) -> Select[Any]:
     query = select(*EVENT_COLUMNS).where(events.c.source == selection.source)
     if selection.request_id is not None:
         query = query.where(events.c.request_id == selection.request_id)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
-from exporter.domain.events import Quarantined
-from exporter.ledger.contract import Received, TestCalled
-from exporter.ledger.replay_store import PAGE
-from exporter.ledger.rows import EVENT_COLUMNS, columns_of, events_of, micros, row_of
-from exporter.ledger.schema import events, facts, quarantine
+from exporter.domain.events import QuarantinedBody
+from exporter.ledger.contract import AcceptedEvent, TestCallReceived
+from exporter.ledger.replay_store import PAGE_SIZE
+from exporter.ledger.rows import EVENT_COLUMNS, columns_from_rows, event_row, events_from_columns, to_micros
+from exporter.ledger.schema import events, metadata_table, quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.ledger.contract import Entry
-    from exporter.ledger.replay_store import Place
+    from exporter.ledger.replay_store import ArrivalPosition
     from exporter.ledger.sql.database import Database
 
-EPOCH = "epoch"
-AMENDING = "amending"
+REPLAY_GENERATION = "epoch"
+REPLAY_IN_PROGRESS = "amending"
 """The fact that some events were amended, and readers not yet told."""
 
-_AMENDED = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")
-_AMENDED_TIMES = ("occurred_us", "utc_offset", "skewed")
+_AMENDED_COLUMNS = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")
+_AMENDED_TIME_COLUMNS = ("occurred_us", "utc_offset", "skewed")
 
 
-class SqlArchive:
-    """A `exporter.ledger.replay_store.Archive` in a database.
+class SqlReplayStore:
+    """A `exporter.ledger.replay_store.ReplayStore` in a database.
 
     Args:
         database: open.
@@ -42,63 +42,67 @@ class SqlArchive:
         self._database = database
         self._append = append
 
-    def received(self, source: str, after: Place, limit: int = PAGE) -> list[Received]:
+    def read_with_bodies(self, source: str, after: ArrivalPosition, limit: int = PAGE_SIZE) -> list[AcceptedEvent]:
         """A source's events with their bodies."""
         place = tuple_(events.c.arrived_us, events.c.sequence)
         query = select(*EVENT_COLUMNS, events.c.body).where(
             events.c.source == source, place > (after.arrived_us, after.sequence)
         )
         rows = self._database.rows(query.order_by(events.c.arrived_us, events.c.sequence).limit(limit))
-        found = events_of(columns_of([row[:-1] for row in rows]))
-        return [Received(event, bytes(row.body)) for event, row in zip(found, rows, strict=True)]
+        found = events_from_columns(columns_from_rows([row[:-1] for row in rows]))
+        return [AcceptedEvent(event, bytes(row.body)) for event, row in zip(found, rows, strict=True)]
 
-    def before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
+    def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
         """A source's newest events before an instant."""
-        query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.arrived_us < micros(arrived_at))
+        query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.arrived_us < to_micros(arrived_at))
         order = (events.c.arrived_us.desc(), events.c.sequence.desc())
         rows = self._database.rows(query.order_by(*order).limit(limit))
-        return events_of(columns_of(rows))[::-1]
+        return events_from_columns(columns_from_rows(rows))[::-1]
 
-    def count(self, source: str) -> int:
+    def count_events(self, source: str) -> int:
         """How many events a source has."""
         found = self._database.rows(select(func.count()).select_from(events).where(events.c.source == source))
         return int(found[0][0])
 
-    def resolve(self, pairs: Sequence[tuple[Quarantined, Entry]]) -> list[bool | None]:
+    def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
         """Let each quarantined body be what it is understood as now."""
         with self._database.writing("replay") as connection:
-            wanted = [old.sequence for old, _ in pairs]
-            query = select(quarantine.c.sequence).where(quarantine.c.sequence.in_(wanted))
-            there = set(connection.execute(query).scalars())
-            present = [(old, new) for old, new in pairs if old.sequence in there]
-            understood = [(old, new) for old, new in present if isinstance(new, (Received, TestCalled))]
-            fresh = self._append(connection, [new for _, new in understood]) if understood else []
-            gone = [old.sequence for old, _ in understood]
-            connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(gone)))
+            sequences = [old.sequence for old, _ in pairs]
+            query = select(quarantine.c.sequence).where(quarantine.c.sequence.in_(sequences))
+            still_quarantined = set(connection.execute(query).scalars())
+            present = [(old, new) for old, new in pairs if old.sequence in still_quarantined]
+            understood = [(old, new) for old, new in present if isinstance(new, (AcceptedEvent, TestCallReceived))]
+            inserted = self._append(connection, [new for _, new in understood]) if understood else []
+            resolved = [old.sequence for old, _ in understood]
+            connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(resolved)))
             for old, new in present:
-                if isinstance(new, Quarantined) and (old.reason, old.detail) != (new.reason, new.detail):
+                if isinstance(new, QuarantinedBody) and (old.reason, old.detail) != (new.reason, new.detail):
                     row = update(quarantine).where(quarantine.c.sequence == old.sequence)
                     connection.execute(row.values(reason=new.reason, detail=new.detail))
-        answers: dict[int, bool] = dict(zip(gone, fresh, strict=True))
-        return [answers.get(old.sequence, False) if old.sequence in there else None for old, _ in pairs]
+        outcomes: dict[int, bool] = dict(zip(resolved, inserted, strict=True))
+        return [outcomes.get(old.sequence, False) if old.sequence in still_quarantined else None for old, _ in pairs]
 
     def amend(self, changed: Sequence[Event], *, last: bool) -> None:
         """Let stored events mean what these say."""
         names = [column.name for column in events.c if column.name not in {"sequence", "body"}]
-        rows = [dict(zip(names, row_of(each), strict=False)) for each in changed]
+        rows = [dict(zip(names, event_row(event), strict=False)) for event in changed]
         values = [
-            {f"new_{name}": row[name] for name in (*_AMENDED, *_AMENDED_TIMES)} | {"at": each.sequence}
-            for row, each in zip(rows, changed, strict=True)
+            {f"new_{name}": row[name] for name in (*_AMENDED_COLUMNS, *_AMENDED_TIME_COLUMNS)} | {"at": event.sequence}
+            for row, event in zip(rows, changed, strict=True)
         ]
         statement = update(events).where(events.c.sequence == bindparam("at"))
-        statement = statement.values({name: bindparam(f"new_{name}") for name in (*_AMENDED, *_AMENDED_TIMES)})
+        statement = statement.values(
+            {name: bindparam(f"new_{name}") for name in (*_AMENDED_COLUMNS, *_AMENDED_TIME_COLUMNS)}
+        )
         with self._database.writing("replay") as connection:
-            known = {row.name: row.value for row in connection.execute(select(facts))}
+            stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
             if values:
                 connection.execute(statement, values)
-            if last and (values or AMENDING in known):
-                connection.execute(delete(facts).where(facts.c.name.in_([EPOCH, AMENDING])))
-                number = int(known.get(EPOCH, "0")) + 1
-                connection.execute(facts.insert(), [{"name": EPOCH, "value": str(number)}])
-            elif values and AMENDING not in known:
-                connection.execute(facts.insert(), [{"name": AMENDING, "value": "yes"}])
+            if last and (values or REPLAY_IN_PROGRESS in stored_metadata):
+                connection.execute(
+                    delete(metadata_table).where(metadata_table.c.name.in_([REPLAY_GENERATION, REPLAY_IN_PROGRESS]))
+                )
+                number = int(stored_metadata.get(REPLAY_GENERATION, "0")) + 1
+                connection.execute(metadata_table.insert(), [{"name": REPLAY_GENERATION, "value": str(number)}])
+            elif values and REPLAY_IN_PROGRESS not in stored_metadata:
+                connection.execute(metadata_table.insert(), [{"name": REPLAY_IN_PROGRESS, "value": "yes"}])

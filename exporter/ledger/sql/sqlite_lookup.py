@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select, text
 
-from exporter.ledger.contract import PAGE
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.rows import EVENT_COLUMNS
 from exporter.ledger.schema import BLOCK_BITS, events, request_ids
-from exporter.ledger.sql.event_queries import FEW, as_columns, fetch_columns
+from exporter.ledger.sql.event_queries import SMALL_PAGE, aggregate_columns, fetch_from_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _as_columns(sql: str) -> Select[Any]:
-    return as_columns(text(sql).columns(*EVENT_COLUMNS))
+    return aggregate_columns(text(sql).columns(*EVENT_COLUMNS))
 
 
 _NAMES = ", ".join(f"events.{column.name}" for column in EVENT_COLUMNS)
@@ -39,14 +39,14 @@ _BLOCK = f"events.sequence >> {BLOCK_BITS}"
 _RANGE = "events.sequence > :after AND events.sequence <= :upto"
 
 # A cross join is not reordered: the blocks come first, and the index finds what is in each.
-_IN_BLOCKS = """
+_BLOCKS_QUERY = """
     WITH RECURSIVE blocks (block) AS (SELECT :first UNION ALL SELECT block + 1 FROM blocks WHERE block < :last)
     SELECT {names} FROM blocks CROSS JOIN events
     ON {block} = blocks.block AND events.source = :source AND events.{column} = :wanted AND {range}
     ORDER BY events.sequence {order} LIMIT :most
 """
 # In the order of sequences, and not by an index that has the source, since everything of it would be sorted each time.
-_OF_SOURCE = """
+_SOURCE_QUERY = """
     SELECT {names} FROM events WHERE +events.source = :source AND {range}
     ORDER BY events.sequence {order} LIMIT :most
 """
@@ -56,13 +56,13 @@ def _statements(order: str) -> dict[str | None, Select[Any]]:
     """The statements that look for one value of a column, or for all of a source."""
     given = {"names": _NAMES, "block": _BLOCK, "range": _RANGE, "order": order}
     in_blocks: dict[str | None, Select[Any]] = {
-        column: _as_columns(_IN_BLOCKS.format(column=column, **given)) for column in ("request_id", "group_key")
+        column: _as_columns(_BLOCKS_QUERY.format(column=column, **given)) for column in ("request_id", "group_key")
     }
-    return {**in_blocks, None: _as_columns(_OF_SOURCE.format(**given))}
+    return {**in_blocks, None: _as_columns(_SOURCE_QUERY.format(**given))}
 
 
 _FORWARDS, _BACKWARDS = _statements("ASC"), _statements("DESC")
-_OF_IDS = _as_columns(f"""
+_IDS_QUERY = _as_columns(f"""
     WITH RECURSIVE places (request_id, block, last) AS (
         SELECT request_id, first_sequence >> {BLOCK_BITS}, last_sequence >> {BLOCK_BITS} FROM request_ids
         WHERE source = :source AND request_id IN (SELECT value FROM json_each(:wanted))
@@ -74,11 +74,11 @@ _OF_IDS = _as_columns(f"""
 """)  # noqa: S608 - our own
 
 # Two questions, since both at once would be answered by reading everything.
-_ENDS: Select[Any] = select(
+_SEQUENCE_RANGE: Select[Any] = select(
     select(func.min(events.c.sequence)).scalar_subquery().label("first"),
     select(func.max(events.c.sequence)).scalar_subquery().label("last"),
 )
-_ENDS_OF_ID: Select[Any] = select(
+_ID_SEQUENCE_RANGE: Select[Any] = select(
     request_ids.c.first_sequence.label("first"), request_ids.c.last_sequence.label("last")
 ).where(request_ids.c.source == bindparam("source"), request_ids.c.request_id == bindparam("wanted"))
 
@@ -91,33 +91,33 @@ class SqliteLookup:
 
     def forwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
         """The events that may belong to a selection, in the order of their sequence."""
-        column, wanted = _narrowest(selection)
-        first, last = self._ends(selection.source, column, wanted, upto)
+        column, wanted = _most_selective(selection)
+        first, last = self._sequence_range(selection.source, column, wanted, upto)
         blocks = 1
         while first <= last:
             to = min(last, ((first >> BLOCK_BITS) + blocks << BLOCK_BITS) - 1)
-            page = self._page(_FORWARDS[column], selection.source, wanted, (first, to), PAGE)
+            page = self._page(_FORWARDS[column], selection.source, wanted, (first, to), PAGE_SIZE)
             yield page
-            first, blocks = (page[-1].sequence + 1, 1) if len(page) == PAGE else (to + 1, blocks * 2)
+            first, blocks = (page[-1].sequence + 1, 1) if len(page) == PAGE_SIZE else (to + 1, blocks * 2)
 
     def backwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
         """The same, the last one first, a few at a time."""
-        column, wanted = _narrowest(selection)
-        first, last = self._ends(selection.source, column, wanted, upto)
+        column, wanted = _most_selective(selection)
+        first, last = self._sequence_range(selection.source, column, wanted, upto)
         blocks = 1
         while first <= last:
             since = max(first, (last >> BLOCK_BITS) - blocks + 1 << BLOCK_BITS)
-            page = self._page(_BACKWARDS[column], selection.source, wanted, (since, last), FEW)
+            page = self._page(_BACKWARDS[column], selection.source, wanted, (since, last), SMALL_PAGE)
             yield page
-            last, blocks = (page[-1].sequence - 1, 1) if len(page) == FEW else (since - 1, blocks * 2)
+            last, blocks = (page[-1].sequence - 1, 1) if len(page) == SMALL_PAGE else (since - 1, blocks * 2)
 
-    def of_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
+    def read_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
         """All events of some request ids, in any order."""
-        return fetch_columns(self._database, _OF_IDS, source=source, wanted=json.dumps(wanted), upto=upto)
+        return fetch_from_columns(self._database, _IDS_QUERY, source=source, wanted=json.dumps(wanted), upto=upto)
 
-    def _ends(self, source: str, column: str | None, wanted: str | None, upto: int) -> tuple[int, int]:
+    def _sequence_range(self, source: str, column: str | None, wanted: str | None, upto: int) -> tuple[int, int]:
         """From which to which sequence there may be events with a value in a column."""
-        query = _ENDS_OF_ID.params(source=source, wanted=wanted) if column == "request_id" else _ENDS
+        query = _ID_SEQUENCE_RANGE.params(source=source, wanted=wanted) if column == "request_id" else _SEQUENCE_RANGE
         for row in self._database.rows(query):
             if row.first is not None:
                 return row.first, min(row.last, upto)
@@ -128,12 +128,12 @@ class SqliteLookup:
     ) -> list[Event]:
         first, last = between
         blocks = {"first": first >> BLOCK_BITS, "last": last >> BLOCK_BITS}
-        return fetch_columns(
+        return fetch_from_columns(
             self._database, query, source=source, wanted=wanted, after=first - 1, upto=last, most=most, **blocks
         )
 
 
-def _narrowest(selection: Selection) -> tuple[str | None, str | None]:
+def _most_selective(selection: Selection) -> tuple[str | None, str | None]:
     """The column, and its value, that the fewest events of a selection share with others."""
     if selection.request_id is not None:
         return "request_id", selection.request_id

@@ -12,17 +12,17 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from exporter.ledger.schema import events, quarantine, tallies
+from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.engine.interfaces import DBAPICursor
 
-    from exporter.ledger.rows import Batch, Fresh, Rows
+    from exporter.ledger.rows import Batch, InsertedKeys, Rows
 
-MOST_ROWS = 512
+MAX_ROWS = 512
 """In one statement; SQLite since 3.32 takes 32,766 values."""
-FEW_ROWS = 32
+EXACT_ROWS = 32
 """Up to these one statement takes any number: 15 rows in one take 40 µs less than in four."""
 
 _UPSERT = (
@@ -33,17 +33,20 @@ _UPSERT = (
 
 def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
     """Insert what is not there yet, within a transaction; for each entry whether it was new."""
-    fresh = batch.fresh(_insert_new(cursor, events, batch.events), _insert_new(cursor, quarantine, batch.quarantined))
-    _insert(cursor, tallies, batch.tallies(fresh), _UPSERT)
-    return fresh
+    inserted = batch.was_inserted(
+        _insert_unless_stored(cursor, events, batch.events),
+        _insert_unless_stored(cursor, quarantine, batch.quarantined),
+    )
+    _insert(cursor, delivery_counters, batch.counter_rows(inserted), _UPSERT)
+    return inserted
 
 
 def fits_one_statement(batch: Batch) -> bool:
-    """Whether `append_new` can take it."""
-    return batch.has_only_events and 0 < len(batch.events) <= FEW_ROWS
+    """Whether `append_in_one_statement` can take it."""
+    return batch.has_only_events and 0 < len(batch.events) <= EXACT_ROWS
 
 
-def append_new(cursor: DBAPICursor, batch: Batch) -> bool:
+def append_in_one_statement(cursor: DBAPICursor, batch: Batch) -> bool:
     """Insert a few events in a statement that is a transaction of its own.
 
     Three statements the less for a commit of what most often comes: beside a scrape each of them
@@ -59,7 +62,7 @@ def append_new(cursor: DBAPICursor, batch: Batch) -> bool:
     return True
 
 
-def _insert_new(cursor: DBAPICursor, table: Table, rows: Rows) -> Fresh | None:
+def _insert_unless_stored(cursor: DBAPICursor, table: Table, rows: Rows) -> InsertedKeys | None:
     count = _insert(cursor, table, rows, " ON CONFLICT DO NOTHING")
     if count == len(rows):
         return None
@@ -70,8 +73,8 @@ def _insert_new(cursor: DBAPICursor, table: Table, rows: Rows) -> Fresh | None:
         f" FROM (SELECT source, digest FROM {table.name} ORDER BY sequence DESC LIMIT ?)",
         (count,),
     )
-    ((found,),) = cursor.fetchall()
-    pairs = (each.split(" ") for each in (found or "").split(",") if each)
+    ((keys,),) = cursor.fetchall()
+    pairs = (each.split(" ") for each in (keys or "").split(",") if each)
     return Counter((bytes.fromhex(source).decode(), bytes.fromhex(digest)) for source, digest in pairs)
 
 
@@ -80,7 +83,7 @@ def _insert(cursor: DBAPICursor, table: Table, rows: Rows, conflict: str) -> int
     count = at = 0
     while at < len(rows):
         left = len(rows) - at
-        size = left if left <= FEW_ROWS else min(MOST_ROWS, 1 << left.bit_length() - 1)
+        size = left if left <= EXACT_ROWS else min(MAX_ROWS, 1 << left.bit_length() - 1)
         cursor.execute(_statement(table, size, conflict), list(chain.from_iterable(rows[at : at + size])))
         count += cursor.rowcount
         at += size

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.migrations import refuse_newer
-from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect, only_user
+from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect, exclusive_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Progress = Callable[[int, int], None]
 
-PAGES = 1000
+PAGES_PER_STEP = 1000
 """How many pages are copied between two signs of progress."""
-_BEGINNING = b"SQLite format 3\0"
-LISTENING_WITHIN = 30.0
+HEADER = b"SQLite format 3\0"
+HEARTBEAT_TIMEOUT = 30.0
 """Seconds since a heartbeat in which somebody is taken to listen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class StoreSummary:
     """What a ledger's file has: how many events, and how many bytes it takes."""
 
     events: int
@@ -42,11 +42,11 @@ class Contents:
 class Restored:
     """What a restore did: what is there now, and where the database before it is kept."""
 
-    contents: Contents
-    kept: Path | None
+    contents: StoreSummary
+    previous: Path | None
 
 
-def examine(path: Path) -> Contents:
+def summarize_store(path: Path) -> StoreSummary:
     """What the ledger in a file has.
 
     Raises:
@@ -63,16 +63,16 @@ def examine(path: Path) -> Contents:
     except SqliteError as error:
         message = f"{path}: is no ledger ({error}); give a file that `dataexport-exporter backup` wrote"
         raise StoreRefusedError(message) from error
-    return Contents(events, path.stat().st_size)
+    return StoreSummary(events, path.stat().st_size)
 
 
-def back_up(database: Path, target: Path, tell: Progress, *, overwrite: bool = False) -> Contents:
+def back_up(database: Path, target: Path, on_progress: Progress, *, overwrite: bool = False) -> StoreSummary:
     """Copy a database as it is at one instant, while others may write to it.
 
     Args:
         database: the ledger's file.
         target: where the copy goes.
-        tell: told how many pages of how many are done.
+        on_progress: told how many pages of how many are done.
         overwrite: whether a file that is there already may be replaced.
 
     Raises:
@@ -82,50 +82,50 @@ def back_up(database: Path, target: Path, tell: Progress, *, overwrite: bool = F
     if target.exists() and not overwrite:
         message = f"{target}: is there already; give another name, or --force to replace it"
         raise StoreRefusedError(message)
-    examine(database)
-    with _made_beside(target) as made:
-        _copy(database, made, tell)
-        shutil.copymode(database, made)
-        contents = examine(made)
-        made.replace(target)
+    summarize_store(database)
+    with _temporary_beside(target) as temporary:
+        _copy(database, temporary, on_progress)
+        shutil.copymode(database, temporary)
+        contents = summarize_store(temporary)
+        temporary.replace(target)
     return contents
 
 
-def restore(copy: Path, database: Path, now: float, tell: Progress, *, force: bool = False) -> Restored:
+def restore(copy: Path, database: Path, now: float, on_progress: Progress, *, force: bool = False) -> Restored:
     """Put a copy in the place of a database that nobody uses, and keep the one that was there.
 
     Args:
         copy: what `back_up` wrote.
         database: the ledger's file; it may be missing.
         now: Unix seconds, for the heartbeat and for the name of what is kept.
-        tell: told how many pages of how many are done.
+        on_progress: told how many pages of how many are done.
         force: whether a fresh heartbeat is passed over.
 
     Raises:
         StoreRefusedError: the copy is no ledger, or the database is in use.
         StoreError: it could not be read or written; the database is as it was then.
     """
-    examine(copy)
-    with only_user(database):
-        if _looks_sound(database):
+    summarize_store(copy)
+    with exclusive_use(database):
+        if _has_sqlite_header(database):
             _refuse_in_use(database, now, force=force)
-        with _made_beside(database) as made:
-            _copy(copy, made, tell)
-            shutil.copymode(database if database.exists() else copy, made)
-            _give_to_owner_of(database if database.exists() else database.parent, made)
-            contents = examine(made)
-            kept = _set_aside(database, now)
-            made.replace(database)
-    return Restored(contents, kept)
+        with _temporary_beside(database) as temporary:
+            _copy(copy, temporary, on_progress)
+            shutil.copymode(database if database.exists() else copy, temporary)
+            _copy_owner(database if database.exists() else database.parent, temporary)
+            contents = summarize_store(temporary)
+            previous = _move_aside(database, now)
+            temporary.replace(database)
+    return Restored(contents, previous)
 
 
-def _copy(source: Path, target: Path, tell: Progress) -> None:
+def _copy(source: Path, target: Path, on_progress: Progress) -> None:
     try:
         with closing(connect(source, "rw")) as old, closing(connect(target, "rwc")) as new:
             # One read transaction around all steps: else each write of another process begins the copy anew.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            old.backup(new, pages=PAGES, progress=lambda _, rest, total: tell(total - rest, total))
+            old.backup(new, pages=PAGES_PER_STEP, progress=lambda _, rest, total: on_progress(total - rest, total))
             old.execute("COMMIT")
             new.execute("PRAGMA journal_mode = DELETE")
             (found,) = new.execute("PRAGMA integrity_check(1)").fetchone()
@@ -138,7 +138,7 @@ def _copy(source: Path, target: Path, tell: Progress) -> None:
 
 
 @contextmanager
-def _made_beside(target: Path) -> Iterator[Path]:
+def _temporary_beside(target: Path) -> Iterator[Path]:
     """A file to be made in the target's folder; what was put in the target's place is on disk afterwards."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -146,9 +146,9 @@ def _made_beside(target: Path) -> Iterator[Path]:
         message = f"{target.parent}: cannot be written to: {error.strerror}; give a folder that is there and writable"
         raise StoreError(message) from error
     try:
-        made = folder / target.name
-        made.touch()
-        yield made
+        temporary = folder / target.name
+        temporary.touch()
+        yield temporary
         _sync(target)
         _sync(target.parent)
     except OSError as error:
@@ -158,7 +158,7 @@ def _made_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _give_to_owner_of(model: Path, made: Path) -> None:
+def _copy_owner(model: Path, made: Path) -> None:
     """Whoever restores as root must not lock out the exporter's own user."""
     owner = model.stat()
     with suppress(PermissionError):
@@ -173,12 +173,12 @@ def _sync(path: Path) -> None:
         os.close(opened)
 
 
-def _looks_sound(database: Path) -> bool:
+def _has_sqlite_header(database: Path) -> bool:
     """Whether it begins as SQLite's files do; of any other, SQLite would throw the journals away."""
     if not database.exists():
         return False
     with database.open("rb") as file:
-        return file.read(len(_BEGINNING)) == _BEGINNING
+        return file.read(len(HEADER)) == HEADER
 
 
 def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
@@ -199,32 +199,32 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
         except SqliteError:
             return
         since = now - (seen or 0) / 1e6
-        if since < LISTENING_WITHIN and not force:
+        if since < HEARTBEAT_TIMEOUT and not force:
             message = (
                 f"{database} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; "
-                f"stop the exporter, and wait until that is {LISTENING_WITHIN:.0f} s, or give --force"
+                f"stop the exporter, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
             )
             raise StoreRefusedError(message)
 
 
-def _set_aside(database: Path, now: float) -> Path | None:
+def _move_aside(database: Path, now: float) -> Path | None:
     """Keep the database under another name, with what belongs to it; nothing stale is left at its own."""
     if not database.exists():
         return None
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    kept = database.with_name(f"{database.name}.before-{moment}")
+    previous = database.with_name(f"{database.name}.before-{moment}")
     number = 1
-    while kept.exists():
+    while previous.exists():
         number += 1
-        kept = database.with_name(f"{database.name}.before-{moment}-{number}")
-    if _looks_sound(database):
+        previous = database.with_name(f"{database.name}.before-{moment}-{number}")
+    if _has_sqlite_header(database):
         # What is still in a journal comes into the file itself, if it can be read at all.
         with closing(connect(database, "rw")) as old, suppress(SqliteError):
             old.execute("PRAGMA journal_mode = DELETE")
-    os.link(database, kept)
+    os.link(database, previous)
     for ending in ("-wal", "-journal", "-shm"):
-        left = Path(f"{database}{ending}")
-        if left.exists() and left.stat().st_size:
-            left.rename(f"{kept}{ending}")
-        left.unlink(missing_ok=True)
-    return kept
+        journal = Path(f"{database}{ending}")
+        if journal.exists() and journal.stat().st_size:
+            journal.rename(f"{previous}{ending}")
+        journal.unlink(missing_ok=True)
+    return previous

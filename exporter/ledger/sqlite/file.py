@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 WAL_SAFE_SINCE = (3, 51, 3)
-BUSY_SECONDS = 1.2
+BUSY_TIMEOUT = 1.2
 """How long to wait for another process; the sender gives up after three seconds."""
 CHECKPOINT_PAGES = 4_000
 """From how many pages in the write-ahead log on a commit moves them into the database: 16 MB.
@@ -38,14 +38,14 @@ docs/performance.md has what was measured with 2,000 and 8,000.
 LOG_BYTES = 64 << 20
 """To what the write-ahead log is cut after a flood."""
 CACHE_KIB = 16 << 10
-FULL = 2
-BEGINNING = b"SQLite format 3\0"
+SYNCHRONOUS_FULL = 2
+HEADER = b"SQLite format 3\0"
 
 Inode = tuple[int, int] | None
 """Which file, on which device; None for none."""
 
 _SETTINGS = (
-    f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+    f"busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
     "synchronous = FULL",
     f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
     f"journal_size_limit = {LOG_BYTES}",
@@ -87,17 +87,19 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def only_user(path: Path) -> Iterator[None]:
+def exclusive_use(path: Path) -> Iterator[None]:
     """Keep every other process of this program from having the database open.
 
     Raises:
         StoreRefusedError: one has it open.
     """
-    with _used(path, fcntl.LOCK_EX, f"{path} is in use: a running exporter or command has it open; stop that first"):
+    with _lock_use_file(
+        path, fcntl.LOCK_EX, f"{path} is in use: a running exporter or command has it open; stop that first"
+    ):
         yield
 
 
-def _used(path: Path, kind: int, refusal: str) -> BinaryIO:
+def _lock_use_file(path: Path, kind: int, refusal: str) -> BinaryIO:
     """The file whose shared lock says that somebody has the database open; to be closed."""
     try:
         used = Path(f"{path}.use").open("ab")  # noqa: SIM115 - open for as long as the database is
@@ -139,40 +141,40 @@ class SqliteFile:
             )
             raise StoreRefusedError(message)
         self.engine: Engine = create_engine(
-            url, module=driver, creator=self._connect, pool_use_lifo=True, pool_timeout=BUSY_SECONDS
+            url, module=driver, creator=self._connect, pool_use_lifo=True, pool_timeout=BUSY_TIMEOUT
         )
-        event.listen(self.engine, "begin", _begin)
+        event.listen(self.engine, "begin", _begin_transaction)
         self.inode: Inode = None
-        self._log_inode: Inode = None
-        self._turn = threading.RLock()
-        self._kept: Any = None
+        self._wal_inode: Inode = None
+        self._thread_lock = threading.RLock()
+        self._kept_connection: Any = None
         self._header = -1
 
-    def claim(self) -> BinaryIO:
+    def shared_lock(self) -> BinaryIO:
         """Keep others from having the file to themselves, until what is returned is closed."""
-        return _used(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
+        return _lock_use_file(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
 
-    def opened(self) -> None:
-        """Remember which file was opened, and keep it open until `release`.
+    def remember_file(self) -> None:
+        """Remember which file was opened, and keep it open until `close_kept_open`.
 
         In WAL mode the last connection to be closed takes the log away, and the next makes a new
         one; on a disk that refuses writes, nothing could be read any more.
         """
         self.inode = _inode(self.path)
-        self._kept = self._connect()
-        self._kept.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        self._log_inode = _inode(self._log)
+        self._kept_connection = self._connect()
+        self._kept_connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        self._wal_inode = _inode(self._wal_path)
         # Closed only with everything else: whoever closes a file loses all locks that it has on it.
         self._header = os.open(self.path, os.O_RDONLY)
 
-    def release(self) -> None:
+    def close_kept_open(self) -> None:
         """Close what was kept open, after everything else."""
-        if self._kept is not None:
-            self._kept.close()
+        if self._kept_connection is not None:
+            self._kept_connection.close()
             os.close(self._header)
-            self._kept = None
+            self._kept_connection = None
 
-    def check(self, inode: Inode) -> None:
+    def refuse_replaced(self, inode: Inode) -> None:
         """Refuse to acknowledge writes to a file that was removed, replaced or overwritten underneath.
 
         Args:
@@ -185,11 +187,11 @@ class SqliteFile:
         if _inode(self.path) != inode:
             message = f"{self.path} was removed or replaced while it was open"
             raise StoreLostError(message)
-        if os.pread(self._header, len(BEGINNING), 0) != BEGINNING:
+        if os.pread(self._header, len(HEADER), 0) != HEADER:
             message = f"{self.path} is not a database any more: something else was written over its beginning"
             raise StoreError(message)
 
-    def is_another(self) -> bool:
+    def was_replaced(self) -> bool:
         """Whether another file lies at the path now. Nothing may be connected.
 
         The log that belongs to the one before is taken away: SQLite would write its pages into the other.
@@ -203,8 +205,8 @@ class SqliteFile:
             raise StoreError(message)
         if found == self.inode:
             return False
-        if self._log_inode is not None and _inode(self._log) == self._log_inode:
-            self._log.unlink()
+        if self._wal_inode is not None and _inode(self._wal_path) == self._wal_inode:
+            self._wal_path.unlink()
             self.path.with_name(f"{self.path.name}-shm").unlink(missing_ok=True)
         return True
 
@@ -217,7 +219,7 @@ class SqliteFile:
         ]
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def serialized(self) -> Iterator[None]:
         """Without a log for writes, let the threads of this process read and write in turn.
 
         SQLite would let a reader try again and again, between commits that follow on each other.
@@ -228,27 +230,27 @@ class SqliteFile:
         if self.mode == "wal":
             yield
             return
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
-            message = f"{self.path} is locked: another thread has read or written it for {BUSY_SECONDS} s"
+        if not self._thread_lock.acquire(timeout=BUSY_TIMEOUT):
+            message = f"{self.path} is locked: another thread has read or written it for {BUSY_TIMEOUT} s"
             raise StoreError(message)
         try:
             yield
         finally:
-            self._turn.release()
+            self._thread_lock.release()
 
     @contextmanager
-    def only_writer(self) -> Iterator[None]:
+    def writer_lock(self) -> Iterator[None]:
         """Hold the lock that serialises the writers of all processes."""
         lock = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            deadline = time.monotonic() + BUSY_SECONDS
+            deadline = time.monotonic() + BUSY_TIMEOUT
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        message = f"another process has held the lock of {self.path} for {BUSY_SECONDS} s"
+                        message = f"another process has held the lock of {self.path} for {BUSY_TIMEOUT} s"
                         raise StoreError(message) from None
                     time.sleep(0.002)
             yield
@@ -256,7 +258,7 @@ class SqliteFile:
             os.close(lock)
 
     @property
-    def _log(self) -> Path:
+    def _wal_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}-wal")
 
     def _connect(self) -> Any:  # noqa: ANN401 - of either driver
@@ -270,19 +272,19 @@ class SqliteFile:
             cached_statements=256,
         )
         try:
-            self._prepare(connection)
+            self._apply_settings(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, connection: Any) -> None:  # noqa: ANN401 - of either driver
+    def _apply_settings(self, connection: Any) -> None:  # noqa: ANN401 - of either driver
         cursor = connection.cursor()
         for setting in _SETTINGS:
             cursor.execute(f"PRAGMA {setting}")
         [(mode,)] = cursor.execute(f"PRAGMA journal_mode = {self.mode}").fetchall()
         [(synchronous,)] = cursor.execute("PRAGMA synchronous").fetchall()
-        if mode != self.mode or synchronous != FULL:
+        if mode != self.mode or synchronous != SYNCHRONOUS_FULL:
             message = f"SQLite did not take the settings: journal_mode {mode}, synchronous {synchronous}"
             raise StoreError(message)
 
@@ -295,7 +297,7 @@ def _inode(path: Path) -> Inode:
     return found.st_dev, found.st_ino
 
 
-def _begin(connection: Connection) -> None:
+def _begin_transaction(connection: Connection) -> None:
     if connection.get_execution_options().get("writing", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     # Whoever reads asks one question at a time, which sees one state by itself.

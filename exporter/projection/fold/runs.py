@@ -9,16 +9,16 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from exporter.domain import daylight_saving, deadlines, slots
-from exporter.domain.events import COMPLETED, FAILURES, INITIATED
+from exporter.domain.events import COMPLETED, FAILED_STATUSES, INITIATED
 from exporter.domain.frequency import parse
-from exporter.projection.fold.sort_keys import BEFORE_1970, MARK
+from exporter.projection.fold.sort_keys import EPOCH_OFFSET, SORT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.domain.events import Gap
-    from exporter.domain.exports import Terms
-    from exporter.projection.fold.sort_keys import Said
+    from exporter.domain.events import Outage
+    from exporter.domain.exports import Expectation
+    from exporter.projection.fold.sort_keys import EventText
 
 DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0)
 """Upper bounds of the duration histogram, in seconds; one bucket without a bound follows."""
@@ -38,156 +38,176 @@ class Runs:
     first_completed: float = 0
     last_initiated: float = 0
     last_completed: float = 0
-    last_announced: float = 0
+    last_start_seen: float = 0
     last_failed: float = 0
-    returned: float = 0
+    reactivated_at: float = 0
     last_received: float = 0
     last_duration: float = 0
-    durations: tuple[int, ...] = (0,) * (len(DURATION_BOUNDS) + 1)
+    duration_buckets: tuple[int, ...] = (0,) * (len(DURATION_BOUNDS) + 1)
     duration_sum: float = 0
     initiated: int = 0
     completed: int = 0
     failed: int = 0
-    abandoned: int = 0
-    open: dict[str, float] = field(default_factory=dict)
-    anchor: float = 0
-    anchor_promise: Terms | None = None
+    superseded: int = 0
+    open_runs: dict[str, float] = field(default_factory=dict)
+    last_slot_start: float = 0
+    slot_expectation: Expectation | None = None
     slots: int = 0
-    late: int = 0
-    missed: int = 0
-    unknown: int = 0
+    late_slots: int = 0
+    missed_slots: int = 0
+    unknown_slots: int = 0
 
     def copy(self) -> Runs:
         """An independent copy."""
         other = copy.copy(self)
-        other.open = dict(self.open)
+        other.open_runs = dict(self.open_runs)
         return other
 
     @property
-    def came_back(self) -> bool:
+    def has_recurred(self) -> bool:
         """Whether another run followed at least half an interval after the first one.
 
         A further event never takes this back, wherever in history its place is: what is told here
         counts every announcement, since which of them is a run of its own may change.
         """
-        return came_back(
-            self.shortest_interval, self.first_start, self.last_announced, self.first_completed, self.last_completed
+        return has_recurred(
+            self.shortest_interval, self.first_start, self.last_start_seen, self.first_completed, self.last_completed
         )
 
-    def waited_beyond(self, instant: float) -> bool:
+    def counted_slot_after(self, instant: float) -> bool:
         """Whether a slot that was waited for at or after ``instant`` may be among those that were counted.
 
         If none is, a gap that began then changes nothing of what is known here.
         """
-        if self.anchor_promise is None:
+        if self.slot_expectation is None:
             return False
-        return self.last_announced + max(self.anchor_promise.grace, deadlines.LEAST_GRACE) > instant
+        return self.last_start_seen + max(self.slot_expectation.grace, deadlines.MIN_GRACE) > instant
 
-    def step(self, mark: bytes, said: Said, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
+    def apply(
+        self,
+        sort_key: bytes,
+        event_text: EventText,
+        expectation: Expectation,
+        outages: Sequence[Outage],
+        retired: Sequence[float],
+    ) -> None:
         """Take the next event in the order of history."""
-        occurred, _, arrived, _, sequence = MARK.unpack(mark)
-        occurred_at = (occurred - BEFORE_1970) / 1e6
-        self._describe(said)
+        occurred, _, arrived, _, sequence = SORT_KEY.unpack(sort_key)
+        occurred_at = (occurred - EPOCH_OFFSET) / 1e6
+        self._update_labels(event_text)
         if sequence < self.first_sequence or not self.first_sequence:
             self.first_sequence = sequence
-        arrived_at = (arrived - BEFORE_1970) / 1e6
+        arrived_at = (arrived - EPOCH_OFFSET) / 1e6
         self.last_received = max(self.last_received, arrived_at)
-        if said.status == INITIATED:
-            self._start(said.request_id, occurred_at, promise, gaps, retired)
-        elif said.status == COMPLETED:
-            self._complete(said.request_id, occurred_at)
-        elif said.status in FAILURES:
-            self._end(said.request_id)
+        if event_text.status == INITIATED:
+            self._start(event_text.request_id, occurred_at, expectation, outages, retired)
+        elif event_text.status == COMPLETED:
+            self._complete(event_text.request_id, occurred_at)
+        elif event_text.status in FAILED_STATUSES:
+            self._close_run(event_text.request_id)
             self.failed += 1
             self.last_failed = occurred_at
 
-    def _describe(self, said: Said) -> None:
+    def _update_labels(self, event_text: EventText) -> None:
         # Two spellings that differ in case only must not make the labels go to and fro.
-        if said.partner != self.partner:
-            self.partner = _respelled(self.partner, said.partner)
-        if said.data_type != self.data_type:
-            self.data_type = _respelled(self.data_type, said.data_type)
-        if said.frequency != self.frequency:
-            self.frequency = _respelled(self.frequency, said.frequency)
-        if interval := parse(said.frequency).interval:
+        if event_text.partner != self.partner:
+            self.partner = _preferred_spelling(self.partner, event_text.partner)
+        if event_text.data_type != self.data_type:
+            self.data_type = _preferred_spelling(self.data_type, event_text.data_type)
+        if event_text.frequency != self.frequency:
+            self.frequency = _preferred_spelling(self.frequency, event_text.frequency)
+        if interval := parse(event_text.frequency).interval:
             # A one-time run among those of a declared export must not take its deadline away.
             self.interval = interval
             if interval < self.shortest_interval or not self.shortest_interval:
                 self.shortest_interval = interval
 
     def _start(
-        self, request_id: str, occurred_at: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]
+        self,
+        request_id: str,
+        occurred_at: float,
+        expectation: Expectation,
+        outages: Sequence[Outage],
+        retired: Sequence[float],
     ) -> None:
-        self.last_announced = occurred_at
-        began = self.open.get(request_id)
-        if began is not None:
+        self.last_start_seen = occurred_at
+        started_at = self.open_runs.get(request_id)
+        if started_at is not None:
             # Where no interval is known, the longest a run may take tells two runs apart.
-            apart = promise.interval / 2 if promise.interval else promise.max_runtime
-            if occurred_at - began < apart:
+            min_distance = expectation.interval / 2 if expectation.interval else expectation.max_runtime
+            if occurred_at - started_at < min_distance:
                 return  # the same run, announced again
-            self.abandoned += 1
-        if self.open:
-            self._give_up(occurred_at - promise.max_runtime - promise.interval if promise.interval else 0.0)
-            self.open.pop(request_id, None)  # so that they stay in the order in which they began
-        self.open[request_id] = occurred_at
+            self.superseded += 1
+        if self.open_runs:
+            self._supersede_before(
+                occurred_at - expectation.max_runtime - expectation.interval if expectation.interval else 0.0
+            )
+            self.open_runs.pop(request_id, None)  # so that they stay in the order in which they began
+        self.open_runs[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
-        if retired and any(self.last_initiated < each <= occurred_at for each in retired):
-            self.returned = occurred_at
+        if retired and any(self.last_initiated < instant <= occurred_at for instant in retired):
+            self.reactivated_at = occurred_at
         self.last_initiated = occurred_at
-        if promise.interval:
-            self._take_slot(occurred_at, promise, gaps, retired)
+        if expectation.interval:
+            self._take_slot(occurred_at, expectation, outages, retired)
 
-    def _give_up(self, before: float) -> None:
+    def _supersede_before(self, before: float) -> None:
         """Abandon runs that began before an instant, though no run of their own id followed.
 
         Where ids are made anew for each run, none ever will; by then it was told for a whole interval.
         """
-        for request_id, _ in list(takewhile(lambda run: run[1] < before, self.open.items())):
-            del self.open[request_id]
-            self.abandoned += 1
+        for request_id, _ in list(takewhile(lambda run: run[1] < before, self.open_runs.items())):
+            del self.open_runs[request_id]
+            self.superseded += 1
 
-    def _take_slot(self, start: float, promise: Terms, gaps: Sequence[Gap], retired: Sequence[float]) -> None:
+    def _take_slot(
+        self, start: float, expectation: Expectation, outages: Sequence[Outage], retired: Sequence[float]
+    ) -> None:
         """Count the slots up to a start, by the schedule that held until then."""
-        before, self.anchor_promise = self.anchor_promise, promise
-        old = before or promise
-        rescheduled = before is None or old.interval != promise.interval
-        count = slots.slots_until(self.anchor, start, old) if before else 0
-        retired_at = slots.first_after(self.anchor, retired) if retired else 0.0
-        if before and 0 < retired_at <= start:
+        previous, self.slot_expectation = self.slot_expectation, expectation
+        previous_expectation = previous or expectation
+        rescheduled = previous is None or previous_expectation.interval != expectation.interval
+        count = slots.slots_between(self.last_slot_start, start, previous_expectation) if previous else 0
+        retired_at = slots.first_after(self.last_slot_start, retired) if retired else 0.0
+        if previous and 0 < retired_at <= start:
             # What it missed before is told already; in retirement nothing was due.
-            rescheduled, count = True, slots.missed_by(self.anchor, retired_at, old) + 1
+            rescheduled, count = True, slots.missed_slots(self.last_slot_start, retired_at, previous_expectation) + 1
         if rescheduled or count:
             self.slots += max(1, count)
             if count > 1:
-                unknown = slots.unknown_among(self.anchor, count - 1, old, gaps)
-                self.unknown += unknown
-                self.missed += count - 1 - unknown
-            due = start if rescheduled else daylight_saving.latest_after(self.anchor, count, promise)
-            self.late += start > due + promise.grace
-            self.anchor = start
+                unknown = slots.unknown_slots(self.last_slot_start, count - 1, previous_expectation, outages)
+                self.unknown_slots += unknown
+                self.missed_slots += count - 1 - unknown
+            due = start if rescheduled else daylight_saving.latest_slot_after(self.last_slot_start, count, expectation)
+            self.late_slots += start > due + expectation.grace
+            self.last_slot_start = start
 
-    def _end(self, request_id: str) -> float | None:
+    def _close_run(self, request_id: str) -> float | None:
         """Take a run out of those that are open; when it began."""
-        began = self.open.pop(request_id, None)
-        if not self.open:
-            self.open = {}  # one that had something in it takes 170 bytes more
+        began = self.open_runs.pop(request_id, None)
+        if not self.open_runs:
+            self.open_runs = {}  # one that had something in it takes 170 bytes more
         return began
 
     def _complete(self, request_id: str, occurred_at: float) -> None:
         self.completed += 1
         self.first_completed = self.first_completed or occurred_at
         self.last_completed = occurred_at
-        began = self._end(request_id)
+        began = self._close_run(request_id)
         if began is None:
             return
         self.last_duration = occurred_at - began
         self.duration_sum += self.last_duration
         bucket = bisect_left(DURATION_BOUNDS, self.last_duration)
-        self.durations = (*self.durations[:bucket], self.durations[bucket] + 1, *self.durations[bucket + 1 :])
+        self.duration_buckets = (
+            *self.duration_buckets[:bucket],
+            self.duration_buckets[bucket] + 1,
+            *self.duration_buckets[bucket + 1 :],
+        )
 
 
-def came_back(
+def has_recurred(
     shortest_interval: int, first_start: float, last_start: float, first_completed: float, last_completed: float
 ) -> bool:
     """Whether an id ran again: two announcements lie at least half of its shortest interval apart."""
@@ -199,5 +219,5 @@ def came_back(
     return max(started_again, completed_again) >= shortest_interval / 2
 
 
-def _respelled(old: str, new: str) -> str:
+def _preferred_spelling(old: str, new: str) -> str:
     return old if old == new or old.casefold() == new.casefold() else new

@@ -9,20 +9,20 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from exporter.domain.event_time import EVIDENCE, offset_by_arrival, suspected_offset, zone_offset
+from exporter.domain.event_time import SETTLING_EVENTS, offset_by_arrival, suspected_offset, zone_offset
 from exporter.domain.events import COMPLETED, INITIATED
-from exporter.domain.exports import OTHER
+from exporter.domain.exports import OVERFLOW_LABEL
 from exporter.domain.frequency import parse
 from exporter.domain.states import SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from exporter.domain.events import Event, Tally
+    from exporter.domain.events import DeliveryCounter, Event
     from exporter.domain.exports import Source
 
-MOST_STATUSES = 10
-LEAST_EVIDENCE = 3
+MAX_STATUSES = 10
+MIN_EVIDENCE = 3
 """How many arrivals have to agree before a configured zone is called into question."""
 
 _status, _skewed, _frequency = attrgetter("status"), attrgetter("skewed"), attrgetter("frequency")
@@ -38,39 +38,39 @@ class _Arrival(NamedTuple):
     occurred_at: float
 
 
-class SourceHistory:
+class SourceStats:
     """The events of one source, folded as they come."""
 
     def __init__(self) -> None:
         self._events: Counter[str] = Counter({INITIATED: 0, COMPLETED: 0})
         self._skewed = 0
         self._unknown_frequencies = 0
-        self._newest: list[_Arrival] = []
+        self._newest_arrivals: list[_Arrival] = []
 
     def add(self, event: Event) -> None:
         """Take a further event, once."""
-        known = event.status in self._events or len(self._events) < MOST_STATUSES
-        self._events[event.status if known else OTHER] += 1
+        has_label = event.status in self._events or len(self._events) < MAX_STATUSES
+        self._events[event.status if has_label else OVERFLOW_LABEL] += 1
         self._skewed += event.skewed
-        self._unknown_frequencies += not event.schedule.understood
-        self._arrived([event])
+        self._unknown_frequencies += not event.schedule.is_known
+        self._add_arrivals([event])
 
     def add_all(self, events: Sequence[Event]) -> None:
         """Take further events, each once: the same as `add` of each, in a third of the time where they are many."""
         for status, count in Counter(map(_status, events)).items():
-            known = status in self._events or len(self._events) < MOST_STATUSES
-            self._events[status if known else OTHER] += count
+            has_label = status in self._events or len(self._events) < MAX_STATUSES
+            self._events[status if has_label else OVERFLOW_LABEL] += count
         self._skewed += sum(map(_skewed, events))
         for frequency, count in Counter(map(_frequency, events)).items():
-            self._unknown_frequencies += 0 if parse(frequency).understood else count
-        self._arrived(nlargest(EVIDENCE, events, key=_arrival))
+            self._unknown_frequencies += 0 if parse(frequency).is_known else count
+        self._add_arrivals(nlargest(SETTLING_EVENTS, events, key=_arrival))
 
-    def _arrived(self, events: Iterable[Event]) -> None:
+    def _add_arrivals(self, events: Iterable[Event]) -> None:
         for event in events:
-            insort(self._newest, _Arrival(event.arrived_at, event.digest, event.local_time, event.occurred_at))
-        del self._newest[:-EVIDENCE]
+            insort(self._newest_arrivals, _Arrival(event.arrived_at, event.digest, event.local_time, event.occurred_at))
+        del self._newest_arrivals[:-SETTLING_EVENTS]
 
-    def know(self, statuses: Iterable[str]) -> None:
+    def expect_statuses(self, statuses: Iterable[str]) -> None:
         """Count these words by themselves, as somebody does who has seen more events."""
         for status in statuses:
             self._events.setdefault(status, 0)
@@ -80,10 +80,11 @@ class SourceHistory:
         """The words that are counted by themselves, and `OTHER` once there is a further one."""
         return list(self._events)
 
-    def dump(self) -> dict[str, object]:
+    def to_document(self) -> dict[str, object]:
         """Everything that is known, fit for JSON."""
         newest = [
-            (each.arrived_at, each.digest.hex(), each.local_time.isoformat(), each.occurred_at) for each in self._newest
+            (arrival.arrived_at, arrival.digest.hex(), arrival.local_time.isoformat(), arrival.occurred_at)
+            for arrival in self._newest_arrivals
         ]
         return {
             "events": dict(self._events),
@@ -93,7 +94,7 @@ class SourceHistory:
         }
 
     @classmethod
-    def restored(cls, dumped: Mapping[str, Any]) -> SourceHistory:
+    def from_document(cls, dumped: Mapping[str, Any]) -> SourceStats:
         """What was dumped.
 
         Raises:
@@ -103,19 +104,19 @@ class SourceHistory:
         history._events.update({str(status): int(count) for status, count in dumped["events"].items()})
         history._skewed = int(dumped["skewed"])
         history._unknown_frequencies = int(dumped["unknown_frequencies"])
-        history._newest = [
+        history._newest_arrivals = [
             _Arrival(float(arrived_at), bytes.fromhex(digest), datetime.fromisoformat(local_time), float(occurred_at))
             for arrived_at, digest, local_time, occurred_at in dumped["newest"]
         ]
         return history
 
-    def state(self, source: Source, tallies: Iterable[Tally]) -> SourceState:
+    def state(self, source: Source, counters: Iterable[DeliveryCounter]) -> SourceState:
         """What is known of the source, with what the ledger counts beside its events."""
-        own = [tally for tally in tallies if tally.source == source.slug]
-        counts = {(tally.kind, tally.label): tally.count for tally in own}
-        newest = self._newest[-1] if self._newest else None
-        accepted = [tally.last_at for tally in own] + ([newest.arrived_at] if newest else [])
-        suspected = suspected_offset((event.local_time, event.arrived_at) for event in self._newest)
+        counters_of_source = [counter for counter in counters if counter.source == source.slug]
+        counts = {(counter.kind, counter.label): counter.count for counter in counters_of_source}
+        newest = self._newest_arrivals[-1] if self._newest_arrivals else None
+        accepted = [counter.last_arrived_at for counter in counters_of_source] + ([newest.arrived_at] if newest else [])
+        suspected = suspected_offset((event.local_time, event.arrived_at) for event in self._newest_arrivals)
         return SourceState(
             slug=source.slug,
             timezone=source.timezone,
@@ -128,17 +129,17 @@ class SourceHistory:
             last_accepted=max(accepted, default=0),
             delay=newest.arrived_at - newest.occurred_at if newest else 0,
             suspected_offset=suspected,
-            suspect=self._contradicts(source),
+            suspect=self._contradicts_zone(source),
         )
 
-    def _contradicts(self, source: Source) -> bool:
+    def _contradicts_zone(self, source: Source) -> bool:
         """Whether the newest events all agree on an offset that the configured zone does not have."""
         if source.zone is None:
             return False
         differences = [
             offset - zone_offset(event.local_time, event.arrived_at, source.zone)
-            for event in self._newest
+            for event in self._newest_arrivals
             for offset, evident in [offset_by_arrival(event.local_time, event.arrived_at)]
             if evident
         ]
-        return len(differences) >= LEAST_EVIDENCE and len(set(differences)) == 1 and differences[0] != 0
+        return len(differences) >= MIN_EVIDENCE and len(set(differences)) == 1 and differences[0] != 0

@@ -13,7 +13,7 @@ from exporter import __version__
 from exporter.domain import humanize
 from exporter.domain.errors import StoreError
 from exporter.server.admin import api
-from exporter.server.http.flask_adapter import answer_with_problems, problem
+from exporter.server.http.flask_adapter import flask_problem, register_error_handlers
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from exporter.server.service import Service
 
-TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
+TEXT_KEY = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
 OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CONTENT_TYPE_LATEST)
 
 
 def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an endpoint
     """The WSGI application of the admin listener."""
     app = Flask("exporter.server.admin.app", static_folder=None, template_folder="templates")
-    app.jinja_env.filters["ago"] = humanize.ago
-    app.jinja_env.filters["until"] = humanize.until
-    app.jinja_env.filters["moment"] = humanize.moment
+    app.jinja_env.filters["ago"] = humanize.format_age
+    app.jinja_env.filters["until"] = humanize.format_time_left
+    app.jinja_env.filters["moment"] = humanize.format_instant
     app.jinja_env.filters["offset"] = humanize.format_offset
 
     @app.before_request
     def admit() -> Response | None:
         open_to_all = request.path in {"/-/healthy", "/-/ready"}
-        if open_to_all or service.config.admin_credentials.admit(request.headers):
+        if open_to_all or service.config.admin_credentials.accepts(request.headers):
             return None
-        return problem(
+        return flask_problem(
             HTTPStatus.UNAUTHORIZED,
             "no valid credential for the admin listener",
             {"WWW-Authenticate": 'Bearer realm="admin", Basic realm="admin"'},
@@ -47,15 +47,15 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
     @app.get("/metrics")
     def metrics() -> Response:
         openmetrics = _prefers_openmetrics(request.accept_mimetypes)
-        encoder, content_type = OPENMETRICS if openmetrics else TEXT
+        encoder, content_type = OPENMETRICS if openmetrics else TEXT_KEY
         compressed = request.accept_encodings.quality("gzip") > 0
         body = service.scrape(openmetrics=openmetrics)
-        own = encoder(service.telemetry.registry)
+        own = encoder(service.process_metrics.registry)
         if compressed:
-            response = Response(body.compressed(own), content_type=content_type)
+            response = Response(body.gzip(own), content_type=content_type)
             response.headers["Content-Encoding"] = "gzip"
         else:
-            response = Response(body.plain(own), content_type=content_type)
+            response = Response(body.plain_pieces(own), content_type=content_type)
             response.content_length = body.length + len(own)
         response.headers["Vary"] = "Accept, Accept-Encoding"
         return response
@@ -66,23 +66,25 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
 
     @app.get("/-/ready")
     def ready() -> Response:
-        reason = service.unready()
+        reason = service.why_not_ready()
         if reason:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+            return flask_problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": str(RETRY_AFTER_SECONDS)})
         return Response("ready\n", mimetype="text/plain")
 
     @app.post("/-/reload")
     def reload() -> Response:
         problems = service.reload()
         if problems:
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the old configuration stays: " + "; ".join(problems))
+            return flask_problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the old configuration stays: " + "; ".join(problems)
+            )
         return jsonify({"reloaded": True})
 
     @app.get("/")
     def status() -> str:
         now = service.now()
         try:
-            states, sources, trouble = *service.known(now), ""
+            states, sources, trouble = *service.list_states(now), ""
         except StoreError as error:
             states, sources, trouble = [], [], str(error)
         return render_template(
@@ -90,7 +92,7 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
         )
 
     app.register_blueprint(api.create_blueprint(service))
-    answer_with_problems(app)
+    register_error_handlers(app)
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
-from exporter.ingest.json_objects import MOST_EVENTS
+from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.server.admin.schemas import SCHEMAS
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
-    from exporter.server.admin.query_parameters import Parameter, Queries
+    from exporter.server.admin.query_parameters import Parameter, PathParameters
 
 Schema = dict[str, Any]
 
@@ -68,21 +68,25 @@ _PROBLEMS = {
 }
 
 
-def describe(config: Config, asked: Queries) -> Schema:
+def openapi_document(config: Config, parameters: PathParameters) -> Schema:
     """The description, with this configuration's sources, addresses and credentials."""
-    exports, event, source, body = (_listed(name) for name in ("Export", "Event", "Source", "Quarantined"))
-    one = _object(export={"$ref": "#/components/schemas/Export"}, events=event)
+    exports, event, source, body = (_array_of(name) for name in ("Export", "Event", "Source", "Quarantined"))
+    export_schema = _object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
     total = {"type": "integer", "minimum": 0, "description": "How many there are, shown or not."}
     paths = {
         "/api/v1/exports": _get(
-            "All exports, the most urgent first", _object(exports=exports, total=total), asked.exports
+            "All exports, the most urgent first", _object_schema(exports=exports, total=total), parameters.exports
         ),
         "/api/v1/exports/{id}": _get(
-            "One export with its newest events", one, path=[_segment("id", {"type": "string"}, "The id of an export.")]
+            "One export with its newest events",
+            export_schema,
+            path=[_path_parameter("id", {"type": "string"}, "The id of an export.")],
         ),
-        "/api/v1/events": _get("Events", _object(events=event), asked.events),
-        "/api/v1/sources": _get("All sources", _object(sources=source)),
-        "/api/v1/quarantine": _get("Bodies that were not understood", _object(quarantine=body), asked.quarantine),
+        "/api/v1/events": _get("Events", _object_schema(events=event), parameters.events),
+        "/api/v1/sources": _get("All sources", _object_schema(sources=source)),
+        "/api/v1/quarantine": _get(
+            "Bodies that were not understood", _object_schema(quarantine=body), parameters.quarantine
+        ),
         "/api/v1/openapi.json": _get("This description", {"type": "object"}),
     }
     paths["/api/v1/exports/{id}"]["get"]["operationId"] = "export"
@@ -126,14 +130,14 @@ def _webhook(config: Config) -> Schema:
             "summary": "Take announcements; 200 once they are on disk",
             "operationId": "receive",
             "parameters": [
-                _segment("source", {"type": "string", "enum": sorted(config.sources)}, "The slug of a source.")
+                _path_parameter("source", {"type": "string", "enum": sorted(config.sources)}, "The slug of a source.")
             ],
             "requestBody": {
                 "required": True,
                 "description": f"At most {config.limits.request_bytes} bytes, {config.limits.event_bytes} an object.",
                 "content": {
                     "application/json": {
-                        "schema": {"anyOf": [one, {"type": "array", "maxItems": MOST_EVENTS, "items": one}]}
+                        "schema": {"anyOf": [one, {"type": "array", "maxItems": MAX_OBJECTS, "items": one}]}
                     }
                 },
             },
@@ -146,7 +150,9 @@ def _webhook(config: Config) -> Schema:
 def _get(
     summary: str, schema: Schema, query: Iterable[Parameter] = (), path: Iterable[Schema] = ()
 ) -> dict[str, Schema]:
-    asked = [{"name": each.name, "in": "query", "description": each.meaning, "schema": each.schema} for each in query]
+    asked = [
+        {"name": each.name, "in": "query", "description": each.description, "schema": each.schema} for each in query
+    ]
     problems = (400, 401, 404, 405, 414, 503)
     responses = _responses(schema, problems)
     return {"get": {"summary": summary, "parameters": [*path, *asked], "responses": responses}}
@@ -158,11 +164,11 @@ def _responses(schema: Schema, problems: Iterable[int]) -> Schema:
     return {"200": answer} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
 
 
-def _segment(name: str, schema: Schema, meaning: str) -> Schema:
+def _path_parameter(name: str, schema: Schema, meaning: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
 
 
-def _object(**properties: Schema) -> Schema:
+def _object_schema(**properties: Schema) -> Schema:
     return {
         "type": "object",
         "properties": properties,
@@ -171,7 +177,7 @@ def _object(**properties: Schema) -> Schema:
     }
 
 
-def _listed(name: str) -> Schema:
+def _array_of(name: str) -> Schema:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 

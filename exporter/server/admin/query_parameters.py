@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exporter.server.admin.schemas import CONDITIONS
+from exporter.server.admin.schemas import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
 
 
-LARGEST = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 
 
 class ParameterError(Exception):
@@ -32,46 +32,46 @@ class ParameterError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoiceParameter:
     """A parameter that is one of a few words; not given, it stands for all of them."""
 
     name: str
-    words: Sequence[str]
-    meaning: str
+    choices: Sequence[str]
+    description: str
 
     @property
     def schema(self) -> dict[str, Any]:
         """For the API's description."""
-        return {"type": "string", "enum": list(self.words)}
+        return {"type": "string", "enum": list(self.choices)}
 
-    def read(self, text: str | None) -> str | None:
+    def parse(self, text: str | None) -> str | None:
         """The word that was given.
 
         Raises:
             ParameterError: it is another one.
         """
-        if text is None or text in self.words:
+        if text is None or text in self.choices:
             return text
-        raise ParameterError(self.name, f"{text[:64]!r} is not known here; give one of {', '.join(self.words)}")
+        raise ParameterError(self.name, f"{text[:64]!r} is not known here; give one of {', '.join(self.choices)}")
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class IntegerParameter:
     """A parameter that is a whole number within bounds; not given, it is ``default``."""
 
     name: str
-    least: int
-    most: int
+    minimum: int
+    maximum: int
     default: int | None
-    meaning: str
+    description: str
 
     @property
     def schema(self) -> dict[str, Any]:
         """For the API's description."""
-        schema: dict[str, Any] = {"type": "integer", "minimum": self.least, "maximum": self.most}
+        schema: dict[str, Any] = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
         return schema if self.default is None else schema | {"default": self.default}
 
-    def read(self, text: str | None) -> int | None:
+    def parse(self, text: str | None) -> int | None:
         """The number that was given, or the default.
 
         Raises:
@@ -79,16 +79,16 @@ class Number:
         """
         if text is None:
             return self.default
-        digits = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST))
-        if digits and self.least <= int(text) <= self.most:
+        digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_INTEGER))
+        if digits and self.minimum <= int(text) <= self.maximum:
             return int(text)
-        raise ParameterError(self.name, f"{text[:64]!r}; give a whole number from {self.least} to {self.most}")
+        raise ParameterError(self.name, f"{text[:64]!r}; give a whole number from {self.minimum} to {self.maximum}")
 
 
-Parameter = Choice | Number
+Parameter = ChoiceParameter | IntegerParameter
 
 
-def read(given: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[str, Any]:
+def parse_parameters(given: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[str, Any]:
     """The value of every parameter by its name.
 
     Raises:
@@ -102,16 +102,16 @@ def read(given: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[st
             raise ParameterError(name[:64], f"unknown parameter; {meant}")
         if len(values) > 1:
             raise ParameterError(name, "given more than once; give it once")
-    return {name: each.read(given.get(name)) for name, each in known.items()}
+    return {name: each.parse(given.get(name)) for name, each in known.items()}
 
 
-MOST_EXPORTS = 10_000
-MOST_EVENTS = 1_000
-MOST_BODIES = 100
+MAX_EXPORTS = 10_000
+MAX_EVENTS = 1_000
+MAX_BODIES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Queries:
+class PathParameters:
     """What may be asked of each path, by the sources that are configured."""
 
     exports: tuple[Parameter, ...]
@@ -119,16 +119,18 @@ class Queries:
     quarantine: tuple[Parameter, ...]
 
 
-def queries(config: Config) -> Queries:
+def parameters_by_path(config: Config) -> PathParameters:
     """The parameters of every path."""
-    source = Choice("source", sorted(config.sources), "Only of this source.")
-    after = Number("after", 0, LARGEST, None, "Only past this sequence, the oldest first; else the newest first.")
-    return Queries(
+    source = ChoiceParameter("source", sorted(config.sources), "Only of this source.")
+    after = IntegerParameter(
+        "after", 0, MAX_INTEGER, None, "Only past this sequence, the oldest first; else the newest first."
+    )
+    return PathParameters(
         exports=(
             source,
-            Choice("state", CONDITIONS, "Only those in this state."),
-            Number("limit", 1, MOST_EXPORTS, 1_000, "How many at the most; the answer has the number of all."),
+            ChoiceParameter("state", STATES, "Only those in this state."),
+            IntegerParameter("limit", 1, MAX_EXPORTS, 1_000, "How many at the most; the answer has the number of all."),
         ),
-        events=(source, Number("limit", 1, MOST_EVENTS, 100, "How many at the most."), after),
-        quarantine=(source, Number("limit", 1, MOST_BODIES, 20, "How many at the most."), after),
+        events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "How many at the most."), after),
+        quarantine=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "How many at the most."), after),
     )

@@ -14,7 +14,7 @@ from exporter.domain.event_time import naive_timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.domain.events import Event, Quarantined
+    from exporter.domain.events import Event, QuarantinedBody
     from exporter.domain.states import ExportState, SourceState
 
 Schema = dict[str, Any]
@@ -56,7 +56,7 @@ def _counts(name: str, meaning: str) -> Field:
     return Field(name, schema, lambda each: getattr(each, name))
 
 
-CONDITIONS = ("muted", "never completed", "late", "stuck", "failed", "not started", "running", "fine")
+STATES = ("muted", "never completed", "late", "stuck", "failed", "not started", "running", "fine")
 """The words of `exporter.domain.states.ExportState.condition`, the most urgent first after ``muted``."""
 
 EXPORT = (
@@ -151,22 +151,22 @@ QUARANTINED = (
 )
 
 
-def export(state: ExportState, now: float) -> dict[str, object]:
+def export_document(state: ExportState, now: float) -> dict[str, object]:
     """An export as the API tells it, with its state as one word."""
     return _document(EXPORT, state) | {"state": state.condition(now)}
 
 
-def event(each: Event) -> dict[str, object]:
+def event_document(each: Event) -> dict[str, object]:
     """An event as the API tells it."""
     return _document(EVENT, each)
 
 
-def source(state: SourceState) -> dict[str, object]:
+def source_document(state: SourceState) -> dict[str, object]:
     """A source as the API tells it."""
     return _document(SOURCE, state)
 
 
-def quarantined(each: Quarantined) -> dict[str, object]:
+def quarantined_document(each: QuarantinedBody) -> dict[str, object]:
     """A quarantined body as the API tells it."""
     return _document(QUARANTINED, each)
 
@@ -175,7 +175,7 @@ def _document(fields: tuple[Field, ...], each: object) -> dict[str, object]:
     return {field.name: field.value(each) for field in fields}
 
 
-def schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
+def object_schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
     """The schema of a document: all of its fields are there, and nothing else."""
     properties = {field.name: field.schema for field in fields} | more
     return {
@@ -187,11 +187,11 @@ def schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
 
 
 SCHEMAS = {
-    "Export": schema(
-        EXPORT, state={"enum": list(CONDITIONS), "description": "One word: the most urgent thing that is true now."}
+    "Export": object_schema(
+        EXPORT, state={"enum": list(STATES), "description": "One word: the most urgent thing that is true now."}
     ),
-    "Event": schema(EVENT),
-    "Source": schema(SOURCE),
-    "Quarantined": schema(QUARANTINED),
+    "Event": object_schema(EVENT),
+    "Source": object_schema(SOURCE),
+    "Quarantined": object_schema(QUARANTINED),
 }
 """By name, as the API's description refers to them."""

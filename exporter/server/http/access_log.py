@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from exporter.server.http.messages import Answer, Exchange
+    from exporter.server.http.messages import HttpRequest, HttpResponse
 
 log = structlog.get_logger()
 
 
-def log_request(listener: str, exchange: Exchange, answer: Answer) -> None:
+def log_request(listener: str, http_request: HttpRequest, answer: HttpResponse) -> None:
     """Log a request of a listener that has just been answered."""
     log.info(
         listener,
-        method=exchange.method,
-        path=exchange.shown_path,
+        method=http_request.method,
+        path=http_request.shown_path,
         code=answer.status,
-        ms=round((time.perf_counter() - exchange.began) * 1000, 2),
-        client=exchange.client,
-        **exchange.outcome,
+        ms=round((time.perf_counter() - http_request.started_at) * 1000, 2),
+        client=http_request.client,
+        **http_request.outcome,
     )

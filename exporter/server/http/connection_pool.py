@@ -9,10 +9,10 @@ from exporter.server.http.connection import Connection
 if TYPE_CHECKING:
     import asyncio
 
-    from exporter.server.http.messages import Front
+    from exporter.server.http.messages import HttpHandler
 
 
-class Connections:
+class ConnectionPool:
     """The connections of one listener.
 
     Args:
@@ -21,11 +21,11 @@ class Connections:
         loop: in which they live.
     """
 
-    def __init__(self, front: Front, most: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.front = front
+    def __init__(self, handler: HttpHandler, max_open: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.handler = handler
         self.loop = loop
         self.stopping = False
-        self._most = most
+        self._max_open = max_open
         self._open: dict[Connection, None] = {}  # those that have waited longest first
 
     def __len__(self) -> int:
@@ -38,32 +38,32 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Take a connection that was made, and make room for it."""
         self._open[connection] = None
-        if len(self._open) > self._most:
-            waiting = (each for each in self._open if each.waits_for_client)
-            next(waiting).hang_up()  # the new one, at the latest
+        if len(self._open) > self._max_open:
+            waiting = (connection_ for connection_ in self._open if connection_.waits_for_client)
+            next(waiting).abort()  # the new one, at the latest
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that was lost."""
         self._open.pop(connection, None)
 
-    def renew(self, connection: Connection) -> None:
+    def mark_active(self, connection: Connection) -> None:
         """Note that a client has just been answered, and has not waited long for anything."""
         del self._open[connection]
         self._open[connection] = None
 
-    def sweep(self) -> None:
+    def expire_deadlines(self) -> None:
         """Give up on those whose time is over."""
         now = self.loop.time()
         for connection in [each for each in self._open if each.deadline <= now]:
-            connection.expire()
+            connection.on_deadline()
 
-    def stop(self) -> None:
+    def drain(self) -> None:
         """Close what is idle; what has begun is answered, and closed then."""
         self.stopping = True
         for connection in list(self._open):
-            connection.leave()
+            connection.drain()
 
     def abort(self) -> None:
         """Close everything at once."""
         for connection in list(self._open):
-            connection.hang_up()
+            connection.abort()

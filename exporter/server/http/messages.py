@@ -28,18 +28,18 @@ class Headers:
 
     def get(self, name: str, default: str = "", /) -> str:
         """The value of a header as Latin-1 text, as WSGI has it; of several, all of them with commas."""
-        wanted = _wire_name(name)
+        wanted = _header_name(name)
         values = [value for each, value in self.fields if each == wanted]
         return b",".join(values).decode("latin-1") if values else default
 
 
 @lru_cache(maxsize=64)
-def _wire_name(name: str) -> bytes:
+def _header_name(name: str) -> bytes:
     return name.lower().encode("latin-1", "replace")
 
 
 @lru_cache(maxsize=256)
-def _path(path: bytes) -> bytes:
+def _decoded_path(path: bytes) -> bytes:
     """A decoded path, of a URL where it is one; kept, since most requests come to the same, and ask for it twice."""
     if path[:1] != b"/" and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
@@ -47,7 +47,7 @@ def _path(path: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Exchange:
+class HttpRequest:
     """A request whose headers are there, and what becomes known of it on its way.
 
     Attributes:
@@ -65,9 +65,9 @@ class Exchange:
     headers: Headers
     peer: str
     scheme: str
-    began: float
+    started_at: float
     client: str
-    configured: ConfiguredSource | None = None
+    source_config: ConfiguredSource | None = None
     source: str = ""
     outcome: Mapping[str, object] = field(default_factory=dict)
     deadline: float = math.inf
@@ -75,12 +75,12 @@ class Exchange:
     @property
     def path(self) -> str:
         """The decoded path as Latin-1 text, as WSGI has it; without scheme, authority and query."""
-        return _path(self.target.partition(b"?")[0]).decode("latin-1")
+        return _decoded_path(self.target.partition(b"?")[0]).decode("latin-1")
 
     @property
     def shown_path(self) -> str:
         """The decoded path as text for people."""
-        return _path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
+        return _decoded_path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
 
     @property
     def query(self) -> str:
@@ -89,7 +89,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A whole response.
 
     Attributes:
@@ -103,18 +103,18 @@ class Answer:
     length: int | None = None
 
 
-class Front(Protocol):
+class HttpHandler(Protocol):
     """What answers the requests of a listener. Every method runs in the event loop and must not wait."""
 
     @property
     def most_bytes(self) -> int:
         """How many bytes a body may have."""
 
-    def begin(self, exchange: Exchange) -> Answer | None:
+    def on_headers(self, request: HttpRequest) -> HttpResponse | None:
         """Refuse a request because of its headers; None accepts it."""
 
-    def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+    def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
         """Have it answered: once, in the event loop, and not before this has returned."""
 
-    def note(self, exchange: Exchange, answer: Answer) -> None:
+    def on_response(self, request: HttpRequest, answer: HttpResponse) -> None:
         """Count and log what was answered."""

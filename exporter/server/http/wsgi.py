@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
-from exporter.server.http.messages import Answer
-from exporter.server.http.problems import answer_to
+from exporter.server.http.messages import HttpResponse
+from exporter.server.http.problems import response_to_error
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
     from exporter.config.settings import Address
-    from exporter.server.http.messages import Exchange
+    from exporter.server.http.messages import HttpRequest
 
 EXCHANGE = "exporter.exchange"
-"""The key of a WSGI environment under which the application finds the `Exchange`."""
+"""The key of a WSGI environment under which the application finds the `HttpRequest`."""
 
 
-class WsgiFront:
-    """An `exporter.server.http.messages.Front`.
+class WsgiHandler:
+    """An `exporter.server.http.messages.HttpHandler`.
 
     Args:
         application: answers.
@@ -47,12 +47,12 @@ class WsgiFront:
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
         most_bytes: Callable[[], int],
-        begin: Callable[[Exchange], Answer | None],
-        note: Callable[[Exchange, Answer], None],
+        on_headers: Callable[[HttpRequest], HttpResponse | None],
+        on_response: Callable[[HttpRequest, HttpResponse], None],
         seconds: float = math.inf,
     ) -> None:
-        self.begin = begin
-        self.note = note
+        self.on_headers = on_headers
+        self.on_response = on_response
         self._most_bytes = most_bytes
         self._application = application
         self._address = address
@@ -65,23 +65,23 @@ class WsgiFront:
         """How many bytes a body may have."""
         return self._most_bytes()
 
-    def finish(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+    def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
         """Have the application answer in a thread."""
-        exchange.deadline = time.perf_counter() + self._seconds
-        self._threads.submit(self._run, exchange, body, reply)
+        request.deadline = time.perf_counter() + self._seconds
+        self._threads.submit(self._run, request, body, reply)
 
-    def _run(self, exchange: Exchange, body: bytes, reply: Callable[[Answer], None]) -> None:
+    def _run(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
         try:
-            if time.perf_counter() > exchange.deadline:
+            if time.perf_counter() > request.deadline:
                 message = f"no thread was free within {self._seconds:g} s"
                 raise StoreError(message)  # noqa: TRY301 - answered like every other error
-            answer = call(self._application, environment(exchange, body, self._address))
+            answer = call_application(self._application, wsgi_environ(request, body, self._address))
         except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
-            answer = answer_to(error)
+            answer = response_to_error(error)
         self._loop.call_soon_threadsafe(reply, answer)
 
 
-def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> HttpResponse:
     """The answer of a WSGI application, put together."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
@@ -95,43 +95,43 @@ def call(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         written += parts
     finally:
         getattr(parts, "close", lambda: None)()
-    status, kept, length = _head(*begun[-1])
+    status, kept, length = _split_headers(*begun[-1])
     body = b"".join(written)
     if environ["REQUEST_METHOD"] == "HEAD":
-        return Answer(status, body, kept, len(body) if length is None else length)
-    return Answer(status, body, kept)
+        return HttpResponse(status, body, kept, len(body) if length is None else length)
+    return HttpResponse(status, body, kept)
 
 
-def _head(status: str, headers: list[tuple[str, str]]) -> tuple[int, tuple[tuple[str, str], ...], int | None]:
+def _split_headers(status: str, headers: list[tuple[str, str]]) -> tuple[int, tuple[tuple[str, str], ...], int | None]:
     """The code, the headers that are not the connection's own, and the length if it is told."""
     length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
     kept = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
     return int(status.split(" ", 1)[0]), kept, length
 
 
-def environment(exchange: Exchange, body: bytes, address: Address) -> WSGIEnvironment:
+def wsgi_environ(request: HttpRequest, body: bytes, address: Address) -> WSGIEnvironment:
     """A request as WSGI has it; the listener's own address, and not what a client wrote into ``Host``."""
     environ: WSGIEnvironment = {
-        "REQUEST_METHOD": exchange.method,
+        "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": exchange.path,
-        "QUERY_STRING": exchange.query,
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_NAME": address.host,
         "SERVER_PORT": str(address.port),
-        "REMOTE_ADDR": exchange.peer,
+        "REMOTE_ADDR": request.peer,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": exchange.scheme,
+        "wsgi.url_scheme": request.scheme,
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        EXCHANGE: exchange,
+        EXCHANGE: request,
     }
-    for field in {name for name, _ in exchange.headers.fields if b"_" not in name}:
+    for field in {name for name, _ in request.headers.fields if b"_" not in name}:
         text = field.decode("latin-1")
-        environ["HTTP_" + text.upper().replace("-", "_")] = exchange.headers.get(text)
+        environ["HTTP_" + text.upper().replace("-", "_")] = request.headers.get(text)
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
     for name in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):  # of the body as it was sent
         environ.pop(name, None)

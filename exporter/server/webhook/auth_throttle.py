@@ -11,28 +11,28 @@ import threading
 from collections import OrderedDict, deque
 from functools import lru_cache
 
-MOST_PER_MINUTE = 10
-MOST_ADDRESSES = 10_000
+MAX_FAILURES_PER_MINUTE = 10
+MAX_ADDRESSES = 10_000
 MINUTE = 60.0
 
 
-class FailedAttempts:
+class AuthThrottle:
     """The failures of the last minute, by address; the oldest addresses are forgotten first."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def too_many(self, address: str, now: float) -> bool:
+    def record_failure(self, address: str, now: float) -> bool:
         """Note a failure at ``now`` (monotonic seconds); whether there were over ten in a minute."""
-        address = network(address)
+        address = rate_limit_key(address)
         with self._lock:
-            times = self._times.pop(address, None) or deque(maxlen=MOST_PER_MINUTE + 1)
+            times = self._times.pop(address, None) or deque(maxlen=MAX_FAILURES_PER_MINUTE + 1)
             self._times[address] = times
-            while len(self._times) > MOST_ADDRESSES:
+            while len(self._times) > MAX_ADDRESSES:
                 self._times.popitem(last=False)
             times.append(now)
-            return len(times) > MOST_PER_MINUTE and now - times[0] < MINUTE
+            return len(times) > MAX_FAILURES_PER_MINUTE and now - times[0] < MINUTE
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
@@ -46,15 +46,15 @@ def client_address(peer: str, forwarded_for: str, hops: int) -> str:
     """
     if hops:
         given = forwarded_for.split(",")
-        if len(given) >= hops and _parsed(given[-hops].strip()) is not None:
+        if len(given) >= hops and _parse_address(given[-hops].strip()) is not None:
             return given[-hops].strip()
     return peer
 
 
 @lru_cache(maxsize=1024)
-def network(address: str) -> str:
+def rate_limit_key(address: str) -> str:
     """What is counted as one: of IPv6 the first 64 bits, since whoever has one address has all of those."""
-    found = _parsed(address)
+    found = _parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return str(found.ipv4_mapped)
@@ -62,7 +62,7 @@ def network(address: str) -> str:
     return address
 
 
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:

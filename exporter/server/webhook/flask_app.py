@@ -1,7 +1,7 @@
 """The webhook as a Flask application: ``POST /webhooks/clevertap/<source>``, and nothing else.
 
-`exporter.server.webhook.endpoint.Webhook.begin` has checked path, method and credential before the body arrived, and
-the connection has held the body to its limit.
+`Webhook.on_headers` (`exporter.server.webhook.endpoint`) has checked path, method and credential before the body
+arrived, and the connection has held the body to its limit.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask, Response, request
 
 from exporter.domain.errors import StoreError
-from exporter.server.http.flask_adapter import answer_with_problems, response
+from exporter.server.http.flask_adapter import flask_response, register_error_handlers
 from exporter.server.http.wsgi import EXCHANGE
-from exporter.server.webhook.endpoint import PREFIX, STORE_SECONDS, acknowledgement, outcome
+from exporter.server.webhook.endpoint import COMMIT_TIMEOUT_SECONDS, PREFIX, outcome_fields, success_response
 
 if TYPE_CHECKING:
     from exporter.config.loader import ConfiguredSource
     from exporter.domain.exports import Source
     from exporter.ingest.intake import Receipt
-    from exporter.server.http.messages import Exchange
+    from exporter.server.http.messages import HttpRequest
     from exporter.server.webhook.endpoint import Webhook
 
 
@@ -32,11 +32,11 @@ def create_app(webhook: Webhook) -> Flask:
 
     @app.post(f"{PREFIX}<_slug>")
     def receive(_slug: str) -> Response:
-        exchange = cast("Exchange", request.environ[EXCHANGE])
-        source = cast("ConfiguredSource", exchange.configured).source
-        receipt = keep(source, request.get_data(cache=False), exchange.deadline)
-        exchange.outcome = outcome(receipt)
-        return response(acknowledgement(receipt))
+        http_request = cast("HttpRequest", request.environ[EXCHANGE])
+        source = cast("ConfiguredSource", http_request.source_config).source
+        receipt = keep(source, request.get_data(cache=False), http_request.deadline)
+        http_request.outcome = outcome_fields(receipt)
+        return flask_response(success_response(receipt))
 
     def keep(source: Source, body: bytes, deadline: float) -> Receipt:
         intake = webhook.intake
@@ -44,9 +44,9 @@ def create_app(webhook: Webhook) -> Flask:
         try:
             fresh = intake.submit(entries).result(deadline - time.perf_counter()) if entries else []
         except FutureTimeoutError as error:
-            message = f"no commit within {STORE_SECONDS:g} s"
+            message = f"no commit within {COMMIT_TIMEOUT_SECONDS:g} s"
             raise StoreError(message) from error
-        return intake.receipt(source, entries, fresh)
+        return intake.receipt_for(source, entries, fresh)
 
-    answer_with_problems(app)
+    register_error_handlers(app)
     return app

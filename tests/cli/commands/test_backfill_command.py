@@ -10,13 +10,13 @@ import requests
 from click.testing import CliRunner
 
 from backfills import UNTOLD, Remembering
-from builders import HOUR, received
+from builders import HOUR, accepted_event
 from exporter.cli.main import main
 from exporter.domain.exports import Source
 from exporter.ingest.intake import REASONS
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.metrics.renderer import Collector
-from exporter.projection.projector import Reader
+from exporter.metrics.renderer import Renderer
+from exporter.projection.projector import Projector
 from monitoring import prometheus_command, started
 from ports import free_port
 from running import series
@@ -91,10 +91,10 @@ def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -
 
 
 def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
-    then = Remembering(received(each) for each in events if each.arrived_at <= now)
-    collector = Collector(Reader(then, {source.slug: source}), 200, REASONS)
-    collector.refresh(now)
-    found = series(b"".join(collector.body(openmetrics=False).plain(b"")).decode())
+    then = Remembering(accepted_event(each) for each in events if each.arrived_at <= now)
+    collector = Renderer(Projector(then, {source.slug: source}), 200, REASONS)
+    collector.update(now)
+    found = series(b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode())
     # To Prometheus a label without a value is no label.
     return {
         (name, frozenset(each for each in labels if each[1])): value

@@ -66,7 +66,7 @@ def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_by
         assert from_the_ledger(exporter) == before
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
     [kept] = tmp_path.glob("dataexport.db.before-*")
-    assert copies.examine(kept).events == 19
+    assert copies.summarize_store(kept).events == 19
 
 
 def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_began(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
     assert sentence.startswith("error: dataexport.db could not be copied: ")
     assert sentence.endswith("no part of a copy is left\n")
     assert not [name for name in names(tmp_path) if "copy" in name]
-    assert copies.examine(store.path).events == 300
+    assert copies.summarize_store(store.path).events == 300
 
 
 def test_what_cannot_be_moved_into_place_is_an_error_and_leaves_no_half_file(store: Store, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_only_a_ledger_of_this_release_or_an_older_one_is_restored(store: Store,
 def test_a_fresh_heartbeat_refuses_a_restore_unless_forced(store: Store) -> None:
     copy = a_copy(store)
     ledger = SqlLedger(f"sqlite:///{store.path}")
-    ledger.beat("elsewhere", time.time() - 7)
+    ledger.record_heartbeat("elsewhere", time.time() - 7)
     ledger.close()
     sentence = said(run("restore", str(copy)), 1)
     said_age = re.search(
@@ -220,7 +220,7 @@ def test_a_fresh_heartbeat_refuses_a_restore_unless_forced(store: Store) -> None
 
 
 def test_an_old_heartbeat_is_no_hindrance(store: Store) -> None:
-    store.ledger.beat("long ago", time.time() - HOUR)
+    store.ledger.record_heartbeat("long ago", time.time() - HOUR)
     assert run("restore", str(a_copy(store))).exit_code == 0
 
 
@@ -282,7 +282,7 @@ def test_a_file_of_no_ledger_is_replaced_and_kept(store: Store, tmp_path: Path) 
 def test_two_restores_within_a_second_keep_both(store: Store, tmp_path: Path) -> None:
     copy = a_copy(store)
     now = time.time()
-    kept = [copies.restore(copy, store.path, now, silently).kept for _ in range(3)]
+    kept = [copies.restore(copy, store.path, now, silently).previous for _ in range(3)]
     assert len({str(each) for each in kept}) == 3
     assert {each.name for each in kept if each} <= names(tmp_path)
 

@@ -16,7 +16,7 @@ from exporter.cli.commands.migrate_store import metric_differences
 from exporter.config import loader
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreRefusedError
-from exporter.domain.events import Quarantined
+from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import ExportKey
 from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
@@ -43,8 +43,8 @@ def filled(store: Store) -> Store:
     store.deliver("Initiated", 60)
     store.take(b'{"Partner": "Amazon S3"}')
     store.take(b'{"is_test": true}')
-    store.ledger.declare([("default", "nightly")], 1)
-    store.ledger.beat("one", 1)
+    store.ledger.record_declarations([("default", "nightly")], 1)
+    store.ledger.record_heartbeat("one", 1)
     store.ledger.close()
     return store
 
@@ -62,7 +62,7 @@ def change(path: Path, statement: str) -> None:
 def decide(url: str) -> None:
     """Mute an export that nobody has, once more."""
     with closing(SqlLedger(url)) as ledger:
-        ledger.decide(Decision("mute", ExportKey("shop", "declared", "nobody"), 1, 2, "me", "for the test"))
+        ledger.append_decision(Decision("mute", ExportKey("shop", "declared", "nobody"), 1, 2, "me", "for the test"))
         assert len(ledger.decisions()) == ledger.decisions()[-1].sequence
 
 
@@ -99,11 +99,11 @@ def test_every_series_is_the_same_byte_for_byte_back_from_postgresql(postgres_ur
 
 
 def test_a_copy_that_was_killed_goes_on_and_no_exporter_uses_it_before_it_is_whole(tmp_path: Path) -> None:
-    count = 20 * store_copy.ROWS
+    count = 20 * store_copy.ROWS_PER_TRANSACTION
     store = Store(tmp_path)
     made = [body("Completed", vendor_clock(MIDNIGHT + number), number) for number in range(count)]
-    for first in range(0, count, store_copy.ROWS):
-        store.take(b"[" + b",".join(made[first : first + store_copy.ROWS]) + b"]")
+    for first in range(0, count, store_copy.ROWS_PER_TRANSACTION):
+        store.take(b"[" + b",".join(made[first : first + store_copy.ROWS_PER_TRANSACTION]) + b"]")
     store.ledger.close()
     copy = tmp_path / "copy.db"
 
@@ -134,7 +134,7 @@ def test_sequences_that_were_given_are_not_given_again(filled: Store) -> None:
     change(filled.path, "DELETE FROM quarantine")
     assert run("migrate-store", HERE, THERE).exit_code == 0
     with closing(SqlLedger(THERE)) as ledger:
-        ledger.append([Quarantined("default", 1, "made up", "for the test", b"{}", b"q" * 16)])
+        ledger.append([QuarantinedBody("default", 1, "made up", "for the test", b"{}", b"q" * 16)])
         assert [each.sequence for each in ledger.quarantine()] == [2]
 
 
@@ -142,7 +142,7 @@ def test_sequences_that_were_given_are_not_given_again(filled: Store) -> None:
 def test_the_copy_is_the_same_ledger() -> None:
     assert run("migrate-store", HERE, THERE).exit_code == 0
     with closing(Database(HERE)) as one, closing(Database(THERE)) as other:
-        assert one.identity == other.identity
+        assert one.ledger_id == other.ledger_id
 
 
 @pytest.mark.usefixtures("filled")
@@ -156,7 +156,7 @@ def test_a_target_with_a_ledger_of_its_own_is_refused() -> None:
 @pytest.mark.usefixtures("filled")
 def test_an_unfinished_copy_of_another_ledger_is_refused() -> None:
     with closing(Database("sqlite:///other.db")) as other, closing(Database(THERE)) as target:
-        store_copy.begin(other, target)
+        store_copy.begin_copy(other, target)
     assert "unfinished copy of another ledger" in said(run("migrate-store", HERE, THERE), 1)
 
 
@@ -213,11 +213,11 @@ def test_a_wrong_url_is_refused_without_repeating_it() -> None:
 def test_what_differs_in_the_copy_is_told(tmp_path: Path, statement: str, wanted: str) -> None:
     """The statement stands for whatever may go wrong between two databases."""
     with closing(Database(HERE)) as source, closing(Database(THERE, unfinished=True)) as target:
-        store_copy.begin(source, target)
-        assert sum(store_copy.copy(source, target)) == store_copy.rows_of(source) == 6
-        assert [each for each in store_copy.differences(source, target) if isinstance(each, str)] == []
+        store_copy.begin_copy(source, target)
+        assert sum(store_copy.copy_rows(source, target)) == store_copy.count_rows(source) == 6
+        assert [each for each in store_copy.compare_rows(source, target) if isinstance(each, str)] == []
         change(tmp_path / "copy.db", statement)
-        [found] = [each for each in store_copy.differences(source, target) if isinstance(each, str)]
+        [found] = [each for each in store_copy.compare_rows(source, target) if isinstance(each, str)]
     assert found.startswith(wanted)
 
 
@@ -235,8 +235,8 @@ def test_metrics_that_differ_are_told() -> None:
 def test_a_copy_that_differs_is_not_to_be_used(tmp_path: Path) -> None:
     """A row that came into it while it was made, by whoever."""
     with closing(Database(HERE)) as source, closing(Database(THERE, unfinished=True)) as target:
-        store_copy.begin(source, target)
-        sum(store_copy.copy(source, target))
+        store_copy.begin_copy(source, target)
+        sum(store_copy.copy_rows(source, target))
     change(tmp_path / "copy.db", "UPDATE events SET partner = 'Azure'")
     ended = run("migrate-store", HERE, THERE)
     assert "error: events: the row with sequence 1 differs; TO stays marked as unfinished" in ended.stderr

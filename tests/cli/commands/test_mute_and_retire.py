@@ -11,7 +11,7 @@ import pytest
 
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, run, said
-from exporter.domain.decisions import KEEP, MUTE, RETIRE, UNMUTE, Decision, Standing
+from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, ActiveDecisions, Decision
 from exporter.domain.exports import ExportKey
 from running import Exporter, wait_until
 
@@ -37,9 +37,9 @@ interval = "24h"
 LABELS = {"source": "shop", "export": "any", "partner": "Amazon S3", "data_type": "events", "frequency": "4h"}
 
 
-def standing(*decisions: Decision) -> Standing:
-    made = Standing()
-    made.take(decisions)
+def decisions_in_effect(*decisions: Decision) -> ActiveDecisions:
+    made = ActiveDecisions()
+    made.apply(decisions)
     return made
 
 
@@ -49,27 +49,29 @@ def decided(kind: str, at: float, until: float = 0, key: ExportKey = KEY) -> Dec
 
 def test_the_newest_mute_holds_until_its_time_or_an_unmute() -> None:
     first, second = decided(MUTE, 1, 100), decided(MUTE, 2, 50)
-    assert standing(first).mutes(99) == [first]
-    assert standing(first).mutes(100) == []
-    assert standing(first, second).mutes(10) == [second]
-    assert standing(first, decided(UNMUTE, 3)).mutes(10) == []
-    assert standing(decided(UNMUTE, 3), first).mutes(10) == [first]
-    assert standing(first, decided(MUTE, 1, 60, OTHER), decided(UNMUTE, 3, key=OTHER)).mutes(10) == [first]
+    assert decisions_in_effect(first).active_mutes(99) == [first]
+    assert decisions_in_effect(first).active_mutes(100) == []
+    assert decisions_in_effect(first, second).active_mutes(10) == [second]
+    assert decisions_in_effect(first, decided(UNMUTE, 3)).active_mutes(10) == []
+    assert decisions_in_effect(decided(UNMUTE, 3), first).active_mutes(10) == [first]
+    assert decisions_in_effect(first, decided(MUTE, 1, 60, OTHER), decided(UNMUTE, 3, key=OTHER)).active_mutes(10) == [
+        first
+    ]
 
 
 def test_a_retirement_holds_until_it_is_taken_back() -> None:
     first, second = decided(RETIRE, 10), decided(RETIRE, 20)
-    assert standing().retired_at(KEY) == 0
-    assert standing(first, second).retired_at(KEY) == 20
-    assert standing(first, second).retired_at(OTHER) == 0
-    assert standing(first, second, decided(KEEP, 30)).retirements() == [first]
-    assert standing(first, decided(KEEP, 30), decided(KEEP, 31)).retirements() == []
+    assert decisions_in_effect().last_retired_at(KEY) == 0
+    assert decisions_in_effect(first, second).last_retired_at(KEY) == 20
+    assert decisions_in_effect(first, second).last_retired_at(OTHER) == 0
+    assert decisions_in_effect(first, second, decided(UNRETIRE, 30)).latest_retirements() == [first]
+    assert decisions_in_effect(first, decided(UNRETIRE, 30), decided(UNRETIRE, 31)).latest_retirements() == []
 
 
 def test_what_is_taken_says_which_exports_it_is_about() -> None:
-    made = Standing()
-    assert made.take([decided(MUTE, 1, 9), decided(RETIRE, 2, key=OTHER)]) == {KEY, OTHER}
-    assert made.take([]) == set()
+    made = ActiveDecisions()
+    assert made.apply([decided(MUTE, 1, 9), decided(RETIRE, 2, key=OTHER)]) == {KEY, OTHER}
+    assert made.apply([]) == set()
 
 
 def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_restart(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from commands import Store, run, said
 from exporter.cli.main import main
 from exporter.ingest.replay import Replay
 from exporter.ingest.vendors import clevertap
-from exporter.ledger.replay_store import Place, everything
+from exporter.ledger.replay_store import ArrivalPosition, all_with_bodies
 from running import Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def mutated(sent: bytes) -> bytes:
 
 def mend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the parser know the other spelling."""
-    monkeypatch.setitem(clevertap.NAMES, "timestamp", "Date and Time")
+    monkeypatch.setitem(clevertap.KEY_SPELLINGS, "timestamp", "Date and Time")
 
 
 def a_history(now: float) -> list[tuple[float, bytes]]:
@@ -120,9 +120,9 @@ def test_a_running_exporter_shows_what_was_replayed_as_if_it_had_been_understood
         monkeypatch.chdir(tmp_path / "b")
         mend(monkeypatch)
         assert run("replay", "--quarantine", "--config", "dataexport.toml").stdout == "2 accepted\n"
-        received = "dataexport_last_received_timestamp_seconds"
+        accepted_event = "dataexport_last_received_timestamp_seconds"
         one, other = (
-            [line for line in of_exports(each).splitlines() if received not in line] for each in (later, at_once)
+            [line for line in of_exports(each).splitlines() if accepted_event not in line] for each in (later, at_once)
         )
         assert one == other
         assert later.value("dataexport_webhook_quarantined_total", source="shop", reason="missing_key") == 2
@@ -172,10 +172,10 @@ def test_two_replays_at_the_same_time_take_each_body_once(store: Store, monkeypa
     store.take(mutated(body("Completed", vendor_clock(time.time()))))
     mend(monkeypatch)
     (old,) = store.ledger.quarantine()
-    replay = Replay(store.ledger, store.ledger.archive, {"default": store.source})
-    outcome = replay.again(old)
-    assert store.ledger.archive.resolve([(old, outcome)]) == [True]
-    assert store.ledger.archive.resolve([(old, outcome)]) == [None]
+    replay = Replay(store.ledger, store.ledger.replay_store, {"default": store.source})
+    outcome = replay.reinterpret(old)
+    assert store.ledger.replay_store.resolve_quarantined([(old, outcome)]) == [True]
+    assert store.ledger.replay_store.resolve_quarantined([(old, outcome)]) == [None]
     assert store.ledger.last_sequence() == 1
 
 
@@ -270,11 +270,11 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
         assert exporter.value("dataexport_webhook_skewed_total", source="shop") == 3
         exporter.config_path.write_text(right, "utf-8")
         assert exporter.admin("/-/reload", "POST").status_code == 200
-        received = ("last_received", "last_accepted", "requests", "delay")
+        accepted_event = ("last_received", "last_accepted", "requests", "delay")
 
         def shown(each: Exporter) -> list[str]:
             text = each.scrape().partition("# HELP dataexport_webhook_requests")[0]
-            return [line for line in text.splitlines() if not any(word in line for word in received)]
+            return [line for line in text.splitlines() if not any(word in line for word in accepted_event)]
 
         assert shown(exporter) != shown(model)
         monkeypatch.chdir(tmp_path / "wrong")
@@ -306,11 +306,11 @@ def test_a_rebuild_on_auto_settles_as_at_first(store: Store, tmp_path: Path) -> 
     config.write_text(ZONED.format("UTC").replace("shop", "default"), "utf-8")
     changed = run("replay", "--rebuild", "--config", str(config)).stdout
     assert changed.splitlines()[0] == "12 of 12 events were changed"
-    assert auto.ledger.epoch() == 1
+    assert auto.ledger.replay_generation() == 1
     assert all(event.skewed for event in auto.ledger.read(0))
     assert run("replay", "--rebuild").stdout.startswith("12 of 12 events were changed\n")
     assert auto.ledger.read(0) == before
-    assert auto.ledger.epoch() == 2
+    assert auto.ledger.replay_generation() == 2
     auto.ledger.close()
 
 
@@ -326,22 +326,22 @@ def test_a_new_parser_renames_old_events_and_one_that_understands_less_leaves_th
     assert done == "1 of 2 events were changed\n1 are called otherwise\n"
     assert {event.partner for event in store.ledger.read(0)} == {"Bucket Company", "Amazon S3"}
     assert {state["partner"] for state in exports()} == {"Bucket Company", "Amazon S3"}
-    monkeypatch.setattr(clevertap, "NAMES", {})
+    monkeypatch.setattr(clevertap, "KEY_SPELLINGS", {})
     monkeypatch.setattr(clevertap, "_DOCUMENTED", frozenset())
     assert run("replay", "--rebuild").stdout == "0 of 2 events were changed\n"
 
 
 def test_a_rebuild_that_was_cut_off_is_told_to_readers_by_the_next_one(store: Store) -> None:
     store.deliver("Completed", 60, 1)
-    (kept,) = list(everything(store.ledger.archive, "default"))
+    (kept,) = list(all_with_bodies(store.ledger.replay_store, "default"))
     amended = replace(kept.event, utc_offset=3600)
-    store.ledger.archive.amend([amended], last=False)
-    assert store.ledger.epoch() == 0
-    store.ledger.archive.amend([amended], last=False)
-    store.ledger.archive.amend([], last=True)
-    assert store.ledger.epoch() == 1
-    store.ledger.archive.amend([], last=True)
-    assert store.ledger.epoch() == 1
+    store.ledger.replay_store.amend([amended], last=False)
+    assert store.ledger.replay_generation() == 0
+    store.ledger.replay_store.amend([amended], last=False)
+    store.ledger.replay_store.amend([], last=True)
+    assert store.ledger.replay_generation() == 1
+    store.ledger.replay_store.amend([], last=True)
+    assert store.ledger.replay_generation() == 1
     assert store.ledger.read(0) == [amended]
 
 
@@ -349,13 +349,16 @@ def test_bodies_are_read_in_pages_in_the_order_of_arrival(store: Store) -> None:
     now = time.time()
     for ago in (10, 30, 20, 20.5):
         store.arrive(body("Completed", vendor_clock(now - ago), int(ago * 10)), now - ago)
-    archive = store.ledger.archive
-    found = archive.received("default", Place(), 3)
+    archive = store.ledger.replay_store
+    found = archive.read_with_bodies("default", ArrivalPosition(), 3)
     assert [each.event.request_id for each in found] == ["300", "205", "200"]
-    assert [each.event.request_id for each in archive.received("default", Place.of(found[-1].event), 3)] == ["100"]
-    assert [event.request_id for event in archive.before("default", now - 20.2, 5)] == ["300", "205"]
-    assert [event.request_id for event in archive.before("default", now, 2)] == ["200", "100"]
-    assert (archive.count("default"), archive.count("elsewhere")) == (4, 0)
+    assert [
+        each.event.request_id
+        for each in archive.read_with_bodies("default", ArrivalPosition.of_event(found[-1].event), 3)
+    ] == ["100"]
+    assert [event.request_id for event in archive.newest_before("default", now - 20.2, 5)] == ["300", "205"]
+    assert [event.request_id for event in archive.newest_before("default", now, 2)] == ["200", "100"]
+    assert (archive.count_events("default"), archive.count_events("elsewhere")) == (4, 0)
 
 
 @pytest.mark.parametrize(

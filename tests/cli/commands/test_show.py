@@ -10,7 +10,7 @@ import pytest
 
 from builders import HOUR, MINUTE, body
 from commands import Store, columns, run
-from exporter.ledger.contract import PAGE
+from exporter.ledger.contract import PAGE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +82,7 @@ def test_what_was_not_understood_is_listed_and_cannot_move_the_cursor(store: Sto
 
 
 def test_more_events_than_a_page_are_read(store: Store) -> None:
-    assert PAGE > 20
+    assert PAGE_SIZE > 20
     for number in range(21):
         store.deliver("Completed", 5, number)
     assert len(columns(run("events"))) == 1 + 20

@@ -11,29 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import SAMPLES, body, fields
-from exporter.domain.events import Announcement
+from exporter.domain.events import ParsedEvent
 from exporter.ingest import json_objects
 from exporter.ingest.vendors import clevertap
-from exporter.ingest.vendors.clevertap import KEYS, REASONS, NotUnderstood, canonical_partner
+from exporter.ingest.vendors.clevertap import KEYS, REASONS, Unrecognised, canonical_partner
 
 LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - the sender's clock has no zone
 DATE = "Date and Time"
 
 
-def interpret(raw: bytes) -> Announcement | clevertap.TestCall | NotUnderstood:
+def interpret(raw: bytes) -> ParsedEvent | clevertap.TestCall | Unrecognised:
     (only,) = json_objects.decode(raw, 1_000_000)
-    return clevertap.interpret(only, LATEST)
+    return clevertap.parse(only, LATEST)
 
 
-def announced(raw: bytes) -> Announcement:
+def announced(raw: bytes) -> ParsedEvent:
     meaning = interpret(raw)
-    assert isinstance(meaning, Announcement), meaning
+    assert isinstance(meaning, ParsedEvent), meaning
     return meaning
 
 
 def reason(raw: bytes) -> str:
     meaning = interpret(raw)
-    assert isinstance(meaning, NotUnderstood), meaning
+    assert isinstance(meaning, Unrecognised), meaning
     assert meaning.reason in REASONS
     assert meaning.detail
     return meaning.reason
@@ -45,7 +45,7 @@ def with_value(key: str, value: object) -> bytes:
 
 def test_the_documented_sample_is_understood() -> None:
     said = announced((SAMPLES / "completed-one-time.json").read_bytes())
-    assert said == Announcement(
+    assert said == ParsedEvent(
         request_id="1690283492",
         partner="Google Cloud Storage",
         data_type="events",
@@ -98,7 +98,7 @@ def test_each_of_the_six_keys_has_to_be_there(key: str) -> None:
     values = fields()
     del values[key]
     meaning = interpret(json.dumps(values).encode())
-    assert isinstance(meaning, NotUnderstood)
+    assert isinstance(meaning, Unrecognised)
     assert (meaning.reason, meaning.detail) == ("missing_key", f"missing: {key!r}")
 
 
@@ -290,9 +290,9 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*KEYS, "is_test", "Other"]), json_values))
 def test_any_object_has_a_meaning_or_a_reason(changes: dict[str, object]) -> None:
     meaning = interpret(json.dumps(fields() | changes).encode())
-    if isinstance(meaning, NotUnderstood):
+    if isinstance(meaning, Unrecognised):
         assert meaning.reason in REASONS
-    elif isinstance(meaning, Announcement):
+    elif isinstance(meaning, ParsedEvent):
         texts = (meaning.request_id, meaning.partner, meaning.data_type, meaning.status, meaning.frequency)
         assert all(text.isprintable() and 0 < len(text) <= 128 for text in texts)
         assert meaning.local_time <= LATEST

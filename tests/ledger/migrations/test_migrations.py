@@ -15,7 +15,7 @@ from databases import compare_indexes_of
 from exporter.domain.errors import StoreRefusedError
 from exporter.ledger import migrations
 from exporter.ledger.migrations import NEWEST, migrate
-from exporter.ledger.schema import metadata, sqlite_metadata
+from exporter.ledger.schema import sqlite_metadata, tables_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_the_migrated_tables_are_those_of_the_schema(connection: Connection) -> 
     opts = {"compare_type": True, "compare_server_default": True, "include_object": compare_indexes_of("sqlite")}
     context = MigrationContext.configure(connection, opts=opts)
     everything = MetaData()
-    for table in (*metadata.tables.values(), *sqlite_metadata.tables.values()):
+    for table in (*tables_metadata.tables.values(), *sqlite_metadata.tables.values()):
         table.to_metadata(everything)
     assert compare_metadata(context, everything) == []
     assert {"events_once", "events_by_arrival"} <= {each["name"] for each in inspect(connection).get_indexes("events")}
@@ -58,7 +58,7 @@ def test_the_statements_are_the_same_as_of_tables_made_from_the_schema(connectio
     migrate(connection)
     engine = create_engine(f"sqlite:///{tmp_path}/made.db")
     with engine.begin() as made:
-        metadata.create_all(made)
+        tables_metadata.create_all(made)
         sqlite_metadata.create_all(made)
         wanted = [_plain(each) for each in schema(made)]
     engine.dispose()

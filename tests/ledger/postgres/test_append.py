@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
-from builders import at, event, received
-from exporter.domain.events import Quarantined
+from builders import accepted_event, at, event
+from exporter.domain.events import QuarantinedBody
 from exporter.ledger.postgres import append as postgres_append
 from exporter.ledger.rows import Batch
 from exporter.ledger.schema import events, quarantine
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     Append = Callable[[Any, Batch], object]
 
-EVENTS: tuple[Entry, ...] = (received(event("initiated", at("0:00"))), received(event("completed", at("0:10"))))
+EVENTS: tuple[Entry, ...] = (
+    accepted_event(event("initiated", at("0:00"))),
+    accepted_event(event("completed", at("0:10"))),
+)
 BODIES: tuple[Entry, ...] = tuple(
-    Quarantined("default", at("0:00"), "bad_date", "", body, body * 16) for body in (b"1", b"2")
+    QuarantinedBody("default", at("0:00"), "bad_date", "", body, body * 16) for body in (b"1", b"2")
 )
 LONG = 60
 """Seconds that only a hang takes."""

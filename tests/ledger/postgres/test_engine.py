@@ -13,10 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine
 
-from builders import HOUR, at, event, received
+from builders import HOUR, accepted_event, at, event
 from databases import compare_indexes_of
 from exporter.domain.errors import StoreError, StoreRefusedError
-from exporter.ledger.schema import metadata, postgres_metadata
+from exporter.ledger.schema import postgres_metadata, tables_metadata
 from exporter.ledger.sql.ledger import SqlLedger
 from ports import free_port
 from postgres import PASSWORD, USER, Postgres
@@ -24,8 +24,8 @@ from postgres import PASSWORD, USER, Postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIRST = received(event("initiated", at("0:00")))
-SECOND = received(event("completed", at("0:10")))
+FIRST = accepted_event(event("initiated", at("0:00")))
+SECOND = accepted_event(event("completed", at("0:10")))
 LONG = 60
 """Seconds that only a hang takes."""
 
@@ -42,7 +42,7 @@ def database(url: str) -> str:
 
 def test_the_migrated_tables_are_those_of_the_schema(ledger: SqlLedger, postgres_url: str) -> None:
     everything = MetaData()
-    for table in (*metadata.tables.values(), *postgres_metadata.tables.values()):
+    for table in (*tables_metadata.tables.values(), *postgres_metadata.tables.values()):
         table.to_metadata(everything)
     ledger.append([FIRST])
     engine = create_engine(postgres_url)
@@ -56,7 +56,7 @@ def test_the_migrated_tables_are_those_of_the_schema(ledger: SqlLedger, postgres
 def test_replicas_that_start_at_the_same_moment_all_start(postgres_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         ledgers = list(pool.map(lambda _: SqlLedger(postgres_url), range(8)))
-    assert len({each.identity() for each in ledgers}) == 1
+    assert len({each.ledger_id() for each in ledgers}) == 1
     for each in ledgers:
         each.close()
 
@@ -70,7 +70,7 @@ def test_a_reader_of_two_writers_passes_nothing_by(postgres_url: str) -> None:
             new = []
             for n in range(60):
                 both, own = (event("initiated", at("0:00") + n * HOUR, request_id=each) for each in ("both", name))
-                new += ledger.append([received(both), received(own)])
+                new += ledger.append([accepted_event(both), accepted_event(own)])
             return new
 
         with ThreadPoolExecutor(2) as pool:
@@ -83,7 +83,7 @@ def test_a_reader_of_two_writers_passes_nothing_by(postgres_url: str) -> None:
         assert [each.sequence for each in tail] == list(range(1, 181))
         assert tail == other.read(0)
         assert sum(map(sum, (each.result() for each in answers))) == 180
-        assert one.tallies()[0].count == 60
+        assert one.delivery_counters()[0].count == 60
 
 
 def test_a_connection_that_was_dropped_is_replaced_unseen(

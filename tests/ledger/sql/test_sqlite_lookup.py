@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 
-from builders import HOUR, at, event, received
+from builders import HOUR, accepted_event, at, event
 from exporter.domain.exports import Selection
 from exporter.ledger.schema import BLOCK_BITS
 from exporter.ledger.sql import sqlite_lookup
@@ -50,7 +50,7 @@ def append(path: Path, ledger: SqlLedger, told: Sequence[tuple[tuple[str, str, s
         with closing(connect(path, "rw")) as connection:
             connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'events'", (last - 1,))
         given = event("initiated", at("0:00") + index * HOUR, request_id=request_id, partner=partner, source=source)
-        ledger.append([received(given)])
+        ledger.append([accepted_event(given)])
 
 
 def request_ids(path: Path) -> list[tuple[str, str, int, int, int]]:
@@ -74,18 +74,18 @@ def test_every_lookup_finds_what_a_look_at_all_events_finds(
     told: list[tuple[tuple[str, str, str], int]], upto: int, page: int
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite_lookup, "PAGE", page)
-        patch.setattr(sqlite_lookup, "FEW", page)
+        patch.setattr(sqlite_lookup, "PAGE_SIZE", page)
+        patch.setattr(sqlite_lookup, "SMALL_PAGE", page)
         path = Path(folder) / "ledger.db"
         with closing(SqlLedger(f"sqlite:///{path}")) as ledger:
             append(path, ledger, told)
             everything = ledger.read(0)
             known = [each for each in everything if each.sequence <= upto]
             for selection in SELECTIONS:
-                wanted = [each for each in known if selection.fits(each)]
+                wanted = [each for each in known if selection.matches(each)]
                 assert list(ledger.select(selection, upto)) == wanted
-                assert list(ledger.recent(selection, upto)) == wanted[::-1]
-            found = ledger.of_ids("shop", {"one", "three", "no such"}, upto)
+                assert list(ledger.select_newest_first(selection, upto)) == wanted[::-1]
+            found = ledger.read_ids("shop", {"one", "three", "no such"}, upto)
             wanted = [each for each in known if each.source == "shop" and each.request_id in {"one", "three"}]
             assert sorted(found, key=lambda each: each.sequence) == wanted
             assert request_ids(path) == counted(everything)
@@ -117,7 +117,7 @@ def test_an_id_is_known_until_its_last_event_is_removed(stored: tuple[Path, SqlL
 def test_a_duplicate_and_an_event_that_is_taken_back_are_not_counted(stored: tuple[Path, SqlLedger]) -> None:
     path, ledger = stored
     before = request_ids(path)
-    assert ledger.append([received(each) for each in ledger.read(0)]) == [False] * 40
+    assert ledger.append([accepted_event(each) for each in ledger.read(0)]) == [False] * 40
     with closing(connect(path, "rw")) as connection:
         connection.execute("BEGIN")
         connection.execute("DELETE FROM events")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url, text
 
-from builders import HOUR, at, event, received
+from builders import HOUR, accepted_event, at, event
 from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIRST = received(event("initiated", at("0:00")))
-SECOND = received(event("completed", at("0:10")))
+FIRST = accepted_event(event("initiated", at("0:00")))
+SECOND = accepted_event(event("completed", at("0:10")))
 
 HOLD_A_LOCK = """
 import fcntl, sys
@@ -128,7 +128,7 @@ def test_a_query_that_fails_says_what_the_database_said(ledger: SqlLedger, path:
         connection.execute("DROP TABLE tallies")
         connection.commit()
     with pytest.raises(StoreError, match="no such table: tallies"):
-        ledger.tallies()
+        ledger.delivery_counters()
 
 
 def test_the_observer_hears_of_every_operation_and_whether_it_failed(path: Path) -> None:
@@ -208,7 +208,7 @@ def test_requests_that_come_together_are_all_on_disk_when_they_return(ledger: Sq
     seen: list[bool] = []
 
     def deliver(run: int) -> None:
-        each = received(event("initiated", at("0:00") + run * HOUR))
+        each = accepted_event(event("initiated", at("0:00") + run * HOUR))
         assert ledger.append([each]) == [True]
         seen.append(each.event.digest in {kept.digest for kept in ledger.read(0)})
 

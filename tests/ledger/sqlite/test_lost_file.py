@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders import HOUR, at, event, received
+from builders import HOUR, accepted_event, at, event
 from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter.domain.errors import StoreError
-from exporter.domain.events import Gap
+from exporter.domain.events import Outage
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-FIRST = received(event("initiated", at("0:00")))
-SECOND = received(event("completed", at("0:10")))
-MANY = [received(event("initiated", at("0:00") + n * HOUR, request_id="many")) for n in range(500)]
+FIRST = accepted_event(event("initiated", at("0:00")))
+SECOND = accepted_event(event("completed", at("0:10")))
+MANY = [accepted_event(event("initiated", at("0:00") + n * HOUR, request_id="many")) for n in range(500)]
 
 
 @pytest.fixture(params=SQLITE_DRIVERS)
@@ -47,7 +47,7 @@ def other(tmp_path: Path, driver: ModuleType) -> Path:
     """Another ledger's file, with one event, which is closed."""
     made = SqlLedger(f"sqlite:///{tmp_path}/other.db", driver=driver)
     made.append([SECOND])
-    made.beat("watch", at("0:00"))
+    made.record_heartbeat("watch", at("0:00"))
     made.close()
     return tmp_path / "other.db"
 
@@ -65,7 +65,7 @@ def test_what_a_removed_file_had_is_not_shown_as_if_all_were_well(ledger: SqlLed
     with pytest.raises(StoreError, match="removed or replaced"):
         ledger.last_sequence()
     with pytest.raises(StoreError, match="was removed"):
-        ledger.beat("a", at("0:00"))
+        ledger.record_heartbeat("a", at("0:00"))
 
 
 def test_a_write_to_a_file_that_was_replaced_is_not_acknowledged(ledger: SqlLedger, path: Path, tmp_path: Path) -> None:
@@ -109,12 +109,12 @@ def test_a_ledger_in_place_of_another_is_taken_and_told_by_its_identity(
     ledger: SqlLedger, path: Path, other: Path, driver: ModuleType
 ) -> None:
     ledger.append([FIRST])
-    before = ledger.identity()
+    before = ledger.ledger_id()
     other.replace(path)
     with pytest.raises(StoreError, match="removed or replaced"):
         ledger.last_sequence()
     assert [each.digest for each in ledger.read(0)] == [SECOND.event.digest]
-    assert ledger.identity() != before
+    assert ledger.ledger_id() != before
     assert ledger.append([FIRST, SECOND]) == [True, False]
     again = SqlLedger(f"sqlite:///{path}", driver=driver)
     assert [each.digest for each in again.read(0)] == [SECOND.event.digest, FIRST.event.digest]
@@ -127,27 +127,27 @@ def test_a_backup_put_back_is_not_mixed_with_what_came_after_it(
     ledger.append([FIRST])
     with closing(driver.connect(path)) as connection:
         connection.execute(f"VACUUM INTO '{tmp_path}/backup.db'")
-    identity = ledger.identity()
+    identity = ledger.ledger_id()
     ledger.append(MANY)
     (tmp_path / "backup.db").replace(path)
     with pytest.raises(StoreError, match="removed or replaced"):
         ledger.append([SECOND])
     assert ledger.append([SECOND]) == [True]
     assert [each.digest for each in ledger.read(0)] == [FIRST.event.digest, SECOND.event.digest]
-    assert ledger.identity() != identity  # its sequences mean other events
+    assert ledger.ledger_id() != identity  # its sequences mean other events
     with closing(driver.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_the_same_file_put_back_is_the_same_ledger(ledger: SqlLedger, path: Path, tmp_path: Path) -> None:
     ledger.append([FIRST])
-    identity = ledger.identity()
+    identity = ledger.ledger_id()
     path.rename(tmp_path / "aside")
     with pytest.raises(StoreError):
         ledger.read(0)
     (tmp_path / "aside").rename(path)
     assert len(ledger.read(0)) == 1
-    assert ledger.identity() == identity
+    assert ledger.ledger_id() == identity
 
 
 def test_a_log_that_came_with_a_file_put_back_is_kept(ledger: SqlLedger, driver: ModuleType, tmp_path: Path) -> None:
@@ -183,13 +183,13 @@ def test_what_is_no_ledger_is_not_taken_for_one(ledger: SqlLedger, path: Path, o
 def test_who_listened_to_a_lost_ledger_did_not_listen_for_the_one_in_its_place(
     ledger: SqlLedger, path: Path, other: Path
 ) -> None:
-    ledger.beat("watch", at("0:00"))
-    ledger.beat("watch", at("0:00:20"))
+    ledger.record_heartbeat("watch", at("0:00"))
+    ledger.record_heartbeat("watch", at("0:00:20"))
     other.replace(path)
     with pytest.raises(StoreError):
-        ledger.beat("watch", at("0:00:40"))
-    ledger.beat("watch", at("0:00:45"))
-    assert ledger.gaps() == [Gap(at("0:00"), at("0:00:45"))]
+        ledger.record_heartbeat("watch", at("0:00:40"))
+    ledger.record_heartbeat("watch", at("0:00:45"))
+    assert ledger.outages() == [Outage(at("0:00"), at("0:00:45"))]
 
 
 def test_a_commit_into_a_lost_file_is_no_answer_even_where_a_reader_opened_the_new_one(
@@ -218,7 +218,7 @@ def test_of_two_threads_that_find_the_file_replaced_one_opens_it(ledger: SqlLedg
         ledger.read(0)
     database._reopening = AnotherThread()  # noqa: SLF001 - as above
     assert len(ledger.read(0)) == 1
-    assert ledger.identity().endswith(".1")
+    assert ledger.ledger_id().endswith(".1")
 
 
 def test_a_header_that_was_broken_is_an_error_until_it_is_mended(ledger: SqlLedger, path: Path) -> None:

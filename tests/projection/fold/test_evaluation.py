@@ -5,36 +5,36 @@ from __future__ import annotations
 from datetime import UTC
 
 from builders import HOUR, MINUTE, at
-from exporter.domain.events import Gap
-from exporter.domain.exports import DECLARED, Declaration, ExportKey, Selection, Source, Terms
-from exporter.projection.fold.evaluation import export_state
+from exporter.domain.events import Outage
+from exporter.domain.exports import DECLARED, Declaration, Expectation, ExportKey, Selection, Source
+from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.runs import DURATION_BOUNDS, Runs
 
 SHOP = Source("shop", "Etc/UTC", UTC)
-PROMISE = Terms(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)
+PROMISE = Expectation(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)
 RUNS = Runs(
     partner="GCS",
     data_type="events",
     frequency="4h",
     last_initiated=at("4:00"),
     last_completed=at("0:30"),
-    last_announced=at("4:00"),
+    last_start_seen=at("4:00"),
     last_failed=at("0:40"),
     last_received=at("4:01"),
     last_duration=30.0 * MINUTE,
-    durations=tuple(range(len(DURATION_BOUNDS) + 1)),
+    duration_buckets=tuple(range(len(DURATION_BOUNDS) + 1)),
     duration_sum=31.0 * MINUTE,
     initiated=101,
     completed=102,
     failed=103,
-    abandoned=104,
-    open={"7": at("3:50"), "8": at("4:00")},
-    anchor=at("4:00"),
-    anchor_promise=PROMISE,
+    superseded=104,
+    open_runs={"7": at("3:50"), "8": at("4:00")},
+    last_slot_start=at("4:00"),
+    slot_expectation=PROMISE,
     slots=200,
-    late=201,
-    missed=202,
-    unknown=203,
+    late_slots=201,
+    missed_slots=202,
+    unknown_slots=203,
 )
 SAME = (
     "last_initiated",
@@ -55,12 +55,12 @@ SAME = (
 
 def test_what_was_folded_is_told_under_its_own_name() -> None:
     key = ExportKey("shop", "group", "any", "gcs", "events", "4h")
-    blind = [Gap(at("8:10"), at("8:20"))]
-    state = export_state(key, RUNS, PROMISE, SHOP, now=at("16:30"), gaps=blind)
+    blind = [Outage(at("8:10"), at("8:20"))]
+    state = evaluate(key, RUNS, PROMISE, SHOP, now=at("16:30"), outages=blind)
     assert {name: getattr(state, name) for name in SAME} == {name: getattr(RUNS, name) for name in SAME}
     assert (state.source, state.export, state.timezone, state.key, state.id) == ("shop", "any", "Etc/UTC", key, key.id)
     assert (state.interval, state.grace, state.max_runtime) == (PROMISE.interval, PROMISE.grace, PROMISE.max_runtime)
-    assert state.duration_buckets == RUNS.durations
+    assert state.duration_buckets == RUNS.duration_buckets
     assert (state.in_progress, state.running_since) == (2, at("3:50"))
     assert (state.start_deadline, state.deadline, state.run_deadline) == (at("8:48"), at("5:18"), at("6:50"))
     # At 8:00 and 12:00 something was due, and nobody listened at the first of them.
@@ -81,7 +81,7 @@ def test_what_was_declared_is_told_under_its_own_name() -> None:
         runbook_url="https://example.org",
     )
     key = ExportKey("shop", DECLARED, "nightly")
-    state = export_state(key, RUNS, PROMISE, SHOP, now=at("16:30"), declared=declared)
+    state = evaluate(key, RUNS, PROMISE, SHOP, now=at("16:30"), declared=declared)
     assert (state.export, state.partner, state.data_type, state.frequency) == ("nightly", "Azure", "profiles", "24h")
     assert (state.declared, state.objective) == (True, 0.5)
     assert (state.owner, state.runbook_url) == ("somebody", "https://example.org")

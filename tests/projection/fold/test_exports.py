@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, catch_up, event, received
-from exporter.domain.events import Gap
+from builders import DAY, HOUR, MINUTE, SHOP, Webhook, accepted_event, at, catch_up, event
+from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, ExportKey, Selection, Source
-from exporter.projection.fold.exports import Exports
-from exporter.projection.fold.history import RECENT
+from exporter.projection.fold.exports import ExportProjection
+from exporter.projection.fold.history import UNCOMPACTED_EVENTS
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -61,19 +61,19 @@ def test_one_long_run_does_not_come_back() -> None:
 
 
 def test_one_time_events_of_an_id_that_the_ledger_is_asked_about_do_not_bring_it_back() -> None:
-    exports = Exports({"shop": SHOP})
+    exports = ExportProjection({"shop": SHOP})
     once = [started(clock, frequency="one-time") for clock in ("0:00", "0:05")]
     exports.apply([*once, started("0:10")])
-    exports.forget_ids()
+    exports.drop_id_cache()
     again = started("1:00")
-    assert exports.unfamiliar([again]) == {"shop": {"1700000001"}}
-    exports.recall([*once, started("0:10")])
+    assert exports.ids_to_look_up([again]) == {"shop": {"1700000001"}}
+    exports.load_ids([*once, started("0:10")])
     exports.apply([again])
-    assert exports.recognised() == []
+    assert exports.detected_exports() == []
     exports.apply([started("2:05")])
-    assert exports.recognised() == []
+    assert exports.detected_exports() == []
     exports.apply([started("2:10")])
-    (own,) = exports.recognised()
+    (own,) = exports.detected_exports()
     assert exports.state(own, at("2:11")).initiated == 2
 
 
@@ -83,10 +83,10 @@ def test_once_an_id_came_back_no_late_event_takes_that_back() -> None:
     for events in (told, again):
         found = set()
         for order in permutations(events):
-            exports = Exports({"shop": SHOP})
+            exports = ExportProjection({"shop": SHOP})
             for each in order:
                 exports.apply([each])
-            found.add(tuple(exports.recognised()))
+            found.add(tuple(exports.detected_exports()))
         assert found == {(ExportKey("shop", "recognised", "1700000001"),)}
 
 
@@ -103,7 +103,7 @@ def test_an_id_that_would_take_another_exports_label_stays_in_its_group(name: st
     for start in ("0:00", "4:00"):
         webhook.deliver("Initiated", at(start), name)
     assert labels(webhook) == {"any", "nightly"}
-    assert webhook.exports.recognised() == []
+    assert webhook.exports.detected_exports() == []
 
 
 def test_a_declared_export_keeps_its_ids() -> None:
@@ -120,69 +120,69 @@ def test_a_declared_export_keeps_its_ids() -> None:
 
 
 def test_the_same_id_in_two_sources_is_two_exports() -> None:
-    exports = Exports({slug: Source(slug, "UTC", UTC) for slug in ("shop", "other")})
+    exports = ExportProjection({slug: Source(slug, "UTC", UTC) for slug in ("shop", "other")})
     for slug in ("shop", "other"):
         exports.apply([event("initiated", at(clock), source=slug) for clock in ("0:00", "4:00")])
-    assert [key.source for key in exports.recognised()] == ["other", "shop"]
+    assert [key.source for key in exports.detected_exports()] == ["other", "shop"]
 
 
 def test_events_of_a_source_that_is_not_configured_are_passed_over() -> None:
-    exports = Exports({"shop": SHOP})
+    exports = ExportProjection({"shop": SHOP})
     exports.apply([event("initiated", at("0:00"), source="removed")])
-    assert exports.all() == []
+    assert exports.all_keys() == []
 
 
 def test_a_group_without_an_event_left_is_gone() -> None:
-    exports = Exports({"shop": SHOP})
+    exports = ExportProjection({"shop": SHOP})
     exports.apply([replace(started("0:00"), sequence=1)])
-    (group,) = exports.all()
+    (group,) = exports.all_keys()
     assert group in exports
-    exports.changed.clear()
+    exports.dirty.clear()
     exports.apply([replace(started("4:00"), sequence=2)])
-    (own,) = exports.all()
+    (own,) = exports.all_keys()
     assert group not in exports
-    assert exports.changed == {group, own}
+    assert exports.dirty == {group, own}
 
 
 def test_an_export_is_as_old_as_its_first_event() -> None:
-    exports = Exports({"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
+    exports = ExportProjection({"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
     exports.apply([replace(started("4:00"), sequence=3), replace(started("0:00", request_id="x"), sequence=2)])
-    ages = {key.kind: exports.birth(key) for key in exports.all()}
+    ages = {key.kind: exports.first_sequence(key) for key in exports.all_keys()}
     assert ages == {"declared": 0, "group": 2}
 
 
 def test_gaps_that_are_known_already_change_nothing_and_earlier_ones_ask_for_a_new_fold() -> None:
-    gaps = [Gap(at("1:00"), at("2:00")), Gap(at("5:00"), at("6:00"))]
-    exports = Exports({"shop": SHOP}, gaps=gaps[1:])
+    outages = [Outage(at("1:00"), at("2:00")), Outage(at("5:00"), at("6:00"))]
+    exports = ExportProjection({"shop": SHOP}, outages=outages[1:])
     exports.apply([started("0:00")])
-    exports.changed.clear()
-    assert exports.take_gaps(gaps[1:]) is True
-    assert exports.changed == set()
-    assert exports.take_gaps(gaps) is False
-    assert exports.changed == set()
-    later = Gap(at("8:00"), at("9:00"))
-    assert exports.take_gaps([gaps[1], later]) is True
-    assert exports.changed == set(exports.all())
+    exports.dirty.clear()
+    assert exports.set_outages(outages[1:]) is True
+    assert exports.dirty == set()
+    assert exports.set_outages(outages) is False
+    assert exports.dirty == set()
+    later = Outage(at("8:00"), at("9:00"))
+    assert exports.set_outages([outages[1], later]) is True
+    assert exports.dirty == set(exports.all_keys())
 
 
 def crowded_day(*ids: str) -> list[Event]:
     """More events than stay loose, all of daily exports, in less than half an interval."""
     return [
         event("initiated", at("0:00") + n * 20 * MINUTE, request_id=ids[n % len(ids)], frequency="24h", sequence=n + 1)
-        for n in range(RECENT + 2 * len(ids))
+        for n in range(UNCOMPACTED_EVENTS + 2 * len(ids))
     ]
 
 
 @pytest.mark.parametrize("pick", [min, max])
 def test_an_old_event_may_tell_late_that_an_id_came_back(pick: Callable[[Iterable[ExportKey]], ExportKey]) -> None:
     ledger = MemoryLedger()
-    exports = Exports({"shop": SHOP})
-    ledger.append([received(each) for each in crowded_day("mine")])
+    exports = ExportProjection({"shop": SHOP})
+    ledger.append([accepted_event(each) for each in crowded_day("mine")])
     after = catch_up(exports, ledger)
-    (group,) = exports.all()
-    ledger.append([received(event("initiated", at("0:00") - DAY, request_id="mine", frequency="24h"))])
+    (group,) = exports.all_keys()
+    ledger.append([accepted_event(event("initiated", at("0:00") - DAY, request_id="mine", frequency="24h"))])
     catch_up(exports, ledger, after, pick=pick)
-    (own,) = exports.all()
+    (own,) = exports.all_keys()
     assert (group.kind, own.kind) == ("group", "recognised")
     assert exports.state(own, at("12:00")).initiated == 2
 
@@ -192,36 +192,36 @@ def test_what_is_settled_of_an_id_that_came_back_is_read_out_of_its_group(
     pick: Callable[[Iterable[ExportKey]], ExportKey],
 ) -> None:
     ledger = MemoryLedger()
-    exports = Exports({"shop": SHOP})
-    ledger.append([received(each) for each in crowded_day("mine", "yours")])
+    exports = ExportProjection({"shop": SHOP})
+    ledger.append([accepted_event(each) for each in crowded_day("mine", "yours")])
     after = catch_up(exports, ledger)
-    ledger.append([received(event("initiated", at("1:00", day=1), request_id="mine", frequency="24h"))])
+    ledger.append([accepted_event(event("initiated", at("1:00", day=1), request_id="mine", frequency="24h"))])
     catch_up(exports, ledger, after, pick=pick)
-    found = {key.kind: exports.state(key, at("2:00", day=1)) for key in exports.all()}
+    found = {key.kind: exports.state(key, at("2:00", day=1)) for key in exports.all_keys()}
     assert found["recognised"].in_progress == 1
     assert (found["recognised"].last_initiated, found["group"].last_initiated) == (at("1:00", day=1), at("0:20"))
 
 
 def test_an_id_that_came_back_leaves_the_rest_of_its_group_where_it_was() -> None:
-    exports = Exports({"shop": SHOP})
+    exports = ExportProjection({"shop": SHOP})
     exports.apply([started("0:00", "mine"), started("0:01", "yours")])
     exports.apply([started("4:00", "mine")])
-    found = {key.name: exports.state(key, at("4:01")) for key in exports.all()}
+    found = {key.name: exports.state(key, at("4:01")) for key in exports.all_keys()}
     assert {name: state.initiated for name, state in found.items()} == {"mine": 2, "any": 1}
 
 
 def test_a_stale_export_is_read_again_and_then_equals_a_fresh_one() -> None:
     webhook = Webhook()
-    for run in range(3 * RECENT):
+    for run in range(3 * UNCOMPACTED_EVENTS):
         webhook.deliver("Initiated", at("0:00") + run * 4 * HOUR, f"id-{run}")
     webhook.deliver("Completed", at("0:10"), "id-0")
     webhook.exports.apply(webhook.ledger.read(0)[:-1])
-    assert not webhook.exports.stale
-    webhook.exports.apply(webhook.ledger.read(3 * RECENT))
-    (stale,) = webhook.exports.stale
-    webhook.exports.rebuild(stale, webhook.ledger.select(webhook.exports.selection(stale), 3 * RECENT + 1))
-    fresh = Exports({"shop": SHOP})
-    fresh.apply(sorted(webhook.ledger.read(0), key=lambda each: each.order))
-    now = at("0:00") + 3 * RECENT * 4 * HOUR
+    assert not webhook.exports.needs_rebuild
+    webhook.exports.apply(webhook.ledger.read(3 * UNCOMPACTED_EVENTS))
+    (stale,) = webhook.exports.needs_rebuild
+    webhook.exports.rebuild(stale, webhook.ledger.select(webhook.exports.selection(stale), 3 * UNCOMPACTED_EVENTS + 1))
+    fresh = ExportProjection({"shop": SHOP})
+    fresh.apply(sorted(webhook.ledger.read(0), key=lambda each: each.chronological_key))
+    now = at("0:00") + 3 * UNCOMPACTED_EVENTS * 4 * HOUR
     assert webhook.exports.state(stale, now) == fresh.state(stale, now)
     assert webhook.exports.state(stale, now).completed == 1

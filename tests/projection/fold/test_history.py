@@ -11,27 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, Webhook, at, event
-from exporter.domain.deadlines import terms
-from exporter.domain.events import Gap
+from exporter.domain.deadlines import expectation_of
+from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, ExportKey, Selection
-from exporter.projection.fold.exports import Exports
-from exporter.projection.fold.history import RECENT, History
+from exporter.projection.fold.exports import ExportProjection
+from exporter.projection.fold.history import UNCOMPACTED_EVENTS, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.events import Event
-    from exporter.domain.exports import Terms
+    from exporter.domain.exports import Expectation
     from exporter.domain.states import ExportState
     from exporter.projection.fold.runs import Runs
 
 
-def promise(interval: int) -> Terms:
-    return terms(interval, UTC)
+def expectation(interval: int) -> Expectation:
+    return expectation_of(interval, UTC)
 
 
-def folded(*events: Event, gaps: Sequence[Gap] = ()) -> Runs:
-    history = History(promise, gaps)
+def folded(*events: Event, outages: Sequence[Outage] = ()) -> Runs:
+    history = History(expectation, outages)
     history.rebuild(events)
     return history.runs()
 
@@ -47,7 +47,7 @@ def completed(clock: str, request_id: str = "1700000001") -> Event:
 def declared_state(
     declaration: Declaration, events: Iterable[Event], now: float, declared_at: float = 0
 ) -> ExportState:
-    exports = Exports({"shop": SHOP}, [declaration])
+    exports = ExportProjection({"shop": SHOP}, [declaration])
     exports.apply(events)
     return exports.state(ExportKey("shop", "declared", declaration.name), now, declared_at)
 
@@ -57,43 +57,43 @@ def declared_state(
 
 def test_a_start_opens_a_run_and_a_completion_closes_it() -> None:
     running = folded(started("0:00"))
-    assert (running.initiated, running.open) == (1, {"1700000001": at("0:00")})
+    assert (running.initiated, running.open_runs) == (1, {"1700000001": at("0:00")})
     done = folded(started("0:00"), completed("0:10"))
-    assert (done.initiated, done.completed, done.open, done.last_duration) == (1, 1, {}, 600)
+    assert (done.initiated, done.completed, done.open_runs, done.last_duration) == (1, 1, {}, 600)
 
 
 @pytest.mark.parametrize(("second", "runs", "abandoned"), [("1:59:59", 1, 0), ("2:00", 2, 1), ("2:00:01", 2, 1)])
 def test_a_second_start_is_another_run_from_half_an_interval_on(second: str, runs: int, abandoned: int) -> None:
     found = folded(started("0:00"), started(second), completed("3:00"))
-    assert (found.initiated, found.abandoned, found.completed, found.open) == (runs, abandoned, 1, {})
+    assert (found.initiated, found.superseded, found.completed, found.open_runs) == (runs, abandoned, 1, {})
     assert found.last_duration == at("3:00") - at("0:00" if runs == 1 else second)
 
 
 def test_without_an_interval_the_longest_run_tells_two_starts_apart() -> None:
     first = event("initiated", at("0:00"), frequency="one-time")
-    assert folded(first, event("initiated", at("0:00") + DAY - 1, frequency="one-time")).abandoned == 0
-    assert folded(first, event("initiated", at("0:00") + DAY, frequency="one-time")).abandoned == 1
+    assert folded(first, event("initiated", at("0:00") + DAY - 1, frequency="one-time")).superseded == 0
+    assert folded(first, event("initiated", at("0:00") + DAY, frequency="one-time")).superseded == 1
 
 
 def test_a_start_soon_after_a_completed_run_is_another_run() -> None:
     found = folded(started("0:00"), completed("0:10"), started("0:20"))
-    assert (found.initiated, found.abandoned) == (2, 0)
-    assert found.open == {"1700000001": at("0:20")}
+    assert (found.initiated, found.superseded) == (2, 0)
+    assert found.open_runs == {"1700000001": at("0:20")}
 
 
 def test_a_completion_without_a_start_is_a_run_of_unknown_duration() -> None:
     found = folded(completed("0:10"))
-    assert (found.initiated, found.completed, found.last_duration, sum(found.durations)) == (0, 1, 0, 0)
+    assert (found.initiated, found.completed, found.last_duration, sum(found.duration_buckets)) == (0, 1, 0, 0)
 
 
 def test_a_start_and_a_completion_at_the_same_second_are_one_run() -> None:
     found = folded(completed("0:00"), started("0:00"))
-    assert (found.completed, found.open, sum(found.durations), found.last_duration) == (1, {}, 1, 0)
+    assert (found.completed, found.open_runs, sum(found.duration_buckets), found.last_duration) == (1, {}, 1, 0)
 
 
 def test_a_completion_of_the_same_second_that_arrives_first_still_closes_the_run() -> None:
     found = folded(event("completed", at("0:00"), delay=1), event("initiated", at("0:00"), delay=9))
-    assert (found.completed, found.open, sum(found.durations)) == (1, {}, 1)
+    assert (found.completed, found.open_runs, sum(found.duration_buckets)) == (1, {}, 1)
 
 
 def test_of_two_events_at_the_same_second_the_earlier_arrival_is_first() -> None:
@@ -104,13 +104,13 @@ def test_of_two_events_at_the_same_second_the_earlier_arrival_is_first() -> None
 
 def test_a_completion_before_any_start_does_not_close_a_later_run() -> None:
     found = folded(completed("0:10"), started("0:11"))
-    assert (found.completed, len(found.open)) == (1, 1)
+    assert (found.completed, len(found.open_runs)) == (1, 1)
 
 
 def test_runs_of_two_ids_do_not_close_each_other() -> None:
     found = folded(started("0:00", request_id="a"), started("0:01", request_id="b"), completed("0:05", request_id="a"))
-    assert found.open == {"b": at("0:01")}
-    assert (found.last_duration, found.abandoned) == (300, 0)
+    assert found.open_runs == {"b": at("0:01")}
+    assert (found.last_duration, found.superseded) == (300, 0)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_runs_of_two_ids_do_not_close_each_other() -> None:
 )
 def test_a_failure_word_closes_the_run_as_failed(word: str) -> None:
     found = folded(started("0:00"), event(word, at("0:05")), completed("0:10"))
-    assert (found.failed, found.last_failed, found.open) == (1, at("0:05"), {})
-    assert (found.completed, sum(found.durations)) == (1, 0)
+    assert (found.failed, found.last_failed, found.open_runs) == (1, at("0:05"), {})
+    assert (found.completed, sum(found.duration_buckets)) == (1, 0)
 
 
 def test_a_failure_is_read_in_any_case() -> None:
@@ -136,7 +136,7 @@ def test_a_failure_without_a_run_is_counted() -> None:
 
 def test_another_status_changes_no_run_but_was_received() -> None:
     found = folded(started("0:00"), event("paused", at("0:05"), delay=MINUTE))
-    assert (found.initiated, found.completed, found.failed, len(found.open)) == (1, 0, 0, 1)
+    assert (found.initiated, found.completed, found.failed, len(found.open_runs)) == (1, 0, 0, 1)
     assert found.last_received == at("0:06")
 
 
@@ -145,8 +145,8 @@ def test_another_status_changes_no_run_but_was_received() -> None:
 )
 def test_a_duration_falls_into_the_bucket_whose_bound_it_does_not_pass(seconds: int, bucket: int) -> None:
     found = folded(started("0:00"), event("completed", at("0:00") + seconds))
-    assert found.durations.index(1) == bucket
-    assert (found.duration_sum, sum(found.durations)) == (seconds, 1)
+    assert found.duration_buckets.index(1) == bucket
+    assert (found.duration_sum, sum(found.duration_buckets)) == (seconds, 1)
 
 
 def test_spellings_that_differ_in_case_only_do_not_change_the_labels() -> None:
@@ -173,30 +173,30 @@ def test_spellings_that_differ_in_case_only_do_not_change_the_labels() -> None:
 )
 def test_a_start_is_on_time_late_or_after_missed_slots(start: str, slots: int, missed: int, late: int) -> None:
     found = folded(started("0:00"), completed("0:10"), started(start))
-    assert (found.slots, found.missed, found.late, found.unknown) == (slots, missed, late, 0)
+    assert (found.slots, found.missed_slots, found.late_slots, found.unknown_slots) == (slots, missed, late, 0)
 
 
 def test_another_start_in_the_same_slot_is_not_another_slot() -> None:
     found = folded(started("0:00", request_id="a"), started("0:30", request_id="b"), started("4:00", request_id="a"))
-    assert (found.slots, found.late, found.missed) == (2, 0, 0)
+    assert (found.slots, found.late_slots, found.missed_slots) == (2, 0, 0)
 
 
 def test_a_slot_in_blind_time_is_unknown() -> None:
-    found = folded(started("0:00"), completed("0:10"), started("12:00"), gaps=[Gap(at("3:00"), at("5:00"))])
-    assert (found.slots, found.unknown, found.missed) == (4, 1, 1)
+    found = folded(started("0:00"), completed("0:10"), started("12:00"), outages=[Outage(at("3:00"), at("5:00"))])
+    assert (found.slots, found.unknown_slots, found.missed_slots) == (4, 1, 1)
 
 
 def test_a_new_schedule_begins_anew_and_keeps_what_was_missed_before() -> None:
     change = started("12:00", frequency="24h")
     found = folded(started("0:00"), completed("0:10"), change)
-    assert (found.slots, found.missed, found.late) == (4, 2, 0)
+    assert (found.slots, found.missed_slots, found.late_slots) == (4, 2, 0)
     following = event("initiated", at("12:30", day=1), frequency="24h")
     assert folded(started("0:00"), completed("0:10"), change, completed("12:10"), following).slots == 5
 
 
 def test_a_new_schedule_that_begins_in_the_same_slot_is_a_slot_of_its_own() -> None:
     found = folded(started("0:00"), completed("0:10"), started("1:00", frequency="24h"))
-    assert (found.slots, found.missed, found.anchor) == (2, 0, at("1:00"))
+    assert (found.slots, found.missed_slots, found.last_slot_start) == (2, 0, at("1:00"))
 
 
 def test_missed_slots_stay_missed_when_an_event_of_another_frequency_comes() -> None:
@@ -265,7 +265,7 @@ def test_the_run_deadline_is_that_of_the_oldest_open_run() -> None:
 
 
 def test_deadlines_that_passed_in_blind_time_wait_one_grace_more() -> None:
-    webhook = Webhook(gaps=[Gap(at("4:30"), at("5:30"))])
+    webhook = Webhook(outages=[Outage(at("4:30"), at("5:30"))])
     webhook.deliver("Initiated", at("0:00"))
     webhook.deliver("Completed", at("0:10"))
     state = webhook.only_state(at("5:45"))
@@ -314,7 +314,7 @@ def test_a_declared_export_has_the_labels_of_its_declaration() -> None:
 
 def test_what_has_no_interval_does_not_come_back() -> None:
     once = [event("initiated", at("0:00", day), frequency="one-time") for day in (0, 9)]
-    assert not folded(*once).came_back
+    assert not folded(*once).has_recurred
 
 
 # What is older than the loose events
@@ -325,32 +325,32 @@ def many(count: int, first: int = 0) -> list[Event]:
 
 
 def test_an_event_a_little_late_is_put_in_its_place() -> None:
-    events = many(RECENT + 1)
-    history = History(promise)
-    late = event("completed", at("0:00") + (RECENT - 2) * 4 * HOUR + 600)
+    events = many(UNCOMPACTED_EVENTS + 1)
+    history = History(expectation)
+    late = event("completed", at("0:00") + (UNCOMPACTED_EVENTS - 2) * 4 * HOUR + 600)
     assert all(history.add(each) for each in [*events, late])
     assert history.runs() == folded(*events, late)
-    assert len(history) == RECENT + 2
+    assert len(history) == UNCOMPACTED_EVENTS + 2
 
 
 def test_an_event_older_than_the_loose_ones_is_refused_and_a_rebuild_has_it() -> None:
-    events = many(RECENT + 1)
-    history = History(promise)
+    events = many(UNCOMPACTED_EVENTS + 1)
+    history = History(expectation)
     assert all(history.add(each) for each in events)
     before = history.runs().copy()
     late = event("completed", at("0:10"))
     assert history.add(late) is False
-    assert (history.runs(), len(history)) == (before, RECENT + 1)
+    assert (history.runs(), len(history)) == (before, UNCOMPACTED_EVENTS + 1)
     history.rebuild([late, *reversed(events)])
     assert history.runs() == folded(*events, late)
     assert history.runs().last_duration == 600
-    assert len(history) == RECENT + 2
+    assert len(history) == UNCOMPACTED_EVENTS + 2
 
 
-@pytest.mark.parametrize("count", [1, RECENT, RECENT + 1, 3 * RECENT])
+@pytest.mark.parametrize("count", [1, UNCOMPACTED_EVENTS, UNCOMPACTED_EVENTS + 1, 3 * UNCOMPACTED_EVENTS])
 def test_one_by_one_and_all_at_once_are_the_same(count: int) -> None:
     events = many(count)
-    history = History(promise)
+    history = History(expectation)
     assert all(history.add(each) for each in events)
     assert history.runs() == folded(*events)
 
@@ -363,31 +363,31 @@ steps = st.lists(
         request_id=st.sampled_from(["1", "2"]),
     )
     | st.integers(0, 60),
-    max_size=RECENT,
+    max_size=UNCOMPACTED_EVENTS,
 )
 
 
 @given(steps=steps)
 def test_asked_after_every_event_and_every_gap_it_is_what_all_at_once_amount_to(steps: list[Event | int]) -> None:
-    gaps: list[Gap] = []
-    history = History(promise, gaps)
+    outages: list[Outage] = []
+    history = History(expectation, outages)
     taken: list[Event] = []
     for step in steps:
         if isinstance(step, int):
-            began = max((gap.ended_at for gap in gaps), default=at("0:00"))
-            gaps.append(Gap(began + step * MINUTE, began + step * HOUR))
+            began = max((outage.ended_at for outage in outages), default=at("0:00"))
+            outages.append(Outage(began + step * MINUTE, began + step * HOUR))
         else:
             taken.append(replace(step, sequence=len(taken) + 1))
             assert history.add(taken[-1])
-        assert history.runs() == folded(*taken, gaps=gaps)
+        assert history.runs() == folded(*taken, outages=outages)
 
 
 def test_loose_events_of_an_id_are_taken_out_and_settled_ones_are_not() -> None:
-    events = many(RECENT)
-    history = History(promise)
+    events = many(UNCOMPACTED_EVENTS)
+    history = History(expectation)
     mine = started("0:01", request_id="mine")
     assert all(history.add(each) for each in [*events[:3], mine])
     assert history.remove("mine", 1)
     assert history.runs() == folded(*events[:3])
-    assert all(history.add(each) for each in [mine, *events[3:], *many(4, RECENT)])
+    assert all(history.add(each) for each in [mine, *events[3:], *many(4, UNCOMPACTED_EVENTS)])
     assert not history.remove("mine", 1)

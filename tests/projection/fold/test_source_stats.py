@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, SHOP, at, event
-from exporter.domain.events import Event, Tally
+from exporter.domain.events import DeliveryCounter, Event
 from exporter.domain.exports import Source
 from exporter.domain.states import SourceState
-from exporter.projection.fold.source_stats import SourceHistory
+from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 KOLKATA = Source("shop", "Asia/Kolkata", ZoneInfo("Asia/Kolkata"))
 
 
-def state(events: Iterable[Event], source: Source = SHOP, tallies: Iterable[Tally] = ()) -> SourceState:
-    history = SourceHistory()
+def state(events: Iterable[Event], source: Source = SHOP, tallies: Iterable[DeliveryCounter] = ()) -> SourceState:
+    history = SourceStats()
     for each in events:
         history.add(each)
     return history.state(source, tallies)
@@ -48,12 +48,12 @@ def test_many_events_at_once_are_the_same_as_one_after_the_other(
         event(status, at("0:00") + hour * HOUR, request_id=str(number), frequency=frequency, skewed=skewed)
         for number, (status, hour, frequency, skewed) in enumerate(told)
     ]
-    one_by_one, at_once = SourceHistory(), SourceHistory()
+    one_by_one, at_once = SourceStats(), SourceStats()
     for each in events:
         one_by_one.add(each)
     at_once.add_all(events[:cut])
     at_once.add_all(events[cut:])
-    assert at_once.dump() == one_by_one.dump()
+    assert at_once.to_document() == one_by_one.to_document()
     assert at_once.statuses == one_by_one.statuses
 
 
@@ -80,11 +80,11 @@ def test_past_ten_words_a_status_is_other() -> None:
 
 def test_what_the_ledger_counts_is_shown_for_its_own_source_only() -> None:
     tallies = [
-        Tally("shop", "duplicate", "", 4, at("1:00")),
-        Tally("shop", "test_call", "", 2, at("3:00")),
-        Tally("shop", "quarantined", "bad_date", 3, at("2:00")),
-        Tally("shop", "quarantined", "wrong_type", 1, at("0:00")),
-        Tally("elsewhere", "duplicate", "", 99, at("9:00")),
+        DeliveryCounter("shop", "duplicate", "", 4, at("1:00")),
+        DeliveryCounter("shop", "test_call", "", 2, at("3:00")),
+        DeliveryCounter("shop", "quarantined", "bad_date", 3, at("2:00")),
+        DeliveryCounter("shop", "quarantined", "wrong_type", 1, at("0:00")),
+        DeliveryCounter("elsewhere", "duplicate", "", 99, at("9:00")),
     ]
     found = state([event("initiated", at("0:00"))], tallies=tallies)
     assert (found.duplicates, found.test_calls) == (4, 2)
@@ -95,12 +95,12 @@ def test_what_the_ledger_counts_is_shown_for_its_own_source_only() -> None:
 def test_whole_numbers_of_a_dump_are_restored_as_instants() -> None:
     newest = [5, "00" * 16, "2026-06-01T00:00:00", 3]
     dumped = {"events": {"initiated": 1}, "skewed": 0, "unknown_frequencies": 0, "newest": [newest]}
-    found = SourceHistory.restored(dumped).state(SHOP, [])
+    found = SourceStats.from_document(dumped).state(SHOP, [])
     assert repr((found.last_accepted, found.delay)) == "(5.0, 2.0)"
 
 
 def test_an_event_is_accepted_too() -> None:
-    tallies = [Tally("shop", "duplicate", "", 1, at("0:30"))]
+    tallies = [DeliveryCounter("shop", "duplicate", "", 1, at("0:30"))]
     assert state([event("initiated", at("1:00"), delay=3)], tallies=tallies).last_accepted == at("1:00") + 3
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.server.http import connection, request_parser
-from exporter.server.http.messages import Answer
+from exporter.server.http.messages import HttpResponse
 from running import wait_until
-from serving_here import Here, received, until
+from serving_here import Here, accepted_event, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,8 @@ def test_what_comes_while_a_request_is_being_answered_waits_for_its_turn(here: H
         wait_until(lambda: len(here.front.held) == 1, "the first is there")
         client.sendall(LAST)
         assert here.front.noted == []
-        here.run(lambda: here.front.held[0](Answer(201, b"first", ())))
-        assert statuses(received(client)) == [201, 200, 200]
+        here.run(lambda: here.front.held[0](HttpResponse(201, b"first", ())))
+        assert statuses(accepted_event(client)) == [201, 200, 200]
 
 
 def test_what_a_client_sent_before_it_closed_its_half_is_answered_as_far_as_it_is_complete(here: Here) -> None:
@@ -64,8 +64,8 @@ def test_what_a_client_sent_before_it_closed_its_half_is_answered_as_far_as_it_i
         client.sendall(POST.replace(b"/ ", b"/held ") + POST + POST[:-1])
         client.shutdown(socket.SHUT_WR)
         wait_until(lambda: len(here.front.held) == 1, "the first is there")
-        here.run(lambda: here.front.held[0](Answer(201, b"", ())))
-        assert statuses(received(client)) == [201, 200]
+        here.run(lambda: here.front.held[0](HttpResponse(201, b"", ())))
+        assert statuses(accepted_event(client)) == [201, 200]
 
 
 def test_all_of_many_requests_that_come_at_once_are_answered(here: Here) -> None:
@@ -73,8 +73,8 @@ def test_all_of_many_requests_that_come_at_once_are_answered(here: Here) -> None
         client.sendall(POST.replace(b"/ ", b"/held ") + POST * 4000)
         wait_until(lambda: len(here.front.held) == 1, "the first is there")
         client.sendall(LAST)
-        here.run(lambda: here.front.held[0](Answer(201, b"", ())))
-        assert statuses(received(client)) == [201, *[200] * 4001]
+        here.run(lambda: here.front.held[0](HttpResponse(201, b"", ())))
+        assert statuses(accepted_event(client)) == [201, *[200] * 4001]
 
 
 def received_or_reset(client: socket.socket) -> bytes:
@@ -99,30 +99,30 @@ def test_who_waits_for_leave_to_send_a_body_gets_it_or_the_refusal(here: Here) -
         client.sendall(expecting)
         assert until(client, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"abc")
-        assert received(client).endswith(b"abc")
+        assert accepted_event(client).endswith(b"abc")
     for refused, code in ((expecting.replace(b"/ ", b"/nothing "), 404), (expecting.replace(b": 3", b": 3000"), 413)):
         with here.connect() as client:
             client.sendall(refused)
-            assert statuses(received(client)) == [code]
+            assert statuses(accepted_event(client)) == [code]
     old = expecting.replace(b"HTTP/1.1", b"HTTP/1.0")
     with here.connect() as client:
         client.sendall(old)
         wait_until(lambda: len(here.connections) == 1, "it is there")
         client.sendall(b"abc")
-        assert statuses(received(client)) == [200]
+        assert statuses(accepted_event(client)) == [200]
 
 
 def test_http_1_0_is_answered_and_closed_unless_it_asks_otherwise(here: Here) -> None:
     with here.connect() as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")  # which needs no Host
-        told = received(client)
+        told = accepted_event(client)
         assert statuses(told) == [200]
         assert b"Connection: close\r\n" in told
     with here.connect() as client:
         client.sendall(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         assert b"Connection: keep-alive\r\n" in until(client, b"\r\n\r\n")
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert b"Connection: close\r\n" in received(client)
+        assert b"Connection: close\r\n" in accepted_event(client)
 
 
 def test_a_target_may_be_a_whole_url(here: Here) -> None:
@@ -199,7 +199,7 @@ def test_tls_on_a_plain_port_is_closed_at_the_latest_when_headers_should_be_ther
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
     with here.connect() as client:
         client.sendall(bytes.fromhex("1603010200010001fc0303") + b"a" * 100)
-        assert statuses(received(client)) in ([400], [408])
+        assert statuses(accepted_event(client)) in ([400], [408])
 
 
 def test_a_mistake_while_answering_is_a_500_and_the_connection_goes_on(here: Here) -> None:
@@ -237,7 +237,7 @@ def test_no_bytes_are_answered_with_5xx(here: Here, sent: bytes) -> None:
 def test_a_refusal_reaches_who_is_still_sending(here: Here) -> None:
     with here.connect() as client:
         client.sendall(HEAD + b"Content-Length: 5000000\r\n\r\n" + b"x" * 5_000_000)
-        assert statuses(received(client)) == [413]
+        assert statuses(accepted_event(client)) == [413]
 
 
 def test_who_goes_on_sending_after_a_refusal_is_hung_up_on(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_who_goes_on_sending_after_a_refusal_is_hung_up_on(here: Here, monkeypat
     monkeypatch.setattr(connection, "LINGER_SECONDS", 0.05)
     with here.connect() as client:
         client.sendall(HEAD + b"Content-Length: 50000000\r\n\r\n")
-        received(client)
+        accepted_event(client)
         wait_until(lambda: len(here.connections) == 0, "its connection is given up")
 
 
@@ -265,7 +265,7 @@ def test_each_wait_for_a_client_has_an_end(here: Here, monkeypatch: pytest.Monke
     monkeypatch.setattr(connection, name, 0.05)
     with here.connect() as client:
         client.sendall(sent)
-        assert statuses(received(client)) == told
+        assert statuses(accepted_event(client)) == told
 
 
 def test_one_more_byte_is_not_one_more_chance(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_a_client_that_reads_late_gets_all_and_can_go_on(here: Here) -> None:
         client.sendall(POST.replace(b"/ ", b"/long "))
         wait_until(lambda: len(here.front.noted) == 1, "it is answered")
         client.sendall(LAST.replace(b"/ ", b"/long "))
-        assert len(received(client)) > 100_000_000
+        assert len(accepted_event(client)) > 100_000_000
 
 
 def test_a_client_that_leaves_is_forgotten_but_what_it_asked_is_noted(here: Here) -> None:
@@ -307,7 +307,7 @@ def test_a_client_that_leaves_is_forgotten_but_what_it_asked_is_noted(here: Here
         wait_until(lambda: len(here.front.held) == 1, "it is there")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wait_until(lambda: len(here.connections) == 0, "it is gone")
-    here.run(lambda: here.front.held[0](Answer(200, b"", ())))
+    here.run(lambda: here.front.held[0](HttpResponse(200, b"", ())))
     assert here.front.noted == [("POST", 200)]
 
 
@@ -321,11 +321,11 @@ def test_with_too_many_connections_the_one_that_waited_longest_is_closed() -> No
         with here.connect() as another:
             assert received_or_reset(clients[2]) == b""
             another.sendall(LAST)
-            assert statuses(received(another)) == [200]
-        here.run(lambda: here.front.held[0](Answer(201, b"", ())))
+            assert statuses(accepted_event(another)) == [200]
+        here.run(lambda: here.front.held[0](HttpResponse(201, b"", ())))
         until(clients[0], b"\r\n\r\n")
         clients[1].sendall(LAST)
-        assert statuses(received(clients[1])) == [200]
+        assert statuses(accepted_event(clients[1])) == [200]
         for client in clients:
             client.close()
 
@@ -337,18 +337,18 @@ def test_a_stop_closes_what_is_idle_and_lets_end_what_has_begun(here: Here) -> N
     until(idle, b"abc")
     begun.sendall(POST[:10])
     wait_until(lambda: len(here.front.held) == 1 and len(here.connections) == 5, "all are there")
-    here.run(here.connections.stop)
+    here.run(here.connections.drain)
     first.sendall(POST)  # its first byte comes while the server stops
-    assert statuses(received(first)) == [200]
-    assert received(idle) == b""
+    assert statuses(accepted_event(first)) == [200]
+    assert accepted_event(idle) == b""
     begun.sendall(POST[10:])
-    assert b"Connection: close" in received(begun)
-    here.run(lambda: here.front.held[0](Answer(201, b"", ())))
-    assert statuses(received(held)) == [201]
-    assert received(fresh) == b""  # after the second that a new connection has
+    assert b"Connection: close" in accepted_event(begun)
+    here.run(lambda: here.front.held[0](HttpResponse(201, b"", ())))
+    assert statuses(accepted_event(held)) == [201]
+    assert accepted_event(fresh) == b""  # after the second that a new connection has
     with here.connect() as late:
         late.sendall(POST)
-        assert b"Connection: close" in received(late)
+        assert b"Connection: close" in accepted_event(late)
     for client in (held, idle, begun, fresh, first):
         client.close()
 
@@ -356,18 +356,18 @@ def test_a_stop_closes_what_is_idle_and_lets_end_what_has_begun(here: Here) -> N
 def test_a_connection_that_sends_its_first_byte_while_the_server_stops_is_answered(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FRESH_SECONDS", 60)
+    monkeypatch.setattr(connection, "FIRST_BYTE_WHILE_STOPPING_SECONDS", 60)
     with here.connect() as silent, here.connect() as begins:
         wait_until(lambda: len(here.connections) == 2, "both are there")
-        here.run(here.connections.stop)
+        here.run(here.connections.drain)
         for part in (LAST[:1], POST[1:-1], POST[-1:]):
             begins.sendall(part)
-        told = received(begins)
+        told = accepted_event(begins)
         assert statuses(told) == [200]
         assert b"Connection: close\r\n" in told
-        monkeypatch.setattr(connection, "FRESH_SECONDS", 0)
-        here.run(here.connections.stop)
-        assert received(silent) == b""
+        monkeypatch.setattr(connection, "FIRST_BYTE_WHILE_STOPPING_SECONDS", 0)
+        here.run(here.connections.drain)
+        assert accepted_event(silent) == b""
 
 
 def test_an_abort_closes_everything(here: Here) -> None:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config.settings import Address
-from exporter.server.http.messages import Exchange, Headers
-from exporter.server.http.wsgi import WsgiFront, call, environment
-from serving_here import Here, received
+from exporter.server.http.messages import Headers, HttpRequest
+from exporter.server.http.wsgi import WsgiHandler, call_application, wsgi_environ
+from serving_here import Here, accepted_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import WSGIEnvironment
 
-    from exporter.server.http.messages import Answer
+    from exporter.server.http.messages import HttpResponse
 
 HERE = Address("127.0.0.1", 8080)
 
@@ -41,7 +41,7 @@ def shown(**changes: object) -> WSGIEnvironment:
         "began": 0.0,
         "client": "203.0.113.7",
     }
-    return environment(Exchange(**given | changes), b"abc", HERE)  # type: ignore[arg-type] # of several types
+    return wsgi_environ(HttpRequest(**given | changes), b"abc", HERE)  # type: ignore[arg-type] # of several types
 
 
 def test_an_application_is_told_the_request_and_its_own_address() -> None:
@@ -81,10 +81,10 @@ def test_an_answer_is_put_together_and_closed() -> None:
         write(b"a")
         return Parts()
 
-    answer = call(application, shown())
+    answer = call_application(application, shown())
     assert (answer.status, answer.body, answer.headers, answer.length) == (201, b"abc", (("X-A", "b"),), None)
     assert closed == [True]
-    assert call(application, shown(method="HEAD")).length == 3
+    assert call_application(application, shown(method="HEAD")).length == 3
 
 
 LONG = [("Content-Length", "100000")]
@@ -95,7 +95,7 @@ def test_an_application_that_begins_late_is_waited_for() -> None:
         start_response("200 OK", LONG)
         yield b"late"
 
-    assert call(application, shown()).body == b"late"
+    assert call_application(application, shown()).body == b"late"
 
 
 @pytest.fixture
@@ -110,17 +110,17 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
         start_response("200 OK", [])
         return [b"fine"]
 
-    def note(_exchange: Exchange, answer: Answer) -> None:
+    def note(_exchange: HttpRequest, answer: HttpResponse) -> None:
         noted.append(answer.status)
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
-        front = WsgiFront(application, HERE, here.loop, threads, lambda: 10, lambda _: None, note)
-        here.connections.front = front
+        front = WsgiHandler(application, HERE, here.loop, threads, lambda: 10, lambda _: None, note)
+        here.connections.handler = front
         with here.connect() as client:
             client.sendall(
                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /mistake HTTP/1.1\r\nHost: x\r\n\r\n" + b"nonsense\r\n\r\n"
             )
-            told = received(client)
+            told = accepted_event(client)
     assert [told.count(b"HTTP/1.1 %d " % code) for code in (200, 500, 400)] == [1, 1, 1]
     assert b"canary" not in told
     assert noted == [200, 500, 400]
@@ -131,7 +131,7 @@ def test_a_request_that_waited_too_long_for_a_thread_does_not_reach_the_applicat
         raise AssertionError
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
-        here.connections.front = WsgiFront(
+        here.connections.handler = WsgiHandler(
             application,
             HERE,
             here.loop,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.server.webhook.auth_throttle import MOST_ADDRESSES, FailedAttempts, client_address, network
+from exporter.server.webhook.auth_throttle import MAX_ADDRESSES, AuthThrottle, client_address, rate_limit_key
 
 PEER = "192.0.2.9"
 
@@ -43,21 +43,21 @@ def test_the_sender_is_whom_the_outermost_trusted_proxy_saw_and_junk_is_not_trus
     ],
 )
 def test_one_network_of_ipv6_counts_as_one_address(address: str, counted_as: str) -> None:
-    assert network(address) == counted_as
+    assert rate_limit_key(address) == counted_as
 
 
 def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
-    failures = FailedAttempts()
-    told = [failures.too_many(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
+    failures = AuthThrottle()
+    told = [failures.record_failure(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
     assert told == [False] * 10 + [True] * 2
-    assert not failures.too_many("2001:db8:1:3::1", 12.0)
+    assert not failures.record_failure("2001:db8:1:3::1", 12.0)
 
 
 def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:
-    failures = FailedAttempts()
-    assert [failures.too_many("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
-    assert not failures.too_many("192.0.2.2", 12.0)
-    assert not failures.too_many("192.0.2.1", 62.0)  # ten of these in the last minute, not more
-    for number in range(MOST_ADDRESSES):
-        failures.too_many(f"address {number}", 63.0)
-    assert not failures.too_many("192.0.2.1", 63.0)  # forgotten among so many
+    failures = AuthThrottle()
+    assert [failures.record_failure("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
+    assert not failures.record_failure("192.0.2.2", 12.0)
+    assert not failures.record_failure("192.0.2.1", 62.0)  # ten of these in the last minute, not more
+    for number in range(MAX_ADDRESSES):
+        failures.record_failure(f"address {number}", 63.0)
+    assert not failures.record_failure("192.0.2.1", 63.0)  # forgotten among so many

@@ -12,8 +12,8 @@ import pytest
 from builders import at, body
 from exporter.config import loader
 from exporter.domain.errors import StoreError
-from exporter.metrics.process_metrics import Telemetry
-from exporter.server.http.messages import Exchange, Headers
+from exporter.metrics.process_metrics import ProcessMetrics
+from exporter.server.http.messages import Headers, HttpRequest
 from exporter.server.http.wsgi import EXCHANGE
 from exporter.server.service import Service
 from exporter.server.webhook import flask_app
@@ -62,7 +62,7 @@ def ledger() -> HeldLedger:
 @pytest.fixture
 def webhook(ledger: HeldLedger) -> Iterator[Webhook]:
     configured = loader.load(None, {})
-    made = Service(configured, lambda: configured, ledger, Telemetry(), now=lambda: at("0:00") + 2)
+    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("0:00") + 2)
     yield Webhook(made)
     ledger.released.set()
     made.stop()
@@ -71,11 +71,11 @@ def webhook(ledger: HeldLedger) -> Iterator[Webhook]:
 def post(webhook: Webhook, seconds: float = LONG) -> TestResponse:
     """Post an event that has to be answered within so many seconds."""
     path = "/webhooks/clevertap/default"
-    exchange = Exchange("POST", path.encode(), Headers(()), "127.0.0.1", "http", time.perf_counter(), "127.0.0.1")
-    assert isinstance(webhook.begin(exchange), int)
-    exchange.deadline = time.perf_counter() + seconds
+    request = HttpRequest("POST", path.encode(), Headers(()), "127.0.0.1", "http", time.perf_counter(), "127.0.0.1")
+    assert isinstance(webhook.on_headers(request), int)
+    request.deadline = time.perf_counter() + seconds
     client = flask_app.create_app(webhook).test_client()
-    return client.post(path, data=body(), environ_overrides={EXCHANGE: exchange})
+    return client.post(path, data=body(), environ_overrides={EXCHANGE: request})
 
 
 def assert_come_again(answer: TestResponse, reason: str) -> None:
