@@ -136,5 +136,5 @@ def test_serve_looks_at_the_clock(tmp_path: Path) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "error: this machine's clock says 1970-01-02T03:04:0" in ended.stderr
+    assert "error: this machine's clock says 1970-01-02T03:" in ended.stderr
     assert list(tmp_path.iterdir()) == []
