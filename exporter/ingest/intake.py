@@ -17,7 +17,6 @@ from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from concurrent.futures import Future
 
     from exporter.domain.exports import Source
     from exporter.ledger.contract import Entry, Ledger
@@ -134,10 +133,6 @@ class Intake:
             )
             entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw), oldest))
         return entries
-
-    def submit(self, entries: list[Entry]) -> Future[list[bool]]:
-        """Begin to keep them, as `Ledger.submit` does."""
-        return self._ledger.submit(entries)
 
     def receipt_for(self, source: Source, entries: list[Entry], inserted: list[bool]) -> Receipt:
         """What became of ``entries``, and what their arrival teaches.

@@ -1,6 +1,6 @@
 """The ledger: the only truth, and what every implementation of it guarantees.
 
-1. What `Ledger.append` returned for, or the future of `Ledger.submit` has answers for, is on disk,
+1. What `Ledger.append` returned for is on disk,
    and survives a crash of the process and of the machine. What it raised for may or may not be
    there; the sender has to try again.
 2. The same announcement is there once per source, however often and from wherever it is appended.
@@ -20,7 +20,6 @@ from exporter.domain.events import Event, QuarantinedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
     from exporter.domain.decisions import Decision
     from exporter.domain.events import DeliveryCounter, Outage
@@ -60,17 +59,11 @@ class Ledger(Protocol):
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Keep all of ``entries`` or, where it raises, acknowledge none.
 
+        Callers that wait at the same time may share a commit.
+
         Returns:
             For each whether it was new; an event or a quarantined body that is not is counted
             as a duplicate.
-        """
-
-    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
-        """Begin to `append`; what waits at the same time shares a commit.
-
-        Raises `exporter.domain.errors.StoreError` only where the ledger is closed, or no thread can be had;
-        whatever else goes wrong is that error in the future. The future cannot be cancelled, and its
-        callbacks run in the thread that commits, so that they have to be short.
         """
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:

@@ -1,11 +1,10 @@
-"""Group commit: what waits for a commit shares the next one."""
+"""Group commit: callers that wait at the same time share one commit."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.domain.errors import StoreError
 
@@ -16,113 +15,124 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_BATCH = 5_000
-"""From how many items on a commit takes no more, so that none takes long."""
+"""A commit that has this many items takes no further submission, so that none takes long."""
 
 
-class _Submission(NamedTuple, Generic[Item, Result]):
-    """Items of one caller, and the future of their answers."""
+class _Submission(Generic[Item, Result]):
+    """The items of one caller, and what became of them.
 
-    items: list[Item]
-    future: Future[list[Result]]
+    Attributes:
+        taken: whether a leader took it into a commit.
+        wake: a lock that its caller waits for; it is released once, to lead or with the outcome.
+    """
+
+    __slots__ = ("error", "items", "results", "taken", "wake")
+
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+        self.taken = False
+        self.results: list[Result] = []
+        self.error: StoreError | None = StoreError("the commit was interrupted")
+        self.wake = threading.Lock()
+        self.wake.acquire()
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Gathers what is submitted into one call of ``commit`` at a time, in a thread of its own.
+    """Gathers what its callers submit into one call of ``commit`` at a time.
 
-    The thread starts with the first items, and again where a fork has left it behind.
+    There is no thread for it. A caller that finds nobody committing leads: it commits in its own thread,
+    for itself and for all who wait. Whoever comes meanwhile waits; when the leader is done, the first of
+    them leads the next commit. So each caller leads at most one commit, which holds its own items.
+
+        caller A   |-- commit (A) --|
+        caller B       waits........|-- commit (B, C) --|
+        caller C            waits.......................|
 
     Args:
-        commit: keeps all items it is given, or raises; answers item by item.
-        name: of the thread.
+        commit: keeps all items it is given, or raises; returns a result for each.
     """
 
-    def __init__(self, commit: Callable[[list[Item]], list[Result]], name: str = "commit") -> None:
+    def __init__(self, commit: Callable[[list[Item]], list[Result]]) -> None:
         self._commit = commit
-        self._name = name
-        self._queue: SimpleQueue[_Submission[Item, Result] | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._waiting: deque[_Submission[Item, Result]] = deque()
+        self._leading = False
         self._closed = False
+        self._changed = threading.Condition()  # guards the three above; told when nobody leads any more
 
-    def submit(self, items: list[Item]) -> Future[list[Result]]:
-        """Have ``items`` committed with whatever else is waiting.
+    def append(self, items: list[Item]) -> list[Result]:
+        """Commit ``items``, together with whatever else waits.
+
+        It returns when the commit is done, however long that takes.
 
         Returns:
-            A future of the answers, item by item; it cannot be cancelled. Its error is a `StoreError`.
+            The results, item by item.
 
         Raises:
-            StoreError: it is closed, or the system gives no thread.
+            StoreError: they could not be committed, or this is closed.
         """
-        future: Future[list[Result]] = Future()
-        # A running future cannot be cancelled: what was submitted is committed in any case.
-        future.set_running_or_notify_cancel()
-        with self._lock:
+        own: _Submission[Item, Result] = _Submission(items)
+        with self._changed:
             if self._closed:
                 message = "the ledger is closed"
                 raise StoreError(message)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = self._start_thread()
-            self._queue.put(_Submission(items, future))
-        return future
-
-    def _start_thread(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, daemon=True, name=self._name)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            message = f"nothing can be committed: {error}"
-            raise StoreError(message) from error
-        return thread
+            self._waiting.append(own)
+            leads, self._leading = not self._leading, True
+        if not leads:
+            own.wake.acquire()
+        if not own.taken:
+            self._lead(own)
+        if own.error is not None:
+            raise own.error
+        return own.results
 
     def close(self) -> None:
-        """Commit what was submitted, and take nothing more."""
-        with self._lock:
+        """Wait until everything that was submitted is committed, and take nothing more."""
+        with self._changed:
             self._closed = True
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
-            thread.join()
+            self._changed.wait_for(lambda: not self._leading)
 
-    def _run(self) -> None:
-        more = True
-        while more:
-            batch, more = self._next_batch()
-            if batch:
-                self._commit_batch(batch)
+    def _lead(self, own: _Submission[Item, Result]) -> None:
+        """Commit the next batch, let the next caller lead, and wake those whose items were in it."""
+        batch = self._take_batch()
+        try:
+            self._commit_together(batch)
+        finally:
+            with self._changed:
+                following = self._waiting[0] if self._waiting else None
+                self._leading = following is not None
+                self._changed.notify_all()
+            if following is not None:
+                following.wake.release()
+            for submission in batch:
+                if submission is not own:
+                    submission.wake.release()
 
-    def _next_batch(self) -> tuple[list[_Submission[Item, Result]], bool]:
-        """What waits, as soon as there is something; and whether to go on after it."""
+    def _take_batch(self) -> list[_Submission[Item, Result]]:
+        """The first of those that wait; only the leader takes any away."""
         batch: list[_Submission[Item, Result]] = []
         count = 0
-        try:
-            submission = self._queue.get()
-            while submission is not None:
-                batch.append(submission)
-                count += len(submission.items)
-                if count >= MAX_BATCH:
-                    return batch, True
-                submission = self._queue.get_nowait()
-        except Empty:
-            return batch, True
-        return batch, False
+        while self._waiting and count < MAX_BATCH:
+            submission = self._waiting.popleft()
+            submission.taken = True
+            batch.append(submission)
+            count += len(submission.items)
+        return batch
 
-    def _commit_batch(self, batch: list[_Submission[Item, Result]]) -> None:
+    def _commit_together(self, batch: list[_Submission[Item, Result]]) -> None:
+        """Commit a batch and give every submission in it its outcome."""
         try:
-            results = self._commit([item for submission in batch for item in submission.items])
+            results = iter(self._commit([item for submission in batch for item in submission.items]))
         except StoreError as error:
             for submission in batch:
-                submission.future.set_exception(error)
-        except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
-            if len(batch) > 1:
-                # Not the store, but something in one of them: the others need not suffer for it.
+                submission.error = error
+        except Exception as error:  # noqa: BLE001 - not the store, but something in one of the submissions
+            if len(batch) == 1:
+                batch[0].error = StoreError(f"cannot be stored: {error!r}")
+                batch[0].error.__cause__ = error
+            else:
                 for submission in batch:
-                    self._commit_batch([submission])
-                return
-            failed = StoreError(f"cannot be stored: {error!r}")
-            failed.__cause__ = error
-            batch[0].future.set_exception(failed)
+                    self._commit_together([submission])
         else:
-            at = 0
             for submission in batch:
-                submission.future.set_result(results[at : at + len(submission.items)])
-                at += len(submission.items)
+                submission.results = [next(results) for _ in submission.items]
+                submission.error = None

@@ -117,19 +117,6 @@ def test_nothing_appended_is_nothing_kept(ledger: Ledger) -> None:
     assert (ledger.read(0), ledger.last_sequence(), ledger.delivery_counters()) == ([], 0, [])
 
 
-def test_what_is_submitted_is_answered_in_a_future_as_if_it_were_appended(ledger: Ledger) -> None:
-    lists = [[FIRST, SECOND], [SECOND], [], [THIRD, FIRST]]
-    futures = [ledger.submit([accepted_event(each) for each in wanted]) for wanted in lists]
-    assert [each.result() for each in futures] == [[True, True], [False], [], [True, False]]
-    assert digests(ledger.read(0)) == digests([FIRST, SECOND, THIRD])
-
-
-def test_what_was_submitted_cannot_be_taken_back(ledger: Ledger) -> None:
-    future = ledger.submit([accepted_event(FIRST)])
-    assert not future.cancel()
-    assert future.result() == [True]
-
-
 def test_reading_goes_page_by_page_and_the_last_page_is_short(ledger: Ledger) -> None:
     ledger.append([accepted_event(event("initiated", at("0:00") + n)) for n in range(5)])
     pages = [ledger.read(0, 2), ledger.read(2, 2), ledger.read(4, 2), ledger.read(5, 2)]
@@ -322,17 +309,11 @@ def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledge
     assert len(tail) == 120
 
 
-def test_a_close_keeps_what_was_submitted_before_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    ledger = SqlLedger(url)
-    futures = [ledger.submit([accepted_event(event("initiated", at("0:00") + n * HOUR))]) for n in range(50)]
+def test_a_ledger_that_is_closed_takes_nothing_more(tmp_path: Path) -> None:
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.close()
-    assert [each.result(timeout=0) for each in futures] == [[True]] * 50
     with pytest.raises(StoreError, match="closed"):
-        ledger.submit([accepted_event(SECOND)])
-    again = SqlLedger(url)
-    assert len(again.read(0)) == 50
-    again.close()
+        ledger.append([accepted_event(SECOND)])
 
 
 def test_everything_is_there_again_after_it_was_closed(tmp_path: Path) -> None:

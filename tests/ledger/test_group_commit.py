@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.domain.errors import StoreError
 from exporter.ledger.group_commit import MAX_BATCH, GroupCommit
+from running import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
 
 LONG = 60
 """Seconds that only a hang takes."""
@@ -22,14 +22,17 @@ LONG = 60
 class SlowDatabase:
     """Every commit waits until it is let through."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
         self.batches: list[list[int]] = []
+        self.leaders: list[int] = []
         self.began = threading.Semaphore(0)
         self.may_go = threading.Semaphore(0)
         self.group = GroupCommit(self.commit)
+        self._threads = threads
 
     def commit(self, items: list[int]) -> list[int]:
         self.batches.append(items)
+        self.leaders.append(threading.get_ident())
         self.began.release()
         self.may_go.acquire()
         if any(item < 0 for item in items):
@@ -41,11 +44,21 @@ class SlowDatabase:
             raise SystemExit
         return [item * item for item in items]
 
-    def submit_together(self, *lists: list[int]) -> list[Future[list[int]]]:
-        """Submit lists that wait for one commit together, behind that of a 1."""
-        first = self.group.submit([1])
-        self.began.acquire()
-        futures = [self.group.submit(each) for each in lists]
+    def append(self, items: list[int]) -> Future[list[int]]:
+        """Append in a thread; it waits, or commits, when this returns."""
+        waiting = self.group._waiting  # noqa: SLF001 - nothing else tells that a thread has come to wait
+        others, follows = len(waiting), self.group._leading  # noqa: SLF001 - likewise
+        future = self._threads.submit(self.group.append, items)
+        if follows:
+            wait_until(lambda: len(waiting) == others + 1, "it to wait")
+        else:
+            assert self.began.acquire(timeout=LONG)
+        return future
+
+    def append_together(self, *lists: list[int]) -> list[Future[list[int]]]:
+        """Append lists that wait for one commit together, behind that of a 1."""
+        first = self.append([1])
+        futures = [self.append(each) for each in lists]
         self.may_go.release(1000)
         assert first.result(LONG) == [1]
         return futures
@@ -53,55 +66,87 @@ class SlowDatabase:
 
 @pytest.fixture
 def database() -> Iterator[SlowDatabase]:
-    made = SlowDatabase()
-    yield made
-    made.may_go.release(1000)
-    made.group.close()
+    with ThreadPoolExecutor(16) as threads:
+        made = SlowDatabase(threads)
+        yield made
+        made.may_go.release(1000)
+        made.group.close()
 
 
 def test_those_who_wait_share_the_next_commit_and_get_their_own_answers(database: SlowDatabase) -> None:
-    futures = database.submit_together([2, 20], [3, 30], [], [4])
+    futures = database.append_together([2, 20], [3, 30], [], [4])
     assert [each.result(LONG) for each in futures] == [[4, 400], [9, 900], [], [16]]
     assert database.batches == [[1], [2, 20, 3, 30, 4]]
 
 
+def test_a_caller_that_is_alone_commits_in_its_own_thread() -> None:
+    group: GroupCommit[int, int] = GroupCommit(lambda items: [threading.get_ident() for _ in items])
+    assert group.append([1, 2]) == [threading.get_ident()] * 2
+
+
+def test_a_caller_leads_no_commit_but_that_of_its_own_items(database: SlowDatabase) -> None:
+    """However many follow: nobody is kept from its answer to work for others."""
+    half = [1] * (MAX_BATCH // 2)
+    futures = database.append_together(half, half, [7], [8] * MAX_BATCH, [9])
+    for each in futures:
+        each.result(LONG)
+    assert len(database.batches) == 4
+    assert len(set(database.leaders)) == 4
+
+
 def test_a_commit_that_fails_fails_for_all_who_waited_for_it_and_for_nobody_else(database: SlowDatabase) -> None:
-    futures = database.submit_together([2], [-3])
+    futures = database.append_together([2], [-3])
     assert [str(each.exception(LONG)) for each in futures] == ["the disk is full"] * 2
-    assert database.group.submit([5]).result(LONG) == [25]
+    assert database.group.append([5]) == [25]
     assert len(database.batches) == 3  # a store that fails is not asked again for each
 
 
 def test_what_cannot_be_stored_does_not_take_others_with_it(database: SlowDatabase) -> None:
-    futures = database.submit_together([2], [13], [4])
+    futures = database.append_together([2], [13], [4])
     assert [futures[0].result(LONG), futures[2].result(LONG)] == [[4], [16]]
-    with pytest.raises(StoreError, match=r"cannot be stored: UnicodeError\(13\)"):
+    with pytest.raises(StoreError, match=r"cannot be stored: UnicodeError\(13\)") as raised:
         futures[1].result(LONG)
+    assert isinstance(raised.value.__cause__, UnicodeError)
 
 
-def test_nobody_waits_for_ever_even_where_the_thread_is_told_to_end(database: SlowDatabase) -> None:
-    [future] = database.submit_together([666])
-    with pytest.raises(StoreError, match="SystemExit"):
-        future.result(LONG)
-    assert database.group.submit([5]).result(LONG) == [25]
+def test_submissions_that_are_committed_one_by_one_are_committed_and_answered_once_each(
+    database: SlowDatabase,
+) -> None:
+    failing, fine, half = database.append_together([13], [2], [13, 3])
+    assert fine.result(LONG) == [4]
+    assert isinstance(failing.exception(LONG), StoreError)
+    assert isinstance(half.exception(LONG), StoreError)
+    assert database.batches == [[1], [13, 2, 13, 3], [13], [2], [13, 3]]
+    assert database.group.append([5]) == [25]  # a caller that is woken twice would be an error of its leader
+
+
+def test_nobody_waits_for_ever_even_where_the_leading_thread_is_told_to_end(database: SlowDatabase) -> None:
+    leader, follower = database.append_together([666], [2])
+    assert isinstance(leader.exception(LONG), SystemExit)
+    with pytest.raises(StoreError, match="interrupted"):
+        follower.result(LONG)
+    assert database.group.append([5]) == [25]
 
 
 def test_a_commit_takes_no_more_than_a_batch_but_never_parts_a_list(database: SlowDatabase) -> None:
     half = [1] * (MAX_BATCH // 2)
-    futures = database.submit_together(half, half, [7], [8] * (MAX_BATCH + 1), [9])
+    futures = database.append_together(half, half, [7], [8] * (MAX_BATCH + 1), [9])
     assert [len(each.result(LONG)) for each in futures] == [len(half), len(half), 1, MAX_BATCH + 1, 1]
     assert [len(each) for each in database.batches] == [1, MAX_BATCH, MAX_BATCH + 2, 1]
 
 
-def test_a_close_commits_what_was_submitted_and_takes_nothing_more(database: SlowDatabase) -> None:
-    futures = [database.group.submit([n]) for n in range(2, 12)]
+def test_a_close_waits_for_what_was_submitted_and_takes_nothing_more(database: SlowDatabase) -> None:
+    futures = [database.append([n]) for n in range(2, 12)]
     closing = threading.Thread(target=database.group.close)
     closing.start()
+    wait_until(lambda: database.group._closed, "it to be closed")  # noqa: SLF001 - likewise
+    with pytest.raises(StoreError, match="closed"):
+        database.group.append([1])
+    assert closing.is_alive()
     database.may_go.release(1000)
     closing.join(LONG)
-    assert [each.result(timeout=0) for each in futures] == [[n * n] for n in range(2, 12)]
-    with pytest.raises(StoreError, match="closed"):
-        database.group.submit([1])
+    assert [each for batch in database.batches for each in batch] == [*range(2, 12)]
+    assert [each.result(LONG) for each in futures] == [[n * n] for n in range(2, 12)]
 
 
 def test_what_never_began_can_be_closed_and_closed_again() -> None:
@@ -110,39 +155,20 @@ def test_what_never_began_can_be_closed_and_closed_again() -> None:
     group.close()
 
 
-def test_submissions_that_are_committed_one_by_one_are_answered_once_each(database: SlowDatabase) -> None:
-    database.group.submit([1])
-    database.began.acquire()  # so that the three wait for one commit
-    failing, fine, half = (database.group.submit(items) for items in ([13], [2], [13, 3]))
-    database.may_go.release(1000)
-    assert database.group.submit([5]).result(LONG) == [25]
-    assert fine.result(LONG) == [4]
-    assert isinstance(failing.exception(LONG), StoreError)
-    assert isinstance(half.exception(LONG), StoreError)
+def test_many_callers_at_once_are_all_answered_and_nothing_is_committed_twice() -> None:
+    committed: list[int] = []
 
+    def commit(items: list[int]) -> list[int]:
+        committed.extend(items)
+        return [-item for item in items]
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_where_no_thread_can_be_had_that_is_told_and_the_next_one_tries_again() -> None:
-    group: GroupCommit[int, int] = GroupCommit(lambda items: items)
-    usual = threading.stack_size(1 << 46)  # more than there is
-    try:
-        with pytest.raises(StoreError, match="nothing can be committed: can't start new thread"):
-            group.submit([1])
-    finally:
-        threading.stack_size(usual)
-    assert group.submit([2]).result(LONG) == [2]
+    group: GroupCommit[int, int] = GroupCommit(commit)
+
+    def caller(number: int) -> bool:
+        own = range(number * 200, (number + 1) * 200)
+        return all(group.append([each]) == [-each] for each in own)
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(caller, range(16)))
     group.close()
-
-
-def test_the_other_side_of_a_fork_commits_in_a_thread_of_its_own() -> None:
-    group: GroupCommit[int, int] = GroupCommit(lambda items: [-item for item in items])
-    assert group.submit([1]).result(LONG) == [-1]
-    child = os.fork()
-    if not child:  # pragma: no cover - the child's own
-        status = 1
-        try:
-            status = 0 if group.submit([2]).result(LONG) == [-2] else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    group.close()
+    assert sorted(committed) == [*range(16 * 200)]

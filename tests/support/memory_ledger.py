@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter
-from concurrent.futures import Future
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.domain.errors import StoreError
 from exporter.domain.events import DeliveryCounter, Event, Outage, QuarantinedBody
 from exporter.domain.exports import Selection
 from exporter.ledger.contract import PAGE_SIZE, AcceptedEvent, Entry
@@ -43,15 +41,6 @@ class MemoryLedger:
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
             return [self._take(entry) for entry in entries]
-
-    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
-        done: Future[list[bool]] = Future()
-        done.set_running_or_notify_cancel()
-        try:
-            done.set_result(self.append(entries))
-        except StoreError as error:  # of a test's own kind of ledger
-            done.set_exception(error)
-        return done
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         return [kept.event for kept in self._events if kept.event.sequence > after][:limit]

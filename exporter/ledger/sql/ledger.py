@@ -23,7 +23,6 @@ from exporter.ledger.sqlite import append as sqlite_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from types import ModuleType
 
     from sqlalchemy import Select
@@ -91,12 +90,8 @@ class SqlLedger:
         self._commits = GroupCommit(self._commit)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Keep all of ``entries``, and come back when they are on disk."""
-        return self.submit(entries).result()
-
-    def submit(self, entries: Sequence[Entry]) -> Future[list[bool]]:
-        """Keep all of ``entries`` soon; what waits at the same time shares a commit."""
-        return self._commits.submit(list(entries))
+        """Keep all of ``entries``, and return when they are on disk."""
+        return self._commits.append(list(entries))
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -57,7 +56,6 @@ class HttpRequest:
         client: the address that counts as the sender's; the peer, unless a trusted proxy names it.
         source: the slug of the configured source that it is for, once that is known.
         outcome: what an access log says of it beside the status.
-        deadline: when it has to be answered, by `time.perf_counter`.
     """
 
     method: str
@@ -70,7 +68,6 @@ class HttpRequest:
     source_config: ConfiguredSource | None = None
     source: str = ""
     outcome: Mapping[str, object] = field(default_factory=dict)
-    deadline: float = math.inf
 
     @property
     def path(self) -> str:

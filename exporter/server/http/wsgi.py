@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import sys
-import time
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
@@ -25,19 +26,39 @@ EXCHANGE = "exporter.exchange"
 """The key of a WSGI environment under which the application finds the `HttpRequest`."""
 
 
+@dataclass(eq=False, slots=True)
+class _Pending:
+    """A whole request that waits for its response.
+
+    Attributes:
+        reply: takes the response, once, in the event loop.
+        timer: ends the wait; None where there is no limit.
+    """
+
+    request: HttpRequest
+    body: bytes
+    reply: Callable[[HttpResponse], None]
+    timer: asyncio.TimerHandle | None = None
+    answered: bool = False
+
+
 class WsgiHandler:
     """An `exporter.server.http.messages.HttpHandler`.
+
+    The application may take as long as it likes, since the event loop watches the time: a request that is not
+    answered in time is answered 503, whether it waits for a thread or a thread works on it. In the first case it
+    never reaches the application; in the second the application's late response is dropped.
 
     Args:
         application: answers.
         address: of the listener.
         loop: in which connections live.
         threads: in which the application runs.
+        max_threads: how many of them it may use at a time.
         most_bytes: how many a body may have; called for each request, since a reload may change it.
-        begin: refuses requests that the application is not to get.
-        note: counts and logs every answer.
-        seconds: within which a request is to be answered. One that has waited longer for a thread is answered 503,
-            and does not reach the application.
+        on_headers: refuses requests that the application is not to get.
+        on_response: counts and logs every response.
+        seconds: within which a request is answered, from when all of it had come.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a listener needs
@@ -46,6 +67,7 @@ class WsgiHandler:
         address: Address,
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
+        max_threads: int,
         most_bytes: Callable[[], int],
         on_headers: Callable[[HttpRequest], HttpResponse | None],
         on_response: Callable[[HttpRequest, HttpResponse], None],
@@ -59,6 +81,9 @@ class WsgiHandler:
         self._loop = loop
         self._threads = threads
         self._seconds = seconds
+        self._lock = threading.Lock()  # guards the next two
+        self._waiting: dict[_Pending, None] = {}  # for a thread, the first one first
+        self._free_threads = max_threads
 
     @property
     def most_bytes(self) -> int:
@@ -67,18 +92,48 @@ class WsgiHandler:
 
     def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
         """Have the application answer in a thread."""
-        request.deadline = time.perf_counter() + self._seconds
-        self._threads.submit(self._run, request, body, reply)
+        pending = _Pending(request, body, reply)
+        if math.isfinite(self._seconds):
+            pending.timer = self._loop.call_later(self._seconds, self._give_up, pending)
+        with self._lock:
+            self._waiting[pending] = None
+            starts = self._free_threads > 0
+            self._free_threads -= starts
+        if starts:
+            self._threads.submit(self._run)
 
-    def _run(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
-        try:
-            if time.perf_counter() > request.deadline:
-                message = f"no thread was free within {self._seconds:g} s"
-                raise StoreError(message)  # noqa: TRY301 - answered like every other error
-            answer = call_application(self._application, wsgi_environ(request, body, self._address))
-        except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
-            answer = response_to_error(error)
-        self._loop.call_soon_threadsafe(reply, answer)
+    def _run(self) -> None:
+        """Answer what waits, in one of the threads, until nothing does."""
+        while (pending := self._next_pending()) is not None:
+            try:
+                environ = wsgi_environ(pending.request, pending.body, self._address)
+                response = call_application(self._application, environ)
+            except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
+                response = response_to_error(error)
+            self._loop.call_soon_threadsafe(self._answer, pending, response)
+
+    def _next_pending(self) -> _Pending | None:
+        with self._lock:
+            pending = next(iter(self._waiting), None)
+            if pending is None:
+                self._free_threads += 1
+            else:
+                del self._waiting[pending]
+            return pending
+
+    def _give_up(self, pending: _Pending) -> None:
+        """Answer in the place of the application, whose time is over."""
+        with self._lock:
+            self._waiting.pop(pending, None)
+        self._answer(pending, response_to_error(StoreError(f"no answer within {self._seconds:g} s")))
+
+    def _answer(self, pending: _Pending, response: HttpResponse) -> None:
+        if pending.answered:
+            return
+        pending.answered = True
+        if pending.timer is not None:
+            pending.timer.cancel()
+        pending.reply(response)
 
 
 def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> HttpResponse:

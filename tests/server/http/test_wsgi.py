@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from exporter.config.settings import Address
 from exporter.server.http.messages import Headers, HttpRequest
 from exporter.server.http.wsgi import WsgiHandler, call_application, wsgi_environ
-from serving_here import Here, accepted_event
+from running import wait_until
+from serving_here import Here, accepted_event, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from exporter.server.http.messages import HttpResponse
 
 HERE = Address("127.0.0.1", 8080)
+LONG_SECONDS = 60
+"""Only a hang takes as long."""
 
 
 def shown(**changes: object) -> WSGIEnvironment:
@@ -38,7 +43,7 @@ def shown(**changes: object) -> WSGIEnvironment:
         ),
         "peer": "192.0.2.1",
         "scheme": "https",
-        "began": 0.0,
+        "started_at": 0.0,
         "client": "203.0.113.7",
     }
     return wsgi_environ(HttpRequest(**given | changes), b"abc", HERE)  # type: ignore[arg-type] # of several types
@@ -114,7 +119,7 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
         noted.append(answer.status)
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
-        front = WsgiHandler(application, HERE, here.loop, threads, lambda: 10, lambda _: None, note)
+        front = WsgiHandler(application, HERE, here.loop, threads, 1, lambda: 10, lambda _: None, note)
         here.connections.handler = front
         with here.connect() as client:
             client.sendall(
@@ -126,22 +131,73 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
     assert noted == [200, 500, 400]
 
 
-def test_a_request_that_waited_too_long_for_a_thread_does_not_reach_the_application() -> None:
-    def application(_environ: WSGIEnvironment, _start_response: Callable[..., object]) -> Iterable[bytes]:
-        raise AssertionError
+REQUEST = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Held:
+    """An application that answers when the test allows it."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.answered = 0
+        self.may_answer = threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
+        self.paths.append(environ["PATH_INFO"])
+        assert self.may_answer.wait(LONG_SECONDS)
+        start_response("200 OK", [])
+        yield b"fine"
+        self.answered += 1
+
+
+@contextmanager
+def held_handler(seconds: float, noted: list[int]) -> Iterator[tuple[Held, Here]]:
+    """A listener whose application holds back its answers, in one thread."""
+    application = Held()
+
+    def note(_request: HttpRequest, answer: HttpResponse) -> None:
+        noted.append(answer.status)
 
     with ThreadPoolExecutor(1) as threads, Here() as here:
         here.connections.handler = WsgiHandler(
-            application,
-            HERE,
-            here.loop,
-            threads,
-            lambda: 10,
-            lambda _exchange: None,
-            lambda _exchange, _answer: None,
-            seconds=0,
+            application, HERE, here.loop, threads, 1, lambda: 10, lambda _request: None, note, seconds
         )
-        told = here.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert told.startswith(b"HTTP/1.1 503 ")
-    assert b"\r\nRetry-After: 5\r\n" in told
-    assert b"no thread was free within 0 s" in told
+        try:
+            yield application, here
+        finally:
+            application.may_answer.set()
+
+
+def assert_given_up(answer: bytes) -> None:
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in answer
+    assert b"no answer within 0.01 s" in answer
+
+
+def test_an_application_that_hangs_is_answered_for_once_and_its_late_answer_is_dropped(noted: list[int]) -> None:
+    with held_handler(0.01, noted) as (application, here), here.connect() as client:
+        client.sendall(REQUEST % b"/first")
+        assert_given_up(until(client, b'0.01 s"}\n'))
+        application.may_answer.set()
+        wait_until(lambda: application.answered == 1, "the late answer")
+        client.sendall(b"nonsense\r\n\r\n")
+        assert accepted_event(client).startswith(b"HTTP/1.1 400 ")
+    assert noted == [503, 400]
+    assert application.paths == ["/first"]
+
+
+def test_a_request_that_waited_too_long_for_a_thread_never_reaches_the_application(noted: list[int]) -> None:
+    with held_handler(0.01, noted) as (application, here):
+        for number in range(3):
+            assert_given_up(here.ask(REQUEST % b"/%d" % number))
+        application.may_answer.set()
+    assert noted == [503] * 3
+    assert application.paths == ["/0"]
+
+
+def test_an_answer_in_time_is_the_only_one(noted: list[int]) -> None:
+    with held_handler(LONG_SECONDS, noted) as (application, here):
+        application.may_answer.set()
+        assert here.ask(REQUEST % b"/" + REQUEST % b"/").count(b"HTTP/1.1 200 ") == 2
+    assert noted == [200, 200]
+    assert application.paths == ["/", "/"]
