@@ -1,4 +1,4 @@
-"""The words of the domain and its rules of time, as pure values and functions.
+"""The domain: events, exports and the rules of time, as pure values and functions.
 
-Nothing here reads a file, a clock or a network: *now* is a parameter.
+Nothing here reads a file, a clock or the network; the current time is always a parameter.
 """

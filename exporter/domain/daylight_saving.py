@@ -1,4 +1,4 @@
-"""Days of 23 and 25 hours: when a slot is due on a clock that changes. Pure."""
+"""Daylight saving: when a slot is due on a clock that changes. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter.domain.frequency import DAY
+from exporter.domain.frequency import DAY, QUARTER_HOUR
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from exporter.domain.exports import Expectation
-
-
-QUARTER_HOUR = 15 * 60
 
 ZONES_WITH_SETBACK = (
     "Africa/Cairo",
@@ -40,15 +37,19 @@ ZONES_WITH_SETBACK = (
     "Europe/London",
     "Pacific/Auckland",
 )
-"""One zone for each time at which clocks still go back in some part of the world."""
+"""One zone for each instant at which clocks still go back somewhere in the world."""
 
 
 def slot_after(start: float, count: int, expectation: Expectation) -> float:
-    """The instant ``count`` intervals after ``start``.
+    """Return the instant ``count`` intervals after ``start``.
 
-    Where the interval is a whole number of days and the zone is known, that is the same time of
-    day on that clock, 23 or 25 hours later when summer time changes; a time of day that the
-    clock skips is the hour after.
+    ================================  =============================================================
+    interval and zone                 result
+    ================================  =============================================================
+    whole days, zone known            the same time of day on that clock: a day has 23 or 25 hours
+                                      when daylight saving changes; a skipped time moves an hour on
+    anything else                     ``start + count * interval``
+    ================================  =============================================================
     """
     if expectation.zone is None or expectation.interval % DAY:
         return start + count * expectation.interval
@@ -57,12 +58,11 @@ def slot_after(start: float, count: int, expectation: Expectation) -> float:
 
 
 def latest_slot_after(start: float, count: int, expectation: Expectation) -> float:
-    """The latest instant at which the slot ``count`` intervals after ``start`` may be due.
+    """Return the latest instant at which the slot ``count`` intervals after ``start`` may be due.
 
-    Where several intervals make a day, that is an hour later on the day on which the clock goes
-    back, since runs start anew at its midnight: whether the sender counts hours or looks at the
-    clock until then, two of them lie an hour further apart. Where the zone is not known, it is
-    every such day of a clock that goes back at all.
+    With an interval shorter than a day, runs start again at midnight on the sender's clock. On the
+    day on which that clock goes back, two runs are therefore an hour further apart, and the slot is
+    due an hour later. With an unknown zone, this applies to every day on which any clock goes back.
     """
     due = slot_after(start, count, expectation)
     if expectation.interval >= DAY:
@@ -72,15 +72,15 @@ def latest_slot_after(start: float, count: int, expectation: Expectation) -> flo
 
 @lru_cache(maxsize=65536)
 def _setback(start: int, due: int, zone: tzinfo | None) -> float:
-    """By how many seconds a clock went back between the midnight before ``start`` and ``due``.
+    """Return how many seconds the clock goes back between the midnight before ``start`` and ``due``.
 
-    Both in quarters of an hour since 1970, which is when clocks change; many exports share one.
+    Both are in quarter hours since 1970: clocks change on a quarter hour, so many exports share an entry.
     """
-    zones = (ZoneInfo(name) for name in ZONES_WITH_SETBACK) if zone is None else (zone,)
-    return max(_setback_in_zone(start * QUARTER_HOUR, due * QUARTER_HOUR, each) for each in zones)
+    zones = (zone,) if zone is not None else tuple(map(ZoneInfo, ZONES_WITH_SETBACK))
+    return max(_setback_in_zone(start * QUARTER_HOUR, due * QUARTER_HOUR, candidate) for candidate in zones)
 
 
 def _setback_in_zone(start: float, due: float, zone: tzinfo) -> float:
     midnight = datetime.fromtimestamp(start, zone).replace(hour=0, minute=0, fold=0)
-    before, after = midnight.utcoffset(), datetime.fromtimestamp(due, zone).utcoffset()
-    return max(0.0, ((before or timedelta()) - (after or timedelta())).total_seconds())
+    offset_at_midnight, offset_when_due = midnight.utcoffset(), datetime.fromtimestamp(due, zone).utcoffset()
+    return max(0.0, ((offset_at_midnight or timedelta()) - (offset_when_due or timedelta())).total_seconds())

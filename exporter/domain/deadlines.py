@@ -1,4 +1,4 @@
-"""What an export promises, when it is due, and what blind time changes about that. Pure."""
+"""Computes the deadlines of an export and of its runs, and extends them past outages. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ ONE_TIME_MAX_RUNTIME = 24 * HOUR
 
 
 def expectation_of(interval: int, zone: tzinfo | None, declared: Declaration | None = None) -> Expectation:
-    """What an export with this interval (0: none known) promises, after its declaration's wishes."""
+    """Return what is expected of an export: the defaults for its interval, overridden by its declaration.
+
+    ===========  =========================  ==============================
+    value        with an interval           without an interval (0)
+    ===========  =========================  ==============================
+    grace        20 %, at least 30 minutes  0: there is no deadline
+    max runtime  interval, at most 6 hours  24 hours
+    ===========  =========================  ==============================
+    """
     if declared is not None and declared.interval is not None:
         interval = declared.interval
     grace = max(round(interval * 0.2), MIN_GRACE)
@@ -33,7 +41,7 @@ def expectation_of(interval: int, zone: tzinfo | None, declared: Declaration | N
 
 
 def extended_past_outage(deadline: float, grace: float, outages: Sequence[Outage]) -> float:
-    """A deadline that passed while nobody listened: one more grace after that, for a late retry."""
+    """Return a deadline that passed during an outage as the end of the outage plus a grace period for late retries."""
     for outage in outages:
         if outage.began_at < deadline <= outage.ended_at:
             deadline = outage.ended_at + grace
@@ -41,16 +49,20 @@ def extended_past_outage(deadline: float, grace: float, outages: Sequence[Outage
 
 
 def deadline_after(since: float, expectation: Expectation, outages: Sequence[Outage], lead: float = 0) -> float:
-    """The deadline of what should come an interval after ``since``, as it holds after blind time.
+    """Return the deadline for the event expected an interval after ``since``, moved past outages.
 
-    What was due while nobody listened may have come unheard, and can only be missed with the run
-    after it: the deadline is that of the first one that is due with somebody there.
+    An event that was due during an outage may have been sent without being received, so only the
+    event after it can prove a failure: the deadline is that of the first slot due outside an outage::
+
+        since        slot 1        slot 2
+          |------------|------------|---grace---| deadline
+                    [outage]
 
     Args:
-        since: the start or the completion before.
-        expectation: what the export promises.
-        outages: when nobody listened, in order.
-        lead: by how many seconds it may come before it is due; a run may be shorter than the last.
+        since: the previous start or completion.
+        expectation: interval, grace and zone of the export.
+        outages: in chronological order.
+        lead: seconds by which the event may precede its slot, since a run may be shorter than the last one.
     """
     count = 1
     due = latest_slot_after(since, count, expectation)
@@ -64,9 +76,9 @@ def deadline_after(since: float, expectation: Expectation, outages: Sequence[Out
 
 
 def run_deadline_after(start: float, expectation: Expectation, outages: Sequence[Outage]) -> float:
-    """When a run that began at ``start`` counts as stuck, as it holds after blind time.
+    """Return when a run that began at ``start`` counts as stuck, moved past outages.
 
-    The end of a run may have come unheard as well. Where it recurs, the next run tells.
+    The end of a run may have been sent during an outage. For a recurring export, the next run shows it.
     """
     deadline = start + expectation.max_runtime
     if not outages:

@@ -1,6 +1,6 @@
-"""What people decided about exports, and what it amounts to: which are muted, and which are retired. Pure.
+"""Mutes and retirements: the decisions that people log about exports, and which of them are in effect. Pure.
 
-Decisions are facts like events: appended, never changed. The newest about an export holds.
+Decisions are facts, like events: appended and never changed. The newest one about an export is in effect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MUTE = "mute"
 UNMUTE = "unmute"
 RETIRE = "retire"
 UNRETIRE = "keep"
-"""Takes a retirement back."""
+"""Reverts the last retirement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Decision:
 
     Attributes:
         kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
-        key: about which export.
-        decided_at: when.
-        until: of a mute, when it ends; else 0.
+        key: the export.
+        decided_at: when it was decided.
+        until: when a mute ends; 0 for the other kinds.
         by: who decided.
-        why: in their words.
-        sequence: its place in the log; 0 before it is there.
+        why: the reason given.
+        sequence: its position in the log; 0 until it is appended.
     """
 
     kind: str
@@ -45,16 +45,16 @@ class Decision:
 
 
 class ActiveDecisions:
-    """What all decisions so far amount to."""
+    """The decisions in effect."""
 
     def __init__(self) -> None:
         self.sequence = 0
-        """The last decision that is part of it."""
+        """The sequence of the last decision that was applied."""
         self._mutes: dict[ExportKey, Decision] = {}
         self._retirements: dict[ExportKey, list[Decision]] = {}
 
     def apply(self, decisions: Iterable[Decision]) -> set[ExportKey]:
-        """Take further decisions, in the order of the log; about which exports they are."""
+        """Apply further decisions, in the order of the log, and return the exports they are about."""
         affected = set()
         for decision in decisions:
             affected.add(decision.key)
@@ -71,28 +71,28 @@ class ActiveDecisions:
         return affected
 
     def active_mutes(self, now: float) -> list[Decision]:
-        """Those that hold at ``now``."""
+        """Return the mutes that are in effect at ``now``."""
         return [decision for decision in self._mutes.values() if decision.until > now]
 
     def latest_retirements(self) -> list[Decision]:
-        """The newest of each export, whether an event has brought it back or not."""
+        """Return the newest retirement of each export, even if a later event has ended it."""
         return [decisions[-1] for decisions in self._retirements.values() if decisions]
 
     def retirement_times(self) -> dict[ExportKey, tuple[float, ...]]:
-        """When each export was retired, in order."""
+        """Return when each export was retired, in order."""
         return {
-            key: tuple(each.decided_at for each in decisions)
+            key: tuple(decision.decided_at for decision in decisions)
             for key, decisions in self._retirements.items()
             if decisions
         }
 
     def last_retired_at(self, key: ExportKey) -> float:
-        """When an export was last retired; 0 for never. An event that arrived later brings it back."""
+        """Return when an export was last retired, 0 for never. An event that arrives later ends the retirement."""
         decisions = self._retirements.get(key)
         return decisions[-1].decided_at if decisions else 0.0
 
     def with_mute(self, key: ExportKey, state: ExportState, now: float) -> ExportState:
-        """The state of an export with what was decided about it."""
+        """Return the state of an export with the mute that is in effect, if it lasts longer than a configured one."""
         mute = self._mutes.get(key)
         if mute is None or mute.until <= max(now, state.muted_until):
             return state

@@ -1,4 +1,4 @@
-"""What can go wrong, by kind; HTTP and the command line each map these in one table."""
+"""The kinds of errors. HTTP and the command line each map them in one table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ExporterError(Exception):
-    """Base of every error that this package raises on purpose; its text is meant for people."""
+    """Base of all errors that the exporter raises deliberately; the message is written for people."""
 
 
 class PayloadError(ExporterError):
@@ -17,26 +17,26 @@ class PayloadError(ExporterError):
 
 
 class PayloadTooLargeError(PayloadError):
-    """The body, one event of it, or the number of its events is over a limit."""
+    """The body, one of its events, or the number of its events exceeds a limit."""
 
 
 class StoreError(ExporterError):
-    """The ledger did not do what it was asked to; nothing was acknowledged."""
+    """The ledger failed; nothing was acknowledged."""
 
 
 class StoreRefusedError(StoreError):
-    """The ledger cannot be used as it is: it cannot be opened, or a newer release wrote it."""
+    """The ledger cannot be used: it cannot be opened, or a newer release wrote it."""
 
 
 class StoreLostError(StoreError):
-    """What was open is not there any more; whatever is asked next opens what lies there then."""
+    """The open ledger was moved or replaced; the next call opens the one that is there then."""
 
 
 class ConfigurationError(ExporterError):
-    """The configuration is wrong.
+    """The configuration is invalid.
 
     Attributes:
-        problems: one sentence each: place, what was given, what would be right.
+        problems: one sentence each: the setting, its value, and a valid value.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -45,8 +45,8 @@ class ConfigurationError(ExporterError):
 
 
 class ClockError(ExporterError):
-    """This machine's clock cannot be right."""
+    """The clock of this machine is obviously wrong."""
 
 
 class ListenError(ExporterError):
-    """An address cannot be listened on."""
+    """The server cannot listen on an address."""

@@ -1,7 +1,7 @@
-"""When it happened: the sender's local text, the arrival and the source's zone give an instant.
+"""Computes when an event happened from the sender's local time, the arrival and the source's time zone.
 
-CleverTap writes ``25/07/2023 4:50:52 PM``: day first, a 12-hour clock, and no zone. A webhook is
-posted as the thing happens, so the arrival tells the zone where nobody configured one.
+CleverTap writes ``25/07/2023 4:50:52 PM``: day first, a 12-hour clock, and no zone. It posts a
+webhook as the event happens, so the arrival reveals the zone if none is configured.
 All instants are Unix seconds; all offsets are seconds east of UTC.
 """
 
@@ -15,31 +15,31 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter.domain.frequency import HOUR
+from exporter.domain.frequency import HOUR, QUARTER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 AUTO = "auto"
-QUARTER_HOUR = 15 * 60
+"""The ``timezone`` setting of a source whose offset is derived from its arrivals."""
 EARLIEST_OFFSET = -12 * HOUR
 LATEST_OFFSET = 14 * HOUR
 CLOCK_TOLERANCE = 2 * 60
-"""Seconds by which the sender's clock may be ahead of ours."""
+"""Seconds by which the sender's clock may be ahead of this machine's."""
 SETTLING_EVENTS = 5
-"""How many events in a row must agree before an offset counts as settled."""
+"""How many consecutive events must show the same offset before it counts as settled."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 
 
 @dataclass(frozen=True, slots=True)
 class InterpretedTime:
-    """One reading of the sender's text.
+    """The instant that a local time stands for.
 
     Attributes:
-        occurred_at: when it happened; never more than two minutes after the arrival.
-        utc_offset: the offset at which the text was read.
-        skewed: whether the text, read that way, lay in the future and the arrival stands for it.
+        occurred_at: when the event happened; at most `CLOCK_TOLERANCE` after the arrival.
+        utc_offset: the offset used for the local time.
+        skewed: whether the local time was in the future, so that ``occurred_at`` is the arrival.
     """
 
     occurred_at: float
@@ -48,15 +48,15 @@ class InterpretedTime:
 
 
 def naive_timestamp(local: datetime) -> float:
-    """The Unix time of ``local`` if its clock were on UTC."""
+    """Return ``local`` as Unix seconds, as if it were in UTC."""
     return (local - _EPOCH).total_seconds()
 
 
 def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:
-    """The offset that puts ``local`` closest before the arrival, and whether it is evidence.
+    """Return the offset that puts ``local`` closest before the arrival, and whether it is evidence of the zone.
 
-    It is none when even the latest possible instant is older than a fresh delivery can be:
-    then the arrival says nothing about the zone.
+    It is not evidence if no offset puts ``local`` within a quarter of an hour before the arrival:
+    such a late delivery reveals nothing about the zone.
     """
     ahead = naive_timestamp(local) - arrived_at - CLOCK_TOLERANCE
     offset = math.ceil(ahead / QUARTER_HOUR) * QUARTER_HOUR
@@ -67,13 +67,13 @@ def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:
 def interpret_local_time(
     local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None
 ) -> InterpretedTime:
-    """The instant that ``local`` names.
+    """Return the instant that ``local`` stands for.
 
     Args:
-        local: the sender's text as a naive date and time.
+        local: the sender's date and time, without a zone.
         arrived_at: when the body arrived.
-        zone: the source's clock, or None to find it out from the arrival.
-        settled: the offset on which an ``auto`` source has settled, if it has.
+        zone: the source's time zone; None to derive the offset from the arrival.
+        settled: the settled offset of an ``auto`` source; None if it has none yet.
     """
     offset = _auto_offset(local, arrived_at, settled) if zone is None else zone_offset(local, arrived_at, zone)
     occurred_at = naive_timestamp(local) - offset
@@ -87,17 +87,22 @@ def _auto_offset(local: datetime, arrived_at: float, settled: int | None) -> int
     offset, evident = offset_by_arrival(local, arrived_at)
     if settled is None:
         return offset
-    # Late by 20 minutes looks like a zone 15 minutes further west; so does anything older than
-    # the westernmost zone could explain. A clock change, by contrast, moves a whole hour.
+    # A delivery that is 20 minutes late looks like a zone 15 minutes further west, and one that is
+    # days late like the westernmost zone. A clock change, by contrast, moves the offset by an hour.
     late = 0 < settled - offset < HOUR if evident else settled > offset
     return settled if late else offset
 
 
 def zone_offset(local: datetime, arrived_at: float, zone: tzinfo) -> int:
-    """The offset of ``zone`` when its clock showed ``local``.
+    """Return the offset of ``zone`` when its clock showed ``local``.
 
-    Of an hour that the clock shows twice, the reading nearer before the arrival; an hour that
-    it skips counts as the hour after.
+    =========================  ===============================================
+    the clock shows the time   offset
+    =========================  ===============================================
+    once                       the only one
+    twice (autumn)             that of the instant nearer before the arrival
+    never (spring)             that before the change: the hour after
+    =========================  ===============================================
     """
     first, second = _offsets(local, zone)
     if first <= second:
@@ -106,18 +111,18 @@ def zone_offset(local: datetime, arrived_at: float, zone: tzinfo) -> int:
     return second if later <= arrived_at + CLOCK_TOLERANCE else first
 
 
-@lru_cache(maxsize=1024)  # the events of a list are often of the same few seconds
+@lru_cache(maxsize=1024)  # the events of a list often share a second
 def _offsets(local: datetime, zone: tzinfo) -> tuple[int, int]:
-    """Both offsets of a time that the clock may show twice."""
+    """Return the offsets of both instants at which the clock may show ``local``."""
     first, second = (local.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
     return round(first.total_seconds()), round(second.total_seconds())
 
 
 class SettledOffset:
-    """The offset on which an ``auto`` source has settled: the newest that five arrivals in a row showed.
+    """Tracks the settled offset of an ``auto`` source: the newest one shown by five consecutive arrivals.
 
-    What counts is the offset that each arrival shows, and not the one that was used for it, so that
-    a clock that was set right, or a clock change of half an hour, is followed after five events.
+    It counts the offset that each arrival shows, not the one that was used for the event. So it follows
+    a corrected clock, or a clock change of half an hour, after five events.
     """
 
     def __init__(self, sightings: Iterable[tuple[datetime, float]] = ()) -> None:
@@ -127,7 +132,7 @@ class SettledOffset:
             self.add(local, arrived_at)
 
     def add(self, local: datetime, arrived_at: float) -> None:
-        """Take the text and the arrival of a newly stored event, in the order of arrival."""
+        """Add the local time and the arrival of a stored event, in order of arrival."""
         offset, evident = offset_by_arrival(local, arrived_at)
         if not evident:
             return
@@ -137,16 +142,17 @@ class SettledOffset:
 
 
 def suspected_offset(sightings: Iterable[tuple[datetime, float]]) -> int | None:
-    """The offset that most of these (text, arrival) pairs suggest; None where none is evidence."""
-    offsets = [offset for offset, evident in (offset_by_arrival(local, at) for local, at in sightings) if evident]
+    """Return the offset that most of these (local time, arrival) pairs show; None if none is evidence."""
+    candidates = [offset_by_arrival(local, arrived_at) for local, arrived_at in sightings]
+    offsets = [offset for offset, evident in candidates if evident]
     return Counter(offsets).most_common(1)[0][0] if offsets else None
 
 
 def load_zone(name: str) -> ZoneInfo | None:
-    """The zone of a ``timezone`` setting; None for ``auto``.
+    """Return the zone of a ``timezone`` setting; None for ``auto``.
 
     Raises:
-        ValueError: no such zone, with what would be right.
+        ValueError: there is no such zone; the message gives valid examples.
     """
     if name == AUTO:
         return None

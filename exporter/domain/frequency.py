@@ -1,7 +1,7 @@
-"""How often an export runs: the sender's text, and the interval that it means.
+"""Parses the sender's text for how often an export runs into a label and an interval.
 
-How CleverTap writes a recurring frequency in the payload is not documented, so every usual
-spelling is understood. What is not understood passes as text, without an interval.
+CleverTap does not document how the payload spells a recurring frequency, so the parser accepts
+every usual spelling. Any other text is passed through as the label, without an interval.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 ONE_TIME = "one-time"
+QUARTER_HOUR = 15 * 60
 HOUR = 3600
 DAY = 24 * HOUR
 MAX_INTERVAL = 366 * DAY
@@ -34,11 +35,11 @@ _EVERY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """A frequency as the exporter names it.
+    """How often an export runs.
 
     Attributes:
-        label: ``4h``, ``one-time``, or the sender's own text where it was not understood.
-        interval: seconds from one run to the next; 0 where there is none, or none is known.
+        label: ``4h``, ``one-time``, or the sender's text if it was not recognised.
+        interval: seconds from one run to the next; 0 for a one-time or unknown frequency.
     """
 
     label: str
@@ -46,12 +47,12 @@ class Frequency:
 
     @property
     def is_known(self) -> bool:
-        """Whether the sender's text had a known meaning."""
+        """Whether the sender's text was recognised."""
         return self.interval > 0 or self.label == ONE_TIME
 
 
 def frequency_of_interval(seconds: int) -> Frequency:
-    """The frequency whose runs are ``seconds`` apart; hours are preferred to other units."""
+    """Return the frequency with this interval, labelled in the largest of hours, minutes and seconds that fits."""
     if seconds % HOUR == 0:
         return Frequency(f"{seconds // HOUR}h", seconds)
     if seconds % 60 == 0:
@@ -61,9 +62,9 @@ def frequency_of_interval(seconds: int) -> Frequency:
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Frequency:
-    """What ``text`` means; never fails, since the field is free text.
+    """Parse the sender's text. Never fails, because the field is free text.
 
-    A bare number counts hours, as CleverTap offers 4, 8, 12 and 24.
+    A bare number is in hours: CleverTap offers 4, 8, 12 and 24.
     """
     words = " ".join(text.split())
     key = words.casefold()
@@ -80,5 +81,5 @@ def _seconds(key: str) -> int:
     if match is None or not (match["count"] or match["unit"]):
         return 0
     if match["count"] is None and key == match["unit"]:
-        return 0  # "h" or "days" alone says no number
+        return 0  # "h" or "days" alone has no count
     return int(match["count"] or 1) * _UNITS[(match["unit"] or "h")[0]]

@@ -13,7 +13,6 @@ from builders import HOUR, MINUTE, instant
 from exporter.domain.event_time import (
     EARLIEST_OFFSET,
     LATEST_OFFSET,
-    QUARTER_HOUR,
     InterpretedTime,
     SettledOffset,
     interpret_local_time,
@@ -22,6 +21,7 @@ from exporter.domain.event_time import (
     suspected_offset,
     zone_offset,
 )
+from exporter.domain.frequency import QUARTER_HOUR
 from exporter.domain.humanize import format_offset
 
 SAMPLE = datetime(2023, 7, 25, 16, 50, 52)  # noqa: DTZ001 - the sender's text has no zone
