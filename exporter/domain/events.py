@@ -1,4 +1,4 @@
-"""What happened, as frozen values: events, and what was not understood.
+"""The facts that the ledger stores, as frozen values: events, quarantined bodies, counters and outages.
 
 All instants are Unix seconds; 0 means never or none.
 """
@@ -16,20 +16,19 @@ if TYPE_CHECKING:
 INITIATED = "initiated"
 COMPLETED = "completed"
 FAILED_STATUSES = frozenset({"failed", "failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"})
-STATUS_RANKS, OTHER_STATUS_RANK = {INITIATED: 0, COMPLETED: 1}, 2
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvent:
-    """What one body says, before anyone knows when and from which source it came.
+    """The content of one notification, before its source, arrival and event time are known.
 
     Attributes:
-        partner: the canonical name, or the sender's text.
-        data_type: lower case.
-        status: lower case.
-        frequency: the label of its frequency, see `exporter.domain.frequency`.
-        local_time: the sender's text as a date and time without a zone.
-        digest: 16 bytes, the same for every delivery of the same announcement.
+        partner: the canonical name of a known partner, else the sender's text.
+        data_type: in lower case.
+        status: in lower case.
+        frequency: `exporter.domain.frequency.Frequency.label`.
+        local_time: the sender's date and time, without a zone.
+        digest: 16 bytes that are the same for every delivery of the same event.
     """
 
     request_id: str
@@ -43,14 +42,14 @@ class ParsedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted announcement: a fact, appended to the ledger and never changed.
+    """One accepted notification: appended to the ledger and never changed.
 
     Attributes:
-        arrived_at: when the body arrived here.
-        occurred_at: when the export started, ended or failed.
-        utc_offset: the offset at which ``local_time`` was read, in seconds east of UTC.
-        skewed: whether the text lay in the future, so that the arrival stands for it.
-        sequence: its place in the ledger; 0 before it is there.
+        arrived_at: when the exporter received the body.
+        occurred_at: when the export started, completed or failed.
+        utc_offset: the offset used to interpret ``local_time``, in seconds east of UTC.
+        skewed: whether ``local_time`` was in the future, so that ``occurred_at`` is the arrival.
+        sequence: its position in the ledger; 0 until it is appended.
     """
 
     source: str
@@ -68,28 +67,24 @@ class Event:
     sequence: int = 0
 
     @property
-    def chronological_key(self) -> tuple[float, int, float, bytes]:
-        """The order of history: by time, Initiated before Completed, then by arrival."""
-        return (self.occurred_at, STATUS_RANKS.get(self.status, OTHER_STATUS_RANK), self.arrived_at, self.digest)
-
-    @property
     def group_key(self) -> str:
-        """Partner, type and frequency in one text: the same for every event of a group."""
+        """A text that all events of a group share, and no others of the source."""
         return group_text(self.partner, self.data_type, self.frequency)
 
     @property
     def schedule(self) -> Frequency:
-        """The meaning of the event's frequency."""
+        """The parsed frequency."""
         return parse(self.frequency)
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedBody:
-    """An authentic body that was not understood, kept for a replay.
+    """An authenticated body that could not be parsed, stored for a replay.
 
     Attributes:
-        reason: one of a small set of words, fit for a label.
+        reason: one of a small set of words, used as a label value.
         detail: a sentence for people.
+        sequence: its position in the quarantine; 0 until it is stored.
     """
 
     source: str
@@ -103,12 +98,12 @@ class QuarantinedBody:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounter:
-    """How often something happened that is counted and not kept as an event.
+    """How many deliveries of one kind were counted instead of stored as events.
 
     Attributes:
         kind: ``duplicate``, ``test_call`` or ``quarantined``.
-        label: the reason of a quarantined body, else empty.
-        last_at: the arrival of the newest.
+        label: the reason if the kind is ``quarantined``, else empty.
+        last_arrived_at: the newest arrival.
     """
 
     source: str
@@ -120,12 +115,17 @@ class DeliveryCounter:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time in which no exporter was there to listen, between two of its heartbeats."""
+    """A period in which no exporter was running: a gap between two heartbeats."""
 
     began_at: float
     ended_at: float
 
 
+def group_fields(partner: str, data_type: str, frequency: str) -> tuple[str, str, str]:
+    """Return what identifies a group within its source, so that case makes no difference."""
+    return partner.casefold(), data_type.casefold(), frequency.casefold()
+
+
 def group_text(partner: str, data_type: str, frequency: str) -> str:
-    """Partner, type and frequency in one text, in any case the same."""
-    return f"{partner}\x1f{data_type}\x1f{frequency}".casefold()
+    """Return `group_fields` as one text."""
+    return "\x1f".join(group_fields(partner, data_type, frequency))

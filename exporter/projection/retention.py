@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.projection import baselines, serialization
 from exporter.projection.fold.history import UNCOMPACTED_EVENTS
+from exporter.projection.fold.sort_keys import pack_sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +94,7 @@ class Pruner:
                 return  # reloaded meanwhile
             history = sorted(
                 (event for event in events if projector.exports.is_event_of(key, event)),
-                key=lambda event: event.chronological_key,
+                key=pack_sort_key,
             )
         prunable = _leading_events(history[:-UNCOMPACTED_EVENTS], limit, read_up_to)
         while prunable:

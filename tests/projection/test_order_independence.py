@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from builders import DAY, MINUTE, accepted_event, catch_up, states
 from exporter.domain.exports import Declaration, ExportKey, Selection
 from exporter.projection.fold.exports import ExportProjection
+from exporter.projection.fold.sort_keys import pack_sort_key
 from memory_ledger import MemoryLedger
 from tools import thorough
 from worlds import BEGINNINGS, SOURCES, World, blind_times, histories, jobs
@@ -112,7 +113,7 @@ def test_counters_never_go_down_while_events_come_as_they_happen(
         for job, made in enumerate(told)
         for each in made
     ]
-    events.sort(key=lambda each: each.chronological_key)
+    events.sort(key=pack_sort_key)
     exports = ExportProjection(SOURCES, declared, outages)
     before: dict[ExportKey, tuple[int, ...]] = {}
     for sequence, each in enumerate(events, 1):

@@ -12,6 +12,7 @@ from builders import DAY, HOUR, MINUTE, accepted_event, catch_up, event, instant
 from exporter.domain.events import Event, Outage
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.projection.fold.exports import ExportProjection
+from exporter.projection.fold.sort_keys import pack_sort_key
 from memory_ledger import MemoryLedger
 
 SOURCES = {
@@ -52,7 +53,7 @@ class World:
         """All of it at once in the order of history, as a restart would."""
         exports = self.exports()
         ledger = MemoryLedger()
-        ledger.append([accepted_event(each) for each in sorted(self.events, key=lambda each: each.chronological_key)])
+        ledger.append([accepted_event(each) for each in sorted(self.events, key=pack_sort_key)])
         catch_up(exports, ledger)
         return exports
 

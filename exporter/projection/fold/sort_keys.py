@@ -1,4 +1,4 @@
-"""What is kept of an event in a history: when it was, in bytes that sort, and what it says."""
+"""Packs what a history stores of an event: a sort key in bytes, and the texts, which events share. Pure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.events import OTHER_STATUS_RANK, STATUS_RANKS
+from exporter.domain.events import COMPLETED, INITIATED
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event
 
 SORT_KEY = Struct(">QBQ16sQ")
-"""The occurrence, the rank of the status, the arrival, the digest and the sequence."""
+"""Event time, rank of the status, arrival time, digest and sequence: the chronological order of events."""
 EPOCH_OFFSET = 1 << 62
-"""Added to the microseconds of an instant, so that none is negative, and bytes compare as instants do."""
+"""Added to instants in microseconds, so that none is negative and their bytes compare as they do."""
+
+_STATUS_RANKS = {INITIATED: 0, COMPLETED: 1}
+_OTHER_STATUS_RANK = 2
 
 
 class EventText(NamedTuple):
-    """What an event says but for when; events of one export that say the same share it."""
+    """The texts of an event. Events of one export with equal texts share one object."""
 
     request_id: str
     partner: str
@@ -28,15 +31,16 @@ class EventText(NamedTuple):
 
 
 def pack_sort_key(event: Event) -> bytes:
-    """When an event was, its digest and its place in the ledger: bytes that compare as `Event.chronological_key` does.
+    """Return bytes that sort events chronologically, whatever order they are delivered in.
 
-    A tenth of what the event takes, and every export keeps its newest ones.
+    An event that happened earlier comes first; at the same time Initiated comes before Completed and
+    any other status, then the earlier arrival. The key takes a tenth of the memory of the event.
     """
     occurred, arrived = round(event.occurred_at * 1e6), round(event.arrived_at * 1e6)
-    rank = STATUS_RANKS.get(event.status, OTHER_STATUS_RANK)
+    rank = _STATUS_RANKS.get(event.status, _OTHER_STATUS_RANK)
     return SORT_KEY.pack(occurred + EPOCH_OFFSET, rank, arrived + EPOCH_OFFSET, event.digest, event.sequence)
 
 
 def intern_text(request_id: str, *words: str) -> EventText:
-    """Words of which each is there once in memory."""
+    """Return the texts of an event; all except the request id are interned, so each is in memory once."""
     return EventText(request_id, *map(sys.intern, words))

@@ -1,4 +1,4 @@
-"""A state is made by position: each value has to come out under its own name."""
+"""Each folded value appears in the state under its own name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.runs import DURATION_BOUNDS, Runs
 
 SHOP = Source("shop", "Etc/UTC", UTC)
-PROMISE = Expectation(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)
+EXPECTATION = Expectation(4 * HOUR, 48 * MINUTE, 3 * HOUR, UTC)
 RUNS = Runs(
     partner="GCS",
     data_type="events",
@@ -30,7 +30,7 @@ RUNS = Runs(
     superseded=104,
     open_runs={"7": at("3:50"), "8": at("4:00")},
     last_slot_start=at("4:00"),
-    slot_expectation=PROMISE,
+    slot_expectation=EXPECTATION,
     slots=200,
     late_slots=201,
     missed_slots=202,
@@ -46,7 +46,6 @@ SAME = (
     "initiated",
     "completed",
     "failed",
-    "abandoned",
     "partner",
     "data_type",
     "frequency",
@@ -56,11 +55,15 @@ SAME = (
 def test_what_was_folded_is_told_under_its_own_name() -> None:
     key = ExportKey("shop", "group", "any", "gcs", "events", "4h")
     blind = [Outage(at("8:10"), at("8:20"))]
-    state = evaluate(key, RUNS, PROMISE, SHOP, now=at("16:30"), outages=blind)
+    state = evaluate(key, RUNS, EXPECTATION, SHOP, now=at("16:30"), outages=blind)
     assert {name: getattr(state, name) for name in SAME} == {name: getattr(RUNS, name) for name in SAME}
     assert (state.source, state.export, state.timezone, state.key, state.id) == ("shop", "any", "Etc/UTC", key, key.id)
-    assert (state.interval, state.grace, state.max_runtime) == (PROMISE.interval, PROMISE.grace, PROMISE.max_runtime)
-    assert state.duration_buckets == RUNS.duration_buckets
+    assert (state.interval, state.grace, state.max_runtime) == (
+        EXPECTATION.interval,
+        EXPECTATION.grace,
+        EXPECTATION.max_runtime,
+    )
+    assert (state.abandoned, state.duration_buckets) == (RUNS.superseded, RUNS.duration_buckets)
     assert (state.in_progress, state.running_since) == (2, at("3:50"))
     assert (state.start_deadline, state.deadline, state.run_deadline) == (at("8:48"), at("5:18"), at("6:50"))
     # At 8:00 and 12:00 something was due, and nobody listened at the first of them.
@@ -81,7 +84,7 @@ def test_what_was_declared_is_told_under_its_own_name() -> None:
         runbook_url="https://example.org",
     )
     key = ExportKey("shop", DECLARED, "nightly")
-    state = evaluate(key, RUNS, PROMISE, SHOP, now=at("16:30"), declared=declared)
+    state = evaluate(key, RUNS, EXPECTATION, SHOP, now=at("16:30"), declared=declared)
     assert (state.export, state.partner, state.data_type, state.frequency) == ("nightly", "Azure", "profiles", "24h")
     assert (state.declared, state.objective) == (True, 0.5)
     assert (state.owner, state.runbook_url) == ("somebody", "https://example.org")

@@ -14,6 +14,7 @@ from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, ExportKey, Selection, Source
 from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.history import UNCOMPACTED_EVENTS
+from exporter.projection.fold.sort_keys import pack_sort_key
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def test_a_stale_export_is_read_again_and_then_equals_a_fresh_one() -> None:
     (stale,) = webhook.exports.needs_rebuild
     webhook.exports.rebuild(stale, webhook.ledger.select(webhook.exports.selection(stale), 3 * UNCOMPACTED_EVENTS + 1))
     fresh = ExportProjection({"shop": SHOP})
-    fresh.apply(sorted(webhook.ledger.read(0), key=lambda each: each.chronological_key))
+    fresh.apply(sorted(webhook.ledger.read(0), key=pack_sort_key))
     now = at("0:00") + 3 * UNCOMPACTED_EVENTS * 4 * HOUR
     assert webhook.exports.state(stale, now) == fresh.state(stale, now)
     assert webhook.exports.state(stale, now).completed == 1
