@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain import frequency
 from exporter.domain.errors import ExporterError
+from exporter.domain.exports import matches_all
 from exporter.ingest.vendors import clevertap
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ class ExportSelector:
         """Whether all that is said is true of an export."""
         partner = None if self.partner is None else clevertap.canonical_partner(self.partner)
         frequency_label = None if self.frequency is None else frequency.parse(self.frequency).label
-        return all(
-            wanted is None or wanted.casefold() == given.casefold()
-            for wanted, given in (
+        return matches_all(
+            (
                 (self.source, state.source),
                 (self.export, state.export),
                 (partner, state.partner),

@@ -1,4 +1,4 @@
-"""What an export is: its key, its declaration, its source, and which events are its own. Pure."""
+"""Identifies exports: keys, declarations, sources, and the selection of events by their fields. Pure."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.events import Event, group_text
+from exporter.domain.events import Event, group_fields, group_text
 from exporter.domain.frequency import frequency_of_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import tzinfo
-
 
 GROUP_LABEL = "any"
 """The ``export`` label of a group."""
 DEFAULT_OBJECTIVE = 0.99
-"""The share of slots that should be on time, where none is declared."""
+"""The target share of slots on time, unless declared otherwise."""
 OVERFLOW_LABEL = "other"
-"""The ``export`` label of what is over the limit of exports per source."""
+"""The ``export`` label of the exports beyond the limit of their source, taken together."""
 UNKNOWN_SOURCE = "unknown"
-"""The ``source`` label of requests for no configured source."""
+"""The ``source`` label of requests whose source is not configured."""
 
 GROUP = "group"
 DETECTED = "recognised"
@@ -29,7 +29,10 @@ DECLARED = "declared"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events of a source: those that fit every field that is given; texts in any case."""
+    """Selects the events of a source that match every given field; None matches any value.
+
+    Partner, data type and frequency match regardless of case.
+    """
 
     source: str
     request_id: str | None = None
@@ -39,18 +42,17 @@ class Selection:
 
     @property
     def group_key(self) -> str | None:
-        """The `Event.group_key` of all its events, where every part of it is given."""
+        """The `Event.group_key` shared by all selected events; None unless partner, type and frequency are given."""
         if self.partner is None or self.data_type is None or self.frequency is None:
             return None
         return group_text(self.partner, self.data_type, self.frequency)
 
     def matches(self, event: Event) -> bool:
-        """Whether ``event`` is one of them."""
+        """Return whether ``event`` is selected."""
         if self.source != event.source or self.request_id not in {None, event.request_id}:
             return False
-        return all(
-            wanted is None or wanted.casefold() == given.casefold()
-            for wanted, given in (
+        return matches_all(
+            (
                 (self.partner, event.partner),
                 (self.data_type, event.data_type),
                 (self.frequency, event.frequency),
@@ -58,16 +60,21 @@ class Selection:
         )
 
 
+def matches_all(pairs: Iterable[tuple[str | None, str]]) -> bool:
+    """Return whether each second text equals the first one regardless of case; None matches any text."""
+    return all(pattern is None or pattern.casefold() == text.casefold() for pattern, text in pairs)
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """An export that must happen even if nothing ever arrives.
+    """An export listed in the configuration; it becomes overdue even if no event ever arrives.
 
     Attributes:
-        match: which events are its own.
-        interval, grace, max_runtime: seconds; None for the defaults of its frequency.
-        first_expected: when it is first due, or 0.
-        muted_until: alerts hold their tongue before this instant.
-        objective: the share of slots that should be on time.
+        match: selects its events.
+        interval, grace, max_runtime: in seconds; None for the default.
+        first_expected: when its first run is due; 0 if not declared.
+        muted_until: alerts are suppressed until this instant.
+        objective: the target share of slots on time.
     """
 
     name: str
@@ -83,7 +90,7 @@ class Declaration:
 
     @property
     def frequency(self) -> str:
-        """The ``frequency`` label, which no event changes."""
+        """The ``frequency`` label, which events do not change."""
         if self.match.frequency is not None:
             return self.match.frequency
         return frequency_of_interval(self.interval).label if self.interval else ""
@@ -91,11 +98,11 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One webhook URL with its clock: a CleverTap project.
+    """One CleverTap project: one webhook URL and one time zone.
 
     Attributes:
-        timezone: the setting, ``auto`` or the name of a zone.
-        zone: that zone; None for ``auto``.
+        timezone: the setting: ``auto`` or the name of a zone.
+        zone: the parsed setting; None for ``auto``.
     """
 
     slug: str
@@ -105,13 +112,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What an export promises.
+    """What is expected of an export; the deadlines follow from it.
 
     Attributes:
-        interval: seconds between two starts; 0 where none is known.
-        grace: how many seconds late is still fine.
-        max_runtime: how many seconds a run may take.
-        zone: the clock on which a day is a day; None where it is not known.
+        interval: seconds between two runs; 0 if unknown.
+        grace: allowed delay in seconds.
+        max_runtime: seconds that a run may take.
+        zone: the sender's time zone, in which days are counted; None if unknown.
     """
 
     interval: int
@@ -121,12 +128,12 @@ class Expectation:
 
 
 class ExportKey(NamedTuple):
-    """Which export: the identity behind its series. A tuple, since it is looked up a dozen times an event.
+    """The identity of an export. A tuple, because each event looks it up a dozen times.
 
     Attributes:
-        kind: ``declared``, ``recognised`` or ``group``.
-        name: of a declared one its name, of a recognised one its request id, else ``any``.
-        partner, data_type, frequency: of a group, in lower case; else empty.
+        kind: `DECLARED`, `DETECTED` or `GROUP`.
+        name: the name of a declared export, the request id of a detected one, `GROUP_LABEL` for a group.
+        partner, data_type, frequency: `group_fields` of a group; empty for the other kinds.
     """
 
     source: str
@@ -138,27 +145,21 @@ class ExportKey(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits that name it for good: in paths, and wherever else a key is too long."""
+        """Sixteen hexadecimal digits that identify the export in URLs and never change."""
         return hashlib.sha256("\x1f".join(self).encode()).hexdigest()[:16]
 
 
 def key_of_declaration(declaration: Declaration) -> ExportKey:
-    """The export of a declaration."""
+    """Return the key of a declared export."""
     return ExportKey(declaration.match.source, DECLARED, declaration.name)
 
 
 def key_of_request_id(event: Event) -> ExportKey:
-    """The export that the request id of an event would be."""
+    """Return the key of the export that the event's request id names once it is detected."""
     return ExportKey(event.source, DETECTED, event.request_id)
 
 
 def key_of_group(event: Event) -> ExportKey:
-    """The group of an event."""
-    return ExportKey(
-        event.source,
-        GROUP,
-        GROUP_LABEL,
-        event.partner.casefold(),
-        event.data_type.casefold(),
-        event.frequency.casefold(),
-    )
+    """Return the key of the event's group."""
+    fields = group_fields(event.partner, event.data_type, event.frequency)
+    return ExportKey(event.source, GROUP, GROUP_LABEL, *fields)

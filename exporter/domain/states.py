@@ -1,22 +1,24 @@
-"""What is known of an export and of a source at one instant, and which matters most. Pure."""
+"""The states of exports and sources at one instant, and the order in which people should look at them. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exporter.domain.exports import DEFAULT_OBJECTIVE, ExportKey
 
-_BY_URGENCY = ("never completed", "late", "stuck", "failed", "not started", "running", "fine", "muted")
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
 class ExportState:
-    """Everything known of one export at one instant, as it is shown everywhere.
+    """The state of one export at one instant: what metrics, page, API and commands show.
 
     Attributes:
-        key: which export; None for the exports over a limit taken together.
-        changes_at: when this will differ though no event arrives; infinity for never.
+        key: the export; None for the exports beyond the limit of their source, taken together.
         duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
+        changes_at: when the state changes next if no event arrives; infinity for never.
     """
 
     source: str
@@ -62,32 +64,25 @@ class ExportState:
 
     @property
     def id(self) -> str:
-        """`ExportKey.id`; empty for the exports over a limit taken together."""
-        return self.key.id if self.key else ""  # when it is asked for: no scrape shows it
+        """`ExportKey.id`; empty without a key. Computed on demand, because a scrape does not show it."""
+        return self.key.id if self.key else ""
 
     def condition(self, now: float) -> str:
-        """One word for people: the most urgent thing that is true at ``now``."""
-        checks = (
-            ("muted", self.muted),
-            ("never completed", 0 < self.deadline < now and not self.last_completed),
-            ("late", 0 < self.deadline < now),
-            ("stuck", 0 < self.run_deadline < now),
-            ("failed", self.last_failed > self.last_completed),
-            ("not started", 0 < self.start_deadline < now),
-            ("running", self.in_progress > 0),
-        )
-        return next((word for word, true in checks if true), "fine")
+        """Return the most urgent of `CONDITIONS` that applies at ``now``."""
+        if self.muted:
+            return _MUTED
+        return next((word for word, applies in _WRONG_OR_RUNNING.items() if applies(self, now)), _FINE)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """Everything known of one source at one instant.
+    """The state of one source at one instant.
 
     Attributes:
-        events: stored events by status word, ``other`` past ten words.
-        delay: arrival minus occurrence of the newest event, in seconds, signed.
-        suspected_offset: the offset that its arrivals suggest; None where nothing does.
-        suspect: whether that contradicts the configured zone.
+        events: stored events by status; ``other`` counts those beyond ten statuses.
+        delay: arrival minus event time of the newest event, in signed seconds.
+        suspected_offset: the UTC offset that the arrivals show, in seconds; None if none does.
+        suspect: whether the arrivals contradict the configured time zone.
     """
 
     slug: str
@@ -104,8 +99,23 @@ class SourceState:
     suspect: bool = False
 
 
+_FINE = "fine"
+_MUTED = "muted"
+_WRONG_OR_RUNNING: dict[str, Callable[[ExportState, float], bool]] = {
+    "never completed": lambda state, now: 0 < state.deadline < now and not state.last_completed,
+    "late": lambda state, now: 0 < state.deadline < now,
+    "stuck": lambda state, now: 0 < state.run_deadline < now,
+    "failed": lambda state, _: state.last_failed > state.last_completed,
+    "not started": lambda state, now: 0 < state.start_deadline < now,
+    "running": lambda state, _: state.in_progress > 0,
+}
+"""When each condition other than fine and muted applies, the most urgent first."""
+CONDITIONS = (*_WRONG_OR_RUNNING, _FINE, _MUTED)
+"""The words for the condition of an export, the most urgent first."""
+
+
 def urgency_key(state: ExportState, now: float) -> tuple[object, ...]:
-    """A key to sort by: what is wrong first, then what is due first."""
-    due = state.deadline or float("inf")
+    """Return a sort key: the most urgent condition first, then the earliest deadline."""
+    deadline = state.deadline or float("inf")
     labels = (state.source, state.export, state.partner, state.frequency, state.data_type)
-    return (_BY_URGENCY.index(state.condition(now)), due, *labels)
+    return (CONDITIONS.index(state.condition(now)), deadline, *labels)

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exporter.server.admin.schemas import STATES
+from exporter.domain.states import CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +128,7 @@ def parameters_by_path(config: Config) -> PathParameters:
     return PathParameters(
         exports=(
             source,
-            ChoiceParameter("state", STATES, "Only those in this state."),
+            ChoiceParameter("state", CONDITIONS, "Only those in this state."),
             IntegerParameter("limit", 1, MAX_EXPORTS, 1_000, "How many at the most; the answer has the number of all."),
         ),
         events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "How many at the most."), after),

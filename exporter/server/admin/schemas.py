@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.event_time import naive_timestamp
+from exporter.domain.states import CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,6 @@ def _counts(name: str, meaning: str) -> Field:
     schema = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}, "description": meaning}
     return Field(name, schema, lambda each: getattr(each, name))
 
-
-STATES = ("muted", "never completed", "late", "stuck", "failed", "not started", "running", "fine")
-"""The words of `exporter.domain.states.ExportState.condition`, the most urgent first after ``muted``."""
 
 EXPORT = (
     _text("id", "Names this export for good; the last part of its own path."),
@@ -188,7 +186,7 @@ def object_schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
 
 SCHEMAS = {
     "Export": object_schema(
-        EXPORT, state={"enum": list(STATES), "description": "One word: the most urgent thing that is true now."}
+        EXPORT, state={"enum": list(CONDITIONS), "description": "One word: the most urgent thing that is true now."}
     ),
     "Event": object_schema(EVENT),
     "Source": object_schema(SOURCE),

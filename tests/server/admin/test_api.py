@@ -153,7 +153,7 @@ def test_what_was_not_understood_is_told_with_its_body(exporter: Exporter) -> No
 @pytest.mark.parametrize(
     ("path", "query", "name", "detail"),
     [
-        ("exports", "state=lost", "state", "give one of muted, "),
+        ("exports", "state=lost", "state", "give one of never completed, "),
         ("exports", "source=elsewhere", "source", "give one of quiet, shop"),
         ("exports", "sorce=shop", "sorce", "did you mean source?"),
         ("exports", "limit=0", "limit", "give a whole number from 1 to 10000"),
