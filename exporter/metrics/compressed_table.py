@@ -1,7 +1,13 @@
-"""Lines in rows and columns, kept compressed: a column of a block of rows is one part of a gzip body.
+"""A table of text lines that stays compressed in memory: one row per export, one column per metric family.
 
-Rows stand in order. A change compresses the changed columns of its block again and nothing else,
-and a block that has grown too long is split, so that no other block moves.
+Sorted rows are divided into groups, and each column of a group is compressed separately:
+
+                 column 0    column 1    ...
+    group 0      chunk       chunk            rows "a" to "f"
+    group 1      chunk       chunk            rows "g" to "m"
+
+A scrape concatenates the chunks of a column. A changed text recompresses one chunk. A new row rebuilds its group,
+and a group that has grown too long is split, so no other group changes.
 """
 
 from __future__ import annotations
@@ -19,66 +25,71 @@ if TYPE_CHECKING:
     from exporter.metrics.gzip_parts import Checksum, Part, PartCompressor
 
 RowKey = tuple[str, ...]
-"""Where a row stands, and which it is."""
+"""Identifies a row; rows are sorted by it."""
 REBUILD_FRACTION = 6
-"""One row in so many makes it quicker to write a chunk anew."""
-
+"""If more than one row in this many changes, splitting a chunk into all its texts is faster than splicing it."""
 
 _RowEdit = list[bytes] | dict[int, bytes] | None
-"""All texts of a row, or some by their columns; None where it is removed."""
+"""A list replaces all texts of a row, a dict replaces the texts of some columns, None removes the row."""
 
 
 @dataclass(slots=True)
 class ColumnChunk:
-    """The texts of one column in one group of rows, compressed together."""
+    """The texts of one column in one group of rows, compressed together.
+
+    Attributes:
+        lengths: the length of each row's text, in bytes.
+    """
 
     part: Part
     lengths: array[int]
-    """Of the text of each row in it."""
 
     def texts(self, plain: bytes) -> list[bytes]:
-        """The text of each row."""
+        """Split the inflated text into the text of each row."""
         ends = accumulate(self.lengths)
         return [plain[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
 
-    def changed(self, plain: bytes, changes: Mapping[int, bytes]) -> bytes:
-        """The text after changes of some rows, in their order."""
+    def replace_texts(self, plain: bytes, changes: Mapping[int, bytes]) -> bytes:
+        """Return the inflated text with the changes applied, and update the lengths.
+
+        Args:
+            plain: the inflated text before the changes.
+            changes: the new texts by row number, in ascending order.
+        """
         if len(changes) * REBUILD_FRACTION > len(self.lengths):
-            # Then it is quicker to take all rows apart than to measure the way from one to the next.
-            if len(changes) == len(self.lengths):
-                pieces = list(changes.values())
-            else:
-                pieces = self.texts(plain)
-                for row, text in changes.items():
-                    pieces[row] = text
-            self.lengths = array("I", map(len, pieces))
-            return b"".join(pieces)
-        spliced: list[bytes | memoryview] = []
-        below = done = 0
+            texts = self.texts(plain)
+            for row, text in changes.items():
+                texts[row] = text
+            self.lengths = array("I", map(len, texts))
+            return b"".join(texts)
+        pieces: list[bytes | memoryview] = []
+        next_row = copied = 0
         view = memoryview(plain)
         for row, text in changes.items():
-            start = done + sum(self.lengths[below:row])
-            spliced += (view[done:start], text)
-            below, done = row + 1, start + self.lengths[row]
+            start = copied + sum(self.lengths[next_row:row])
+            pieces += (view[copied:start], text)
+            next_row, copied = row + 1, start + self.lengths[row]
             self.lengths[row] = len(text)
-        spliced.append(view[done:])
-        return b"".join(spliced)
+        pieces.append(view[copied:])
+        return b"".join(pieces)
 
 
 @dataclass(slots=True)
 class RowGroup:
-    """Rows that are next to each other, each column of them compressed by itself."""
+    """Adjacent rows, with one compressed chunk per column."""
 
     row_keys: list[RowKey]
     chunks: list[ColumnChunk]
 
 
 class CompressedTable:
-    """Rows of texts, one for each column, of as many columns each.
+    """Sorted rows with one text per column. Every row has the same number of columns.
+
+    Edits are collected by `put`, `change` and `remove`, and applied by `flush`.
 
     Args:
-        rows: how many rows a block has when it is new; at most twice as many later.
-        press: what compresses.
+        rows_per_group: the number of rows in a new group; a group is split when it exceeds twice as many.
+        compressor: compresses and inflates the chunks.
     """
 
     def __init__(self, rows_per_group: int, compressor: PartCompressor) -> None:
@@ -90,7 +101,7 @@ class CompressedTable:
 
     @property
     def pending_rows(self) -> int:
-        """How many rows were changed and not yet settled."""
+        """The number of rows with edits that are not flushed yet."""
         return len(self._edits)
 
     def put(self, row_key: RowKey, texts: Sequence[bytes]) -> None:
@@ -98,7 +109,12 @@ class CompressedTable:
         self._edits[row_key] = list(texts)
 
     def change(self, row_key: RowKey, texts: dict[int, bytes]) -> None:
-        """Replace some columns of a row that is there; ``texts`` is kept."""
+        """Replace the texts of some columns of an existing row.
+
+        Args:
+            row_key: the row.
+            texts: the new texts by column; the table keeps this dict and may modify it.
+        """
         edit = self._edits.get(row_key)
         if edit is not None:
             for column, text in texts.items():
@@ -107,16 +123,20 @@ class CompressedTable:
             self._edits[row_key] = texts
 
     def remove(self, row_key: RowKey) -> None:
-        """Remove a row that is there."""
+        """Remove an existing row."""
         self._edits[row_key] = None
 
     def flush(self) -> bool:
-        """Compress what was changed; False where nothing was."""
+        """Apply all pending edits.
+
+        Returns:
+            True if there were any.
+        """
         edits, self._edits = self._edits, {}
         last_keys = [group.row_keys[-1] for group in self._groups]
         edited_keys = sorted(edits)
         while edited_keys:
-            # From the last block to the first, so that no other one's number changes.
+            # Work from the last group to the first, so that a split does not change the numbers of those still to come.
             number = min(bisect_left(last_keys, edited_keys[-1]), max(0, len(last_keys) - 1))
             row_keys = edited_keys[bisect_right(edited_keys, last_keys[number - 1]) if number else 0 :]
             del edited_keys[-len(row_keys) :]
@@ -127,39 +147,43 @@ class CompressedTable:
         return bool(edits)
 
     def pieces(self, column: int) -> list[bytes]:
-        """The compressed text of a column, in order."""
+        """The chunks of a column, compressed, in row order."""
         return [group.chunks[column].part.deflated for group in self._groups]
 
     def sum(self, column: int) -> Checksum:
-        """The checksum and the length of the plain text of a column."""
+        """The checksum and length of a column's plain text."""
         if column not in self._sums:
             self._sums[column] = self._compressor.combine(group.chunks[column].part.sum for group in self._groups)
         return self._sums[column]
 
     def _edit_in_place(self, group: RowGroup, row_keys: Sequence[RowKey], edits: Mapping[RowKey, _RowEdit]) -> bool:
-        """Change texts in their places; False where a row comes or goes."""
+        """Recompress the changed chunks of a group.
+
+        Returns:
+            False, with nothing changed, if a row has to be added or removed.
+        """
         changes: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
         row = -1
         for row_key in row_keys:
             row += 1
             if row == len(group.row_keys) or group.row_keys[row] != row_key:
-                row = bisect_left(group.row_keys, row_key, row)  # most often it is the next one
+                row = bisect_left(group.row_keys, row_key, row)  # rows that change together are often adjacent
             edit = edits[row_key]
             if edit is None or row == len(group.row_keys) or group.row_keys[row] != row_key:
                 return False
             for column, text in enumerate(edit) if isinstance(edit, list) else edit.items():
                 changes[column][row] = text
         plains = self._inflate_chunks([group.chunks[column] for column in changes])
-        for (column, changed), plain in zip(changes.items(), plains, strict=True):
+        for (column, texts), plain in zip(changes.items(), plains, strict=True):
             chunk = group.chunks[column]
-            new = chunk.changed(plain, changed)
-            if new != plain:
-                chunk.part = self._compressor.compress(new)
+            new_plain = chunk.replace_texts(plain, texts)
+            if new_plain != plain:
+                chunk.part = self._compressor.compress(new_plain)
                 self._sums.pop(column, None)
         return True
 
     def _inflate_chunks(self, chunks: Sequence[ColumnChunk]) -> list[bytes]:
-        """The plain text of each chunk; inflated together, since to begin takes a third of the time of each."""
+        """Inflate several chunks in one call, which takes two thirds of the time of one call per chunk."""
         plain = self._compressor.inflate(b"".join([chunk.part.deflated for chunk in chunks]))
         ends = accumulate(chunk.part.sum[1] for chunk in chunks)
         return [plain[end - chunk.part.sum[1] : end] for chunk, end in zip(chunks, ends, strict=True)]
@@ -167,9 +191,10 @@ class CompressedTable:
     def _rebuild_group(
         self, group: RowGroup, row_keys: Sequence[RowKey], edits: Mapping[RowKey, _RowEdit]
     ) -> list[RowGroup]:
+        """Apply edits that add or remove rows; return no group, one, or several after a split."""
         plains = self._inflate_chunks(group.chunks)
-        old = zip(*(chunk.texts(plain) for chunk, plain in zip(group.chunks, plains, strict=True)), strict=True)
-        rows = {row_key: list(texts) for row_key, texts in zip(group.row_keys, old, strict=True)}
+        columns = [chunk.texts(plain) for chunk, plain in zip(group.chunks, plains, strict=True)]
+        rows = {row_key: list(texts) for row_key, texts in zip(group.row_keys, zip(*columns, strict=True), strict=True)}
         for row_key in row_keys:
             edit = edits[row_key]
             if edit is None:
