@@ -1,4 +1,8 @@
-/* Loaded in front of the C library, makes every sync take so many milliseconds more: a slow disk. */
+/* Loaded in front of the C library, this makes syncs slow, or has them hang.
+ *
+ * SLOW_SYNC_MS: every sync takes so many milliseconds more.
+ * HANG_SYNC_WHILE: no sync begins while there is a file with this name.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -7,8 +11,11 @@
 static void dawdle(void)
 {
     const char *text = getenv("SLOW_SYNC_MS");
+    const char *file = getenv("HANG_SYNC_WHILE");
     if (text)
         usleep((useconds_t)(atof(text) * 1000));
+    while (file && access(file, F_OK) == 0)
+        usleep(1000);
 }
 
 int fsync(int fd)

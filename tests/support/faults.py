@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitoring import ROOT
 from running import family, wait_until
-from tools import tracer
+from tools import compiler, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,14 @@ def held_by_another_process(database: Path, lock: str) -> Iterator[None]:
         assert holder.stdout.readline() == "held\n"
         yield
         holder.communicate()
+
+
+def hanging_syncs(folder: Path) -> tuple[dict[str, str], Path]:
+    """Environment variables with which no sync of a program returns while a file is there; and that file."""
+    library, switch = folder / "slow_sync.so", folder / "syncs-hang"
+    source = ROOT / "benchmarks" / "slow_sync.c"
+    subprocess.run([compiler(), "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "HANG_SYNC_WHILE": str(switch)}, switch
 
 
 @contextmanager

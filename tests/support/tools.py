@@ -52,6 +52,11 @@ def program(name: str) -> str:
     return found or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
+def compiler() -> str:
+    """The path of a C compiler; else the test is skipped, or fails where CI is true."""
+    return shutil.which("cc") or missing("no C compiler is there")
+
+
 def tracer() -> str:
     """The path of strace; else, or where no process may be traced, the test is skipped, or fails where CI is true."""
     found = find_tool("strace")
