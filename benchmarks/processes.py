@@ -110,7 +110,12 @@ def _installed(name: str) -> Path:
 
 @contextlib.contextmanager
 def exporter(
-    ledger: Path, exports: int = 200, more: dict[str, str] | None = None, *, patience: float = START_SECONDS
+    ledger: Path,
+    exports: int = 200,
+    more: dict[str, str] | None = None,
+    *,
+    patience: float = START_SECONDS,
+    storing: bool = True,
 ) -> Iterator[Server]:
     """An exporter with one source, on UTC and without a credential; else in its default settings.
 
@@ -119,6 +124,7 @@ def exporter(
         exports: how many it shows, 200 at the least.
         more: further environment variables.
         patience: seconds within which it has to be ready.
+        storing: False for one that answers without storing anything.
     """
     webhook, admin = free_port(), free_port()
     environment = {
@@ -130,7 +136,10 @@ def exporter(
         "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
         **(more or {}),
     }
-    command = [str(_installed("dataexport-exporter")), "serve"]
+    if storing:
+        command = [str(_installed("dataexport-exporter")), "serve"]
+    else:
+        command = [str(_installed("python")), str(Path(__file__).with_name("without_storing.py")), "serve"]
     server = Server(command, environment, (webhook, admin), ledger.with_suffix(".log"), patience)
     try:
         yield server

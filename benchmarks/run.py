@@ -21,6 +21,7 @@ import fleet
 import ingest
 import processes
 import scrape
+import slow_clients
 import start
 import stored
 from ledgers import Places
@@ -43,6 +44,7 @@ MEASURES = {
     "start": start.measure,
     "fleet": fleet.measure,
     "stored": stored.measure,
+    "slow_clients": slow_clients.measure,
 }
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
