@@ -264,8 +264,7 @@ class _PastExports:
     def add(self, events: Iterable[Event]) -> set[ExportKey]:
         """Take further events; the exports that changed since this was last called."""
         self._fold(events)
-        changed, self.exports.dirty = self.exports.dirty, set()
-        return changed
+        return self.exports.take_dirty()
 
     def _fold(self, events: Iterable[Event]) -> None:
         added = list(events)

@@ -127,9 +127,8 @@ class Renderer:
         if self._reader.catch_up():
             self._already_dropped |= self.hidden()
             self._reset()
-            self._reader.exports.dirty.update(self._reader.exports.all_keys())
-        exports = self._reader.exports
-        dirty, exports.dirty = exports.dirty, set()
+            self._reader.exports.mark_dirty(self._reader.exports.all_keys())
+        dirty = self._reader.exports.take_dirty()
         while self._changes_due and self._changes_due[0][0] <= now:
             instant, key = heapq.heappop(self._changes_due)
             if key in self._shown and self._shown[key].changes_at == instant:

@@ -71,9 +71,7 @@ def load_checkpoint(
             )
     except serialization.UNREADABLE:
         return None
-    exports.drop_id_cache()
-    exports.dirty.update(exports.all_keys())
-    exports.not_checkpointed.clear()
+    exports.finish_restore()
     return LoadedCheckpoint(
         exports, histories, outages, head.last_sequence, PruningState(head.pruning_revision), head.revision
     )

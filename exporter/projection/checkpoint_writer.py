@@ -80,7 +80,7 @@ class CheckpointWriter:
                 self.other_configuration = serialization.is_other_configuration(head.fingerprint, projector.fingerprint)
                 return False
             if replace_all:
-                projector.exports.not_checkpointed = set(projector.exports.all_keys())
+                projector.exports.mark_not_checkpointed(projector.exports.all_keys())
             if len(projector.exports.not_checkpointed) > max_exports:
                 return False
         done = False
@@ -98,7 +98,7 @@ class CheckpointWriter:
                     if written:
                         projector.checkpoint_revision = new.revision
                     else:
-                        projector.exports.not_checkpointed.update(keys)
+                        projector.exports.mark_not_checkpointed(keys)
             if not written:
                 return False
             revision, replace_all = new.revision, False
@@ -109,7 +109,7 @@ class CheckpointWriter:
     ) -> tuple[list[ExportKey], dict[str, str | None], Checkpoint]:
         """The next exports to write, as rows; with the last ones all that is said of the whole."""
         exports = projector.exports
-        keys = [exports.not_checkpointed.pop() for _ in range(min(PAGE_SIZE, len(exports.not_checkpointed)))]
+        keys = exports.take_not_checkpointed(PAGE_SIZE)
         rows: dict[str, str | None] = {}
         for key in keys:
             history = exports.history(key)

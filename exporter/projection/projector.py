@@ -187,7 +187,7 @@ class Projector:
         affected = self.decisions_in_effect.apply(decisions)
         unretired = {decision.key for decision in decisions if decision.kind == UNRETIRE}
         self.exports.set_retirements(self.decisions_in_effect.retirement_times(), unretired)
-        self.exports.dirty.update(key for key in affected if key in self.exports)
+        self.exports.mark_dirty(key for key in affected if key in self.exports)
 
     def export_state(self, key: ExportKey, now: float) -> ExportState:
         """The state of one export."""

@@ -344,7 +344,7 @@ def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:
     replaced = CheckpointWriter(ledger, "me", threading.Lock(), readers.pop)
     assert not replaced.write(NOW)
     behind = known_of(ledger)
-    behind.exports.needs_rebuild.add(behind.exports.all_keys()[0])
+    behind.exports.set_retirements({behind.exports.all_keys()[0]: (NOW,)})
     assert not keeper_of(ledger, behind).write(NOW)
     assert ledger.checkpoints.load_header() is None
 

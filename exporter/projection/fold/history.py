@@ -1,9 +1,28 @@
-"""The fold: the events of one export, in the order of history, become its state.
+"""Folds the events of one export in chronological order, whatever order they are delivered in. Pure.
 
-Pure: no I/O, and no clock; now is a parameter. The result depends on the set of events and not
-on the order in which they were delivered. What is folded for good is compact; the newest few
-events are kept beside it, so that one that comes a little late is put in its place at once.
-One that is older than that asks for the export's events again.
+A history keeps the newest events as they are, and the older ones only as the `Runs` that they
+amount to::
+
+    event time --->
+    |      pruned      |         compacted         |  recent: at most 16 events |
+    |------------------|---------------------------|--.--..---.--.-.--..---.--.-|
+                       |                           |                            |
+                 ignore_before              compacted_up_to                   newest
+
+What `History.add` does with an event depends on where it belongs:
+
+    =========================  ===============================================================
+    the event is               then
+    =========================  ===============================================================
+    the newest                 it is appended, and the cached result takes one more step
+    between recent events      it is inserted, and the cached result is dropped
+    among compacted events     nothing: ``add`` returns False, and the caller rebuilds the
+                               history from all of its events in the ledger
+    among pruned events        it is ignored: those events cannot be folded again
+    =========================  ===============================================================
+
+The 17th recent event compacts the oldest 8: a late event finds at least 8 events to be inserted
+between, and each event is folded into the compacted runs once.
 """
 
 from __future__ import annotations
@@ -23,18 +42,19 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Expectation
 
 UNCOMPACTED_EVENTS = 16
-"""How many of the newest events stay loose before the older half is folded for good."""
+"""How many recent events a history keeps before it compacts the older half."""
 CACHE_FROM = 4
-"""From so many loose events on what they amount to is kept as well: 0.6 kB an export, and each is folded once."""
+"""From how many recent events on the result is cached: 0.6 kB per export, and each event is folded once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the events amount to that are no longer in the ledger: a history begins with it.
+    """What the oldest events of an export amount to; a history can start from it.
 
     Attributes:
-        watermark: the mark of the last of them; what belongs before it changes nothing any more.
-        count: how many they were.
+        runs: these events, folded.
+        compacted_up_to: the sort key of the last of them.
+        count: how many they are.
     """
 
     runs: Runs
@@ -43,12 +63,12 @@ class Baseline:
 
 
 class History:
-    """The events of one export, as far as they are known.
+    """The events of one export, folded.
 
     Args:
-        promises: what the export promises when its events have this interval.
-        gaps: when nobody listened, in order.
-        base: what it begins with.
+        expectation_for: returns what is expected of the export, given the interval of its events.
+        outages: in chronological order; the list is shared, and later outages are appended to it.
+        baseline: what the pruned events amount to.
     """
 
     __slots__ = (
@@ -62,7 +82,7 @@ class History:
         "_outages_in_cached",
         "_sort_keys",
         "event_count",
-        "expectation",
+        "expectation_for",
         "pruned_count",
         "retirements",
     )
@@ -73,43 +93,45 @@ class History:
         outages: Sequence[Outage] = (),
         baseline: Baseline | None = None,
     ) -> None:
-        self.expectation = expectation_for
-        """What the export promises, by the interval of its events."""
+        self.expectation_for = expectation_for
         self._outages = outages
         self._compacted: Runs | None = None
         self._sort_keys: list[bytes] = []
         self._event_texts: list[EventText] = []
         self.event_count = 0
-        """How many events of the ledger are its own, also while it has to be read again; kept by its owner."""
+        """How many events in the ledger belong to the export, even while a rebuild is pending; set by the owner."""
         self.pruned_count = baseline.count if baseline else 0
-        """How many events are not in the ledger any more."""
+        """How many events were pruned."""
         self.retirements: Sequence[float] = ()
-        """When people retired the export, in order; a change asks for `rebuild`."""
+        """When people retired the export, in order; a change needs a `rebuild`."""
         self._cached_runs: Runs | None = None
-        """What all events amount to, with so many gaps; None where that has to be folded first."""
+        """All events, folded; None if that has to be done again."""
         self._outages_in_cached = 0
+        """How many outages the cached runs take into account."""
         self._start_from(baseline)
 
     def __len__(self) -> int:
-        """How many events it holds."""
+        """The number of compacted and recent events."""
         return self._compacted_count + len(self._sort_keys)
 
     def add(self, event: Event) -> bool:
-        """Put ``event`` in its place.
+        """Add ``event`` at its place in the chronological order.
 
         Returns:
-            False, and nothing was done, where it is too old for that: give all to `rebuild`.
+            False if the event belongs among compacted events. Then nothing was changed, and the
+            caller has to `rebuild` the history from all events.
         """
         sort_key = pack_sort_key(event)
         if sort_key < self._compacted_up_to:
             return sort_key < self._ignore_before
         sort_keys = self._sort_keys
-        at = len(sort_keys) if not sort_keys or sort_key > sort_keys[-1] else bisect_right(sort_keys, sort_key)
-        sort_keys.insert(at, sort_key)
+        is_newest = not sort_keys or sort_key > sort_keys[-1]
+        index = len(sort_keys) if is_newest else bisect_right(sort_keys, sort_key)
+        sort_keys.insert(index, sort_key)
         event_text = self._event_text(event)
-        self._event_texts.insert(at, event_text)
+        self._event_texts.insert(index, event_text)
         cached = self._valid_cache()
-        if cached is not None and sort_key is sort_keys[-1]:
+        if cached is not None and is_newest:
             self._step(cached, sort_key, event_text)
         else:
             self._cached_runs = None
@@ -118,23 +140,21 @@ class History:
         return True
 
     def remove(self, request_id: str, count: int) -> bool:
-        """Take the ``count`` events of a request id out, where they are all recent; else False."""
+        """Remove the ``count`` events of a request id, or return False if some of them are compacted."""
         remaining = [
             (sort_key, event_text)
             for sort_key, event_text in zip(self._sort_keys, self._event_texts, strict=True)
-            if event_text[0] != request_id
+            if event_text.request_id != request_id
         ]
         if len(self._sort_keys) - len(remaining) != count:
             return False
-        self._sort_keys, self._event_texts = (
-            [sort_key for sort_key, _ in remaining],
-            [event_text for _, event_text in remaining],
-        )
+        self._sort_keys = [sort_key for sort_key, _ in remaining]
+        self._event_texts = [event_text for _, event_text in remaining]
         self._cached_runs = None
         return True
 
     def rebuild(self, events: Iterable[Event], baseline: Baseline | None = None) -> None:
-        """Start again from these events, in any order, and from what was before them."""
+        """Fold again from all events in the ledger, in any order, and the baseline of the pruned ones."""
         self._start_from(baseline)
         if baseline:
             self.set_pruned_count(baseline.count)
@@ -149,12 +169,15 @@ class History:
             self._compact(len(self._sort_keys) - UNCOMPACTED_EVENTS // 2)
 
     def set_pruned_count(self, count: int) -> None:
-        """Take note that ``count`` events are not in the ledger any more."""
+        """Record that ``count`` events were pruned in total."""
         self.event_count -= count - self.pruned_count
         self.pruned_count = count
 
     def fold_onto(self, events: Iterable[Event]) -> Baseline:
-        """What a base, and nothing else, amounts to with the events after it in the order of history."""
+        """Return the baseline that this history started from, extended by the events after it.
+
+        The history has no events of its own. The given ones are in chronological order.
+        """
         runs, sort_key, count = self.runs().copy(), self._compacted_up_to, len(self)
         for event in events:
             sort_key = pack_sort_key(event)
@@ -163,7 +186,7 @@ class History:
         return Baseline(runs, sort_key, count)
 
     def runs(self) -> Runs:
-        """What all of its events amount to, until the next one; not to be changed."""
+        """Return all events, folded; valid until the next change, and not to be modified."""
         cached = self._valid_cache()
         if cached is not None:
             return cached
@@ -171,42 +194,42 @@ class History:
         for sort_key, event_text in zip(self._sort_keys, self._event_texts, strict=True):
             self._step(runs, sort_key, event_text)
         if len(self._sort_keys) >= CACHE_FROM:
-            self._cached_runs, self._outages_in_cached = runs, len(self._outages)  # gaps are only ever added to
+            self._cached_runs, self._outages_in_cached = runs, len(self._outages)
         return runs
 
     @property
     def ignore_before(self) -> bytes:
-        """The mark before which an event changes nothing any more."""
+        """The sort key before which events are pruned and further ones are ignored."""
         return self._ignore_before
 
     @property
     def outages_folded(self) -> int:
-        """With how many gaps `runs` was folded."""
+        """How many outages `runs` takes into account."""
         return len(self._outages)
 
     def compacted_and_recent(self) -> tuple[Baseline | None, Sequence[bytes], Sequence[EventText]]:
-        """What is folded for good, and the loose events after it, to be stored."""
-        compacted = (
-            None if self._compacted is None else Baseline(self._compacted, self._compacted_up_to, self._compacted_count)
-        )
+        """Return the compacted events, and the sort keys and texts of the recent ones, to be stored."""
+        compacted = None
+        if self._compacted is not None:
+            compacted = Baseline(self._compacted, self._compacted_up_to, self._compacted_count)
         return compacted, self._sort_keys, self._event_texts
 
-    def restore(self, settled: Baseline | None, floor: bytes, marks: list[bytes], said: list[EventText]) -> None:
-        """Fill a new history with stored state; the baseline's runs and both lists are used as they are, not copied."""
-        if settled is not None:
-            self._compacted, self._compacted_up_to, self._compacted_count = (
-                settled.runs,
-                settled.compacted_up_to,
-                settled.count,
-            )
-        self._ignore_before, self._sort_keys, self._event_texts = floor, marks, said
+    def restore(
+        self, compacted: Baseline | None, ignore_before: bytes, sort_keys: list[bytes], event_texts: list[EventText]
+    ) -> None:
+        """Fill a new history with stored state; the runs of the baseline and both lists are used, not copied."""
+        if compacted is not None:
+            self._compacted = compacted.runs
+            self._compacted_up_to = compacted.compacted_up_to
+            self._compacted_count = compacted.count
+        self._ignore_before, self._sort_keys, self._event_texts = ignore_before, sort_keys, event_texts
 
-    def restore_runs(self, runs: Runs, gaps_known: int) -> None:
-        """Take stored `runs`, so that a start need not step through the loose events."""
-        self._cached_runs, self._outages_in_cached = runs, gaps_known
+    def restore_runs(self, runs: Runs, outages_folded: int) -> None:
+        """Restore the stored result of `runs`, so that a start does not fold the recent events again."""
+        self._cached_runs, self._outages_in_cached = runs, outages_folded
 
     def first_sequence(self) -> int:
-        """The place of its first event in the ledger; 0 where it has none."""
+        """Return the sequence of the first event; 0 if there is none."""
         if self._cached_runs is not None:
             return self._cached_runs.first_sequence
         sequences = [SORT_KEY.unpack(sort_key)[-1] for sort_key in self._sort_keys]
@@ -215,14 +238,14 @@ class History:
         return min(sequences, default=0)
 
     def compacted_after(self, instant: float) -> bool:
-        """Whether a slot that was waited for at or after ``instant`` may be folded for good."""
+        """Return whether an outage that begins at ``instant`` may affect a slot that is already compacted."""
         return self._compacted is not None and self._compacted.counted_slot_after(instant)
 
     def _valid_cache(self) -> Runs | None:
-        """What was folded, unless another gap would have changed it; gaps are only ever added to."""
-        outages_counted = self._outages_in_cached
-        if self._cached_runs is not None and outages_counted < len(self._outages):
-            if self._cached_runs.counted_slot_after(self._outages[outages_counted].began_at):
+        """Return the cached runs; drop them if an outage appended since then affects them."""
+        outages_folded = self._outages_in_cached
+        if self._cached_runs is not None and outages_folded < len(self._outages):
+            if self._cached_runs.counted_slot_after(self._outages[outages_folded].began_at):
                 self._cached_runs = None
             self._outages_in_cached = len(self._outages)
         return self._cached_runs
@@ -234,6 +257,7 @@ class History:
         self._cached_runs = None
 
     def _event_text(self, event: Event) -> EventText:
+        """Return the texts of an event, shared with one of the last three events if they are equal."""
         fields = event.request_id, event.partner, event.data_type, event.status, event.frequency
         for text in self._event_texts[:-4:-1]:
             if text == fields:
@@ -241,6 +265,7 @@ class History:
         return intern_text(*fields)
 
     def _compact(self, count: int) -> None:
+        """Fold the oldest ``count`` recent events into the compacted runs."""
         if self._compacted is None:
             self._compacted = Runs()
         for sort_key, event_text in zip(self._sort_keys[:count], self._event_texts, strict=False):
@@ -253,7 +278,7 @@ class History:
         runs.apply(
             sort_key,
             event_text,
-            self.expectation(parse(event_text.frequency).interval),
+            self.expectation_for(parse(event_text.frequency).interval),
             self._outages,
             self.retirements,
         )

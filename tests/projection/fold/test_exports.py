@@ -138,11 +138,11 @@ def test_a_group_without_an_event_left_is_gone() -> None:
     exports.apply([replace(started("0:00"), sequence=1)])
     (group,) = exports.all_keys()
     assert group in exports
-    exports.dirty.clear()
+    exports.take_dirty()
     exports.apply([replace(started("4:00"), sequence=2)])
     (own,) = exports.all_keys()
     assert group not in exports
-    assert exports.dirty == {group, own}
+    assert exports.take_dirty() == {group, own}
 
 
 def test_an_export_is_as_old_as_its_first_event() -> None:
@@ -156,14 +156,14 @@ def test_gaps_that_are_known_already_change_nothing_and_earlier_ones_ask_for_a_n
     outages = [Outage(at("1:00"), at("2:00")), Outage(at("5:00"), at("6:00"))]
     exports = ExportProjection({"shop": SHOP}, outages=outages[1:])
     exports.apply([started("0:00")])
-    exports.dirty.clear()
+    exports.take_dirty()
     assert exports.set_outages(outages[1:]) is True
-    assert exports.dirty == set()
+    assert exports.take_dirty() == set()
     assert exports.set_outages(outages) is False
-    assert exports.dirty == set()
+    assert exports.take_dirty() == set()
     later = Outage(at("8:00"), at("9:00"))
     assert exports.set_outages([outages[1], later]) is True
-    assert exports.dirty == set(exports.all_keys())
+    assert exports.take_dirty() == set(exports.all_keys())
 
 
 def crowded_day(*ids: str) -> list[Event]:
