@@ -1,0 +1,147 @@
+"""Work that runs beside the listeners: heartbeats, catching up with the ledger, checkpoints and pruning."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.ledger.contract import Ledger
+    from exporter.metrics.process_metrics import ProcessMetrics
+    from exporter.server.read_model import ReadModel
+
+HEARTBEAT_SECONDS = 10.0
+MAINTENANCE_SECONDS = 10.0
+PRUNE_SECONDS = 3600.0
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class BackgroundWork:
+    """The two background threads of a service.
+
+    One sends heartbeats from the start. The other first catches up with the ledger, and from then
+    on writes checkpoints and prunes.
+
+    Args:
+        ledger: records the heartbeats.
+        model: catches up, writes checkpoints and prunes.
+        process_metrics: count and date what was done.
+        now: the clock, in Unix seconds.
+        record_declarations: records the declared exports; called when another ledger has replaced this one.
+        apply_retention: makes the intake refuse events older than the retention if any were pruned.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a service
+        self,
+        ledger: Ledger,
+        model: ReadModel,
+        process_metrics: ProcessMetrics,
+        now: Callable[[], float],
+        record_declarations: Callable[[], None],
+        apply_retention: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._model = model
+        self._process_metrics = process_metrics
+        self._now = now
+        self._record_declarations = record_declarations
+        self._apply_retention = apply_retention
+        self._stopping = threading.Event()
+        self._caught_up = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._pruned_at = 0.0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the ledger was read to its end once, so that states can be shown."""
+        return self._caught_up.is_set()
+
+    def start(self) -> None:
+        """Start both threads.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        self._ledger_id = self._ledger.ledger_id()
+        for loop in (self._heartbeat_loop, self._catch_up_loop):
+            thread = threading.Thread(target=loop, daemon=True, name=loop.__name__)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop both threads and write a last checkpoint.
+
+        Reading a large ledger may take minutes. If it has not ended, its thread is not waited for: it ends with the
+        process, and no checkpoint is written.
+        """
+        self._stopping.set()
+        if self.caught_up:
+            for thread in self._threads:
+                thread.join()
+            self._write_checkpoint(stopping=True)
+
+    def _heartbeat_loop(self) -> None:
+        while not self._stopping.wait(HEARTBEAT_SECONDS):
+            try:
+                self._ledger.record_heartbeat(self._model.instance_id, self._now())
+                self._apply_retention()  # another process may have pruned
+                if self._ledger_id != self._ledger.ledger_id():
+                    # The ledger was replaced by one that does not know since when the exports are declared.
+                    self._record_declarations()
+                    self._ledger_id = self._ledger.ledger_id()
+            except StoreError as error:
+                log.error("no heartbeat", error=str(error))
+
+    def _catch_up_loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                events, from_checkpoint = self._model.catch_up(self._now())
+            except StoreError as error:
+                log.error("cannot read the ledger", error=str(error))
+                self._stopping.wait(RETRY_SECONDS)
+            else:
+                self._caught_up.set()
+                log.info("ready", events=events, from_checkpoint=from_checkpoint)
+                if from_checkpoint:
+                    self._stopping.wait(MAINTENANCE_SECONDS)  # little is new, and the first scrape should not wait
+                self._maintenance_loop()
+                return
+
+    def _maintenance_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._write_checkpoint()
+            self._prune()
+            self._stopping.wait(MAINTENANCE_SECONDS)
+
+    def _write_checkpoint(self, *, stopping: bool = False) -> None:
+        now = self._now()
+        try:
+            written, other_configuration = self._model.write_checkpoint(now, stopping=stopping)
+        except Exception as error:  # noqa: BLE001 - no error may end this thread or prevent a stop
+            log.error("no checkpoint", error=str(error))
+            return
+        if written:
+            self._process_metrics.checkpoint_time.set(now)
+        if other_configuration:
+            # It may also be this exporter's predecessor, killed less than a minute ago.
+            log.warning("an exporter of another configuration or release was heard of within a minute on this store")
+
+    def _prune(self) -> None:
+        now = self._now()
+        if now - self._pruned_at < PRUNE_SECONDS:
+            return
+        self._pruned_at = now
+        try:
+            while not self._stopping.is_set() and (count := self._model.prune(now)):
+                self._apply_retention()
+                self._process_metrics.pruned.inc(count)
+        except Exception as error:  # noqa: BLE001 - as for the checkpoint
+            log.error("nothing more is pruned for now", error=str(error))
