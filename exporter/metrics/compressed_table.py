@@ -44,12 +44,12 @@ class ColumnChunk:
     part: Part
     lengths: array[int]
 
-    def texts(self, plain: bytes) -> list[bytes]:
+    def texts(self, plain: memoryview) -> list[bytes]:
         """Split the inflated text into the text of each row."""
         ends = accumulate(self.lengths)
-        return [plain[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
+        return [bytes(plain[end - length : end]) for end, length in zip(ends, self.lengths, strict=True)]
 
-    def replace_texts(self, plain: bytes, changes: Mapping[int, bytes]) -> bytes:
+    def replace_texts(self, plain: memoryview, changes: Mapping[int, bytes]) -> bytes:
         """Return the inflated text with the changes applied, and update the lengths.
 
         Args:
@@ -64,13 +64,12 @@ class ColumnChunk:
             return b"".join(texts)
         pieces: list[bytes | memoryview] = []
         next_row = copied = 0
-        view = memoryview(plain)
         for row, text in changes.items():
             start = copied + sum(self.lengths[next_row:row])
-            pieces += (view[copied:start], text)
+            pieces += (plain[copied:start], text)
             next_row, copied = row + 1, start + self.lengths[row]
             self.lengths[row] = len(text)
-        pieces.append(view[copied:])
+        pieces.append(plain[copied:])
         return b"".join(pieces)
 
 
@@ -176,15 +175,13 @@ class CompressedTable:
         plains = self._inflate_chunks([group.chunks[column] for column in changes])
         for (column, texts), plain in zip(changes.items(), plains, strict=True):
             chunk = group.chunks[column]
-            new_plain = chunk.replace_texts(plain, texts)
-            if new_plain != plain:
-                chunk.part = self._compressor.compress(new_plain)
-                self._sums.pop(column, None)
+            chunk.part = self._compressor.compress(chunk.replace_texts(plain, texts))
+            self._sums.pop(column, None)
         return True
 
-    def _inflate_chunks(self, chunks: Sequence[ColumnChunk]) -> list[bytes]:
+    def _inflate_chunks(self, chunks: Sequence[ColumnChunk]) -> list[memoryview]:
         """Inflate several chunks in one call, which takes two thirds of the time of one call per chunk."""
-        plain = self._compressor.inflate(b"".join([chunk.part.deflated for chunk in chunks]))
+        plain = memoryview(self._compressor.inflate(b"".join([chunk.part.deflated for chunk in chunks])))
         ends = accumulate(chunk.part.sum[1] for chunk in chunks)
         return [plain[end - chunk.part.sum[1] : end] for chunk, end in zip(chunks, ends, strict=True)]
 
