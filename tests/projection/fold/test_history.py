@@ -15,7 +15,7 @@ from exporter.domain.deadlines import expectation_of
 from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, ExportKey, Selection
 from exporter.projection.fold.exports import ExportProjection
-from exporter.projection.fold.history import UNCOMPACTED_EVENTS, History
+from exporter.projection.fold.history import CACHE_FROM, UNCOMPACTED_EVENTS, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +50,9 @@ def declared_state(
     exports = ExportProjection({"shop": SHOP}, [declaration])
     exports.apply(events)
     return exports.state(ExportKey("shop", "declared", declaration.name), now, declared_at)
+
+
+GRACE_OF_3H = Declaration("slow", Selection("shop"), grace=3 * HOUR)
 
 
 # Runs
@@ -380,6 +383,20 @@ def test_asked_after_every_event_and_every_gap_it_is_what_all_at_once_amount_to(
             taken.append(replace(step, sequence=len(taken) + 1))
             assert history.add(taken[-1])
         assert history.runs() == folded(*taken, outages=outages)
+
+
+@pytest.mark.parametrize(("began", "missed", "unknown"), [("10:00", 1, 1), ("11:00", 2, 0)])
+def test_an_outage_learned_of_later_meets_a_slot_whose_grace_is_longer_than_half_an_interval(
+    began: str, missed: int, unknown: int
+) -> None:
+    outages: list[Outage] = []
+    history = History(lambda interval: expectation_of(interval, UTC, GRACE_OF_3H), outages)
+    events = [started("0:00"), completed("0:10"), started("12:00"), started("12:05")]
+    assert all(history.add(replace(each, sequence=nth)) for nth, each in enumerate(events, 1))
+    assert len(events) == CACHE_FROM
+    assert (history.runs().missed_slots, history.runs().unknown_slots) == (2, 0)
+    outages.append(Outage(at(began), at("11:30")))
+    assert (history.runs().missed_slots, history.runs().unknown_slots) == (missed, unknown)
 
 
 def test_loose_events_of_an_id_are_taken_out_and_settled_ones_are_not() -> None:
