@@ -33,9 +33,9 @@ _MAX_KEYS = 500
 """How many keys a statement names at the most."""
 _CHECKPOINT = select(
     checkpoints.c.revision,
-    checkpoints.c.sequence,
+    checkpoints.c.sequence.label("last_sequence"),
     checkpoints.c.fingerprint,
-    checkpoints.c.pruned,
+    checkpoints.c.pruned.label("pruning_revision"),
     checkpoints.c.owner,
 ).where(checkpoints.c.name == _CHECKPOINT_NAME)
 _ROWS = (
