@@ -23,6 +23,7 @@ class ParsedEvent:
     """The content of one notification, before its source, arrival and event time are known.
 
     Attributes:
+        request_id: empty if the vendor gives none.
         partner: the canonical name of a known partner, else the sender's text.
         data_type: in lower case.
         status: in lower case.

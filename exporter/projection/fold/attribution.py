@@ -36,6 +36,7 @@ class Attribution:
     has an interval, and its request id is not detected    its group; once the id is detected,
                                                            the earlier events move with it
     has no interval: one-time or unknown frequency         its group, whatever its request id
+    has no request id, as from a vendor that gives none    its group
     =====================================================  ==========================================
 
     An id is detected when it recurs: a second run starts or completes at least half an interval
@@ -65,7 +66,7 @@ class Attribution:
         for key, declaration in self._declared_by_source.get(event.source, ()):
             if declaration.match.matches(event):
                 return key
-        return key_of_request_id(event) if event.schedule.interval else key_of_group(event)
+        return key_of_request_id(event) if event.request_id and event.schedule.interval else key_of_group(event)
 
     def may_recur(self, event: Event) -> bool:
         """Return whether an event counts towards the detection of its request id."""

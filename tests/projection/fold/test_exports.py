@@ -53,6 +53,16 @@ def test_an_id_of_which_only_completions_are_known_comes_back_all_the_same(statu
     assert labels(webhook) == {"1700000001"}
 
 
+def test_events_without_an_id_stay_in_their_groups_however_often_they_come() -> None:
+    exports = ExportProjection({"shop": SHOP})
+    exports.drop_id_cache()
+    runs = [started(f"{4 * n}:00", "", partner) for n in range(4) for partner in ("Amazon S3", "Azure")]
+    assert exports.ids_to_look_up(runs) == {}
+    exports.apply(runs)
+    assert exports.detected_exports() == []
+    assert sorted(exports.event_count(key) for key in exports.all_keys()) == [4, 4]
+
+
 def test_one_long_run_does_not_come_back() -> None:
     webhook = Webhook()
     webhook.deliver("Initiated", at("0:00"))
