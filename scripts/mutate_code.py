@@ -33,9 +33,9 @@ from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from coverage import CoverageData
+from mutation_plugin import CHOSEN, RECORD
 
 from monitoring import ROOT
-from mutation_plugin import CHOSEN, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

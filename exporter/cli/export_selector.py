@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.domain import frequency
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import matches_all
-from exporter.ingest.vendors import clevertap
+from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,13 +35,13 @@ class ExportSelector:
 
     def matches(self, state: ExportState) -> bool:
         """Whether all that is said is true of an export."""
-        partner = None if self.partner is None else clevertap.canonical_partner(self.partner)
+        if self.partner is not None and state.partner.casefold() not in registry.canonical_partners(self.partner):
+            return False
         frequency_label = None if self.frequency is None else frequency.parse(self.frequency).label
         return matches_all(
             (
                 (self.source, state.source),
                 (self.export, state.export),
-                (partner, state.partner),
                 (self.data_type, state.data_type),
                 (frequency_label, state.frequency),
             )

@@ -2,7 +2,7 @@
 
 `history` is pure: the same plans, times and seed give the same history. Runs begin at midnight of
 the project's time zone and every interval after, as on a wall clock, and the bodies are in the
-form that CleverTap documents.
+form of the vendor of each source.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import random
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.domain import deadlines
 from exporter.domain.errors import ExporterError
+from exporter.domain.events import COMPLETED, INITIATED
 from exporter.domain.frequency import DAY, HOUR
 from exporter.ingest.intake import Intake
-from exporter.ingest.vendors.clevertap_samples import sample_body
+from exporter.ingest.vendors import registry
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date, tzinfo
 
     from exporter.config.loader import Config
@@ -53,6 +55,7 @@ class SimulatedExport:
         zone: the clock of its project.
         request_id: of all its runs; a one-time export has a new one for each run, as has one
             with ``new_ids``.
+        vendor: in whose form its bodies are.
         interval: seconds from one run to the next; 0 for a one-time export.
         typical: how many seconds a run usually takes.
     """
@@ -66,6 +69,7 @@ class SimulatedExport:
     interval: int
     typical_runtime: float
     new_id_each_run: bool = False
+    vendor: str = registry.DEFAULT
 
     @property
     def frequency(self) -> str:
@@ -129,8 +133,17 @@ def outcome_by_shares(late: float, missed: float, stuck: float) -> Callable[[Sim
     return fate
 
 
-def fleet(exports: int, sources: Sequence[tuple[str, tzinfo]], since: float, seed: int) -> list[SimulatedExport]:
-    """A fleet of so many exports, spread over sources with their clocks; ids lie before ``since``."""
+def fleet(
+    exports: int,
+    sources: Sequence[tuple[str, tzinfo]],
+    since: float,
+    seed: int,
+    vendors: Mapping[str, str] = MappingProxyType({}),
+) -> list[SimulatedExport]:
+    """A fleet of so many exports, spread over sources with their clocks; ids lie before ``since``.
+
+    ``vendors`` names those of the sources whose vendor is not the default one.
+    """
     plans = []
     for number in range(exports):
         dice = _random(seed, "plan", number)
@@ -145,6 +158,7 @@ def fleet(exports: int, sources: Sequence[tuple[str, tzinfo]], since: float, see
                 data_type=dice.choice(TYPES),
                 interval=HOURS[number // len(sources) % len(HOURS)] * HOUR,
                 typical_runtime=dice.uniform(4 * 60, 40 * 60),
+                vendor=vendors.get(slug, registry.DEFAULT),
             )
         )
     return plans
@@ -284,18 +298,16 @@ def _run(
     if kind == LATE:
         start += int(expectation.grace + delay * (plan.interval - expectation.grace))
     end = start + int(min(plan.typical_runtime * stretch, expectation.max_runtime / 2))
-    for status, at, travel in (("Initiated", start, travels[0]), ("Completed", end, travels[1])):
-        if status == "Completed" and kind == STUCK:
+    for status, at, travel in ((INITIATED, start, travels[0]), (COMPLETED, end, travels[1])):
+        if status == COMPLETED and kind == STUCK:
             return
-        local = datetime.fromtimestamp(at, plan.zone).replace(tzinfo=None)
-        body = sample_body(
+        body = registry.VENDORS[plan.vendor].sample_body(
             status=status,
             partner=plan.partner,
             data_type=plan.data_type,
             frequency=plan.frequency,
             request_id=str(request_id),
-            at=local.isoformat(),
-            now=at,
+            local_time=datetime.fromtimestamp(at, plan.zone).replace(tzinfo=None),
         )
         yield SimulatedWebhook(round(at + travel, 6), plan.source, body, fault)
 

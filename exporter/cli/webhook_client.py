@@ -1,4 +1,4 @@
-"""A made-up event, posted as CleverTap would."""
+"""A made-up event, posted as a vendor would."""
 
 from __future__ import annotations
 

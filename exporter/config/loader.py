@@ -23,7 +23,7 @@ from exporter.config.settings import Section, Settings, SourceSettings
 from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.ingest.vendors import clevertap
+from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     import ssl
@@ -183,7 +183,7 @@ def _build(settings: Settings, path: Path | None, place: str, problems: list[str
                 f"{settings.server.webhook_listen}, which is not loopback; set tokens_file, tokens or basic"
                 + (" (or DATAEXPORT_TOKENS)" if each.slug == DEFAULT_SOURCE else "")
             )
-        source = Source(each.slug, each.timezone, event_time.load_zone(each.timezone))
+        source = Source(each.slug, each.timezone, event_time.load_zone(each.timezone), each.vendor)
         sources[each.slug] = ConfiguredSource(source, credentials)
     server = settings.server
     if server.webhook_listen == server.admin_listen:
@@ -280,10 +280,11 @@ def _declarations(
         if (each.source, each.name) in seen:
             problems.append(f"{at}.name: {each.name!r} is there twice in source {each.source!r}; give another name")
         seen.add((each.source, each.name))
-        yield _declaration(each, at, problems)
+        source = sources[each.source].source if each.source in sources else Source(each.source)
+        yield _declaration(each, source, at, problems)
 
 
-def _declaration(each: ExportSettings, at: str, problems: list[str]) -> Declaration:
+def _declaration(each: ExportSettings, source: Source, at: str, problems: list[str]) -> Declaration:
     wanted = each.match
     often = frequency.parse(wanted.frequency) if wanted.frequency is not None else None
     if not wanted.model_dump(exclude_none=True):
@@ -293,7 +294,7 @@ def _declaration(each: ExportSettings, at: str, problems: list[str]) -> Declarat
         match=Selection(
             source=each.source,
             request_id=wanted.request_id,
-            partner=None if wanted.partner is None else clevertap.canonical_partner(wanted.partner),
+            partner=None if wanted.partner is None else registry.adapter_of(source).canonical_partner(wanted.partner),
             data_type=None if wanted.data_type is None else wanted.data_type.lower(),
             frequency=often.label if often else None,
         ),

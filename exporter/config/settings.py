@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from exporter.domain import event_time
 from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP_LABEL, OVERFLOW_LABEL, UNKNOWN_SOURCE
 from exporter.domain.frequency import MAX_INTERVAL
+from exporter.ingest.vendors import registry
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -88,6 +89,13 @@ def _name(value: str) -> str:
 
 def _zone(value: str) -> str:
     event_time.load_zone(value)
+    return value
+
+
+def _vendor(value: str) -> str:
+    if value not in registry.VENDORS:
+        message = f"no such vendor; give one of {', '.join(sorted(registry.VENDORS))}"
+        raise ValueError(message)
     return value
 
 
@@ -176,7 +184,7 @@ class SourceSettings(Section):
     """``[[sources]]``: one webhook URL."""
 
     slug: Annotated[str, AfterValidator(_slug)]
-    vendor: Literal["clevertap"] = "clevertap"
+    vendor: Annotated[str, AfterValidator(_vendor)] = registry.DEFAULT
     timezone: Annotated[str, AfterValidator(_zone)] = event_time.AUTO
     tokens: list[SecretStr] = []
     tokens_file: list[str] = []

@@ -98,16 +98,18 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One CleverTap project: one webhook URL and one time zone.
+    """One project at a vendor: one webhook URL and one time zone.
 
     Attributes:
         timezone: the setting: ``auto`` or the name of a zone.
         zone: the parsed setting; None for ``auto``.
+        vendor: the name of the adapter that parses its bodies; empty for the default one.
     """
 
     slug: str
     timezone: str = "auto"
     zone: tzinfo | None = None
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

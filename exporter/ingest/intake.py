@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from exporter.domain import event_time
 from exporter.domain.events import Event, ParsedEvent, QuarantinedBody
 from exporter.ingest import json_objects
-from exporter.ingest.vendors import clevertap
+from exporter.ingest.vendors import registry
+from exporter.ingest.vendors.adapter import TestCall, Unrecognised
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 OLDER_THAN_RETENTION = "older_than_retention"
 """The reason for quarantine that is none of the vendor's: events of that time were pruned."""
-REASONS = (*clevertap.REASONS, OLDER_THAN_RETENTION)
-"""Why a body may be in quarantine."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
@@ -102,6 +101,7 @@ class Intake:
         # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
         latest = _EPOCH + timedelta(1, arrived_at)
         objects = json_objects.decode(body, self._most_event_bytes)
+        parse = registry.adapter_of(source).parse
         settled_offset = self._offset_of(source).offset if source.zone is None else None
         oldest = arrived_at - self.retention
         readings: dict[
@@ -109,7 +109,7 @@ class Intake:
         ] = {}  # the events of a list are often of the same few seconds
         entries: list[Entry] = []
         for json_object in objects:
-            parsed = clevertap.parse(json_object, latest)
+            parsed = parse(json_object, latest)
             if not isinstance(parsed, ParsedEvent):
                 entries.append(_test_call_or_quarantined(source.slug, arrived_at, parsed, json_object.raw))
                 continue
@@ -171,6 +171,12 @@ class Intake:
             return offset
 
 
+def quarantine_reasons() -> tuple[str, ...]:
+    """Why a body may be in quarantine: a reason of one of the vendors, or its age."""
+    reasons = dict.fromkeys(reason for adapter in registry.VENDORS.values() for reason in adapter.reasons)
+    return (*reasons, OLDER_THAN_RETENTION)
+
+
 def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> AcceptedEvent | QuarantinedBody:
     """An event that happened before ``oldest`` goes to quarantine: it may have been counted, and removed since."""
     event = accepted_event.event
@@ -181,9 +187,9 @@ def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> Acce
 
 
 def _test_call_or_quarantined(
-    source: str, arrived_at: float, parsed: clevertap.TestCall | clevertap.Unrecognised, body: bytes
+    source: str, arrived_at: float, parsed: TestCall | Unrecognised, body: bytes
 ) -> TestCallReceived | QuarantinedBody:
-    if isinstance(parsed, clevertap.TestCall):
+    if isinstance(parsed, TestCall):
         return TestCallReceived(source, arrived_at)
     return _quarantined(source, arrived_at, parsed.reason, parsed.detail, body)
 

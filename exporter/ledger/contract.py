@@ -40,7 +40,7 @@ class AcceptedEvent:
 
 @dataclass(frozen=True, slots=True)
 class TestCallReceived:
-    """The call that CleverTap makes when someone creates the webhook."""
+    """A vendor's test call, such as it makes when someone creates the webhook."""
 
     source: str
     arrived_at: float

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import StoreLostError
-from exporter.ingest.intake import REASONS
+from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
@@ -190,7 +190,7 @@ class ReadModel:
 
     def _build(self, config: ProjectionConfig, hidden: Iterable[ExportKey] = ()) -> tuple[Projector, Renderer]:
         reader = Projector(self._ledger, config.sources, config.declarations)
-        return reader, Renderer(reader, config.exports_per_source, REASONS, already_dropped=hidden)
+        return reader, Renderer(reader, config.exports_per_source, quarantine_reasons(), already_dropped=hidden)
 
     def _caught_up_projector(self) -> Projector:
         """The reader with all that it has read, as of when pruning was asked for; while it is held."""

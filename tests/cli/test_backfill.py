@@ -20,7 +20,7 @@ from exporter.cli.simulation import fleet, history, outcome_by_shares
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Outage, QuarantinedBody
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.ingest.intake import REASONS
+from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import contract as ledgers
 from exporter.metrics.families import DURATION
 from exporter.metrics.renderer import Renderer
@@ -60,7 +60,7 @@ def simulated(days: float = 2, exports: int = 10) -> list[Event]:
 
 
 def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> BackfillInput:
-    return BackfillInput(ledger, SOURCES, declarations, limit, REASONS)
+    return BackfillInput(ledger, SOURCES, declarations, limit, quarantine_reasons())
 
 
 def samples_of(exposition: str) -> dict[str, str]:

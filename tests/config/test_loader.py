@@ -121,7 +121,7 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         """sources[1].slug: 'Shop': give lower-case letters, digits and hyphens, at most 63, and not "unknown\"""",
         """sources[1].timezone: 'Mars': no time zone 'Mars'; give "auto" or a name such as "Asia/Kolkata" or "UTC\"""",
         "sources[2].slug: missing; it has to be given",
-        "sources[2].vendor: 'other': Input should be 'clevertap'",
+        "sources[2].vendor: 'other': no such vendor; give one of clevertap",
         """exports[1].name: 'any': "any" and "other" name what is not declared; give another name""",
         "exports[1].match.partner: 7: Input should be a valid string",
         "exports[1].match.patner: unknown setting; did you mean partner?",

@@ -18,7 +18,7 @@ from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.config.settings import Store
 from exporter.domain.errors import StoreRefusedError
-from exporter.ingest.intake import REASONS
+from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
@@ -120,6 +120,6 @@ def _progress(label: str, length: int) -> ProgressBar[int]:
 def _metrics(settings: Config, url: str, now: float) -> list[str]:
     with closing(SqlLedger(url, unfinished=True)) as ledger:
         reader = Projector(ledger, settings.sources_without_credentials, settings.exports)
-        collector = Renderer(reader, settings.limits.exports_per_source, REASONS)
+        collector = Renderer(reader, settings.limits.exports_per_source, quarantine_reasons())
         collector.update(now)
         return b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode().splitlines()

@@ -14,7 +14,7 @@ from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option
 from exporter.config import loader
-from exporter.ingest.intake import REASONS
+from exporter.ingest.intake import quarantine_reasons
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,11 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
     """
     with open_store(path) as (settings, _, ledger):
         knowledge = BackfillInput(
-            ledger, settings.sources_without_credentials, settings.exports, settings.limits.exports_per_source, REASONS
+            ledger,
+            settings.sources_without_credentials,
+            settings.exports,
+            settings.limits.exports_per_source,
+            quarantine_reasons(),
         )
         told = Backfill(knowledge, since, time.time() if until is None else until, step)
         with click.progressbar(length=told.until - told.since, label="folding", file=sys.stderr) as bar:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from contextlib import closing
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,38 +17,63 @@ from exporter.cli import simulation
 from exporter.cli.options import INSTANT, config_option
 from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
+from exporter.config.environment import DEFAULT_SOURCE
+from exporter.domain.errors import ExporterError
 from exporter.domain.event_time import load_zone
+from exporter.domain.events import COMPLETED, INITIATED
 from exporter.domain.frequency import DAY
-from exporter.ingest.vendors.clevertap_samples import sample_body
+from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+URL = f"http://127.0.0.1:8080{registry.webhook_path(registry.DEFAULT, DEFAULT_SOURCE)}"
+"""The webhook of an exporter that was started without a configuration."""
 _SHARE = click.FloatRange(0, 1)
 
 
 @click.command()
-@click.option("--url", default="http://127.0.0.1:8080/webhooks/clevertap/default", show_default=True)
+@click.option("--url", default=URL, show_default=True)
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the source's token.")
-@click.option("--initiated", "status", flag_value="Initiated", help="An export has begun.")
-@click.option(
-    "--completed", "status", flag_value="Completed", default="Completed", help="An export is done (the default)."
-)
+@click.option("--initiated", "status", flag_value=INITIATED, help="An export has begun.")
+@click.option("--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="An export is done (the default).")
 @click.option("--partner", default="Amazon S3", show_default=True)
 @click.option("--type", "data_type", default="Events", show_default=True)
 @click.option("--frequency", default="Every 24 hours", show_default=True)
 @click.option("--request-id", default="1690283492", show_default=True)
 @click.option("--at", help="Local time as 2026-12-31T16:50:52; now in UTC if not given.")
-@click.option("--test-call", is_flag=True, help="What CleverTap posts when someone creates the webhook.")
-def send(url: str, token_file: Path | None, *, test_call: bool, **event: str | None) -> None:
-    """Post one made-up event to a running exporter, as CleverTap would.
+@click.option("--test-call", is_flag=True, help="What the vendor posts when someone creates the webhook.")
+def send(url: str, token_file: Path | None, at: str | None, *, test_call: bool, **event: str) -> None:
+    """Post one made-up event to a running exporter, as the vendor in the path of --url would.
 
     \b
     Example:
       dataexport-exporter send --initiated --partner "Amazon S3" --frequency "Every 4 hours"
     """
-    body = sample_body(test_call=test_call, now=time.time(), **event)
+    adapter = registry.adapter_at(url)
+    if not test_call:
+        body = adapter.sample_body(**event, local_time=_local_time(at))
+    elif adapter.test_call is not None:
+        body = adapter.test_call
+    else:
+        message = f"--test-call: {adapter.name} makes no such call"
+        raise ExporterError(message)
     click.echo(post_webhook(url, body, token_file))
+
+
+def _local_time(at: str | None) -> datetime:
+    """The date and time of ``--at``, or now in UTC; without a zone either way, since bodies tell none."""
+    if at is None:
+        return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+    try:
+        local = datetime.fromisoformat(at)
+    except ValueError as error:
+        message = f"--at: {at!r} is no date and time; give one such as 2026-12-31T16:50:52"
+        raise ExporterError(message) from error
+    if local.tzinfo:
+        message = f"--at: {at!r} has a zone; give the local time without one"
+        raise ExporterError(message)
+    return local
 
 
 @click.command()
@@ -116,7 +141,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
         message = f"--timezone: {error}"
         raise click.UsageError(message) from error
     clocks = [(each.slug, each.zone or clock) for each in settings.sources_without_credentials.values()]
-    plans = simulation.fleet(count, [("url", clock)] if url else clocks, begins, seed)
+    if url:
+        plans = simulation.fleet(count, [("url", clock)], begins, seed, {"url": registry.adapter_at(url).name})
+    else:
+        vendors = {slug: each.vendor or registry.DEFAULT for slug, each in settings.sources_without_credentials.items()}
+        plans = simulation.fleet(count, clocks, begins, seed, vendors)
     made_up = simulation.history(plans, begins, ends, seed, simulation.outcome_by_shares(late, missed, stuck))
     if json_lines:
         for each in made_up:

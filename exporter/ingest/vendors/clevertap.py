@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain import frequency
 from exporter.domain.events import ParsedEvent
+from exporter.ingest.vendors.adapter import Adapter, TestCall, Unrecognised
+from exporter.ingest.vendors.clevertap_samples import EXAMPLE, TEST_CALL, sample_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,19 +77,6 @@ _DATE = re.compile(
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))? ?(?P<half>[ap])\.?m\.?",
     re.IGNORECASE | re.ASCII,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TestCall:
-    """What CleverTap posts once when someone creates the webhook."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unrecognised:
-    """Why a body is not an announcement: a key of `REASONS`, and a sentence for people."""
-
-    reason: str
-    detail: str
 
 
 class _Text(NamedTuple):
@@ -256,3 +244,19 @@ def _parse_date(text: str) -> datetime:
         )
     except ValueError as error:
         raise _UnrecognisedError("bad_date", f"'Date and Time' is {text!r}: {error}") from error
+
+
+ADAPTER = Adapter(
+    name="clevertap",
+    parse=parse,
+    reasons=REASONS,
+    canonical_partner=canonical_partner,
+    sample_body=sample_body,
+    test_call=TEST_CALL,
+    schema={
+        "type": "object",
+        "description": "An announcement as CleverTap posts it. What is not understood is kept and answered 200 all "
+        "the same, so any object is taken.",
+        "examples": [EXAMPLE],
+    },
+)

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from exporter.domain.errors import ExporterError
+if TYPE_CHECKING:
+    from datetime import datetime
 
 NOON = 12
+MOST_DIGITS = 19
+"""An id of more is a text."""
+
+EXAMPLE = {
+    "Export Request Id": 1690283492,
+    "Partner": "Google Cloud Storage",
+    "Type": "Events",
+    "Status": "Completed",
+    "Frequency": "One Time",
+    "Date and Time": "25/07/2023 4:50:52 PM",
+}
+"""The sample of its page "Status Alerts for Exports"."""
+
+TEST_CALL = json.dumps({"is_test": True, "targetId": 1234, "key_values": {"key": "value"}, "profiles": []})
+"""What it posts once when someone creates the webhook."""
 
 
-def sample_body(  # noqa: PLR0913 - the vendor's six keys
-    *,
-    status: str | None,
-    partner: str | None,
-    data_type: str | None,
-    frequency: str | None,
-    request_id: str | None,
-    at: str | None,
-    now: float,
-    test_call: bool = False,
+def sample_body(  # noqa: PLR0913 - the six keys
+    *, status: str, partner: str, data_type: str, frequency: str, request_id: str, local_time: datetime
 ) -> str:
-    """The body that CleverTap would post, of its six keys.
-
-    ``at`` is the local date and time in ISO form, or None for ``now`` (Unix seconds) on a UTC
-    clock; ``test_call`` asks for what is posted when someone creates the webhook instead.
-
-    Raises:
-        ExporterError: ``at`` is no date and time, or has a zone.
-    """
-    if test_call:
-        return json.dumps({"is_test": True, "targetId": 1234, "key_values": {"key": "value"}, "profiles": []})
-    try:
-        local = datetime.fromisoformat(at) if at else datetime.fromtimestamp(now, UTC)
-    except ValueError as error:
-        message = f"--at: {at!r} is no date and time; give one such as 2026-12-31T16:50:52"
-        raise ExporterError(message) from error
-    if at and local.tzinfo:
-        message = f"--at: {at!r} has a zone, which CleverTap does not tell; give the local time without one"
-        raise ExporterError(message)
-    given = request_id or ""
-    clock = f"{local.hour % 12 or 12}:{local:%M:%S} {'AM' if local.hour < NOON else 'PM'}"
+    """The body that CleverTap would post."""
+    clock = f"{local_time.hour % 12 or 12}:{local_time:%M:%S} {'AM' if local_time.hour < NOON else 'PM'}"
     return json.dumps(
         {
-            "Export Request Id": int(given) if given.isdecimal() and len(given) < 20 else given,  # noqa: PLR2004
+            "Export Request Id": int(request_id)
+            if request_id.isdecimal() and len(request_id) <= MOST_DIGITS
+            else request_id,
             "Partner": partner,
             "Type": data_type,
-            "Status": status,
+            "Status": status.capitalize(),
             "Frequency": frequency,
-            "Date and Time": f"{local:%d/%m/%Y} {clock}",
+            "Date and Time": f"{local_time:%d/%m/%Y} {clock}",
         }
     )

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from exporter import __version__
 from exporter.domain import humanize
 from exporter.domain.errors import StoreError
+from exporter.ingest.vendors.registry import adapter_of, webhook_path
 from exporter.server.admin import api
 from exporter.server.http.flask_adapter import flask_problem, register_error_handlers
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
@@ -87,8 +88,11 @@ def create_app(service: Service) -> Flask:  # noqa: C901 - one small function an
             states, sources, trouble = *service.list_states(now), ""
         except StoreError as error:
             states, sources, trouble = [], [], str(error)
+        paths = {
+            slug: webhook_path(adapter_of(each.source).name, slug) for slug, each in service.config.sources.items()
+        }
         return render_template(
-            "status.html", states=states, sources=sources, trouble=trouble, now=now, version=__version__
+            "status.html", states=states, sources=sources, paths=paths, trouble=trouble, now=now, version=__version__
         )
 
     app.register_blueprint(api.create_blueprint(service))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.ingest.json_objects import MAX_OBJECTS
+from exporter.ingest.vendors.registry import adapter_of, webhook_path
 from exporter.server.admin.schemas import SCHEMAS
 
 if TYPE_CHECKING:
@@ -13,25 +14,11 @@ if TYPE_CHECKING:
 
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
+    from exporter.ingest.vendors.adapter import Adapter
     from exporter.server.admin.query_parameters import Parameter, PathParameters
 
 Schema = dict[str, Any]
 
-_BODY = {
-    "type": "object",
-    "description": "An announcement as CleverTap posts it. What is not understood is kept and answered 200 all the "
-    "same, so any object is taken.",
-    "examples": [
-        {
-            "Export Request Id": 1690283492,
-            "Partner": "Google Cloud Storage",
-            "Type": "Events",
-            "Status": "Completed",
-            "Frequency": "One Time",
-            "Date and Time": "25/07/2023 4:50:52 PM",
-        }
-    ],
-}
 _RECEIPT = {
     "type": "object",
     "properties": {name: {"type": "integer", "minimum": 0} for name in ("accepted", "duplicates", "quarantined")},
@@ -101,21 +88,28 @@ def openapi_document(config: Config, parameters: PathParameters) -> Schema:
         "info": {
             "title": "dataexport-exporter",
             "version": __version__,
-            "description": "Knows when a scheduled CleverTap data export is late. Instants are Unix seconds.",
+            "description": "Knows when a scheduled data export is late. Instants are Unix seconds.",
         },
         "servers": [{"url": f"http://{config.admin_listen}", "description": "The admin listener."}],
-        "paths": paths | {"/webhooks/clevertap/{source}": _webhook(config)},
+        "paths": paths | _webhooks(config),
         "components": {
-            "schemas": SCHEMAS | {"Problem": _PROBLEM, "Announcement": _BODY, "Receipt": _RECEIPT, "Test": _TEST},
+            "schemas": SCHEMAS | {"Problem": _PROBLEM, "Receipt": _RECEIPT, "Test": _TEST},
             "securitySchemes": _schemes(config),
         },
     }
 
 
-def _webhook(config: Config) -> Schema:
-    one = {"$ref": "#/components/schemas/Announcement"}
+def _webhooks(config: Config) -> Schema:
+    """A path for each vendor of which a source is configured."""
+    adapters = [adapter_of(each.source) for each in config.sources.values()]
+    return {webhook_path(each.name, "{source}"): _webhook(config, each) for each in adapters}
+
+
+def _webhook(config: Config, adapter: Adapter) -> Schema:
+    one = dict(adapter.schema)
+    sources = {slug: each for slug, each in config.sources.items() if adapter_of(each.source) == adapter}
     done = {"anyOf": [{"$ref": "#/components/schemas/Receipt"}, {"$ref": "#/components/schemas/Test"}]}
-    credentials = [each.credentials for each in config.sources.values()]
+    credentials = [each.credentials for each in sources.values()]
     security: list[Schema] = []
     for each in credentials:
         security += [way for way in _security(each) or [{}] if way not in security]
@@ -128,9 +122,9 @@ def _webhook(config: Config) -> Schema:
         ],
         "post": {
             "summary": "Take announcements; 200 once they are on disk",
-            "operationId": "receive",
+            "operationId": f"receive-{adapter.name}",
             "parameters": [
-                _path_parameter("source", {"type": "string", "enum": sorted(config.sources)}, "The slug of a source.")
+                _path_parameter("source", {"type": "string", "enum": sorted(sources)}, "The slug of a source.")
             ],
             "requestBody": {
                 "required": True,

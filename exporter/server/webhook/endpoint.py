@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN_SOURCE
+from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
 from exporter.server.http.access_log import log_request
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.problems import problem_document, standard_problem
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
 
-PREFIX = "/webhooks/clevertap/"
 COMMIT_TIMEOUT_SECONDS = 1.6
 """A request that is not committed this long after it arrived is answered 503; the sender waits three seconds."""
 
@@ -59,13 +59,13 @@ class Webhook:
         path = request.path
         if not path.startswith(PREFIX):
             return _NOT_FOUND
-        slug = path[len(PREFIX) :]
-        if not slug or "/" in slug:
+        vendor, _, slug = path[len(PREFIX) :].partition("/")
+        if vendor not in VENDORS or not slug or "/" in slug:
             return _NOT_FOUND
         if request.method != "POST":
             return _METHOD_NOT_ALLOWED
         configured = self._service.config.sources.get(slug)
-        if configured is None:
+        if configured is None or adapter_of(configured.source).name != vendor:
             return _NOT_FOUND
         request.source, request.source_config = slug, configured
         if not configured.credentials.accepts(request.headers):

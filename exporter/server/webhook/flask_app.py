@@ -1,4 +1,4 @@
-"""The webhook as a Flask application: ``POST /webhooks/clevertap/<source>``, and nothing else.
+"""The webhook as a Flask application: ``POST /webhooks/<vendor>/<source>``, and nothing else.
 
 `Webhook.on_headers` (`exporter.server.webhook.endpoint`) has checked path, method and credential before the body
 arrived, and the connection has held the body to its limit.
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Response, request
 
+from exporter.ingest.vendors.registry import PREFIX
 from exporter.server.http.flask_adapter import flask_response, register_error_handlers
 from exporter.server.http.wsgi import EXCHANGE
-from exporter.server.webhook.endpoint import PREFIX, outcome_fields, success_response
+from exporter.server.webhook.endpoint import outcome_fields, success_response
 
 if TYPE_CHECKING:
     from exporter.config.loader import ConfiguredSource
@@ -25,8 +26,8 @@ def create_app(webhook: Webhook) -> Flask:
     app = Flask("exporter.server.webhook.flask_app", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
-    @app.post(f"{PREFIX}<_slug>")
-    def receive(_slug: str) -> Response:
+    @app.post(f"{PREFIX}<_vendor>/<_slug>")
+    def receive(_vendor: str, _slug: str) -> Response:
         http_request = cast("HttpRequest", request.environ[EXCHANGE])
         source = cast("ConfiguredSource", http_request.source_config).source
         receipt = webhook.intake.ingest(source, request.get_data(cache=False), webhook.now())

@@ -13,7 +13,7 @@ from backfills import UNTOLD, Remembering
 from builders import HOUR, accepted_event
 from exporter.cli.main import main
 from exporter.domain.exports import Source
-from exporter.ingest.intake import REASONS
+from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.metrics.renderer import Renderer
 from exporter.projection.projector import Projector
@@ -92,7 +92,7 @@ def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -
 
 def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
     then = Remembering(accepted_event(each) for each in events if each.arrived_at <= now)
-    collector = Renderer(Projector(then, {source.slug: source}), 200, REASONS)
+    collector = Renderer(Projector(then, {source.slug: source}), 200, quarantine_reasons())
     collector.update(now)
     found = series(b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode())
     # To Prometheus a label without a value is no label.

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from builders import SAMPLES, body, fields
 from exporter.domain.events import ParsedEvent
 from exporter.ingest import json_objects
-from exporter.ingest.vendors import clevertap
-from exporter.ingest.vendors.clevertap import KEYS, REASONS, Unrecognised, canonical_partner
+from exporter.ingest.vendors import adapter, clevertap
+from exporter.ingest.vendors.adapter import Unrecognised
+from exporter.ingest.vendors.clevertap import KEYS, REASONS, canonical_partner
 
 LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - the sender's clock has no zone
 DATE = "Date and Time"
 
 
-def interpret(raw: bytes) -> ParsedEvent | clevertap.TestCall | Unrecognised:
+def interpret(raw: bytes) -> ParsedEvent | adapter.TestCall | Unrecognised:
     (only,) = json_objects.decode(raw, 1_000_000)
     return clevertap.parse(only, LATEST)
 
@@ -58,8 +59,8 @@ def test_the_documented_sample_is_understood() -> None:
 
 
 def test_the_call_at_the_creation_of_a_webhook_is_no_announcement() -> None:
-    assert interpret((SAMPLES / "webhook-created-test.json").read_bytes()) == clevertap.TestCall()
-    assert interpret(b'{"is_test": true}') == clevertap.TestCall()
+    assert interpret((SAMPLES / "webhook-created-test.json").read_bytes()) == adapter.TestCall()
+    assert interpret(b'{"is_test": true}') == adapter.TestCall()
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"is_test": false}', b'{"is_test": 1}', b'{"is_test": "true"}'])
