@@ -30,7 +30,7 @@ class Echo:
         self.held: list[Callable[[HttpResponse], None]] = []
 
     @property
-    def most_bytes(self) -> int:
+    def max_body_bytes(self) -> int:
         return MOST_BYTES
 
     def on_headers(self, request: HttpRequest) -> HttpResponse | None:

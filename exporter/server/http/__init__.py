@@ -1,1 +1,1 @@
-"""HTTP below the applications: connections with deadlines and limits, and what Flask shares."""
+"""HTTP below the Flask applications: connections with deadlines and limits, WSGI, and error responses."""

@@ -1,4 +1,4 @@
-"""One line a request, with its outcome; no body, no header, no query."""
+"""The access log: one line for each request, with its outcome but no body, header or query."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def log_request(listener: str, http_request: HttpRequest, answer: HttpResponse) -> None:
-    """Log a request of a listener that has just been answered."""
+def log_request(listener: str, request: HttpRequest, response: HttpResponse) -> None:
+    """Log a request and the status of its response; ``listener`` becomes the log event."""
     log.info(
         listener,
-        method=http_request.method,
-        path=http_request.shown_path,
-        code=answer.status,
-        ms=round((time.perf_counter() - http_request.started_at) * 1000, 2),
-        client=http_request.client,
-        **http_request.outcome,
+        method=request.method,
+        path=request.display_path,
+        code=response.status,
+        ms=round((time.perf_counter() - request.started_at) * 1000, 2),
+        client=request.client,
+        **request.outcome,
     )

@@ -1,8 +1,7 @@
-"""One HTTP/1.1 connection: whole requests to a front, answers back, and a limit on everything.
+"""One HTTP/1.1 connection: complete requests to a handler, responses back, and a limit on everything.
 
-gunicorn's own connections give headers no time limit, keep as much of a body as is sent, and have
-no limit of their number. These have a deadline for every wait: a client that is too slow is
-answered 408 if it has begun a request, and its connection is closed.
+gunicorn's own connections have no time limit for headers, no limit on the bytes read of a body, and
+no limit on their number. Here every wait has a deadline.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ IDLE_SECONDS = 15.0
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
 FIRST_BYTE_WHILE_STOPPING_SECONDS = 1.0
-"""How long a new connection may still begin its request while the server stops."""
+"""The time for the first byte of a new connection while the server stops."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"Connection: close\r\n"
@@ -43,25 +42,57 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 
 
 class State(enum.Enum):
-    """What a connection waits for."""
+    """What a connection waits for.
 
-    NEW = "the first byte of all"
-    HEAD = "the rest of a request's headers"
-    BODY = "the rest of its body"
-    HANDLING = "the front"
-    IDLE = "the next request"
-    LINGERING = "the client to read the last answer and hang up"
-    CLOSED = "nothing, or the last answer to be sent"
+    ::
+
+                first byte       whole head       whole body            response sent
+          NEW ────────────► HEAD ──────────► BODY ──────────► HANDLING ─────────────► IDLE
+                             ▲ │               │                  │                    │
+                             │ └───────┬───────┘                  │ not kept alive     │
+                             │         │ refused                  ▼                    │
+                             │         └───────► LINGERING ──► CLOSED                  │
+                             └─────────────────────────────────────────────────────────┘
+                                                first byte
+
+    A refused request leads to IDLE instead if its body has arrived and can be skipped.
+
+    ========== =============================== ======================= ============
+    state      waits for                       at most                 then
+    ========== =============================== ======================= ============
+    NEW        the first byte                  ``FIRST_BYTE_SECONDS``  closed
+    HEAD       the rest of a request's head    ``HEAD_SECONDS``        408, closed
+    BODY       the rest of its body            ``BODY_SECONDS``        408, closed
+    HANDLING   the handler                     the handler's limit
+    IDLE       the next request                ``IDLE_SECONDS``        closed
+    LINGERING  the client to close its side    ``LINGER_SECONDS``      aborted
+    CLOSED     the last response to be sent    ``WRITE_SECONDS``       aborted
+    ========== =============================== ======================= ============
+
+    While a client does not read its responses, its requests are not read either, and the connection
+    is aborted after ``WRITE_SECONDS``.
+    """
+
+    NEW = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    HANDLING = enum.auto()
+    IDLE = enum.auto()
+    LINGERING = enum.auto()
+    CLOSED = enum.auto()
 
 
 _READING = frozenset({State.NEW, State.HEAD, State.BODY, State.IDLE})
 
 
 class Connection(asyncio.Protocol):
-    """One connection.
+    """One connection; see `State`. Used in the event loop only.
 
     Args:
-        siblings: the connections of its listener.
+        pool: the connections of the same listener.
+
+    Attributes:
+        deadline: when `on_deadline` is due, in seconds of the loop's clock.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -71,21 +102,21 @@ class Connection(asyncio.Protocol):
         self._now = pool.loop.time
         self._state = State.NEW
         self._parser = RequestParser()
-        self._head: RequestHead | None = None  # of the request that is being read or answered
-        self._request: HttpRequest | None = None  # the same request, for the front
+        self._head: RequestHead | None = None  # of the request that is being read or handled
+        self._request: HttpRequest | None = None  # the same request, for the handler
         self._peer = ""
         self._scheme = "http"
-        self._write_paused = False  # the client does not read its answers
+        self._write_paused = False  # the client does not read its responses
         self._peer_closed = False  # the client sends nothing more
-        self._lingered = 0
+        self._lingered_bytes = 0
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether it is the client's turn."""
+        """Whether the next step is the client's."""
         return self._state is not State.HANDLING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Wait for the first request."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
@@ -94,48 +125,49 @@ class Connection(asyncio.Protocol):
         self._pool.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Forget it; a request that is being answered is answered all the same, counted and logged."""
+        """Leave the pool. A request that is being handled is finished, counted and logged all the same."""
         self._pool.remove(self)
         self._peer_closed = True
         if self._state is not State.HANDLING:
             self._state = State.CLOSED
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Pass data on to the parser."""
         if self._state is State.LINGERING:
-            self._lingered += len(data)
-            if self._lingered > LINGER_BYTES:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > LINGER_BYTES:
                 self.abort()
             return
         self._parser.receive(data)
         if self._state is State.HANDLING or self._write_paused:
             self._transport.pause_reading()
         else:
-            self._read()
+            self._process_received()
 
     def eof_received(self) -> bool:
-        """Answer what was asked before the client closed its half."""
+        """Stay open for the responses to complete requests that the client sent before it closed its side."""
         self._peer_closed = True
         return self._state is State.HANDLING or self._write_paused
 
     def pause_writing(self) -> None:
-        """The client does not read its answers: take nothing more until it does."""
+        """Stop reading until the client reads its responses."""
         self._write_paused = True
         self._transport.pause_reading()
         self.deadline = self._now() + WRITE_SECONDS
 
     def resume_writing(self) -> None:
-        """The client has read its answers."""
+        """Continue: the client has read its responses."""
         self._write_paused = False
         if self._state is State.IDLE:
             self._wait(State.IDLE, IDLE_SECONDS)
-            self._after_response()
+            self._resume_reading()
 
     def on_deadline(self) -> None:
-        """The time is over for what it waits for."""
+        """End a wait that took too long; see `State`."""
         if self._state in {State.HEAD, State.BODY}:
             seconds = HEAD_SECONDS if self._state is State.HEAD else BODY_SECONDS
-            self._send(problem_document(HTTPStatus.REQUEST_TIMEOUT, f"not complete within {seconds:g} s"), keep=False)
+            timeout = problem_document(HTTPStatus.REQUEST_TIMEOUT, f"not complete within {seconds:g} s")
+            self._send(timeout, may_keep_alive=False)
             self._close()
         elif self._state in {State.NEW, State.IDLE} and not self._write_paused:
             self._close()
@@ -143,14 +175,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def drain(self) -> None:
-        """The server stops."""
+        """Close the connection if it is idle, and wait less for a first byte, because the server stops."""
         if self._state is State.IDLE:
             self._close()
         elif self._state is State.NEW:
             self.deadline = min(self.deadline, self._now() + FIRST_BYTE_WHILE_STOPPING_SECONDS)
 
     def abort(self) -> None:
-        """Close it at once, whatever is under way."""
+        """Close the connection at once in any state."""
         if self._state is not State.HANDLING:
             self._state = State.CLOSED
         self._transport.abort()
@@ -159,127 +191,126 @@ class Connection(asyncio.Protocol):
         self._state = state
         self.deadline = self._now() + (WRITE_SECONDS if self._write_paused else seconds)
 
-    def _read(self) -> None:
-        """Take the requests that have come, until one of them has to be waited for."""
+    def _process_received(self) -> None:
+        """Process the received data up to an incomplete request, or one that the handler works on."""
         try:
             while self._state in _READING and not self._write_paused:
                 if not (self._read_body() if self._state is State.BODY else self._read_head()):
                     break
         except RequestError as error:
-            self._refuse(problem_document(error.status, error.detail), keep=False)
+            self._refuse(response_to_error(error), may_keep_alive=False)
         if self._peer_closed and self._state in _READING and not self._write_paused:
             self._close()
 
     def _read_head(self) -> bool:
-        """Begin with the next request; whether its head has come."""
+        """Start with the next request. Returns False if its head is incomplete."""
         head = self._parser.read_head()
         if head is None:
             if self._parser.pending and self._state is not State.HEAD:
                 self._wait(State.HEAD, HEAD_SECONDS)
             return False
         self._head = head
-        self._request = request = self._new_exchange(head.method.decode("ascii"), head.target, head.headers)
+        self._request = self._new_request(head.method.decode("ascii"), head.target, head.headers)
         try:
-            refusal = self._handler.on_headers(request)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours is answered, and not hung up on
+            refusal = self._handler.on_headers(self._request)
+        except Exception as error:  # noqa: BLE001 - a bug of ours is a 500, and not a closed connection
             refusal = response_to_error(error)
         if refusal is not None:
-            self._refuse(refusal, keep=self._parser.skip_body())
+            self._refuse(refusal, may_keep_alive=self._parser.skip_body())
             return True
         self._wait(State.BODY, BODY_SECONDS)
-        waits_for_leave = head.expects_continue and not self._parser.pending
-        if not self._read_body() and waits_for_leave:
+        awaits_continue = head.expects_continue and not self._parser.pending
+        if not self._read_body() and awaits_continue:  # in this order: a body that is too large is refused instead
             self._transport.write(_CONTINUE)
         return True
 
     def _read_body(self) -> bool:
-        """Have the request answered that is being read; whether its body has come."""
-        body = self._parser.read_body(self._handler.most_bytes)
+        """Hand the request to the handler. Returns False if its body is incomplete."""
+        body = self._parser.read_body(self._handler.max_body_bytes)
         if body is None:
             return False
         self._state = State.HANDLING
         self.deadline = math.inf
         try:
             self._handler.on_body(cast("HttpRequest", self._request), body, self._reply)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours is answered, and not hung up on
-            self._answer(response_to_error(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours is a 500, and not a closed connection
+            self._respond(response_to_error(error))
         return True
 
-    def _reply(self, answer: HttpResponse) -> None:
-        """Send what the front answers, and go on with what has come in the meantime."""
+    def _reply(self, response: HttpResponse) -> None:
+        """Send the handler's response, and continue with what was received in the meantime."""
         if self._transport.is_closing():
-            self._handler.on_response(cast("HttpRequest", self._request), answer)
+            self._handler.on_response(cast("HttpRequest", self._request), response)
             self._state = State.CLOSED
         else:
-            self._answer(answer)
+            self._respond(response)
             if self._state is State.IDLE and not self._write_paused:
-                self._after_response()
+                self._resume_reading()
 
-    def _answer(self, answer: HttpResponse) -> None:
-        if self._send(answer, keep=True):
-            self._next_request()
+    def _respond(self, response: HttpResponse) -> None:
+        if self._send(response, may_keep_alive=True):
+            self._become_idle()
         else:
             self._close()
 
-    def _refuse(self, answer: HttpResponse, *, keep: bool) -> None:
-        """Answer a request before all of it has come, or without looking at its body."""
-        if self._send(answer, keep=keep):
-            self._next_request()
+    def _refuse(self, response: HttpResponse, *, may_keep_alive: bool) -> None:
+        """Respond to a request of which not all was received, or whose body is skipped."""
+        if self._send(response, may_keep_alive=may_keep_alive):
+            self._become_idle()
         else:
             self._linger()
 
-    def _next_request(self) -> None:
-        """Be ready for the next request."""
+    def _become_idle(self) -> None:
         self._head = self._request = None
         self._wait(State.IDLE, IDLE_SECONDS)
         self._pool.mark_active(self)
 
-    def _after_response(self) -> None:
+    def _resume_reading(self) -> None:
         if not self._peer_closed:
             self._transport.resume_reading()
-        self._read()
+        self._process_received()
 
-    def _send(self, answer: HttpResponse, *, keep: bool) -> bool:
-        """Write an answer; whether the connection is kept for another request."""
+    def _send(self, response: HttpResponse, *, may_keep_alive: bool) -> bool:
+        """Write a response. Returns whether the connection is kept alive for another request."""
         head = self._head
-        request = self._request or self._new_exchange("-", b"-", ())
+        request = self._request or self._new_request("-", b"-", ())
         more_may_come = self._parser.pending or not self._peer_closed
-        keep = bool(keep and head and head.keep_alive and more_may_come and not self._pool.stopping)
-        connection = _CLOSE if not keep else _KEEP_ALIVE if head and head.version == b"1.0" else b""
-        length = len(answer.body) if answer.length is None else answer.length
+        keep_alive = bool(may_keep_alive and head and head.keep_alive and more_may_come and not self._pool.stopping)
+        connection = _CLOSE if not keep_alive else _KEEP_ALIVE if head and head.version == b"1.0" else b""
+        length = len(response.body) if response.length is None else response.length
         start = b"%bContent-Length: %d\r\n%b%b\r\n" % (
-            _head(answer.status, answer.headers),
+            _encode_head(response.status, response.headers),
             length,
-            _date(int(time.time())),
+            _date_header(int(time.time())),
             connection,
         )
-        # Not joined: the body of a scrape may be large.
-        self._transport.writelines((start, b"" if request.method == "HEAD" else answer.body))
-        self._handler.on_response(request, answer)
-        return keep
+        # Not joined, because the body of a scrape may be large.
+        self._transport.writelines((start, b"" if request.method == "HEAD" else response.body))
+        self._handler.on_response(request, response)
+        return keep_alive
 
-    def _new_exchange(self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> HttpRequest:
-        began = time.perf_counter()
-        return HttpRequest(method, target, Headers(headers), self._peer, self._scheme, began, self._peer)
+    def _new_request(self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> HttpRequest:
+        started_at = time.perf_counter()
+        return HttpRequest(method, target, Headers(headers), self._peer, self._scheme, started_at, self._peer)
 
     def _linger(self) -> None:
-        """Read on for a while: closed over unread data, a connection is reset, and its answer may be lost."""
+        """Discard what the client still sends: closing with unread data resets the connection and loses the response."""
         self._wait(State.LINGERING, LINGER_SECONDS)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def _close(self) -> None:
-        """Close it once everything is written."""
+        """Close the connection once everything is sent."""
         self._wait(State.CLOSED, WRITE_SECONDS)
         self._transport.close()
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+def _encode_head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers), ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
+def _date_header(second: int) -> bytes:
     return f"Date: {formatdate(second, usegmt=True)}\r\n".encode()

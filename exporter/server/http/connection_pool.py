@@ -1,4 +1,4 @@
-"""The connections of one listener: how many there may be, whose time is over, and how they end."""
+"""The open connections of one listener: their limit, their deadlines, and how they are closed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class ConnectionPool:
-    """The connections of one listener.
+    """The open connections of one listener. Used in the event loop only.
 
     Args:
-        front: answers them.
-        most: with one more than these, the one that has waited for its client longest is closed.
-        loop: in which they live.
+        handler: responds to their requests.
+        max_open: the limit of open connections. Beyond it, the connection that has waited for its
+            client the longest is aborted.
+        loop: the event loop of the connections.
+
+    Attributes:
+        stopping: True once the server stops: no connection is kept alive any longer.
     """
 
     def __init__(self, handler: HttpHandler, max_open: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -26,44 +30,44 @@ class ConnectionPool:
         self.loop = loop
         self.stopping = False
         self._max_open = max_open
-        self._open: dict[Connection, None] = {}  # those that have waited longest first
+        self._open: dict[Connection, None] = {}  # as an ordered set: the longest inactive first
 
     def __len__(self) -> int:
         return len(self._open)
 
     def accept(self) -> Connection:
-        """A protocol for a new connection."""
+        """Create the protocol object of a new connection."""
         return Connection(self)
 
     def add(self, connection: Connection) -> None:
-        """Take a connection that was made, and make room for it."""
+        """Add an established connection, and abort another one if there are too many."""
         self._open[connection] = None
         if len(self._open) > self._max_open:
-            waiting = (connection_ for connection_ in self._open if connection_.waits_for_client)
-            next(waiting).abort()  # the new one, at the latest
+            waiting = (candidate for candidate in self._open if candidate.waits_for_client)
+            next(waiting).abort()  # there is always one: the new connection waits
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that was lost."""
+        """Remove a connection that was lost."""
         self._open.pop(connection, None)
 
     def mark_active(self, connection: Connection) -> None:
-        """Note that a client has just been answered, and has not waited long for anything."""
+        """Move a connection to the end of the order, because a response was just sent."""
         del self._open[connection]
         self._open[connection] = None
 
     def expire_deadlines(self) -> None:
-        """Give up on those whose time is over."""
+        """Close the connections whose deadline has passed."""
         now = self.loop.time()
-        for connection in [each for each in self._open if each.deadline <= now]:
+        for connection in [candidate for candidate in self._open if candidate.deadline <= now]:
             connection.on_deadline()
 
     def drain(self) -> None:
-        """Close what is idle; what has begun is answered, and closed then."""
+        """Close idle connections now, and the others after their current request."""
         self.stopping = True
         for connection in list(self._open):
             connection.drain()
 
     def abort(self) -> None:
-        """Close everything at once."""
+        """Abort all connections."""
         for connection in list(self._open):
             connection.abort()

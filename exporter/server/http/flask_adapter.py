@@ -1,4 +1,4 @@
-"""What both Flask applications share: problems as answers, and a log line a request."""
+"""Responses and errors of the Flask applications in the form of `exporter.server.http`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from exporter.server.http.problems import _STANDARD_DETAILS, problem_document, response_to_error
+from exporter.server.http.problems import STANDARD_DETAILS, problem_document, response_to_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from exporter.server.http.messages import HttpResponse
 
 
-def flask_response(answer: HttpResponse) -> Response:
-    """An answer as Flask has it."""
-    return Response(answer.body, answer.status, list(answer.headers))
+def flask_response(response: HttpResponse) -> Response:
+    """Convert a response for Flask."""
+    return Response(response.body, response.status, list(response.headers))
 
 
-def flask_problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
-    """A problem document, as Flask has it."""
-    return flask_response(problem_document(status, detail, headers, **more))
+def flask_problem(
+    status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **members: str
+) -> Response:
+    """Build a problem document for Flask; see `exporter.server.http.problems.problem_document`."""
+    return flask_response(problem_document(status, detail, headers, **members))
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Have every error of ``app`` answered with a problem document."""
+    """Make ``app`` respond to every error with a problem document."""
     app.register_error_handler(Exception, _handle_error)
 
 
@@ -37,5 +39,5 @@ def _handle_error(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name.lower() in {"allow", "retry-after"}}
-        return flask_problem(status, _STANDARD_DETAILS.get(status, status.description), headers)
+        return flask_problem(status, STANDARD_DETAILS.get(status, status.description), headers)
     return flask_response(response_to_error(error))

@@ -1,4 +1,4 @@
-"""One request, its answer, and what answers it: what a connection and the listeners' fronts share."""
+"""HTTP requests, responses and the handler protocol that connections and applications share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Headers:
-    """The header fields of a request, in order.
+    """The header fields of a request.
 
     Args:
-        fields: names in lower case.
+        fields: names in lower case and values, in the order of the request.
     """
 
     __slots__ = ("fields",)
@@ -26,20 +26,20 @@ class Headers:
         self.fields = fields
 
     def get(self, name: str, default: str = "", /) -> str:
-        """The value of a header as Latin-1 text, as WSGI has it; of several, all of them with commas."""
-        wanted = _header_name(name)
-        values = [value for each, value in self.fields if each == wanted]
+        """Return the value of a header as Latin-1 text, as WSGI does; values of repeated headers joined by commas."""
+        encoded_name = _encode_name(name)
+        values = [value for field_name, value in self.fields if field_name == encoded_name]
         return b",".join(values).decode("latin-1") if values else default
 
 
 @lru_cache(maxsize=64)
-def _header_name(name: str) -> bytes:
+def _encode_name(name: str) -> bytes:
     return name.lower().encode("latin-1", "replace")
 
 
 @lru_cache(maxsize=256)
-def _decoded_path(path: bytes) -> bytes:
-    """A decoded path, of a URL where it is one; kept, since most requests come to the same, and ask for it twice."""
+def _decode_path(path: bytes) -> bytes:
+    """Decode a path or the path of a URL. Cached, because most requests have the same path and need it twice."""
     if path[:1] != b"/" and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
     return unquote_to_bytes(path) if b"%" in path else path
@@ -47,15 +47,16 @@ def _decoded_path(path: bytes) -> bytes:
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request whose headers are there, and what becomes known of it on its way.
+    """A request with complete headers, and what the handlers find out about it.
 
     Attributes:
-        target: as it stands in the request line.
+        target: the target as in the request line.
         peer: the address at the other end of the connection.
-        began: by `time.perf_counter`.
-        client: the address that counts as the sender's; the peer, unless a trusted proxy names it.
-        source: the slug of the configured source that it is for, once that is known.
-        outcome: what an access log says of it beside the status.
+        started_at: when the headers were complete, in seconds of `time.perf_counter`.
+        client: the address of the sender: the peer, or the address that a trusted proxy reports.
+        source_config: the configured source that the path names; None before the path was matched.
+        source: its slug; empty before the path was matched.
+        outcome: fields for the access log.
     """
 
     method: str
@@ -71,27 +72,27 @@ class HttpRequest:
 
     @property
     def path(self) -> str:
-        """The decoded path as Latin-1 text, as WSGI has it; without scheme, authority and query."""
-        return _decoded_path(self.target.partition(b"?")[0]).decode("latin-1")
+        """The decoded path as Latin-1 text, as in WSGI; without scheme, authority and query."""
+        return _decode_path(self.target.partition(b"?")[0]).decode("latin-1")
 
     @property
-    def shown_path(self) -> str:
-        """The decoded path as text for people."""
-        return _decoded_path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
+    def display_path(self) -> str:
+        """The decoded path as UTF-8 text, for logs."""
+        return _decode_path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
 
     @property
     def query(self) -> str:
-        """What follows the question mark."""
+        """The query, without its question mark."""
         return self.target.partition(b"?")[2].decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole response.
+    """A complete response.
 
     Attributes:
-        headers: beside ``Content-Length``, ``Date`` and ``Connection``, which the connection adds.
-        length: of the body that a GET would have had, in the answer to a HEAD.
+        headers: all headers except ``Content-Length``, ``Date`` and ``Connection``, which the connection adds.
+        length: in a response to HEAD, the length of the body of a GET; None if that is the length of ``body``.
     """
 
     status: int
@@ -101,17 +102,17 @@ class HttpResponse:
 
 
 class HttpHandler(Protocol):
-    """What answers the requests of a listener. Every method runs in the event loop and must not wait."""
+    """Responds to the requests of a listener. Every method runs in the event loop and must not block."""
 
     @property
-    def most_bytes(self) -> int:
-        """How many bytes a body may have."""
+    def max_body_bytes(self) -> int:
+        """The largest body that is accepted, in bytes."""
 
     def on_headers(self, request: HttpRequest) -> HttpResponse | None:
         """Refuse a request because of its headers; None accepts it."""
 
     def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
-        """Have it answered: once, in the event loop, and not before this has returned."""
+        """Process a complete request; call ``reply`` once, in the event loop, after this method has returned."""
 
-    def on_response(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Count and log what was answered."""
+    def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Count and log a response, including those that the connection itself sends."""

@@ -1,4 +1,4 @@
-"""How errors meet HTTP: one table, and one form (RFC 9457 problem documents)."""
+"""Error responses: which error gets which HTTP status, as RFC 9457 problem documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
 from exporter.server.http.messages import HttpResponse
-from exporter.server.http.request_parser import TOO_LARGE
+from exporter.server.http.request_parser import TOO_LARGE, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,40 +23,53 @@ STATUS_BY_ERROR = (
     (PayloadError, HTTPStatus.BAD_REQUEST),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+"""The status of each error of the domain; the first match counts. A `RequestError` has its own, any other is 500."""
 
-_STANDARD_DETAILS = {
+STANDARD_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this path",
     HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests without a valid credential",
 }
+"""The detail of a status that always means the same."""
 
 log = structlog.get_logger()
 
 
 def problem_document(
-    status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: str
+    status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **members: str
 ) -> HttpResponse:
-    """A problem document; ``more`` are members beside the usual ones."""
-    members = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    """Build a problem document; ``members`` are added to the standard ones."""
+    document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail} | members
     fields = {"Content-Type": "application/problem+json"} | dict(headers or {})
-    return HttpResponse(status.value, f"{json.dumps(members | more)}\n".encode(), tuple(fields.items()))
+    return HttpResponse(status.value, f"{json.dumps(document)}\n".encode(), tuple(fields.items()))
 
 
 def standard_problem(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """The document of an error that says the same wherever it occurs."""
-    return problem_document(status, _STANDARD_DETAILS[status], headers)
+    """Build the problem document of a status in `STANDARD_DETAILS`."""
+    return problem_document(status, STANDARD_DETAILS[status], headers)
+
+
+def unauthorized(realm: str, protected: str) -> HttpResponse:
+    """Build the 401 of a request without a valid credential for what is ``protected``."""
+    schemes = {"WWW-Authenticate": f'Bearer realm="{realm}", Basic realm="{realm}"'}
+    return problem_document(HTTPStatus.UNAUTHORIZED, f"no valid credential for {protected}", schemes)
+
+
+def unavailable(detail: str) -> HttpResponse:
+    """Build a 503 that asks the client to try again in `RETRY_AFTER_SECONDS`."""
+    return problem_document(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def response_to_error(error: Exception) -> HttpResponse:
-    """What an error is answered with."""
-    for error_type, status in STATUS_BY_ERROR:
-        if isinstance(error, error_type):
-            if status is HTTPStatus.SERVICE_UNAVAILABLE:
-                log.error("store", error=str(error))
-                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-                return problem_document(
-                    status, f"the store cannot be used just now, please try again: {error}", headers
-                )
-            return problem_document(status, str(error))
-    log.error("unexpected", error=repr(error), exc_info=error)
-    return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
+    """Build the response to an error, and log it unless the client caused it."""
+    if isinstance(error, RequestError):
+        return problem_document(error.status, error.detail)
+    status = next((status for error_type, status in STATUS_BY_ERROR if isinstance(error, error_type)), None)
+    if status is None:
+        log.error("unexpected", error=repr(error), exc_info=error)
+        return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        log.error("store", error=str(error))
+        return unavailable(f"the store cannot be used just now, please try again: {error}")
+    return problem_document(status, str(error))

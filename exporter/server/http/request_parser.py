@@ -1,8 +1,8 @@
-"""HTTP/1.1 requests from the bytes of one connection: strict, bounded, and without any I/O.
+"""A strict and bounded parser of HTTP/1.1 requests that does no I/O.
 
-`httptools` (llhttp) parses heads and chunks. It never sees a byte beyond the end of a message, so
-what follows a request is still there for the next one. Length limits, and what it would let pass,
-are checked here (RFC 9112).
+`httptools` (llhttp) parses heads and chunks. It never receives a byte beyond the end of a message,
+so that the next request stays in the buffer. This module adds length limits, and refuses what
+llhttp would accept against RFC 9112.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ REQUEST_LINE_BYTES = 2048
 HEADER_BYTES = 4096
 HEADERS = 50
 SLICE_BYTES = 64 * 1024
-"""How much of a chunked body is parsed before its size is checked again."""
+"""A chunked body is parsed in slices of this size, and its length is checked after each."""
 FRAMING_BYTES = 16 * 1024
-"""How much may come beside the content of a chunked body: sizes, extensions and trailers."""
+"""The bytes of chunk sizes, extensions and trailers that any chunked body may have."""
 FRAMING_RATIO = 8
-"""How much more may come for each byte of content; a chunk of one byte takes five."""
+"""The further bytes of framing for each byte of content. A chunk of one byte has five."""
 
 _CARRIAGE_RETURN = ord("\r")
 _EMPTY_LINE = b"\r\n\r\n"
@@ -50,15 +50,15 @@ _NOT_IN_TRAILERS = frozenset(
         b"upgrade",
     }
 )
-"""Fields that say where a message goes, who sends it or how to read it (RFC 9110, 6.5.1)."""
+"""Fields for framing, routing, authentication or content format, which trailers must not have (RFC 9110, 6.5.1)."""
 
 
 class RequestError(Exception):
-    """A request that is refused before anybody has seen it.
+    """A request that the parser refuses.
 
     Attributes:
-        status: what it is answered with.
-        detail: why, for the client.
+        status: the status of the response.
+        detail: the reason, for the client.
     """
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -72,12 +72,12 @@ class RequestHead:
     """The request line and the headers.
 
     Attributes:
-        target: as it stands in the request line.
-        headers: names in lower case, values without the blanks around them.
-        version: 1.0 or 1.1, as bytes.
-        content_length: of the body in bytes; None if it comes in chunks.
-        keep_alive: whether the client wants to send another request on this connection.
-        expects_continue: whether it waits for leave to send the body.
+        target: the target as in the request line.
+        headers: names in lower case, and values without surrounding blanks.
+        version: ``b"1.0"`` or ``b"1.1"``.
+        content_length: the length of the body in bytes; None if it is chunked.
+        keep_alive: whether the client may send another request on this connection.
+        expects_continue: whether the client waits for ``100 Continue`` before it sends the body.
     """
 
     method: bytes
@@ -90,7 +90,7 @@ class RequestHead:
 
 
 class RequestParser:
-    """The requests of one connection, one after another: a head, then its body, then the next head."""
+    """Parses the requests of one connection: in turn a head and its body."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -98,18 +98,18 @@ class RequestParser:
 
     @property
     def pending(self) -> int:
-        """How many bytes have come that belong to no request yet, or to one that is incomplete."""
+        """The number of received bytes that no head or body was made of yet."""
         return len(self._buffer)
 
     def receive(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Add bytes from the client."""
         self._buffer += data
 
     def read_head(self) -> RequestHead | None:
-        """The next request's head, once it is complete.
+        """Return the next request's head, or None while it is incomplete.
 
         Raises:
-            RequestError: it is malformed or too long; nothing more can be read.
+            RequestError: the head is malformed or too long. The parser cannot be used any more.
         """
         if not self._lines and self._buffer.startswith((b"\r", b"\n")):  # some clients send an empty line after a body
             self._buffer = self._buffer.lstrip(b"\r\n")
@@ -122,23 +122,27 @@ class RequestParser:
         self._chunks = _ChunkedBody() if head.content_length is None else None
         return head
 
-    def read_body(self, most_bytes: int) -> bytes | None:
-        """The body of the request whose head was read, once it is complete.
+    def read_body(self, max_bytes: int) -> bytes | None:
+        """Return the body of the request whose head was read last, or None while it is incomplete.
 
         Args:
-            most_bytes: how long it may be.
+            max_bytes: the largest body that is accepted.
 
         Raises:
-            RequestError: it is malformed or too long; nothing more can be read.
+            RequestError: the body is malformed or too long. The parser cannot be used any more.
         """
         if self._chunks is not None:
-            return self._chunks.read(self._buffer, most_bytes)
-        if self._unread > most_bytes:
+            return self._chunks.read(self._buffer, max_bytes)
+        if self._unread > max_bytes:
             raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         return self._take(self._unread) if len(self._buffer) >= self._unread else None
 
     def skip_body(self) -> bool:
-        """Leave out the body of the request whose head was read, if that is possible: if all of it has come."""
+        """Discard the body of the request whose head was read last.
+
+        Returns:
+            False, without discarding anything, if the body is chunked or incomplete.
+        """
         if self._chunks is not None or len(self._buffer) < self._unread:
             return False
         del self._buffer[: self._unread]
@@ -146,20 +150,20 @@ class RequestParser:
 
     def _begin_head(self) -> None:
         self._lines = 0  # complete lines of the head that is being read
-        self._line = 0  # where the next one begins
+        self._line_start = 0  # of the next line, in the buffer
 
     def _end_of_head(self) -> int | None:
-        """Where the head ends, if all of it has come; every line is looked at once."""
+        """Return the end of the head in the buffer, or None while it is incomplete. Every line is checked once."""
         buffer = self._buffer
-        while (end := buffer.find(b"\n", self._line)) >= 0:
-            if end == self._line or buffer[end - 1] != _CARRIAGE_RETURN:
+        while (end := buffer.find(b"\n", self._line_start)) >= 0:
+            if end == self._line_start or buffer[end - 1] != _CARRIAGE_RETURN:
                 raise _malformed()
-            self._check_line(end - 1 - self._line)
-            if end - 1 == self._line:
+            self._check_line(end - 1 - self._line_start)
+            if end - 1 == self._line_start:
                 return end + 1
             self._lines += 1
-            self._line = end + 1
-        self._check_line(len(buffer) - self._line)
+            self._line_start = end + 1
+        self._check_line(len(buffer) - self._line_start)
         return None
 
     def _check_line(self, length: int) -> None:
@@ -176,7 +180,7 @@ class RequestParser:
 
 
 class _Fields:
-    """What `httptools` finds in a head."""
+    """Collects the fields of a head for `httptools`, which calls the ``on_`` methods."""
 
     def __init__(self) -> None:
         self.target = b""
@@ -193,10 +197,10 @@ class _Fields:
         self.complete = True
 
     def by_name(self) -> defaultdict[bytes, list[bytes]]:
-        found = defaultdict(list)
+        values_by_name = defaultdict(list)
         for name, value in self.headers:
-            found[name].append(value)
-        return found
+            values_by_name[name].append(value)
+        return values_by_name
 
 
 def _parse_head(head: bytes) -> RequestHead:
@@ -206,7 +210,7 @@ def _parse_head(head: bytes) -> RequestHead:
     try:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:
-        pass  # an offer that is declined by answering as ever
+        pass  # an offer to switch protocols; the usual response declines it
     except httptools.HttpParserError:
         malformed = True
     headers = fields.by_name()
@@ -225,28 +229,27 @@ def _parse_head(head: bytes) -> RequestHead:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request has no Host header")
     if len(hosts) > 1 or len(headers[b"content-type"]) > 1:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request has several Host or Content-Type headers")
-    length = None if codings else int(*headers[b"content-length"])  # 0 if there is none
-    options = {each.strip() for value in headers[b"connection"] for each in value.lower().split(b",")}
+    length = None if codings else int(*headers[b"content-length"])  # int() is 0
+    options = {option.strip() for value in headers[b"connection"] for option in value.lower().split(b",")}
     keep_alive = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
-    expected = b",".join(headers[b"expect"]).lower()
-    expects_continue = expected == b"100-continue" and version == b"1.1"
+    expects_continue = b",".join(headers[b"expect"]).lower() == b"100-continue" and version == b"1.1"
     return RequestHead(method, fields.target, fields.headers, version, length, keep_alive, expects_continue)
 
 
 class _ChunkedBody:
-    """A body in chunks.
+    """A chunked body that is being received.
 
-    Its last bytes are an empty line, so the parser gets what has come in parts that each end with
-    one: when it has seen the end of the body, it has seen nothing beyond.
+    A chunked body ends with an empty line. Therefore `httptools` gets the data in parts that end
+    with an empty line: once it reports the end of the body, it has received nothing beyond it.
     """
 
     def __init__(self) -> None:
         self._content = bytearray()
         self._trailers: list[bytes] = []
-        self._parsed = 0  # bytes, with the framing
+        self._parsed = 0  # bytes, including the framing
         self._complete = False
-        self._tail = b""  # of what was parsed: an empty line may begin in it
-        self.on_body = self._content.extend  # a chunk may be a byte long, so no Python is called for it
+        self._tail = b""  # the last parsed bytes, in which an empty line may begin
+        self.on_body = self._content.extend  # no Python code for each chunk, which may be one byte long
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(_CHUNKED_HEAD)
         self._trailers.clear()
@@ -257,15 +260,15 @@ class _ChunkedBody:
     def on_message_complete(self) -> None:
         self._complete = True
 
-    def read(self, buffer: bytearray, most_bytes: int) -> bytes | None:
-        """Take what belongs to the body out of the buffer; the body, once it is complete.
+    def read(self, buffer: bytearray, max_bytes: int) -> bytes | None:
+        """Move the body's bytes out of the buffer, and return the body, or None while it is incomplete.
 
         Raises:
             RequestError: as for `RequestParser.read_body`.
         """
         while buffer and not self._complete:
             del buffer[: self._parse(bytes(buffer[:SLICE_BYTES]))]
-            if len(self._content) > most_bytes:
+            if len(self._content) > max_bytes:
                 raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
             if len(self._trailers) > HEADERS:
                 raise _too_many_headers()
@@ -274,7 +277,7 @@ class _ChunkedBody:
         return bytes(self._content) if self._complete else None
 
     def _parse(self, data: bytes) -> int:
-        """Parse up to the end of the body at most; how many bytes that were."""
+        """Parse data up to the end of the body, and return the number of bytes parsed."""
         start = at = len(self._tail)
         data = self._tail + data
         while at < len(data) and not self._complete:

@@ -1,4 +1,4 @@
-"""A WSGI application as the front of a listener: whole requests in, answers out, in a few threads."""
+"""Runs a WSGI application as the handler of a listener, in a few threads."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from exporter.config.settings import Address
     from exporter.server.http.messages import HttpRequest
 
-EXCHANGE = "exporter.exchange"
-"""The key of a WSGI environment under which the application finds the `HttpRequest`."""
+HTTP_REQUEST = "exporter.http_request"
+"""The key of the `HttpRequest` in the WSGI environment."""
 
 
 @dataclass(eq=False, slots=True)
 class _Pending:
-    """A whole request that waits for its response.
+    """A complete request without a response yet.
 
     Attributes:
-        reply: takes the response, once, in the event loop.
-        timer: ends the wait; None where there is no limit.
+        reply: sends the response; called once, in the event loop.
+        timer: calls `WsgiHandler._give_up`; None without a time limit.
     """
 
     request: HttpRequest
@@ -45,20 +45,19 @@ class _Pending:
 class WsgiHandler:
     """An `exporter.server.http.messages.HttpHandler`.
 
-    The application may take as long as it likes, since the event loop watches the time: a request that is not
-    answered in time is answered 503, whether it waits for a thread or a thread works on it. In the first case it
-    never reaches the application; in the second the application's late response is dropped.
+    The event loop enforces the time limit. A request without a response in time gets a 503: if it still waits for a
+    thread, it never reaches the application; if a thread works on it, the application's late response is dropped.
 
     Args:
-        application: answers.
-        address: of the listener.
-        loop: in which connections live.
-        threads: in which the application runs.
-        max_threads: how many of them it may use at a time.
-        most_bytes: how many a body may have; called for each request, since a reload may change it.
-        on_headers: refuses requests that the application is not to get.
+        application: the WSGI application.
+        address: the address of the listener.
+        loop: the event loop of the connections.
+        threads: runs the application.
+        max_threads: how many threads the application may use at a time.
+        max_body_bytes: returns the largest body that is accepted; called for each request, as a reload may change it.
+        on_headers: refuses requests before their body; see `HttpHandler`.
         on_response: counts and logs every response.
-        seconds: within which a request is answered, from when all of it had come.
+        seconds: the time limit for a response, counted from the complete request.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a listener needs
@@ -68,49 +67,49 @@ class WsgiHandler:
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
         max_threads: int,
-        most_bytes: Callable[[], int],
+        max_body_bytes: Callable[[], int],
         on_headers: Callable[[HttpRequest], HttpResponse | None],
         on_response: Callable[[HttpRequest, HttpResponse], None],
         seconds: float = math.inf,
     ) -> None:
         self.on_headers = on_headers
         self.on_response = on_response
-        self._most_bytes = most_bytes
+        self._max_body_bytes = max_body_bytes
         self._application = application
         self._address = address
         self._loop = loop
         self._threads = threads
         self._seconds = seconds
         self._lock = threading.Lock()  # guards the next two
-        self._waiting: dict[_Pending, None] = {}  # for a thread, the first one first
+        self._waiting: dict[_Pending, None] = {}  # as an ordered set: requests that wait for a thread
         self._free_threads = max_threads
 
     @property
-    def most_bytes(self) -> int:
-        """How many bytes a body may have."""
-        return self._most_bytes()
+    def max_body_bytes(self) -> int:
+        """The largest body that is accepted, in bytes."""
+        return self._max_body_bytes()
 
     def on_body(self, request: HttpRequest, body: bytes, reply: Callable[[HttpResponse], None]) -> None:
-        """Have the application answer in a thread."""
+        """Queue a request for the application, and start a thread if one is free."""
         pending = _Pending(request, body, reply)
         if math.isfinite(self._seconds):
             pending.timer = self._loop.call_later(self._seconds, self._give_up, pending)
         with self._lock:
             self._waiting[pending] = None
-            starts = self._free_threads > 0
-            self._free_threads -= starts
-        if starts:
+            thread_is_free = self._free_threads > 0
+            self._free_threads -= thread_is_free
+        if thread_is_free:
             self._threads.submit(self._run)
 
     def _run(self) -> None:
-        """Answer what waits, in one of the threads, until nothing does."""
+        """Process waiting requests in one thread until there are none."""
         while (pending := self._next_pending()) is not None:
             try:
                 environ = wsgi_environ(pending.request, pending.body, self._address)
                 response = call_application(self._application, environ)
-            except Exception as error:  # noqa: BLE001 - a thread's error is answered as any other
+            except Exception as error:  # noqa: BLE001 - an error must not end the thread
                 response = response_to_error(error)
-            self._loop.call_soon_threadsafe(self._answer, pending, response)
+            self._loop.call_soon_threadsafe(self._respond, pending, response)
 
     def _next_pending(self) -> _Pending | None:
         with self._lock:
@@ -122,12 +121,12 @@ class WsgiHandler:
             return pending
 
     def _give_up(self, pending: _Pending) -> None:
-        """Answer in the place of the application, whose time is over."""
+        """Respond with 503 instead of the application, because the time limit has passed."""
         with self._lock:
             self._waiting.pop(pending, None)
-        self._answer(pending, response_to_error(StoreError(f"no answer within {self._seconds:g} s")))
+        self._respond(pending, response_to_error(StoreError(f"no answer within {self._seconds:g} s")))
 
-    def _answer(self, pending: _Pending, response: HttpResponse) -> None:
+    def _respond(self, pending: _Pending, response: HttpResponse) -> None:
         if pending.answered:
             return
         pending.answered = True
@@ -137,12 +136,12 @@ class WsgiHandler:
 
 
 def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> HttpResponse:
-    """The answer of a WSGI application, put together."""
-    begun: list[tuple[str, list[tuple[str, str]]]] = []
+    """Call a WSGI application and collect its whole response."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
-        begun.append((status, headers))
+        started.append((status, headers))
         return written.append
 
     parts: Iterable[bytes] = application(environ, start_response)
@@ -150,22 +149,22 @@ def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> 
         written += parts
     finally:
         getattr(parts, "close", lambda: None)()
-    status, kept, length = _split_headers(*begun[-1])
+    status, headers, length = _split_headers(*started[-1])
     body = b"".join(written)
     if environ["REQUEST_METHOD"] == "HEAD":
-        return HttpResponse(status, body, kept, len(body) if length is None else length)
-    return HttpResponse(status, body, kept)
+        return HttpResponse(status, body, headers, len(body) if length is None else length)
+    return HttpResponse(status, body, headers)
 
 
 def _split_headers(status: str, headers: list[tuple[str, str]]) -> tuple[int, tuple[tuple[str, str], ...], int | None]:
-    """The code, the headers that are not the connection's own, and the length if it is told."""
+    """Return the status code, the headers that the connection does not set itself, and ``Content-Length`` if given."""
     length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
-    kept = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
-    return int(status.split(" ", 1)[0]), kept, length
+    others = tuple((name, value) for name, value in headers if name.lower() not in {"content-length", "date"})
+    return int(status.split(" ", 1)[0]), others, length
 
 
 def wsgi_environ(request: HttpRequest, body: bytes, address: Address) -> WSGIEnvironment:
-    """A request as WSGI has it; the listener's own address, and not what a client wrote into ``Host``."""
+    """Build the WSGI environment of a request. ``SERVER_NAME`` is the listener's address, not the client's ``Host``."""
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -182,13 +181,13 @@ def wsgi_environ(request: HttpRequest, body: bytes, address: Address) -> WSGIEnv
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        EXCHANGE: request,
+        HTTP_REQUEST: request,
     }
     for field in {name for name, _ in request.headers.fields if b"_" not in name}:
         text = field.decode("latin-1")
         environ["HTTP_" + text.upper().replace("-", "_")] = request.headers.get(text)
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
-    for name in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):  # of the body as it was sent
+    for name in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):  # they describe the body as it was sent
         environ.pop(name, None)
     environ["CONTENT_LENGTH"] = str(len(body))
     return environ

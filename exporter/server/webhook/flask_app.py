@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 
 from exporter.ingest.vendors.registry import PREFIX
 from exporter.server.http.flask_adapter import flask_response, register_error_handlers
-from exporter.server.http.wsgi import EXCHANGE
+from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.webhook.endpoint import outcome_fields, success_response
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def create_app(webhook: Webhook) -> Flask:
 
     @app.post(f"{PREFIX}<_vendor>/<_slug>")
     def receive(_vendor: str, _slug: str) -> Response:
-        http_request = cast("HttpRequest", request.environ[EXCHANGE])
+        http_request = cast("HttpRequest", request.environ[HTTP_REQUEST])
         source = cast("ConfiguredSource", http_request.source_config).source
         receipt = webhook.intake.ingest(source, request.get_data(cache=False), webhook.now())
         http_request.outcome = outcome_fields(receipt)

@@ -115,7 +115,7 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
         start_response("200 OK", [])
         return [b"fine"]
 
-    def note(_exchange: HttpRequest, answer: HttpResponse) -> None:
+    def note(_request: HttpRequest, answer: HttpResponse) -> None:
         noted.append(answer.status)
 
     with ThreadPoolExecutor(1) as threads, Here() as here:

@@ -12,7 +12,7 @@ from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server.http.messages import Headers, HttpRequest
-from exporter.server.http.wsgi import EXCHANGE
+from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.service import Service
 from exporter.server.webhook import flask_app
 from exporter.server.webhook.endpoint import Webhook
@@ -58,7 +58,7 @@ def post(webhook: Webhook) -> TestResponse:
     request = HttpRequest("POST", path.encode(), Headers(()), "127.0.0.1", "http", time.perf_counter(), "127.0.0.1")
     assert webhook.on_headers(request) is None
     client = flask_app.create_app(webhook).test_client()
-    return client.post(path, data=body(), environ_overrides={EXCHANGE: request})
+    return client.post(path, data=body(), environ_overrides={HTTP_REQUEST: request})
 
 
 def assert_come_again(answer: TestResponse, reason: str) -> None:
