@@ -1,4 +1,4 @@
-"""The command line; with its commands, the only place that wires the parts together."""
+"""The entry point of the command line: finds the command and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ COMMANDS = {
     "sources": ("show", "sources"),
     "unmute": ("mute_and_retire", "unmute"),
 }
-"""Where each command is: a module of `exporter.cli.commands`, and its name there."""
+"""For each command, the module of `exporter.cli.commands` that defines it, and the name of its function there."""
 
 
 class CommandGroup(click.Group):
-    """Ends every expected failure with one sentence and its exit code, and never a traceback.
+    """Prints every expected error as a message without a traceback, and exits with the matching code.
 
-    Only the command that was named is imported: all of them together take twice as long.
+    Imports only the module of the command that runs: importing all of them takes twice as long.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        """Every command."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """The command of this name; None where there is none."""
+        """Import and return a command, or None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name]
-        found: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), name)
-        return found
+        module, function = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), function)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was named."""
+        """Run the command, and handle the errors that it raises deliberately."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""The database that a command works with."""
+"""Opens the store for a command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger]]:
-    """The configuration, and what its database has; a command that only looks makes none."""
+    """Yield the configuration, a projector that has caught up with the store, and the store itself.
+
+    A missing SQLite file is not created: a mistyped path would look like an exporter without events.
+
+    Raises:
+        ConfigurationError: the configuration is invalid.
+        StoreRefusedError: there is no database, or it cannot be used.
+        StoreError: it cannot be read.
+    """
     settings = loader.load(path, os.environ)
     scheme, _, name = settings.store_url.partition(":///")
     if scheme == "sqlite" and not Path(name).exists():
@@ -28,8 +36,8 @@ def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger
         raise StoreRefusedError(message)
     ledger = SqlLedger(settings.store_url)
     try:
-        reader = Projector(ledger, settings.sources_without_credentials, settings.exports)
-        reader.catch_up()
-        yield settings, reader, ledger
+        projector = Projector(ledger, settings.sources_without_credentials, settings.exports)
+        projector.catch_up()
+        yield settings, projector, ledger
     finally:
         ledger.close()

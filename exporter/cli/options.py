@@ -1,4 +1,4 @@
-"""What several commands ask in the same words."""
+"""Options and parameter types that several commands share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ source_option = click.option("--source", help="Only of this source.")
 
 
 class _Instant(click.ParamType[float]):
-    """A date and time as Unix seconds; UTC where it names no offset."""
+    """Parses an ISO 8601 date and time; without an offset it is in UTC."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:

@@ -1,4 +1,4 @@
-"""What is known, as a table for people or as JSON for programs."""
+"""Formats exports, events, sources, quarantined bodies and decisions as tables for people or JSON for programs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
-    """Exports with their state."""
+    """Format the states of exports; ``now`` in Unix seconds."""
     if as_json:
         rows = [{"id": state.id} | asdict(state) | {"state": state.condition(now)} for state in states]
         for row in rows:
-            del row["key"], row["changes_at"]  # the id says it, and infinity is not JSON
+            del row["key"], row["changes_at"]  # the id contains the key, and JSON has no infinity
         return _json(rows)
     return format_table(
         ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"),
@@ -43,8 +43,8 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
     )
 
 
-def events_table(found: Iterable[Event], *, as_json: bool) -> str:
-    """Events with both of their instants."""
+def events_table(events: Iterable[Event], *, as_json: bool) -> str:
+    """Format events with their event time and arrival time."""
     rows = [
         {
             "sequence": event.sequence,
@@ -58,13 +58,13 @@ def events_table(found: Iterable[Event], *, as_json: bool) -> str:
             "data_type": event.data_type,
             "frequency": event.frequency,
         }
-        for event in found
+        for event in events
     ]
     return _json(rows) if as_json else _table_of_rows(rows)
 
 
 def sources_table(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
-    """Sources with their counts and their clock."""
+    """Format the states of sources: time zone, event counts and newest arrival."""
     if as_json:
         return _json([asdict(state) for state in states])
     return format_table(
@@ -84,18 +84,18 @@ def sources_table(states: Iterable[SourceState], now: float, *, as_json: bool) -
     )
 
 
-def quarantine_table(found: Iterable[QuarantinedBody], *, as_json: bool) -> str:
-    """Bodies that were kept but not understood, with the reason."""
+def quarantine_table(bodies: Iterable[QuarantinedBody], *, as_json: bool) -> str:
+    """Format quarantined bodies with the reason for each; only JSON includes the bodies themselves."""
     rows = [
         {
-            "sequence": each.sequence,
-            "arrived_at": format_iso(each.arrived_at),
-            "source": each.source,
-            "reason": each.reason,
-            "detail": each.detail,
-            "body": each.body.decode("utf-8", "replace"),
+            "sequence": quarantined.sequence,
+            "arrived_at": format_iso(quarantined.arrived_at),
+            "source": quarantined.source,
+            "reason": quarantined.reason,
+            "detail": quarantined.detail,
+            "body": quarantined.body.decode("utf-8", "replace"),
         }
-        for each in found
+        for quarantined in bodies
     ]
     if as_json:
         return _json(rows)
@@ -104,45 +104,46 @@ def quarantine_table(found: Iterable[QuarantinedBody], *, as_json: bool) -> str:
     return _table_of_rows(rows)
 
 
-def decisions_table(found: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
-    """Decisions that hold, each with its export."""
+def decisions_table(decisions: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
+    """Format the decisions in effect, each with the state of its export."""
     rows: list[dict[str, object]] = [
         {
-            "decision": "muted" if each.kind == MUTE else "retired",
+            "decision": "muted" if decision.kind == MUTE else "retired",
             "source": state.source,
             "export": state.export,
             "partner": state.partner,
             "data_type": state.data_type,
             "frequency": state.frequency,
-            "since": format_iso(each.decided_at),
-            "until": format_iso(each.until) if each.until else "an event arrives",
-            "by": each.by,
-            "why": each.why,
+            "since": format_iso(decision.decided_at),
+            "until": format_iso(decision.until) if decision.until else "an event arrives",
+            "by": decision.by,
+            "why": decision.why,
         }
-        for each, state in found
+        for decision, state in decisions
     ]
     return _json(rows) if as_json else _table_of_rows(rows)
 
 
-def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell."""
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format rows as text columns, each as wide as its widest cell, separated by two spaces."""
     if not rows:
         return "nothing yet"
-    lines = [heads, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    lines = [headings, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
 def _table_of_rows(rows: Sequence[dict[str, object]]) -> str:
-    heads = list(rows[0]) if rows else []
+    names = list(rows[0]) if rows else []
     return format_table(
-        [head.upper().replace("_", " ") for head in heads], [[_cell(value) for value in row.values()] for row in rows]
+        [name.upper().replace("_", " ") for name in names], [[_cell(value) for value in row.values()] for row in rows]
     )
 
 
 def _cell(value: object) -> str:
+    # Bodies and details come from outside; control characters in them could rewrite the terminal.
     text = str(value)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
@@ -152,5 +153,5 @@ def _json(value: object) -> str:
 
 
 def format_iso(instant: float) -> str:
-    """``2026-12-31T16:50:52Z``."""
+    """Format Unix seconds as ``2026-12-31T16:50:52Z``, in UTC."""
     return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
