@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from exporter.config.loader import Config
 
+_SQLITE = "sqlite:///"
+
 
 @contextmanager
 def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger]]:
@@ -30,9 +32,9 @@ def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger
         StoreError: it cannot be read.
     """
     settings = loader.load(path, os.environ)
-    scheme, _, name = settings.store_url.partition(":///")
-    if scheme == "sqlite" and not Path(name).exists():
-        message = f"store.url: there is no database at {name}; start the exporter first, or give its --config"
+    file = sqlite_file(settings.store_url)
+    if file is not None and not file.exists():
+        message = f"store.url: there is no database at {file}; start the exporter first, or give its --config"
         raise StoreRefusedError(message)
     ledger = SqlLedger(settings.store_url)
     try:
@@ -41,3 +43,8 @@ def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger
         yield settings, projector, ledger
     finally:
         ledger.close()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a store URL names, or None if the store is not SQLite."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None

@@ -1,4 +1,4 @@
-"""The commands that copy the ledger, and put a copy in its place."""
+"""The commands `backup` and `restore`, for SQLite stores."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
 from exporter.config import loader
-from exporter.ledger.sqlite import backup as copies
+from exporter.ledger.sqlite import backup as sqlite_backup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.ledger.sqlite.backup import Progress, StoreSummary
 
-_BIG = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+_BYTE_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 @click.command()
@@ -37,9 +38,11 @@ def backup(path: Path | None, target: Path, *, force: bool) -> None:
     Example:
       dataexport-exporter backup /var/backups/dataexport-2026-12-31.db
     """
-    database = sqlite_file(loader.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL")
-    with _progress("copying") as tell:
-        contents = copies.back_up(database, target, tell, overwrite=force)
+    database = require_sqlite_file(
+        loader.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL"
+    )
+    with _progress("copying") as on_progress:
+        contents = sqlite_backup.back_up(database, target, on_progress, overwrite=force)
     click.echo(f"{target}: {_format_summary(contents)}")
 
 
@@ -56,27 +59,30 @@ def restore(path: Path | None, copy: Path, *, force: bool) -> None:
     Example:
       dataexport-exporter restore /var/backups/dataexport-2026-12-31.db
     """
-    database = sqlite_file(loader.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE")
-    with _progress("restoring") as tell:
-        restored = copies.restore(copy, database, time.time(), tell, force=force)
+    database = require_sqlite_file(
+        loader.load(path, os.environ).store_url, "pg_restore --clean --if-exists --dbname=URL FILE"
+    )
+    with _progress("restoring") as on_progress:
+        restored = sqlite_backup.restore(copy, database, time.time(), on_progress, force=force)
     click.echo(f"{database}: {_format_summary(restored.contents)}")
     if restored.previous is not None:
         click.echo(f"{restored.previous}: what was there before")
 
 
-def sqlite_file(url: str, otherwise: str) -> Path:
-    """The file of a SQLite URL.
+def require_sqlite_file(url: str, postgres_command: str) -> Path:
+    """Return the file that a store URL names.
 
     Raises:
-        UsageError: it is another database's; ``otherwise`` is what to do then.
+        UsageError: the store is not SQLite; the message shows ``postgres_command`` to use instead.
     """
-    if not url.startswith("sqlite:///"):
+    file = sqlite_file(url)
+    if file is None:
         message = (
-            f"store.url is no SQLite file; with PostgreSQL, do this instead: {otherwise} "
+            f"store.url is no SQLite file; with PostgreSQL, do this instead: {postgres_command} "
             "(URL is that of store.url, but begins with postgresql://)"
         )
         raise click.UsageError(message)
-    return Path(url.removeprefix("sqlite:///"))
+    return file
 
 
 @contextmanager
@@ -91,5 +97,7 @@ def _progress(label: str) -> Iterator[Progress]:
 
 
 def _format_summary(contents: StoreSummary) -> str:
-    size = next((f"{contents.bytes / unit:.1f} {name}" for name, unit in _BIG if contents.bytes >= unit), "0 KiB")
+    size = next(
+        (f"{contents.bytes / unit:.1f} {name}" for name, unit in _BYTE_UNITS if contents.bytes >= unit), "0 KiB"
+    )
     return f"{contents.events} events, {size}"

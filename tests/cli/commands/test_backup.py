@@ -20,10 +20,10 @@ import requests
 
 from builders import HOUR, body, fields, vendor_clock
 from commands import Store, run, said
-from exporter.cli.commands.backup import sqlite_file
+from exporter.cli.commands.backup import require_sqlite_file
 from exporter.domain.errors import StoreError
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.ledger.sqlite import backup as copies
+from exporter.ledger.sqlite import backup as sqlite_backup
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
 from running import PATIENCE_SECONDS, Exporter
 
@@ -66,7 +66,7 @@ def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_by
         assert from_the_ledger(exporter) == before
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
     [kept] = tmp_path.glob("dataexport.db.before-*")
-    assert copies.summarize_store(kept).events == 19
+    assert sqlite_backup.summarize_store(kept).events == 19
 
 
 def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_began(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_bega
                     time.sleep(0.005)
                 # At once and in this process: what a plain copy lacks is in the file itself a moment later.
                 before = set(acknowledged)
-                copies.back_up(exporter.database, tmp_path / f"copy-{number}.db", silently)
+                sqlite_backup.back_up(exporter.database, tmp_path / f"copy-{number}.db", silently)
                 with closing(sqlite3.connect(tmp_path / f"copy-{number}.db")) as copy:
                     assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                     found = {row[0] for row in copy.execute("SELECT request_id FROM events")}
@@ -150,7 +150,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
     assert sentence.startswith("error: dataexport.db could not be copied: ")
     assert sentence.endswith("no part of a copy is left\n")
     assert not [name for name in names(tmp_path) if "copy" in name]
-    assert copies.summarize_store(store.path).events == 300
+    assert sqlite_backup.summarize_store(store.path).events == 300
 
 
 def test_what_cannot_be_moved_into_place_is_an_error_and_leaves_no_half_file(store: Store, tmp_path: Path) -> None:
@@ -176,14 +176,14 @@ def test_a_damaged_ledger_makes_no_backup(store: Store, tmp_path: Path) -> None:
 
 def test_with_postgresql_its_own_tools_are_named() -> None:
     with pytest.raises(click.UsageError, match="with PostgreSQL, do this instead: pg_dump") as refusal:
-        sqlite_file("postgresql+psycopg://u:hidden@127.0.0.1:1/d", "pg_dump")
+        require_sqlite_file("postgresql+psycopg://u:hidden@127.0.0.1:1/d", "pg_dump")
     assert "hidden" not in str(refusal.value)
 
 
 def a_copy(store: Store) -> Path:
     """A backup of the store, which is then no longer open."""
     copy = store.path.with_name("copy.db")
-    copies.back_up(store.path, copy, silently)
+    sqlite_backup.back_up(store.path, copy, silently)
     store.ledger.close()
     return copy
 
@@ -243,7 +243,7 @@ def test_while_it_is_restored_nobody_opens_it(store: Store) -> None:
     def open_it(_done: int, _pages: int) -> None:
         refusals.append(said(run("exports"), 1))
 
-    copies.restore(copy, store.path, time.time(), open_it)
+    sqlite_backup.restore(copy, store.path, time.time(), open_it)
     assert refusals[0].endswith("is just being restored; try again\n")
     assert run("exports").exit_code == 0
 
@@ -282,7 +282,7 @@ def test_a_file_of_no_ledger_is_replaced_and_kept(store: Store, tmp_path: Path) 
 def test_two_restores_within_a_second_keep_both(store: Store, tmp_path: Path) -> None:
     copy = a_copy(store)
     now = time.time()
-    kept = [copies.restore(copy, store.path, now, silently).previous for _ in range(3)]
+    kept = [sqlite_backup.restore(copy, store.path, now, silently).previous for _ in range(3)]
     assert len({str(each) for each in kept}) == 3
     assert {each.name for each in kept if each} <= names(tmp_path)
 
