@@ -49,7 +49,7 @@ confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month 
 
 mutants: $(VENV)/dev.stamp tools ## change the alert rules and a sample of the code: do the tests notice each change?
 	$(BIN)/python scripts/mutate_rules.py
-	$(BIN)/python scripts/mutate_code.py --record
+	$(BIN)/python scripts/mutate_code.py
 
 dashboards: $(VENV)/dev.stamp ## write the dashboards and Grafana's alerts from their generators
 	grafana/generate

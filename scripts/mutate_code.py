@@ -2,9 +2,11 @@
 """Change the code in one place after the other, and demand that the tests notice.
 
 The places are a fixed random sample; cosmic-ray's operators change them. Each change is tested with the tests that
-cover its line, the quickest first. A change that no test notices is judged in `tests/mutants/judged.toml`.
+cover its line: the quick ones of the test files that are about it first, then the others. A change that no test
+notices is judged in `tests/mutants/judged.toml`.
 
-It works in copies of the tree below ``.mutants``, where it also keeps what each test covers (``--record`` renews that).
+It works in copies of the repository below ``.mutants``, where it also keeps which test covers which line until the
+code or the tests change. To test one change with some tests: ``--only TEXT --tests tests/domain/test_slots.py``.
 """
 
 from __future__ import annotations
@@ -16,16 +18,15 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import tomllib
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import cache
+from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -33,23 +34,23 @@ from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from coverage import CoverageData
-from mutation_plugin import CHOSEN, RECORD
 
 from monitoring import ROOT
+from mutation_recorder import SECONDS
+from mutation_worker import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MODULES = (
-    "exporter/domain/**/*.py",
-    "exporter/ledger/**/*.py",
-    "exporter/projection/**/*.py",
-    "exporter/ingest/**/*.py",
-    "exporter/metrics/**/*.py",
-    "exporter/server/http/**/*.py",
+MODULES = tuple(
+    f"exporter/{package}/**/*.py" for package in ("domain", "ledger", "projection", "ingest", "metrics", "server/http")
 )
-"""What is mutated."""
+"""What is changed."""
 LEFT_OUT = ("exporter/ledger/migrations/",)
+TESTS = tuple(
+    f"tests/{package}" for package in ("domain", "ledger", "projection", "ingest", "metrics", "server", "config", "cli")
+)
+"""The tests that may notice; those not here start whole systems and add minutes, not knowledge of a line."""
 SAMPLE = 300
 LEAST_NOTICED = 0.96
 JUDGED = ROOT / "tests" / "mutants" / "judged.toml"
@@ -57,8 +58,11 @@ WORK = ROOT / ".mutants"
 SEED = "1"
 FIRST_FILES = 3
 """How many test files the first attempt collects; most changes are noticed there."""
-FIRST_SECONDS, MOST_SECONDS = 3.0, 60.0
-"""How long the tests of the first attempt, and of both, took when they were recorded."""
+FIRST_SECONDS, MOST_SECONDS = 3.0, 30.0
+"""Limits of the first and of the second attempt: how long their tests took when they were recorded."""
+NOTICED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE}
+SURVIVED, DOUBTFUL = "survived", "doubtful"
+"""No test noticed; the tests that noticed do not pass, or are nearly as slow, on the unchanged code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Mutant:
     Attributes:
         path: of the module, from the root.
         line: the number of the line.
-        name: the module, the line before and after, and which of several alike.
+        name: the module's and the function's name, the line before and after, and which of several alike.
         text: the module, changed.
     """
 
@@ -85,52 +89,106 @@ def modules(patterns: Sequence[str]) -> list[str]:
 
 
 def sample(paths: Iterable[str], count: int) -> list[Mutant]:
-    """So many mutants, each at a place of its own; a change of the code changes few of them."""
-    ranked = sorted(place for path in paths for place in _places(path))
+    """Take a fixed random sample of mutants, each at a place of its own.
+
+    A place is known by its function and the text of its line, so that a change elsewhere, or a module moved to another
+    folder, does not change the sample.
+    """
+    ranked = sorted((place.rank, place.path, place.line, place) for path in paths for place in _places(path))
     found: dict[str, Mutant] = {}
-    for _, path, line, ways in ranked:
+    for *_, place in ranked:
         if len(found) == count:
             break
-        mutant = next(_mutants(path, line, ways), None)
+        mutant = next(_mutants(place), None)
         if mutant is not None:
             found.setdefault(mutant.name, mutant)
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """Where operators can change a module; they come with the number of their occurrence in it."""
+
+    rank: str
+    path: str
+    line: int
+    owner: str
+    operators: list[tuple[str, int]]
 
 
 def _hash(*parts: object) -> str:
     return hashlib.sha256("\n".join(map(str, (SEED, *parts))).encode()).hexdigest()
 
 
-def _places(path: str) -> Iterator[tuple[str, str, int, list[tuple[str, int]]]]:
-    """The places of a module: rank, path, number of the line, and operators with their occurrences."""
+def _places(path: str) -> Iterator[_Place]:
     source = (ROOT / path).read_text("utf-8")
-    lines, tree = source.splitlines(), get_ast(source)
+    lines, nodes, functions = source.splitlines(), list(ast_nodes(get_ast(source))), functions_of(path)
     ways: defaultdict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
     for name in plugins.operator_names():
         kind = plugins.get_operator(name)
         if not kind.arguments():
-            positions = (position for node in ast_nodes(tree) for position, _ in kind().mutation_positions(node))
+            positions = (position for node in nodes for position, _ in kind().mutation_positions(node))
             for occurrence, position in enumerate(positions):
                 ways[position].append((name, occurrence))
-    alike: Counter[tuple[str, int]] = Counter()
+    alike: Counter[tuple[str, str, int]] = Counter()
     for (line, column), operators in sorted(ways.items()):
-        text = lines[line - 1]
-        key = text.strip(), column - len(text) + len(text.lstrip())
+        text, owner = lines[line - 1], functions.owner(line)
+        key = owner, text.strip(), column - len(text) + len(text.lstrip())
         alike[key] += 1
-        rank = _hash(path, *key, alike[key])
-        yield rank, path, line, sorted(operators, key=lambda way: _hash(rank, way[0], way[1] % 2))
+        rank, seen, order = _hash(*key, alike[key]), Counter[str](), {}
+        for name, occurrence in operators:
+            order[_hash(rank, name, seen[name])] = name, occurrence
+            seen[name] += 1
+        yield _Place(rank, path, line, owner, [order[each] for each in sorted(order)])
 
 
-def _mutants(path: str, line: int, ways: Iterable[tuple[str, int]]) -> Iterator[Mutant]:
-    source = (ROOT / path).read_text("utf-8")
-    for name, occurrence in ways:
+class Functions:
+    """Where the classes and functions of a module are."""
+
+    def __init__(self, path: str) -> None:
+        self._module = PurePosixPath(path.removesuffix("/__init__.py")).name.removesuffix(".py")
+        self._found: list[tuple[int, int, int, str]] = []
+        self._find(ast.parse((ROOT / path).read_text("utf-8")), self._module)
+
+    def _find(self, node: ast.AST, owner: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = owner
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                name = f"{owner}.{child.name}"
+                body = sys.maxsize if isinstance(child, ast.ClassDef) else child.body[0].lineno
+                first = min(node.lineno for node in (child, *child.decorator_list))
+                self._found.append((first, child.end_lineno or child.lineno, body, name))
+            self._find(child, name)
+
+    def owner(self, line: int) -> str:
+        """The names of the module, class and function that the line is in, with dots between."""
+        return max(
+            ((first, name) for first, last, _, name in self._found if first <= line <= last), default=(0, self._module)
+        )[1]
+
+    def body(self, line: int) -> range | None:
+        """The lines of the function's body that the line is in; none if it is run when the module is imported."""
+        bodies = [(body, last) for _, last, body, _ in self._found if body <= line <= last]
+        return range(max(bodies)[0], max(bodies)[1] + 1) if bodies else None
+
+    def bodies(self) -> set[int]:
+        """The lines of all bodies."""
+        return {line for _, last, body, _ in self._found for line in range(body, last + 1)}
+
+
+functions_of = cache(Functions)
+
+
+def _mutants(place: _Place) -> Iterator[Mutant]:
+    source = (ROOT / place.path).read_text("utf-8")
+    for name, occurrence in place.operators:
         text = mutate_code(source, plugins.get_operator(name)(), occurrence)
         try:
             same = text is None or _meaning(text) == _meaning(source)
         except SyntaxError:
             continue
         if not same:
-            yield Mutant(path, line, f"{path}: {_change(source, text)}", text)
+            yield Mutant(place.path, place.line, f"{place.owner}: {_change(source, text, place.path)}", text)
 
 
 def _meaning(source: str) -> str:
@@ -151,122 +209,166 @@ def _meaning(source: str) -> str:
     return ast.dump(tree)
 
 
-def _change(old: str, new: str) -> str:
+def _change(old: str, new: str, path: str) -> str:
     before, after = old.splitlines(), new.splitlines()
     opcodes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     (_, i, j, k, m), *_ = [code for code in opcodes if code[0] != "equal"]
     was, becomes = (" ".join(" ".join(part).split()) for part in (before[i:j], after[k:m]))
-    nth = sum(line == before[i] for line in before[: i + 1]) if i < j else 1
+    functions = functions_of(path)
+    owner = functions.owner(i + 1)
+    nth = sum(text == before[i] and functions.owner(line) == owner for line, text in enumerate(before[: i + 1], 1))
     return f"{was} -> {becomes or 'nothing'}" + (f" #{nth}" if nth > 1 else "")
 
 
-def record(tests: Sequence[str]) -> None:
-    """Run the tests once, and keep what each covers and how long it takes."""
+def record(jobs: int) -> None:
+    """Run the tests once in a copy, and keep what each covers and how long it takes, if the last time is outdated."""
+    stamp, known = WORK / "recorded", _fingerprint()
+    if stamp.exists() and stamp.read_text() == known:
+        return
     shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir()
-    environment = os.environ | {RECORD: str(WORK / "seconds.json"), "COVERAGE_FILE": str(WORK / "coverage")}
+    tree = copy_tree(0)
+    environment = os.environ | {SECONDS: str(WORK / "seconds.json"), "COVERAGE_FILE": str(WORK / "coverage")}
+    environment["PYTHONPATH"] = f"{tree}:{tree / 'scripts'}"
     python = [sys.executable, "-m"]
-    run = [*python, "coverage", "run", "-m", "pytest", "-q", "-p", "mutation_plugin", "-p", "no:randomly"]
-    environment["PYTHONPATH"] = str(ROOT / "scripts")
-    subprocess.run([*run, f"--numprocesses={os.cpu_count()}", *tests], cwd=ROOT, env=environment, check=True)
-    subprocess.run([*python, "coverage", "combine", "--quiet"], cwd=ROOT, env=environment, check=True)
+    command = [*python, "coverage", "run", "-m", "pytest", "-q", "-p", "mutation_recorder", "-p", "no:randomly"]
+    command += ["-m", "not proof", f"--numprocesses={jobs}", "--dist=worksteal", *TESTS]
+    subprocess.run(command, cwd=tree, env=environment, check=True)
+    subprocess.run([*python, "coverage", "combine", "--quiet"], cwd=tree, env=environment, check=True)
+    stamp.write_text(known)
 
 
-class ChoiceParameter:
+def _fingerprint() -> str:
+    files = (
+        name for name in _files() if name.startswith(("exporter/", "tests/", "pyproject")) and "/mutants/" not in name
+    )
+    return _hash(TESTS, *(hashlib.sha256((ROOT / name).read_bytes()).hexdigest() + name for name in files))
+
+
+def _files() -> list[str]:
+    """The files that git knows of, or would."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return sorted(name for name in set(listed.split("\0")) if (ROOT / name).is_file())
+
+
+def copy_tree(number: int) -> Path:
+    """A copy of the repository, compiled."""
+    tree = WORK / f"tree{number}"
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in _files():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+    for name in (".venv", ".tools"):
+        if (ROOT / name).exists():
+            (tree / name).symlink_to((ROOT / name).resolve())
+    # Otherwise stale bytecode is told by whole seconds and sizes, which a mutant may share with another.
+    compiled = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=checked-hash", "exporter", "tests"]
+    subprocess.run(compiled, cwd=tree, check=True)
+    return tree
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Tests to run together, or test files.
+
+    Attributes:
+        tests: their names.
+        seconds: how long they took when they were recorded.
+    """
+
+    tests: list[str]
+    seconds: float
+
+
+class Choice:
     """Which tests may notice a mutant."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = json.loads((WORK / "seconds.json").read_text("utf-8"))
         self._data = CoverageData(str(WORK / "coverage"))
         self._data.read()
-        self._by_line: dict[str, dict[int, list[str]]] = {}
 
-    def tests(self, mutant: Mutant) -> tuple[list[str], list[str]]:
-        """The tests of the first attempt, and of the second, in order."""
-        by_line = self._by_line.get(mutant.path)
-        if by_line is None:
-            by_line = self._by_line[mutant.path] = self._data.contexts_by_lineno(str(ROOT / mutant.path))
-        covering = {test for test in by_line.get(mutant.line, ()) if test in self._seconds}
-        if not covering:  # it runs when the module is imported
-            covering = {test for tests in by_line.values() for test in tests if test in self._seconds}
-        quick = sorted(covering, key=lambda test: (self._seconds[test], test))
-        sums = accumulate(self._seconds[test] for test in quick)
-        quick = [test for test, total in zip(quick, sums, strict=True) if total < MOST_SECONDS]
-        files = Counter(_file(test) for test in quick if self._seconds[test] < FIRST_SECONDS / 3)
+    def attempts(self, mutant: Mutant) -> list[Attempt]:
+        """The first attempt, with the quick tests that are about the line, and the second with others."""
+        quick = sorted(self._covering(mutant), key=lambda test: (self._seconds[test], test))
+        files = Counter(_file(test) for test in quick)
+        path = PurePosixPath(mutant.path)
+        mirror = str("tests" / path.relative_to("exporter").parent / f"test_{path.name}")
         # A test file that covers the line with most of its tests is about it.
-        best = sorted(files, key=lambda file: (-files[file], file))[:FIRST_FILES]
-        first, spent = [], 0.0
-        for test in quick:
-            if _file(test) in best and spent < FIRST_SECONDS:
-                first.append(test)
-                spent += self._seconds[test]
-        chosen = set(first)
-        return first, [test for test in quick if test not in chosen]
+        best = sorted(files, key=lambda file: (file != mirror, -files[file], file))
+        first = self._attempt(FIRST_SECONDS, [test for test in quick if _file(test) in best[:FIRST_FILES]], best)
+        second = self._attempt(MOST_SECONDS, [test for test in quick if test not in first.tests], best)
+        return [attempt for attempt in (first, second) if attempt.tests]
 
-    def seconds(self, tests: Iterable[str]) -> float:
-        """How long these took."""
-        return sum(self._seconds[test] for test in tests)
+    def _attempt(self, seconds: float, quick: Iterable[str], files: list[str]) -> Attempt:
+        chosen: list[str] = []
+        spent = 0.0
+        for test in quick:
+            if chosen and spent + self._seconds[test] > seconds:
+                break
+            chosen.append(test)
+            spent += self._seconds[test]
+        return Attempt(sorted(chosen, key=lambda test: files.index(_file(test))), spent)
+
+    def _covering(self, mutant: Mutant) -> set[str]:
+        by_line = self._data.contexts_by_lineno(str(WORK / "tree0" / mutant.path))
+        functions = functions_of(mutant.path)
+        body = functions.body(mutant.line)
+        # Which test imports a module first is chance: a line outside of functions counts as covered by all its tests.
+        lines = functions.bodies() if body is None else [mutant.line]
+        for candidates in (lines, body or ()):
+            covering = {test for line in candidates for test in by_line.get(line, ()) if test in self._seconds}
+            if covering:
+                return covering
+        return set()
 
 
 def _file(test: str) -> str:
     return test.partition("::")[0]
 
 
-class Tree:
-    """A copy of what git knows of, in which one module is changed at a time."""
+class Worker:
+    """A copy of the repository, in which one module is changed at a time, and a process that runs tests in it."""
 
     def __init__(self, number: int) -> None:
-        self.path = WORK / f"tree{number}"
-        shutil.rmtree(self.path, ignore_errors=True)
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - the user's own git
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
+        self._tree = copy_tree(number)
+        self._process = subprocess.Popen(
+            [sys.executable, "scripts/mutation_worker.py"],
+            cwd=self._tree,
+            env=os.environ
+            | {"PYTHONPATH": ":".join(str(self._tree / name) for name in (".", "tests/support", "scripts"))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            if (ROOT / name).is_file():
-                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.path / name)
-        for name in (".venv", ".tools"):
-            if (ROOT / name).exists():
-                (self.path / name).symlink_to((ROOT / name).resolve())
 
-    def notices(self, mutant: Mutant | None, tests: Sequence[str], seconds: float) -> bool:
-        """Whether one of the tests fails, or hangs."""
-        if not tests:
-            return False
-        if mutant is not None:
-            (self.path / mutant.path).write_text(mutant.text, "utf-8")
-        chosen = self.path / ".chosen"
-        chosen.write_text("\n".join(tests), "utf-8")
-        environment = os.environ | {
-            CHOSEN: str(chosen),
-            "PYTHONPATH": f"{self.path}:{self.path / 'scripts'}",
-            # Compiled code is told from stale code by whole seconds and sizes, which a mutant may share.
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        files = list(dict.fromkeys(map(_file, tests)))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutation_plugin", "-p", "no:randomly"]
-        command += ["-p", "no:cacheprovider", *files]
-        with subprocess.Popen(
-            command,
-            cwd=self.path,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as running:
-            try:
-                code = running.wait(20 + 5 * seconds)
-            except subprocess.TimeoutExpired:
-                code = 1
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(running.pid, signal.SIGKILL)  # and whatever the tests have left running
-                if mutant is not None:
-                    shutil.copy2(ROOT / mutant.path, self.path / mutant.path)
-        return code != 0
+    def outcome(self, mutant: Mutant, attempt: Attempt) -> tuple[str, str]:
+        """How the attempt ends on the mutant, and what says so."""
+        tests, timeout = attempt.tests, 10 + 5 * attempt.seconds
+        module = self._tree / mutant.path
+        module.write_text(mutant.text, "utf-8")
+        try:
+            kind, detail, _ = self._run(tests, None, timeout)
+        finally:
+            shutil.copy2(ROOT / mutant.path, module)
+        if kind == Kind.PASSED:
+            return SURVIVED, ""
+        # It counts only if the same tests, as far as they came, pass on the unchanged code, and with time to spare.
+        control, reason, spent = self._run(tests, detail if kind == Kind.FAILED else None, timeout)
+        if control != Kind.PASSED:
+            return DOUBTFUL, f"{kind}, but the unchanged code: {control} {reason}"
+        if kind == Kind.TIMEOUT and spent > timeout / 3:
+            return DOUBTFUL, f"{kind} {detail}, but the unchanged code took {spent:.0f} s"
+        return kind, detail
+
+    def _run(self, tests: Sequence[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:
+        print(json.dumps({"tests": tests, "until": until, "timeout": timeout}), file=self._process.stdin, flush=True)
+        kind, detail, seconds = json.loads(next(iter(self._process.stdout or ())))
+        return Kind(kind), detail, seconds
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
 def judged() -> dict[str, str]:
@@ -285,54 +387,63 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the mutants, and test none")
     parser.add_argument("--only", metavar="TEXT", default="", help="mutants whose name contains it")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="how many (default: %(default)s)")
-    parser.add_argument("--modules", nargs="+", metavar="PATTERN", help="other modules than those of MODULES")
-    parser.add_argument("--record", nargs="*", metavar="TEST", help="record anew, all tests or these")
+    parser.add_argument("--modules", nargs="+", metavar="PATTERN", default=MODULES, help="other modules")
+    parser.add_argument(
+        "--tests", nargs="+", metavar="FILE", help="test with these instead of those that cover the line"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time (default: %(default)s)")
     options = parser.parse_args()
-    paths = modules(options.modules or MODULES)
-    mutants = [each for each in sample(paths, options.sample) if options.only in each.name]
+    mutants = [each for each in sample(modules(options.modules), options.sample) if options.only in each.name]
     if options.list:
         print(*(each.name for each in mutants), sep="\n")
         return 0
-    if options.record is not None or not (WORK / "coverage").exists():
-        record(options.record or ())
-    return report(mutants, test(mutants, options.jobs))
+    if options.tests:
+        attempts = [[Attempt(options.tests, MOST_SECONDS)]] * len(mutants)
+    else:
+        record(options.jobs)
+        choice = Choice()
+        attempts = [choice.attempts(mutant) for mutant in mutants]
+    return report(mutants, test(mutants, attempts, options.jobs))
 
 
-def test(mutants: Sequence[Mutant], jobs: int) -> list[bool]:
-    """Which of the mutants are noticed."""
-    choice = ChoiceParameter()
-    trees: SimpleQueue[Tree] = SimpleQueue()
+def test(mutants: Sequence[Mutant], attempts: Sequence[Sequence[Attempt]], jobs: int) -> list[str]:
+    """The outcome of each of the mutants: one of the kinds of a run, survived or doubtful."""
+    workers: SimpleQueue[Worker] = SimpleQueue()
     for number in range(jobs):
-        trees.put(Tree(number))
+        workers.put(Worker(number))
 
-    def noticed(mutant: Mutant) -> bool:
-        began, tree = time.monotonic(), trees.get()
-        try:
-            found = any(tree.notices(mutant, tests, choice.seconds(tests)) for tests in choice.tests(mutant))
-        finally:
-            trees.put(tree)
-        print(f"{'noticed' if found else 'SURVIVED'} {time.monotonic() - began:5.1f} s  {mutant.name}", flush=True)
-        return found
+    def outcome(mutant: Mutant, attempts: Sequence[Attempt]) -> str:
+        worker, began, kind, detail = workers.get(), time.monotonic(), SURVIVED, "no test covers it"
+        for attempt in attempts:
+            kind, detail = worker.outcome(mutant, attempt)
+            if kind in NOTICED:
+                break
+        workers.put(worker)
+        print(f"{kind:12} {time.monotonic() - began:5.1f} s  {mutant.name}  {detail and f'({detail})'}", flush=True)
+        return kind
 
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(noticed, mutants))
+        outcomes = list(pool.map(outcome, mutants, attempts))
+    for _ in range(jobs):
+        workers.get().close()
+    return outcomes
 
 
-def report(mutants: Sequence[Mutant], noticed: Sequence[bool]) -> int:
+def report(mutants: Sequence[Mutant], outcomes: Sequence[str]) -> int:
     """Compare the survivors with the verdicts; the exit code."""
     verdicts = judged()
-    survivors = [mutant.name for mutant, found in zip(mutants, noticed, strict=True) if not found]
-    needless = [each.name for each, found in zip(mutants, noticed, strict=True) if found and each.name in verdicts]
-    unjudged = [name for name in survivors if name not in verdicts]
-    for text, names in (("survived, and not judged", unjudged), ("judged, but noticed", needless)):
-        for name in names:
-            print(f"{text}: {name}", file=sys.stderr)
-    equivalent = sum(verdicts.get(name) == "equivalent" for name in survivors)
+    noticed = {mutant.name for mutant, kind in zip(mutants, outcomes, strict=True) if kind in NOTICED}
+    others = [(mutant.name, kind) for mutant, kind in zip(mutants, outcomes, strict=True) if kind not in NOTICED]
+    unjudged = [(name, kind) for name, kind in others if kind != SURVIVED or name not in verdicts]
+    needless = [(name, "judged, but noticed") for name in verdicts if name in noticed]
+    for name, problem in unjudged + needless:
+        print(f"{problem}: {name}", file=sys.stderr)
+    equivalent = sum(verdicts.get(name) == "equivalent" for name, _ in others)
     counted = len(mutants) - equivalent
-    share = sum(noticed) / counted if counted else 1.0
+    share = len(noticed) / counted if counted else 1.0
+    print(", ".join(f"{count} {kind}" for kind, count in Counter(outcomes).most_common()))
     print(
-        f"{len(mutants)} mutants, {equivalent} equivalent; {sum(noticed)} of the other {counted} noticed: {share:.1%}"
+        f"{len(mutants)} mutants, {equivalent} equivalent; {len(noticed)} of the other {counted} noticed: {share:.1%}"
     )
     return 1 if unjudged or needless or share < LEAST_NOTICED else 0
 

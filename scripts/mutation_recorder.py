@@ -1,0 +1,46 @@
+"""A pytest plugin for `mutate_code`: records what each test covers and how long it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from coverage import Coverage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS = "MUTATION_SECONDS"
+"""Names the environment variable with the path of the file to write, which has the seconds of each test."""
+_FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+_JSON = ":data:"
+
+_seconds: defaultdict[str, float] = defaultdict(float)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Record the lines of this process, and of those that the test starts, under the name of the test."""
+    recording = Coverage.current()
+    if recording is not None:
+        recording.switch_context(item.nodeid)
+        given = os.environ.get(_FOR_CHILDREN, "")
+        if given.startswith(_JSON):
+            changed = json.loads(given.removeprefix(_JSON)) | {"context": item.nodeid}
+            os.environ[_FOR_CHILDREN] = _JSON + json.dumps(changed)
+    return (yield)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up the seconds of each test, its fixtures included."""
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the seconds."""
+    if not hasattr(session.config, "workerinput"):
+        Path(os.environ[SECONDS]).write_text(json.dumps(_seconds), "utf-8")

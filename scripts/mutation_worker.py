@@ -1,0 +1,160 @@
+"""Runs tests for `mutate_code`, each time in a fork of this process, which has imported the libraries they need.
+
+It is started in a copy of the repository and reads a request from each line of its standard input:
+``{"tests": [names of tests or files], "until": the last test to run or null, "timeout": seconds}``.
+It answers with a line ``[kind, detail, seconds]``; the kind is one of `Kind`, and the detail of a failure is the test.
+
+The copy's own modules are imported in the fork, so that it meets whatever they contain by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import sys
+import time
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NoReturn
+
+import hypothesis
+import pytest
+
+LOG = "pytest.log"
+"""The file in the copy with what pytest printed last."""
+OPTIONS = (
+    *("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"),
+    "--assert=plain",  # plugins are imported already, too late to rewrite their asserts
+)
+
+
+class Kind(StrEnum):
+    """How a run of tests ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    UNIMPORTABLE = "unimportable"
+    """A module of the exporter cannot be imported."""
+    ERROR = "error"
+    """Anything else: tests that cannot be collected, an internal error, or a process that died."""
+
+
+class Chosen:
+    """A pytest plugin that runs some tests of the files, and remembers the one that failed."""
+
+    def __init__(self, tests: list[str], until: str | None) -> None:
+        self.failed = ""
+        self._tests = set(tests)
+        self._until = until
+
+    def pytest_configure(self) -> None:
+        """Search for one failing example, always the same way, and do not shrink it."""
+        hypothesis.settings.register_profile(
+            "mutation",
+            parent=hypothesis.settings.default,
+            derandomize=True,
+            database=None,
+            phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+        )
+        hypothesis.settings.load_profile("mutation")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the chosen tests, up to the last one."""
+        kept = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & self._tests]
+        names = [item.nodeid for item in kept]
+        items[:] = kept[: names.index(self._until) + 1] if self._until in names else kept
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the first failure."""
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+
+def import_exporter() -> None:
+    """Import all modules of the exporter but the migrations, which alembic loads from their files."""
+    package = importlib.import_module("exporter")
+    for module in pkgutil.walk_packages(package.__path__, "exporter."):
+        importlib.import_module(module.name)
+
+
+def import_libraries() -> None:
+    """Import what the exporter and the tests' support use, then forget the modules of the copy itself."""
+    here = f"{Path.cwd()}{os.sep}"
+    for plugin in entry_points(group="pytest11"):
+        plugin.load()
+    import_exporter()
+    for path in sorted(Path("tests/support").glob("*.py")):
+        importlib.import_module(path.stem)
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(here) and name != "__main__":
+            del sys.modules[name]
+
+
+def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
+    """Run the tests in this process."""
+    chosen = Chosen(tests, until)
+    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    code = pytest.main([*OPTIONS, *files], plugins=[chosen])
+    if code == pytest.ExitCode.OK:
+        return Kind.PASSED, ""
+    if code == pytest.ExitCode.TESTS_FAILED and chosen.failed:
+        return Kind.FAILED, chosen.failed
+    try:
+        import_exporter()
+    except BaseException as problem:  # noqa: BLE001 - whatever a changed module raises
+        return Kind.UNIMPORTABLE, repr(problem)
+    return Kind.ERROR, str(code)
+
+
+def run_in_child(tests: list[str], until: str | None, answer: int) -> NoReturn:
+    """Be the fork: run the tests, write the outcome to a descriptor, and exit."""
+    try:
+        os.setsid()
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor in (1, 2):
+            os.dup2(log, descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.write(answer, json.dumps(run(tests, until)).encode())
+    finally:
+        os._exit(0)
+
+
+def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:
+    """Run the tests in a fork of this process, and end whatever they leave running."""
+    began = time.monotonic()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        run_in_child(tests, until, writer)
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], timeout)
+    answer = os.read(reader, 65536) if ready else b""
+    os.close(reader)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    spent = time.monotonic() - began
+    if not ready:
+        return Kind.TIMEOUT, f"after {timeout:.0f} s", spent
+    kind, detail = json.loads(answer) if answer else (Kind.ERROR, "the process died")
+    return Kind(kind), detail, spent
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    import_libraries()
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(run_in_fork(request["tests"], request["until"], request["timeout"])), flush=True)
+
+
+if __name__ == "__main__":
+    main()
