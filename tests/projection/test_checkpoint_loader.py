@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+import checkpoints
 from builders import DAY, SHOP, accepted_event, at, event
 from checkpoints import NOW, keeper_of, known_of, runs, states
 from exporter.domain.errors import StoreError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from exporter.ledger.checkpoint_store import Checkpoint
     from exporter.ledger.contract import Ledger
+
+ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
 
 
 # What is wrong with a checkpoint

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pruned
 from builders import DAY, HOUR, SHOP, accepted_event, at, body, event, vendor_clock
 from exporter.domain.decisions import RETIRE, Decision
 from exporter.domain.errors import StoreError
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.ledger.contract import Ledger
+
+ledger = pruned.ledger
 
 
 @pytest.fixture
