@@ -191,11 +191,11 @@ def _runs_document(runs: Runs) -> dict[str, Any]:
 
 def _runs_from(document: dict[str, Any], zone: tzinfo | None) -> Runs:
     values = dict(document)
-    if "durations" in values:
-        values["durations"] = tuple(values["durations"])
-    if "anchor_promise" in values:
-        interval, grace, max_runtime = values["anchor_promise"]
-        values["anchor_promise"] = _expectation(interval, grace, max_runtime, zone)
+    if "duration_buckets" in values:
+        values["duration_buckets"] = tuple(values["duration_buckets"])
+    if "slot_expectation" in values:
+        interval, grace, max_runtime = values["slot_expectation"]
+        values["slot_expectation"] = _expectation(interval, grace, max_runtime, zone)
     return Runs(**values)
 
 
