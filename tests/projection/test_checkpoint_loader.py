@@ -183,7 +183,7 @@ def test_what_does_not_change_the_fold_changes_no_checkpoint(ledger: Ledger) -> 
 
 def test_a_checkpoint_past_the_end_of_the_ledger_is_passed_over(ledger: Ledger) -> None:
     assert keeper_of(ledger, known_of(ledger)).write(NOW)
-    overwrite(ledger, {}, sequence=ledger.last_sequence() + 1)
+    overwrite(ledger, {}, last_sequence=ledger.last_sequence() + 1)
     assert known_of(ledger).checkpoint_revision is None
 
 
