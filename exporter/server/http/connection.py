@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         return HttpRequest(method, target, Headers(headers), self._peer, self._scheme, started_at, self._peer)
 
     def _linger(self) -> None:
-        """Discard what the client still sends: a close with unread data resets the connection and loses the response."""
+        """Discard what the client still sends: closing over unread data resets the connection."""
         self._wait(State.LINGERING, LINGER_SECONDS)
         if self._transport.can_write_eof():
             self._transport.write_eof()
