@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import every_ledger
 from builders import DAY, HOUR, accepted_event, at, event
 from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.ledger.contract import Ledger
+
+ledger = every_ledger.ledger
+"""Every implementation, one after the other."""
 
 FIRST = event("initiated", at("0:00"))
 SECOND = event("completed", at("0:10"))
