@@ -124,7 +124,7 @@ def _listen(store: str) -> None:
     rows = [(SINCE, OUTAGE[0]), (OUTAGE[1], UNTIL)]
     with engine.begin() as connection:
         for began, seen in rows:
-            row = {"watch": "listening", "began_us": int(began * 1e6), "seen_us": int(seen * 1e6)}
+            row = {"instance_id": "listening", "started_us": int(began * 1e6), "last_seen_us": int(seen * 1e6)}
             connection.execute(insert(heartbeats), [row])
     engine.dispose()
 

@@ -219,5 +219,5 @@ def _compare(connection: Any, ledger: Kept) -> None:  # noqa: ANN401 - of either
 def _checkpoint(path: Path) -> tuple[int, str, int]:
     """Revision, fingerprint and last sequence of the checkpoint; the first is 0 where there is none."""
     with closing(file.connect(path, "ro")) as connection:
-        rows = connection.execute("SELECT revision, fingerprint, sequence FROM checkpoints").fetchall()
+        rows = connection.execute("SELECT revision, fingerprint, last_sequence FROM checkpoint_header").fetchall()
     return tuple(rows[0]) if rows else (0, "", 0)

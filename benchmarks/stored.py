@@ -126,7 +126,7 @@ def told(ledger: Kept) -> str:
 def without_checkpoint(path: Path, exports: int) -> float:
     """Seconds until an exporter is ready that has to fold every event; it leaves a checkpoint."""
     with closing(file.connect(path, "rw")) as connection:
-        connection.execute("UPDATE checkpoints SET fingerprint = ''")
+        connection.execute("UPDATE checkpoint_header SET fingerprint = ''")
     with processes.exporter(path, exports) as server:
         return server.ready_after
 

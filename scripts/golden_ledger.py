@@ -1,10 +1,10 @@
 """Write the ledger of a made-up fortnight, always the same, with the release that runs this.
 
-    python scripts/golden_ledger.py tests/golden/ledger-0001.db
+    python scripts/golden_ledger.py tests/golden/ledger-0.1.0.db
 
-`tests/guarantees/test_upgrades.py` opens every ``tests/golden/ledger-*.db`` with the release under test. Make one
-before a release whose tables differ, and name it after the newest of `exporter/ledger/migrations/versions`;
-the older ones stay. To make one of an older release, run this with that release on PYTHONPATH.
+`tests/guarantees/test_upgrades.py` opens every ``tests/golden/ledger-*.db`` with the release under test. Write one
+for each release that changes the tables, named after `exporter.ledger.migrations.NEWEST`, and never change those of
+released versions. To write one of an older release, run this with that release on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -81,10 +81,12 @@ def main(target: Path) -> None:
         intake = Intake(ledger, most_event_bytes=65_536)
         for source, arrived_at, sent in sorted(bodies(), key=lambda each: each[1]):
             intake.ingest(source, sent, arrived_at)
-    hours = ((0, 101), (107, DAYS * 24))  # nobody listened for six of them
-    watches = [("golden", int(SINCE + began * HOUR) * 10**6, int(SINCE + seen * HOUR) * 10**6) for began, seen in hours]
+    hours = ((0, 101), (107, DAYS * 24))  # an outage of six of them
+    heartbeats = [
+        ("golden", int(SINCE + started * HOUR) * 10**6, int(SINCE + seen * HOUR) * 10**6) for started, seen in hours
+    ]
     with closing(sqlite3.connect(target)) as connection:
-        connection.executemany("INSERT INTO watches (watch, began_us, seen_us) VALUES (?, ?, ?)", watches)
+        connection.executemany("INSERT INTO heartbeats VALUES (?, ?, ?)", heartbeats)
         connection.commit()
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("VACUUM")

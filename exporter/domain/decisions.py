@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MUTE = "mute"
 UNMUTE = "unmute"
 RETIRE = "retire"
-UNRETIRE = "keep"
+UNRETIRE = "unretire"
 """Reverts the last retirement."""
 
 

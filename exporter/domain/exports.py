@@ -23,7 +23,7 @@ UNKNOWN_SOURCE = "unknown"
 """The ``source`` label of requests whose source is not configured."""
 
 GROUP = "group"
-DETECTED = "recognised"
+DETECTED = "detected"
 DECLARED = "declared"
 
 

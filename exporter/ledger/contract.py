@@ -102,7 +102,7 @@ class Ledger(Protocol):
         """When each (source, name) was first declared."""
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
-        """Note that the exporter named ``watch`` is there to listen at ``now``."""
+        """Note that the exporter named ``instance_id`` is there to listen at ``now``."""
 
     def outages(self) -> list[Outage]:
         """When no exporter was there to listen, between two heartbeats, in order."""

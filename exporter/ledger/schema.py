@@ -48,10 +48,10 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
     # The local time is part of what the digest is made of, so that this is one per source and digest;
     # with it first, the index grows at its end, and a batch does not write a page of it per event.
-    Index("events_once", "source", "local_seconds", "digest", unique=True),
-    Index("events_by_request", "source", "request_id", "sequence").ddl_if("postgresql"),
+    Index("events_unique", "source", "local_seconds", "digest", unique=True),
+    Index("events_by_request_id", "source", "request_id", "sequence").ddl_if("postgresql"),
     Index("events_by_group", "source", "group_key", "sequence").ddl_if("postgresql"),
-    Index("events_by_block_and_request", _BLOCK, "source", "request_id", "sequence").ddl_if("sqlite"),
+    Index("events_by_block_and_request_id", _BLOCK, "source", "request_id", "sequence").ddl_if("sqlite"),
     Index("events_by_block_and_group", _BLOCK, "source", "group_key", "sequence").ddl_if("sqlite"),
     Index("events_by_arrival", "source", "arrived_us"),
     sqlite_autoincrement=True,
@@ -67,26 +67,26 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("source", "digest", name="quarantine_once"),
+    UniqueConstraint("source", "digest", name="quarantine_unique"),
     sqlite_autoincrement=True,
 )
 
 delivery_counters = Table(
-    "tallies",
+    "delivery_counters",
     tables_metadata,
     Column("source", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
-    Column("label", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
     Column("total", BigInteger, nullable=False),
-    Column("last_us", BigInteger, nullable=False),
+    Column("last_arrived_us", BigInteger, nullable=False),
 )
 
-declarations = Table(
-    "declarations",
+declared_exports = Table(
+    "declared_exports",
     tables_metadata,
     Column("source", Text, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("declared_us", BigInteger, nullable=False),
+    Column("first_declared_us", BigInteger, nullable=False),
 )
 
 decisions = Table(
@@ -103,62 +103,65 @@ decisions = Table(
     Column("decided_us", BigInteger, nullable=False),
     Column("until_us", BigInteger, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("why", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 
 heartbeats = Table(
-    "watches",
+    "heartbeats",
     tables_metadata,
-    Column("watch", Text, primary_key=True),
-    Column("began_us", BigInteger, primary_key=True),
-    Column("seen_us", BigInteger, nullable=False),
+    Column("instance_id", Text, primary_key=True),
+    Column("started_us", BigInteger, primary_key=True),
+    Column("last_seen_us", BigInteger, nullable=False),
 )
 
-checkpoints = Table(
-    "checkpoints",
+checkpoint_header = Table(
+    "checkpoint_header",
     tables_metadata,
     Column("name", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
-    Column("sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
     Column("fingerprint", Text, nullable=False),
-    Column("pruned", BigInteger, nullable=False),
-    Column("owner", Text, nullable=False),
+    Column("pruning_revision", BigInteger, nullable=False),
+    Column("owner_instance_id", Text, nullable=False),
 )
-"""One row, ``fold``."""
+"""One row, ``current``."""
 
 checkpoint_rows = Table(
     "checkpoint_rows",
     tables_metadata,
     Column("key", Text, primary_key=True),
-    Column("state", Text, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 retention_log = Table(
-    "prunings",
+    "retention_log",
     tables_metadata,
     Column("name", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
-    Column("events", BigInteger, nullable=False),
+    Column("pruned_events", BigInteger, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
 )
 """One row, ``events``."""
 
 baselines = Table(
-    "bases",
+    "baselines",
     tables_metadata,
     Column("key", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 metadata_table = Table(
-    "facts",
+    "metadata",
     tables_metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""What is true of the whole database: ``identity``, a random text that no other has."""
+"""Facts about the whole database, by name: `LEDGER_ID`, and those that a replay or a copy adds."""
+
+LEDGER_ID = "ledger_id"
+"""The fact that every database has: a random text that no other has."""
 
 UNFINISHED_COPY_OF = "unfinished_copy_of"
 """The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
@@ -173,12 +176,12 @@ request_ids = Table(
     Column("request_id", Text, primary_key=True),
     Column("first_sequence", BigInteger, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
-    Column("number", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 """Every request id of which there are events: their number, and between which sequences they are.
 
-The database keeps it by triggers, which migration 0005 makes. After events are removed it may say
+The database keeps it by triggers, which migration 0.1.0 creates. After events are removed it may say
 more than there is of the sequences.
 """
 
@@ -186,9 +189,9 @@ postgres_metadata = MetaData()
 """What only PostgreSQL needs."""
 
 sequence_heads = Table(
-    "heads",
+    "sequence_heads",
     postgres_metadata,
-    Column("name", Text, primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    Column("table_name", Text, primary_key=True),
+    Column("last_sequence", BigInteger, nullable=False),
 )
 """The newest sequence of ``events`` and ``quarantine``; who writes holds their rows until the commit."""

@@ -44,7 +44,7 @@ _SQLITE_SEQUENCE = table("sqlite_sequence", column("name"), column("seq", Intege
 
 def heartbeat_age(database: Database, now: float) -> float:
     """How many seconds ago the newest heartbeat of an exporter was."""
-    seen = database.rows(select(func.max(heartbeats.c.seen_us)))[0][0]
+    seen = database.rows(select(func.max(heartbeats.c.last_seen_us)))[0][0]
     return now - (seen or 0) / 1e6
 
 
@@ -176,7 +176,7 @@ def _sequence_head(database: Database, table_: Table) -> int:
     if database.is_sqlite:
         given = select(_SQLITE_SEQUENCE.c.seq).where(_SQLITE_SEQUENCE.c.name == table_.name)
     elif table_.name in _NUMBERED_BY_SEQUENCE_HEADS:
-        given = select(sequence_heads.c.sequence).where(sequence_heads.c.name == table_.name)
+        given = select(sequence_heads.c.last_sequence).where(sequence_heads.c.table_name == table_.name)
     else:
         given = select(func.pg_sequence_last_value(_postgres_sequence(table_)))
     found = database.rows(given)
@@ -188,7 +188,9 @@ def _set_sequence_head(database: Database, connection: Connection, table_: Table
         connection.execute(delete(_SQLITE_SEQUENCE).where(_SQLITE_SEQUENCE.c.name == table_.name))
         connection.execute(_SQLITE_SEQUENCE.insert(), {"name": table_.name, "seq": head})
     elif table_.name in _NUMBERED_BY_SEQUENCE_HEADS:
-        connection.execute(update(sequence_heads).where(sequence_heads.c.name == table_.name).values(sequence=head))
+        connection.execute(
+            update(sequence_heads).where(sequence_heads.c.table_name == table_.name).values(last_sequence=head)
+        )
     else:
         # The least that a sequence can say is that 1 was not given yet.
         connection.execute(select(func.setval(_postgres_sequence(table_), max(head, 1), head > 0)))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from exporter.projection.fold.history import Baseline
 
 
-EXPORT_PREFIX = "export "
-SOURCE_PREFIX = "source "
+EXPORT_PREFIX = "export:"
+SOURCE_PREFIX = "source:"
 
 
 def export_row_key(key: ExportKey) -> str:

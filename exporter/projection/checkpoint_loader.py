@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
     from exporter.projection.fold.source_stats import SourceStats
 
-OUTAGES_KEY = "gaps"
+OUTAGES_KEY = "outages"
 PAGE_SIZE = 1000
 
 

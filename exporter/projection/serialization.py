@@ -1,11 +1,15 @@
-"""Folded histories as JSON and back, field by field, so that what is read is what was written. Pure."""
+"""The folded state as JSON text and back, under names that no rename in the code changes. Pure.
+
+`RUN_FIELDS` and the keys of the documents below are on disk: in checkpoints, which `STATE_VERSION` invalidates,
+and in the baselines of pruned events, which only a migration may change.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -25,28 +29,60 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Declaration, Source
     from exporter.projection.fold.history import History
 
-STATE_VERSION = 3
-"""To be raised when the same events amount to something else, or are stored in another form."""
+STATE_VERSION = 1
+"""Raise it if the same events fold to another state, or if a checkpoint is written in another form."""
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
-"""What comes of reading another text than was written."""
+"""What the functions that decode raise for any text that their counterpart did not write."""
+
+RUN_FIELDS = (
+    ("partner", "partner"),
+    ("data_type", "data_type"),
+    ("frequency", "frequency"),
+    ("first_sequence", "first_sequence"),
+    ("interval_s", "interval"),
+    ("shortest_interval_s", "shortest_interval"),
+    ("first_started_at", "first_start"),
+    ("first_completed_at", "first_completed"),
+    ("last_started_at", "last_initiated"),
+    ("last_completed_at", "last_completed"),
+    ("last_start_seen_at", "last_start_seen"),
+    ("last_failed_at", "last_failed"),
+    ("reactivated_at", "reactivated_at"),
+    ("last_received_at", "last_received"),
+    ("last_duration_s", "last_duration"),
+    ("duration_buckets", "duration_buckets"),
+    ("duration_sum_s", "duration_sum"),
+    ("started_runs", "initiated"),
+    ("completed_runs", "completed"),
+    ("failed_runs", "failed"),
+    ("superseded_runs", "superseded"),
+    ("open_runs", "open_runs"),
+    ("last_slot_start", "last_slot_start"),
+    ("slot_expectation", "slot_expectation"),
+    ("slots", "slots"),
+    ("late_slots", "late_slots"),
+    ("missed_slots", "missed_slots"),
+    ("unknown_slots", "unknown_slots"),
+)
+"""The stored name of every field of `Runs`, and the field. The names never change without a migration."""
 
 _CHECKSUM_LENGTH = 8
-"""How long the checksum before a text is."""
-_NAMES = tuple(each.name for each in fields(Runs))
-_DEFAULTS = {name: getattr(Runs(), name) for name in _NAMES}
+"""Hexadecimal digits of the CRC-32 that `with_checksum` puts before a text."""
+_DEFAULTS = tuple((name, attribute, getattr(Runs(), attribute)) for name, attribute in RUN_FIELDS)
+_ATTRIBUTES = dict(RUN_FIELDS)
 
 
-def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
-    """What a fold depends on beside events and gaps, as a short text: the identity, and what else.
+def fingerprint(ledger_version: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
+    """What the folded state depends on beside the events and outages: ``ledger_version``, a space, and a hash.
 
     Args:
-        identity: of the ledger and its edition.
+        ledger_version: which ledger, and how often a replay changed its events.
         sources: by slug.
-        declarations: in their order, since the first that fits an event has it.
+        declarations: in the order of the configuration, because the first that matches an event gets it.
     """
     parts = [
         STATE_VERSION,
-        _NAMES,
+        [name for name, _ in RUN_FIELDS],
         DURATION_BOUNDS,
         sorted((slug, source.timezone) for slug, source in sources.items()),
         [
@@ -60,24 +96,24 @@ def fingerprint(identity: str, sources: Mapping[str, Source], declarations: Sequ
             for declaration in declarations
         ],
     ]
-    return f"{identity} {hashlib.sha256(_json(parts).encode()).hexdigest()}"
+    return f"{ledger_version} {hashlib.sha256(_json(parts).encode()).hexdigest()}"
 
 
 def is_other_configuration(first: str, second: str) -> bool:
-    """Whether two fingerprints tell of two configurations or releases; an empty one tells nothing."""
+    """Whether two fingerprints come from different configurations or releases; False if one of them is empty."""
     return bool(first and second) and first.rpartition(" ")[2] != second.rpartition(" ")[2]
 
 
 def with_checksum(text: str) -> str:
-    """A text with a checksum before it."""
+    """A text with its checksum before it."""
     return f"{crc32(text.encode()):08x}{text}"
 
 
 def verify_checksum(text: str) -> str:
-    """The text that was `with_checksum`.
+    """The text that was given to `with_checksum`.
 
     Raises:
-        ValueError: it is not what it was.
+        ValueError: it was changed since.
     """
     rest = text[_CHECKSUM_LENGTH:]
     if f"{crc32(rest.encode()):08x}" != text[:_CHECKSUM_LENGTH]:
@@ -87,101 +123,107 @@ def verify_checksum(text: str) -> str:
 
 
 def encode_outages(outages: Iterable[Outage]) -> str:
-    """Gaps in one text."""
-    return _json([(each.began_at, each.ended_at) for each in outages])
+    """All outages as one text."""
+    return _json([(outage.began_at, outage.ended_at) for outage in outages])
 
 
 def decode_outages(text: str) -> list[Outage]:
-    """The gaps of a `encode_outages`."""
+    """The outages that `encode_outages` wrote."""
     return [Outage(float(began_at), float(ended_at)) for began_at, ended_at in from_json(text)]
 
 
 def encode_key(key: ExportKey) -> str:
-    """An export in one text."""
+    """The key of an export as a text."""
     return _json([key.source, key.kind, key.name, key.partner, key.data_type, key.frequency])
 
 
 def decode_key(text: str) -> ExportKey:
-    """The export of a `encode_key`."""
+    """The key that `encode_key` wrote."""
     return ExportKey(*map(str, from_json(text)))
 
 
 def decode_keys(texts: Iterable[str]) -> list[ExportKey]:
-    """The exports of many of them; at once, which takes a third of the time."""
-    return [ExportKey(*map(str, each)) for each in from_json(f"[{','.join(texts)}]")]
+    """Many keys that `encode_key` wrote; one parse of all takes a third of the time."""
+    return [ExportKey(*map(str, fields)) for fields in from_json(f"[{','.join(texts)}]")]
 
 
 def encode_history(history: History) -> str:
-    """Everything that a history knows, in one line."""
+    """A history as a row of the checkpoint."""
     compacted, sort_keys, event_texts = history.compacted_and_recent()
-    words = list(dict.fromkeys(event_texts))
+    texts = list(dict.fromkeys(event_texts))
     return _json(
         {
-            "members": history.event_count,
-            "based": history.pruned_count,
-            "runs": _runs_document(history.runs()),
-            "gaps": history.outages_folded,
-            "settled": None if compacted is None else _baseline_document(compacted),
-            "floor": _encode_bytes(history.ignore_before),
-            "marks": _encode_bytes(b"".join(sort_keys)),
-            "said": [words.index(each) for each in event_texts],
-            "words": words,
+            "events": history.event_count,
+            "pruned_events": history.pruned_count,
+            "outages": history.outages_folded,
+            "current": _runs_document(history.runs()),
+            "compacted": None if compacted is None else _baseline_document(compacted),
+            "ignore_before": _encode_bytes(history.ignore_before),
+            "texts": texts,
+            "recent": [texts.index(event_text) for event_text in event_texts],
+            "recent_sort_keys": _encode_bytes(b"".join(sort_keys)),
         }
     )
 
 
 def restore_history(history: History, text: str, zone: tzinfo | None) -> None:
-    """Let a new history know a `encode_history`.
+    """Fill a new history with what `encode_history` wrote.
 
     Args:
         history: a new one.
-        text: what was written.
-        zone: the clock of its source.
+        text: the row of the checkpoint.
+        zone: the time zone of the history's source.
 
     Raises:
-        AttributeError, IndexError, KeyError, TypeError, ValueError: the text is not a `encode_history`.
+        AttributeError, IndexError, KeyError, TypeError, ValueError: `encode_history` did not write the text.
     """
-    found = from_json(text)
-    compacted = None if found["settled"] is None else _baseline_from(found["settled"], zone)
-    joined = _bytes(found["marks"])
+    document = from_json(text)
+    compacted = None if document["compacted"] is None else _baseline_from(document["compacted"], zone)
+    joined = _decode_bytes(document["recent_sort_keys"])
     sort_keys = [joined[at : at + SORT_KEY.size] for at in range(0, len(joined), SORT_KEY.size)]
-    words = [intern_text(*each) for each in found["words"]]
-    event_texts = [words[at] for at in found["said"]]
+    texts = [intern_text(*fields) for fields in document["texts"]]
+    event_texts = [texts[index] for index in document["recent"]]
     if len(joined) != len(event_texts) * SORT_KEY.size:
-        message = "there is not one mark for each event"
+        message = "there is not one sort key for each event"
         raise ValueError(message)
-    history.event_count, history.pruned_count = int(found["members"]), int(found["based"])
-    history.restore(compacted, _bytes(found["floor"]), sort_keys, event_texts)
-    history.restore_runs(_runs_from(found["runs"], zone), int(found["gaps"]))
+    history.event_count, history.pruned_count = int(document["events"]), int(document["pruned_events"])
+    history.restore(compacted, _decode_bytes(document["ignore_before"]), sort_keys, event_texts)
+    history.restore_runs(_runs_from(document["current"], zone), int(document["outages"]))
 
 
-def encode_baseline(base: Baseline) -> str:
-    """What a history begins with."""
-    return _json(_baseline_document(base))
+def encode_baseline(baseline: Baseline) -> str:
+    """The baseline of an export as a text."""
+    return _json(_baseline_document(baseline))
 
 
 def decode_baseline(text: str, zone: tzinfo | None) -> Baseline:
-    """The base of a `encode_baseline`.
+    """The baseline that `encode_baseline` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: `encode_baseline` did not write the text.
     """
     return _baseline_from(from_json(text), zone)
 
 
-def _baseline_document(base: Baseline) -> dict[str, Any]:
-    return {"runs": _runs_document(base.runs), "watermark": _encode_bytes(base.compacted_up_to), "count": base.count}
+def _baseline_document(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "runs": _runs_document(baseline.runs),
+        "compacted_up_to": _encode_bytes(baseline.compacted_up_to),
+        "events": baseline.count,
+    }
 
 
 def _baseline_from(document: dict[str, Any], zone: tzinfo | None) -> Baseline:
-    return Baseline(_runs_from(document["runs"], zone), _bytes(document["watermark"]), int(document["count"]))
+    return Baseline(
+        _runs_from(document["runs"], zone), _decode_bytes(document["compacted_up_to"]), int(document["events"])
+    )
 
 
 def _runs_document(runs: Runs) -> dict[str, Any]:
-    """The fields that say something, by name."""
+    """The fields that differ from their defaults, under their stored names."""
     document: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
-        value = getattr(runs, name)
+    for name, attribute, default in _DEFAULTS:
+        value = getattr(runs, attribute)
         if value != default or type(value) is not type(default):
             document[name] = (
                 [value.interval, value.grace, value.max_runtime] if isinstance(value, Expectation) else value
@@ -190,7 +232,7 @@ def _runs_document(runs: Runs) -> dict[str, Any]:
 
 
 def _runs_from(document: dict[str, Any], zone: tzinfo | None) -> Runs:
-    values = dict(document)
+    values = {_ATTRIBUTES[name]: value for name, value in document.items()}
     if "duration_buckets" in values:
         values["duration_buckets"] = tuple(values["duration_buckets"])
     if "slot_expectation" in values:
@@ -204,11 +246,11 @@ def _expectation(interval: int, grace: int, max_runtime: int, zone: tzinfo | Non
     return Expectation(interval, grace, max_runtime, zone)
 
 
-def _encode_bytes(sort_key: bytes) -> str:
-    return b64encode(sort_key).decode("ascii")
+def _encode_bytes(value: bytes) -> str:
+    return b64encode(value).decode("ascii")
 
 
-def _bytes(text: str) -> bytes:
+def _decode_bytes(text: str) -> bytes:
     return b64decode(text, validate=True)
 
 

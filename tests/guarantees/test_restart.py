@@ -63,7 +63,7 @@ def test_a_start_from_a_checkpoint_changes_nothing_and_a_damaged_one_is_survived
         assert from_the_ledger(exporter) == before
         exporter.terminate()
         with closing(sqlite3.connect(exporter.database)) as database, database:
-            changed = database.execute("UPDATE checkpoint_rows SET state = substr(state, 1, 40)").rowcount
+            changed = database.execute("UPDATE checkpoint_rows SET document = substr(document, 1, 40)").rowcount
         assert changed > 4
         exporter.start()
         assert from_the_ledger(exporter) == before

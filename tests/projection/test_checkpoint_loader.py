@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
 
 
-# What is wrong with a checkpoint
-
-
 def head(ledger: Ledger) -> Checkpoint:
     found = ledger.checkpoints.load_header()
     assert found is not None
@@ -85,7 +82,7 @@ def test_an_export_that_is_gone_is_gone_from_the_checkpoint(ledger: Ledger) -> N
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: text[:8], lambda text: "x" + text[1:]])
-@pytest.mark.parametrize("kind", ["export ", "source ", "gaps"])
+@pytest.mark.parametrize("kind", ["export:", "source:", "outages"])
 def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[str], str]) -> None:
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
@@ -101,11 +98,11 @@ def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda told: told.update(marks=told["marks"][:-4]),
-        lambda told: told["said"].pop(),
-        lambda told: told["said"].__setitem__(0, 99),
-        lambda told: told["settled"]["runs"].__setitem__("no such field", 1),
-        lambda told: told.pop("floor"),
+        lambda document: document.update(recent_sort_keys=document["recent_sort_keys"][:-4]),
+        lambda document: document["recent"].pop(),
+        lambda document: document["recent"].__setitem__(0, 99),
+        lambda document: document["compacted"]["runs"].__setitem__("no such field", 1),
+        lambda document: document.pop("ignore_before"),
     ],
 )
 def test_a_row_whose_checksum_matches_and_whose_content_is_wrong_is_survived(
@@ -114,9 +111,9 @@ def test_a_row_whose_checksum_matches_and_whose_content_is_wrong_is_survived(
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)
     (row, text) = next(each for each in ledger.checkpoints.read_rows("", 100) if '"one"' in each[0])
-    told = json.loads(serialization.verify_checksum(text))
-    damage(told)
-    overwrite(ledger, {row: serialization.with_checksum(json.dumps(told))})
+    document = json.loads(serialization.verify_checksum(text))
+    damage(document)
+    overwrite(ledger, {row: serialization.with_checksum(json.dumps(document))})
     again = known_of(ledger)
     assert again.checkpoint_revision is None
     assert states(again) == states(known)
@@ -144,7 +141,7 @@ def test_a_row_with_what_no_json_has_is_survived(ledger: Ledger) -> None:
     assert states(again) == states(known)
 
 
-@pytest.mark.parametrize("kind", ["source ", "gaps"])
+@pytest.mark.parametrize("kind", ["source:", "outages"])
 def test_a_missing_row_is_survived(ledger: Ledger, kind: str) -> None:
     known = known_of(ledger)
     assert keeper_of(ledger, known).write(NOW)

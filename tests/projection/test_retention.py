@@ -293,7 +293,7 @@ def test_of_two_that_prune_at_once_one_does_it(ledger: Ledger) -> None:
     assert ledger.checkpoints.pruning_state().pruned_events == 164
 
 
-@pytest.mark.parametrize("kind", ["export ", "source "])
+@pytest.mark.parametrize("kind", ["export:", "source:"])
 def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str) -> None:
     ledger.append([accepted_event(each) for each in runs(range(90))])
     known = known_of(ledger)

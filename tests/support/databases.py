@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
 ONLY_IN = {
-    "postgresql": {"events_by_request", "events_by_group"},
-    "sqlite": {"events_by_block_and_request", "events_by_block_and_group"},
+    "postgresql": {"events_by_request_id", "events_by_group"},
+    "sqlite": {"events_by_block_and_request_id", "events_by_block_and_group"},
 }
 """The indexes that one kind of database has."""
 SQLITE_DRIVERS = ["sqlite", "bundled-sqlite"]

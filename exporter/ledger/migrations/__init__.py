@@ -1,7 +1,7 @@
-"""Changes of the ledger's tables, oldest first; every release opens what an older one wrote.
+"""The database's tables and their changes, one script in ``versions`` for each release that changed them.
 
-Alembic makes them. It takes a tenth of a second to import, so that this is done only where there is
-something to make, or to refuse.
+Alembic runs the scripts. Importing it takes a tenth of a second, so this module imports it only if the
+tables are not at this release's revision.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from sqlalchemy import column, inspect, select, table
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST = "0005"
-"""The revision of this release's tables: the last one in ``versions``."""
+NEWEST = "0.1.0"
+"""The revision of this release's tables: that of the last script in ``versions``."""
 
 _TABLE = "alembic_version"
 
 
-def migrate(connection: Connection, revision: str = NEWEST) -> None:
-    """Bring the tables to this release's, within the transaction of ``connection``.
+def migrate(connection: Connection) -> None:
+    """Bring the tables to `NEWEST`, within the transaction of ``connection``.
 
     Raises:
-        StoreRefusedError: a newer release wrote them.
+        StoreRefusedError: another release wrote them.
     """
-    if _revisions(connection) != [revision]:
-        from exporter.ledger.migrations import upgrade  # noqa: PLC0415 - as said above
+    if _revisions(connection) != [NEWEST]:
+        from exporter.ledger.migrations import upgrade  # noqa: PLC0415 - it imports Alembic
 
-        upgrade.migrate(connection, revision)
+        upgrade.migrate(connection, NEWEST)
 
 
-def refuse_newer(found: str | None) -> None:
-    """Refuse tables at a revision that this release does not know; None is none at all.
+def refuse_unknown(revision: str | None) -> None:
+    """Refuse tables at a revision that this release cannot upgrade; None means that there are no tables.
 
     Raises:
-        StoreRefusedError: a newer release wrote them.
+        StoreRefusedError: another release wrote them.
     """
-    if found != NEWEST:
-        from exporter.ledger.migrations import upgrade  # noqa: PLC0415 - as said above
+    if revision != NEWEST:
+        from exporter.ledger.migrations import upgrade  # noqa: PLC0415 - it imports Alembic
 
-        upgrade.refuse_newer(found)
+        upgrade.refuse_unknown(revision)
 
 
 def _revisions(connection: Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Making the changes that a database lacks, with Alembic."""
+"""Runs the scripts in ``versions`` with Alembic."""
 
 from __future__ import annotations
 
@@ -14,34 +14,43 @@ from exporter.domain.errors import StoreRefusedError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+UNRELEASED = frozenset({"0001", "0002", "0003", "0004", "0005"})
+"""Revisions of databases made during development, before release 0.1.0."""
+
 
 def migrate(connection: Connection, revision: str) -> None:
-    """Make what is between the tables' revision and this one.
+    """Run the scripts between the tables' revision and ``revision``.
 
     Raises:
-        StoreRefusedError: a newer release wrote them.
+        StoreRefusedError: another release wrote the tables.
     """
     scripts = _scripts()
     context = MigrationContext.configure(
         connection,
-        opts={"fn": lambda found, _: scripts._upgrade_revs(revision, found)},  # noqa: SLF001
+        opts={"fn": lambda current, _: scripts._upgrade_revs(revision, current)},  # noqa: SLF001
     )
-    refuse_newer(context.get_current_revision())
+    refuse_unknown(context.get_current_revision())
     with Operations.context(context):
         context.run_migrations()
 
 
-def refuse_newer(found: str | None) -> None:
-    """Refuse tables at a revision that this release does not know; None is none at all.
+def refuse_unknown(revision: str | None) -> None:
+    """Refuse tables at a revision that this release cannot upgrade; None means that there are no tables.
 
     Raises:
-        StoreRefusedError: a newer release wrote them.
+        StoreRefusedError: another release wrote them.
     """
-    scripts = _scripts()
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+    if revision in UNRELEASED:
         message = (
-            f"a newer release of dataexport-exporter wrote this database (its tables are at revision "
-            f"{found}, this release knows up to {scripts.get_current_head()}): start that release, or restore a backup"
+            f"this database was made before release 0.1.0 (its tables are at revision {revision}), and no release "
+            "opens it: start with a new one"
+        )
+        raise StoreRefusedError(message)
+    scripts = _scripts()
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        message = (
+            f"a newer release of dataexport-exporter wrote this database (its tables are at revision {revision}, "
+            f"this release knows up to {scripts.get_current_head()}): start that release, or restore a backup"
         )
         raise StoreRefusedError(message)
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
 _KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
 
-_LOCK_HEADS = "SELECT name FROM heads ORDER BY name FOR UPDATE"
+_LOCK_HEADS = "SELECT table_name FROM sequence_heads ORDER BY table_name FOR UPDATE"
 _UPSERT = (
-    " ON CONFLICT (source, kind, label) DO UPDATE SET total = tallies.total + excluded.total,"
-    " last_us = greatest(tallies.last_us, excluded.last_us)"
+    " ON CONFLICT (source, kind, reason) DO UPDATE SET total = delivery_counters.total + excluded.total,"
+    " last_arrived_us = greatest(delivery_counters.last_arrived_us, excluded.last_arrived_us)"
 )
 
 
@@ -40,7 +40,7 @@ def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
     if counts:
         names, values = _names(delivery_counters), _arrays(delivery_counters)
         cursor.execute(
-            f"INSERT INTO tallies ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
+            f"INSERT INTO delivery_counters ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
             [list(each) for each in zip(*counts, strict=True)],
         )
     return inserted
@@ -65,10 +65,10 @@ def _statement(table: Table) -> str:
         f" fresh AS (SELECT one.*, row_number() OVER (ORDER BY place) AS number FROM one"
         f" WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {same})),"
         f" inserted AS (INSERT INTO {name} (sequence, {names})"
-        f" SELECT (SELECT sequence FROM heads WHERE name = '{name}') + number, {names} FROM fresh"
+        f" SELECT (SELECT last_sequence FROM sequence_heads WHERE table_name = '{name}') + number, {names} FROM fresh"
         " RETURNING source, digest),"
-        " moved AS (UPDATE heads SET sequence = sequence + (SELECT count(*) FROM fresh)"
-        f" WHERE name = '{name}')"
+        " moved AS (UPDATE sequence_heads SET last_sequence = last_sequence + (SELECT count(*) FROM fresh)"
+        f" WHERE table_name = '{name}')"
         " SELECT source, digest FROM inserted"
     )
 

@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, delete, func, select
 from exporter.ledger.checkpoint_store import Checkpoint, PruningState
 from exporter.ledger.schema import (
     baselines,
+    checkpoint_header,
     checkpoint_rows,
-    checkpoints,
     events,
     heartbeats,
     quarantine,
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_CHECKPOINT_NAME = "fold"
+_CHECKPOINT_NAME = "current"
 _EVENTS = "events"
 _MAX_KEYS = 500
 """How many keys a statement names at the most."""
 _CHECKPOINT = select(
-    checkpoints.c.revision,
-    checkpoints.c.sequence.label("last_sequence"),
-    checkpoints.c.fingerprint,
-    checkpoints.c.pruned.label("pruning_revision"),
-    checkpoints.c.owner,
-).where(checkpoints.c.name == _CHECKPOINT_NAME)
+    checkpoint_header.c.revision,
+    checkpoint_header.c.last_sequence,
+    checkpoint_header.c.fingerprint,
+    checkpoint_header.c.pruning_revision,
+    checkpoint_header.c.owner_instance_id,
+).where(checkpoint_header.c.name == _CHECKPOINT_NAME)
 _ROWS = (
-    select(checkpoint_rows.c.key, checkpoint_rows.c.state)
+    select(checkpoint_rows.c.key, checkpoint_rows.c.document)
     .where(checkpoint_rows.c.key > bindparam("after"))
     .order_by(checkpoint_rows.c.key)
     .limit(bindparam("most"))
 )
-_PRUNING = select(retention_log.c.revision, retention_log.c.events, retention_log.c.last_sequence).where(
+_PRUNING = select(retention_log.c.revision, retention_log.c.pruned_events, retention_log.c.last_sequence).where(
     retention_log.c.name == _EVENTS
 )
 
@@ -58,7 +58,16 @@ class SqlCheckpointStore:
     def load_header(self) -> Checkpoint | None:
         """The checkpoint."""
         rows = self._database.rows(_CHECKPOINT)
-        return Checkpoint(**rows[0]._mapping) if rows else None  # noqa: SLF001 - public in spite of its name
+        if not rows:
+            return None
+        row = rows[0]
+        return Checkpoint(
+            revision=row.revision,
+            last_sequence=row.last_sequence,
+            fingerprint=row.fingerprint,
+            pruning_revision=row.pruning_revision,
+            owner=row.owner_instance_id,
+        )
 
     def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """The rows of the checkpoint past a key."""
@@ -75,16 +84,16 @@ class SqlCheckpointStore:
                 return False
             self._upsert(
                 connection,
-                checkpoints,
+                checkpoint_header,
                 "name",
                 [
                     {
                         "name": _CHECKPOINT_NAME,
                         "revision": new.revision,
-                        "sequence": new.last_sequence,
+                        "last_sequence": new.last_sequence,
                         "fingerprint": new.fingerprint,
-                        "pruned": new.pruning_revision,
-                        "owner": new.owner,
+                        "pruning_revision": new.pruning_revision,
+                        "owner_instance_id": new.owner,
                     }
                 ],
             )
@@ -94,15 +103,16 @@ class SqlCheckpointStore:
             for chunk in _chunks(removed_keys):
                 connection.execute(delete(checkpoint_rows).where(checkpoint_rows.c.key.in_(chunk)))
             new_rows: list[dict[str, object]] = [
-                {"key": key, "state": text} for key, text in rows.items() if text is not None
+                {"key": key, "document": text} for key, text in rows.items() if text is not None
             ]
             self._upsert(connection, checkpoint_rows, "key", new_rows)
         return True
 
     def owner_heartbeat(self) -> float:
         """The newest heartbeat of the owner of the checkpoint."""
-        query = select(func.coalesce(func.max(heartbeats.c.seen_us), 0)).where(
-            heartbeats.c.watch == checkpoints.c.owner, checkpoints.c.name == _CHECKPOINT_NAME
+        query = select(func.coalesce(func.max(heartbeats.c.last_seen_us), 0)).where(
+            heartbeats.c.instance_id == checkpoint_header.c.owner_instance_id,
+            checkpoint_header.c.name == _CHECKPOINT_NAME,
         )
         return float(self._database.rows(query)[0][0]) / 1e6
 
@@ -113,13 +123,13 @@ class SqlCheckpointStore:
 
     def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
         """The bases that were written past a revision of pruning."""
-        rows = self._database.rows(select(baselines.c.key, baselines.c.state).where(baselines.c.revision > after))
-        return [(row.key, row.state) for row in rows]
+        rows = self._database.rows(select(baselines.c.key, baselines.c.document).where(baselines.c.revision > after))
+        return [(row.key, row.document) for row in rows]
 
     def baseline(self, key: str) -> str | None:
         """The base under a key."""
-        rows = self._database.rows(select(baselines.c.state).where(baselines.c.key == key))
-        return rows[0].state if rows else None
+        rows = self._database.rows(select(baselines.c.document).where(baselines.c.key == key))
+        return rows[0].document if rows else None
 
     def prune(
         self,
@@ -147,9 +157,13 @@ class SqlCheckpointStore:
                 return False
             for chunk in _chunks(sequences):
                 connection.execute(delete(events).where(events.c.sequence.in_(chunk)))
-            texts = [{"key": key, "revision": new.revision, "state": text} for key, text in new_baselines.items()]
+            texts = [{"key": key, "revision": new.revision, "document": text} for key, text in new_baselines.items()]
             self._upsert(connection, baselines, "key", texts)
-            new_state = {"revision": new.revision, "events": new.pruned_events, "last_sequence": new.last_sequence}
+            new_state = {
+                "revision": new.revision,
+                "pruned_events": new.pruned_events,
+                "last_sequence": new.last_sequence,
+            }
             self._upsert(connection, retention_log, "name", [{"name": _EVENTS, **new_state}])
         return True
 
@@ -165,7 +179,9 @@ class SqlCheckpointStore:
     def _lock_out_writers(self, connection: Connection) -> None:
         """Keep all others from writing until the end of the transaction; in SQLite every one does."""
         if not self._database.is_sqlite:
-            connection.execute(select(sequence_heads.c.name).order_by(sequence_heads.c.name).with_for_update())
+            connection.execute(
+                select(sequence_heads.c.table_name).order_by(sequence_heads.c.table_name).with_for_update()
+            )
 
     def _upsert(self, connection: Connection, table: Table, key: str, rows: Sequence[dict[str, object]]) -> None:
         if rows:

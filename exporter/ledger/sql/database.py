@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
 from exporter.ledger.migrations import migrate
 from exporter.ledger.postgres import engine
-from exporter.ledger.schema import UNFINISHED_COPY_OF, metadata_table
+from exporter.ledger.schema import LEDGER_ID, UNFINISHED_COPY_OF, metadata_table
 from exporter.ledger.sqlite.file import DRIVER, SqliteFile
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Database:
         if UNFINISHED_COPY_OF in stored_metadata and not self._unfinished:
             message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"
             raise StoreRefusedError(message)
-        ledger_id = stored_metadata["identity"]
+        ledger_id = stored_metadata[LEDGER_ID]
         self.ledger_id = f"{ledger_id}.{self._replaced}" if self._replaced else ledger_id
         if self._file is not None:
             self._file.remember_file()

@@ -29,7 +29,7 @@ _DECISIONS_AFTER = (
         decisions.c.decided_us,
         decisions.c.until_us,
         decisions.c.decided_by,
-        decisions.c.why,
+        decisions.c.reason,
     )
     .where(decisions.c.sequence > bindparam("after"))
     .order_by(decisions.c.sequence)
@@ -50,7 +50,7 @@ def append_decision(connection: Connection, decision: Decision) -> None:
         "decided_us": round(decision.decided_at * 1e6),
         "until_us": round(decision.until * 1e6),
         "decided_by": decision.by,
-        "why": decision.why,
+        "reason": decision.why,
     }
     connection.execute(insert(decisions), [row])
 

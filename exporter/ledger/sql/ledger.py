@@ -11,7 +11,7 @@ from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.group_commit import GroupCommit
 from exporter.ledger.postgres import append as postgres_append
 from exporter.ledger.rows import EVENT_COLUMNS, Batch, to_micros
-from exporter.ledger.schema import declarations, delivery_counters, events, heartbeats, metadata_table, quarantine
+from exporter.ledger.schema import declared_exports, delivery_counters, events, heartbeats, metadata_table, quarantine
 from exporter.ledger.sql import decisions
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
@@ -52,12 +52,12 @@ _SOURCES = _sources()
 _COUNTERS = select(
     delivery_counters.c.source,
     delivery_counters.c.kind,
-    delivery_counters.c.label,
+    delivery_counters.c.reason,
     delivery_counters.c.total,
-    delivery_counters.c.last_us,
+    delivery_counters.c.last_arrived_us,
 )
-_DECLARATIONS = select(declarations.c.source, declarations.c.name, declarations.c.declared_us)
-_HEARTBEATS = select(heartbeats.c.began_us, heartbeats.c.seen_us).order_by(heartbeats.c.began_us)
+_DECLARATIONS = select(declared_exports.c.source, declared_exports.c.name, declared_exports.c.first_declared_us)
+_HEARTBEATS = select(heartbeats.c.started_us, heartbeats.c.last_seen_us).order_by(heartbeats.c.started_us)
 _REPLAY_GENERATION = select(metadata_table.c.value).where(metadata_table.c.name == REPLAY_GENERATION)
 _LAST_SEQUENCE = select(func.coalesce(func.max(events.c.sequence), 0))
 
@@ -178,10 +178,10 @@ class SqlLedger:
 
     def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = [{"source": source, "name": name, "declared_us": to_micros(now)} for source, name in exports]
+        rows = [{"source": source, "name": name, "first_declared_us": to_micros(now)} for source, name in exports]
         if rows:
             with self._database.writing("declare") as connection:
-                connection.execute(self._database.insert(declarations).on_conflict_do_nothing(), rows)
+                connection.execute(self._database.insert(declared_exports).on_conflict_do_nothing(), rows)
         return self.declaration_times()
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
@@ -190,17 +190,18 @@ class SqlLedger:
         return {(source, name): declared / 1e6 for source, name, declared in rows}
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
-        """Note that ``watch`` is there; after a time away it begins anew."""
+        """Note that an instance is there; after a time away it begins anew."""
         insert = self._database.insert(heartbeats)
         upsert = insert.on_conflict_do_update(
-            index_elements=["watch", "began_us"], set_={"seen_us": insert.excluded.seen_us}
+            index_elements=["instance_id", "started_us"], set_={"last_seen_us": insert.excluded.last_seen_us}
         )
         with self._database.writing("heartbeat") as connection:
             key = self.ledger_id(), instance_id  # in another database, put in this one's place, it was not there before
             began, seen = self._instances.get(key, (now, now))
             if now - seen > HEARTBEAT_TIMEOUT:
                 began = now
-            connection.execute(upsert, {"watch": instance_id, "began_us": to_micros(began), "seen_us": to_micros(now)})
+            row = {"instance_id": instance_id, "started_us": to_micros(began), "last_seen_us": to_micros(now)}
+            connection.execute(upsert, row)
         self._instances[key] = (began, now)
 
     def outages(self) -> list[Outage]:

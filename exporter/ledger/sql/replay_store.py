@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from exporter.ledger.replay_store import ArrivalPosition
     from exporter.ledger.sql.database import Database
 
-REPLAY_GENERATION = "epoch"
-REPLAY_IN_PROGRESS = "amending"
+REPLAY_GENERATION = "replay_generation"
+REPLAY_IN_PROGRESS = "replay_in_progress"
 """The fact that some events were amended, and readers not yet told."""
 
 _AMENDED_COLUMNS = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")

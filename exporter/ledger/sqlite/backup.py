@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError, StoreRefusedError
-from exporter.ledger.migrations import refuse_newer
+from exporter.ledger.migrations import refuse_unknown
 from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect, exclusive_use
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def summarize_store(path: Path) -> StoreSummary:
     try:
         with closing(connect(path, "ro")) as database:
             (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-            refuse_newer(revision)
+            refuse_unknown(revision)
             (events,) = database.execute("SELECT count(*) FROM events").fetchone()
     except SqliteError as error:
         message = f"{path}: is no ledger ({error}); give a file that `dataexport-exporter backup` wrote"
@@ -195,7 +195,7 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
         except SqliteError:
             return
         try:
-            (seen,) = old.execute("SELECT max(seen_us) FROM watches").fetchone()
+            (seen,) = old.execute("SELECT max(last_seen_us) FROM heartbeats").fetchone()
         except SqliteError:
             return
         since = now - (seen or 0) / 1e6

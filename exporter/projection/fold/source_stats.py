@@ -87,10 +87,10 @@ class SourceStats:
             for arrival in self._newest_arrivals
         ]
         return {
-            "events": dict(self._events),
-            "skewed": self._skewed,
+            "events_by_status": dict(self._events),
+            "dated_in_future": self._skewed,
             "unknown_frequencies": self._unknown_frequencies,
-            "newest": newest,
+            "newest_arrivals": newest,
         }
 
     @classmethod
@@ -101,12 +101,12 @@ class SourceStats:
             KeyError, TypeError, ValueError: that is no dump.
         """
         history = cls()
-        history._events.update({str(status): int(count) for status, count in dumped["events"].items()})
-        history._skewed = int(dumped["skewed"])
+        history._events.update({str(status): int(count) for status, count in dumped["events_by_status"].items()})
+        history._skewed = int(dumped["dated_in_future"])
         history._unknown_frequencies = int(dumped["unknown_frequencies"])
         history._newest_arrivals = [
             _Arrival(float(arrived_at), bytes.fromhex(digest), datetime.fromisoformat(local_time), float(occurred_at))
-            for arrived_at, digest, local_time, occurred_at in dumped["newest"]
+            for arrived_at, digest, local_time, occurred_at in dumped["newest_arrivals"]
         ]
         return history
 

@@ -60,7 +60,7 @@ def _counts(name: str, meaning: str) -> Field:
 EXPORT = (
     _text("id", "Names this export for good; the last part of its own path."),
     _text("source", "The slug of its source."),
-    _text("export", "The declared name, the recognised request id, or any."),
+    _text("export", "The declared name, the detected request id, or any."),
     _text("partner", "Where it exports to."),
     _text("data_type", "What it exports."),
     _text("frequency", "How often, such as 4h, 24h or one-time."),

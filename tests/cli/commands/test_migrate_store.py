@@ -204,8 +204,14 @@ def test_a_wrong_url_is_refused_without_repeating_it() -> None:
         ("UPDATE events SET partner = 'Azure'", "events: the row with sequence 1 differs"),
         ("UPDATE events SET body = x'00' WHERE sequence = 1", "events: the row with sequence 1 differs"),
         ("DELETE FROM quarantine", "quarantine: the row with sequence 1 is missing in TO"),
-        ("UPDATE tallies SET total = 2 WHERE kind = 'test_call'", "tallies: the row with source 'default', kind"),
-        ("INSERT INTO declarations VALUES ('a', 'b', 1)", "declarations: the row with source 'a', name 'b' is missing"),
+        (
+            "UPDATE delivery_counters SET total = 2 WHERE kind = 'test_call'",
+            "delivery_counters: the row with source 'default', kind",
+        ),
+        (
+            "INSERT INTO declared_exports VALUES ('a', 'b', 1)",
+            "declared_exports: the row with source 'a', name 'b' is missing",
+        ),
         ("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'events'", "events: the next sequence differs"),
     ],
 )

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-OLD_EVENT = (
-    "(7, 'shop', x'00ff', '1700000001', 'S3', 'events', 'initiated', '4h', 'k', 1780272000, 1780272000000001,"
-    " 1780272000000000, 0, 0, x'7b7d')"
-)
 HEAD = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
 
 
@@ -51,7 +47,9 @@ def test_the_migrated_tables_are_those_of_the_schema(connection: Connection) -> 
     for table in (*tables_metadata.tables.values(), *sqlite_metadata.tables.values()):
         table.to_metadata(everything)
     assert compare_metadata(context, everything) == []
-    assert {"events_once", "events_by_arrival"} <= {each["name"] for each in inspect(connection).get_indexes("events")}
+    assert {"events_unique", "events_by_arrival"} <= {
+        each["name"] for each in inspect(connection).get_indexes("events")
+    }
 
 
 def test_the_statements_are_the_same_as_of_tables_made_from_the_schema(connection: Connection, tmp_path: Path) -> None:
@@ -69,34 +67,22 @@ def test_the_statements_are_the_same_as_of_tables_made_from_the_schema(connectio
 
 def test_migrating_again_changes_nothing(connection: Connection) -> None:
     migrate(connection)
-    connection.execute(text("INSERT INTO declarations VALUES ('shop', 'nightly', 1)"))
+    connection.execute(text("INSERT INTO declared_exports VALUES ('shop', 'nightly', 1)"))
     before = schema(connection)
     migrate(connection)
     assert schema(connection) == before
-    assert connection.execute(text("SELECT * FROM declarations")).all() == [("shop", "nightly", 1)]
+    assert connection.execute(text("SELECT * FROM declared_exports")).all() == [("shop", "nightly", 1)]
     assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
 
 
-def test_the_events_of_the_first_release_are_kept_as_they_were(connection: Connection) -> None:
-    migrate(connection, "0001")
-    connection.execute(text(f"INSERT INTO events VALUES {OLD_EVENT}"))  # noqa: S608 - made up above
-    before = connection.execute(text("SELECT * FROM events")).all()
-    migrate(connection)
-    assert connection.execute(text("SELECT * FROM events")).all() == before
-    connection.execute(text("DELETE FROM events"))
-    following = OLD_EVENT.replace("7", "NULL", 1)
-    connection.execute(text(f"INSERT INTO events VALUES {following}"))  # noqa: S608 - made up above
-    assert connection.execute(text("SELECT sequence FROM events")).all() == [(8,)]
-
-
-def test_every_database_has_an_identity_of_its_own(connection: Connection, tmp_path: Path) -> None:
+def test_every_database_has_a_ledger_id_of_its_own(connection: Connection, tmp_path: Path) -> None:
     migrate(connection)
     engine = create_engine(f"sqlite:///{tmp_path}/other.db")
     with engine.begin() as other:
         migrate(other)
-        theirs = other.execute(text("SELECT value FROM facts WHERE name = 'identity'")).scalar_one()
+        theirs = other.execute(text("SELECT value FROM metadata WHERE name = 'ledger_id'")).scalar_one()
     engine.dispose()
-    ours = connection.execute(text("SELECT value FROM facts WHERE name = 'identity'")).scalar_one()
+    ours = connection.execute(text("SELECT value FROM metadata WHERE name = 'ledger_id'")).scalar_one()
     assert len(ours) == 32
     assert ours != theirs
 
@@ -106,6 +92,16 @@ def test_a_revision_that_this_release_does_not_know_is_refused(connection: Conne
     connection.execute(text("UPDATE alembic_version SET version_num = 'from-tomorrow'"))
     with pytest.raises(StoreRefusedError, match=rf"from-tomorrow.*{HEAD}"):
         migrate(connection)
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_a_database_made_before_the_first_release_is_refused(connection: Connection, revision: str) -> None:
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
+    before = schema(connection)
+    with pytest.raises(StoreRefusedError, match=rf"made before release 0\.1\.0.*{revision}.*start with a new one"):
+        migrate(connection)
+    assert schema(connection) == before
 
 
 def test_the_newest_revision_is_the_last_of_the_scripts() -> None:

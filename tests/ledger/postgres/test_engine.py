@@ -114,7 +114,7 @@ def test_a_lock_that_somebody_holds_is_an_error_that_keeps_nothing(
     ledger: SqlLedger, postgres: Postgres, postgres_url: str
 ) -> None:
     with postgres.connect(database(postgres_url)) as other, other.transaction():
-        other.execute("SELECT * FROM heads FOR UPDATE")
+        other.execute("SELECT * FROM sequence_heads FOR UPDATE")
         with pytest.raises(StoreError, match="timeout"):
             ledger.append([FIRST])
     assert ledger.read(0) == []

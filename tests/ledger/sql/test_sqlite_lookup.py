@@ -144,7 +144,7 @@ def test_an_amended_event_is_found_under_its_other_id(stored: tuple[Path, SqlLed
     assert found == {(source, request_id): number for source, request_id, _, _, number in counted(amended)}
 
 
-BY_REQUEST = "SEARCH events USING INDEX events_by_block_and_request (<expr>=? AND source=? AND request_id=?"
+BY_REQUEST = "SEARCH events USING INDEX events_by_block_and_request_id (<expr>=? AND source=? AND request_id=?"
 BY_GROUP = "SEARCH events USING INDEX events_by_block_and_group (<expr>=? AND source=? AND group_key=?"
 IN_ORDER = "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
 A_GROUP = Selection("shop", partner="Azure", data_type="events", frequency="4h")
@@ -155,10 +155,10 @@ A_GROUP = Selection("shop", partner="Azure", data_type="events", frequency="4h")
     [
         (lambda ledger: ledger.select(Selection("shop", request_id="one"), BLOCK * 99), BY_REQUEST),
         (lambda ledger: ledger.select(A_GROUP, BLOCK * 99), BY_GROUP),
-        (lambda ledger: ledger.recent(A_GROUP, BLOCK * 99), BY_GROUP),
+        (lambda ledger: ledger.select_newest_first(A_GROUP, BLOCK * 99), BY_GROUP),
         (lambda ledger: ledger.select(Selection("shop"), BLOCK * 99), IN_ORDER),
-        (lambda ledger: ledger.recent(Selection("shop"), BLOCK * 99), IN_ORDER),
-        (lambda ledger: ledger.of_ids("shop", IDS, BLOCK * 99), BY_REQUEST),
+        (lambda ledger: ledger.select_newest_first(Selection("shop"), BLOCK * 99), IN_ORDER),
+        (lambda ledger: ledger.read_ids("shop", IDS, BLOCK * 99), BY_REQUEST),
         (lambda ledger: ledger.newest("shop", after=5), IN_ORDER.replace(" AND rowid<?", "")),
     ],
 )

@@ -125,9 +125,9 @@ def test_tables_of_a_newer_release_are_refused_and_left_alone(path: Path) -> Non
 
 def test_a_query_that_fails_says_what_the_database_said(ledger: SqlLedger, path: Path, driver: ModuleType) -> None:
     with closing(driver.connect(path)) as connection:
-        connection.execute("DROP TABLE tallies")
+        connection.execute("DROP TABLE delivery_counters")
         connection.commit()
-    with pytest.raises(StoreError, match="no such table: tallies"):
+    with pytest.raises(StoreError, match="no such table: delivery_counters"):
         ledger.delivery_counters()
 
 

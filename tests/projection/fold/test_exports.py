@@ -98,7 +98,7 @@ def test_once_an_id_came_back_no_late_event_takes_that_back() -> None:
             for each in order:
                 exports.apply([each])
             found.add(tuple(exports.detected_exports()))
-        assert found == {(ExportKey("shop", "recognised", "1700000001"),)}
+        assert found == {(ExportKey("shop", "detected", "1700000001"),)}
 
 
 def test_a_one_time_id_that_comes_back_stays_in_its_group() -> None:
@@ -194,7 +194,7 @@ def test_an_old_event_may_tell_late_that_an_id_came_back(pick: Callable[[Iterabl
     ledger.append([accepted_event(event("initiated", at("0:00") - DAY, request_id="mine", frequency="24h"))])
     catch_up(exports, ledger, after, pick=pick)
     (own,) = exports.all_keys()
-    assert (group.kind, own.kind) == ("group", "recognised")
+    assert (group.kind, own.kind) == ("group", "detected")
     assert exports.state(own, at("12:00")).initiated == 2
 
 
@@ -209,8 +209,8 @@ def test_what_is_settled_of_an_id_that_came_back_is_read_out_of_its_group(
     ledger.append([accepted_event(event("initiated", at("1:00", day=1), request_id="mine", frequency="24h"))])
     catch_up(exports, ledger, after, pick=pick)
     found = {key.kind: exports.state(key, at("2:00", day=1)) for key in exports.all_keys()}
-    assert found["recognised"].in_progress == 1
-    assert (found["recognised"].last_initiated, found["group"].last_initiated) == (at("1:00", day=1), at("0:20"))
+    assert found["detected"].in_progress == 1
+    assert (found["detected"].last_initiated, found["group"].last_initiated) == (at("1:00", day=1), at("0:20"))
 
 
 def test_an_id_that_came_back_leaves_the_rest_of_its_group_where_it_was() -> None:

@@ -94,8 +94,13 @@ def test_what_the_ledger_counts_is_shown_for_its_own_source_only() -> None:
 
 def test_whole_numbers_of_a_dump_are_restored_as_instants() -> None:
     newest = [5, "00" * 16, "2026-06-01T00:00:00", 3]
-    dumped = {"events": {"initiated": 1}, "skewed": 0, "unknown_frequencies": 0, "newest": [newest]}
-    found = SourceStats.from_document(dumped).state(SHOP, [])
+    document = {
+        "events_by_status": {"initiated": 1},
+        "dated_in_future": 0,
+        "unknown_frequencies": 0,
+        "newest_arrivals": [newest],
+    }
+    found = SourceStats.from_document(document).state(SHOP, [])
     assert repr((found.last_accepted, found.delay)) == "(5.0, 2.0)"
 
 
