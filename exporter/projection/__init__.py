@@ -1,1 +1,1 @@
-"""From events to states, and what makes a start fast: checkpoints, and baselines of pruned events."""
+"""The projection: turns the events of the ledger into states, and stores checkpoints and baselines of it."""

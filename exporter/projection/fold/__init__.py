@@ -1,1 +1,1 @@
-"""The pure part of the projection: how events become runs, slots and deadlines of exports."""
+"""The pure part of the projection: turns events into the runs, slots and states of exports and sources."""

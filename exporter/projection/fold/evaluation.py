@@ -1,4 +1,4 @@
-"""What is known of an export at one instant, worked out from what was folded. Pure."""
+"""Evaluates the folded events of an export at one instant: its deadlines, missed slots and state. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NEVER = float("inf")
 
 
-def evaluate(  # noqa: PLR0913 - all that a state depends on, and nothing hidden
+def evaluate(  # noqa: PLR0913 - everything that a state depends on
     key: ExportKey,
     runs: Runs,
     expectation: Expectation,
@@ -30,26 +30,25 @@ def evaluate(  # noqa: PLR0913 - all that a state depends on, and nothing hidden
     declared_at: float = 0,
     retired: Sequence[float] = (),
 ) -> ExportState:
-    """The state of an export.
+    """Return the state of an export at ``now``.
 
     Args:
-        key: which export.
+        key: the export.
         runs: its events, folded.
-        expectation: what it promises now.
+        expectation: what is expected of it now.
         source: its source.
-        now: the instant; what is missed while nothing starts, and whether it is muted, depend on it.
-        outages: when nobody listened, in order.
-        declared: its declaration, if it has one; then that names its labels, not its events.
+        now: the instant; slots are missed, and mutes end, as it passes.
+        outages: in chronological order.
+        declared: its declaration, which then provides the labels; None if it is not declared.
         declared_at: when it was first declared.
         retired: when people retired it, in order.
     """
-    slot_expectation = runs.slot_expectation  # what holds for slots until another start comes
+    slot_expectation = runs.slot_expectation  # applies to slots until the next start
     counted_until = retired_at = 0.0
     running: Sequence[float] = ()
     if retired:
-        counted_until = slots.first_after(
-            runs.last_slot_start, retired
-        )  # from then on nothing is missed, until another start
+        # No slot is missed between a retirement and the next start.
+        counted_until = slots.first_after(runs.last_slot_start, retired)
         retired_at = retired[-1]
     if runs.open_runs:
         running = [started_at for started_at in runs.open_runs.values() if started_at > retired_at]
@@ -112,7 +111,7 @@ def evaluate(  # noqa: PLR0913 - all that a state depends on, and nothing hidden
     )
 
 
-def _deadlines(  # noqa: PLR0913, PLR0917 - all that they depend on
+def _deadlines(  # noqa: PLR0913, PLR0917 - everything that they depend on
     runs: Runs,
     expectation: Expectation,
     outages: Sequence[Outage],
@@ -120,7 +119,17 @@ def _deadlines(  # noqa: PLR0913, PLR0917 - all that they depend on
     declared_at: float,
     retired_at: float,
 ) -> tuple[float, float]:
-    """The start deadline and the deadline; 0 for none. What was before a retirement promises nothing."""
+    """Return the start deadline and the deadline, 0 for none.
+
+    ==============  ======================================================================
+    deadline        one interval plus grace after
+    ==============  ======================================================================
+    start deadline  the last start, unless the export was retired since then
+    deadline        the last completion, or the start that ended a retirement if it is later;
+                    before any of them the first start; before any start of a declared export
+                    ``first_expected`` or else the declaration
+    ==============  ======================================================================
+    """
     if not expectation.interval:
         return 0.0, 0.0
     started = runs.last_initiated > retired_at

@@ -1,4 +1,4 @@
-"""A request id that may be recognised: one with a recurring frequency that comes back for another run. Pure."""
+"""Follows a request id that is not detected yet, until it recurs. Pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 
 class RecurringId:
-    """A request id with a recurring frequency that has not come back yet."""
+    """A request id with a recurring frequency that has had one run so far; its events are in a group."""
 
     __slots__ = ("_completion_span", "_interval", "_start_span", "groups", "history")
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.groups: Counter[ExportKey] = Counter()
-        """How many of its events stand in which group."""
+        """How many of its events are in each group."""
         self._interval = 0
         self._start_span = self._completion_span = (0.0, 0.0)
 
     def count(self, event: Event) -> None:
-        """Take note of an event, in any order, also where the history has to be read again."""
+        """Count an event, in any order, even while the history needs a rebuild."""
         self.groups[key_of_group(event)] += 1
-        self._interval = min(event.schedule.interval, self._interval or event.schedule.interval)
+        interval = event.schedule.interval
+        self._interval = min(interval, self._interval or interval)
         if event.status == INITIATED:
             self._start_span = _widen(self._start_span, event.occurred_at)
         elif event.status == COMPLETED:
@@ -38,7 +39,7 @@ class RecurringId:
 
     @property
     def has_recurred(self) -> bool:
-        """The same as `Runs.has_recurred`, without a fold."""
+        """Whether the id had a second run: the same as `Runs.has_recurred`, without folding the history."""
         (first_start, last_start), (first_completed, last_completed) = self._start_span, self._completion_span
         return has_recurred(self._interval, first_start, last_start, first_completed, last_completed)
 

@@ -1,4 +1,4 @@
-"""What the events of one export amount to, as they are stepped through in the order of history. Pure."""
+"""Steps through the events of one export in chronological order, and counts its runs and slots. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,23 @@ DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14
 
 @dataclass(slots=True)
 class Runs:
-    """What the events of one export amount to, as far as they were stepped through."""
+    """What the events of one export amount to, up to the last one applied.
+
+    Instants are Unix seconds, 0 for never; durations and intervals are seconds.
+
+    Attributes:
+        partner, data_type, frequency: the labels of the newest event.
+        first_sequence: the smallest sequence of an event.
+        interval, shortest_interval: of the events that have an interval, the newest and the shortest one.
+        last_initiated: the start of the newest run; repeated announcements of a run do not move it.
+        last_start_seen: the newest Initiated event, repeated or not.
+        reactivated_at: the start that ended the last retirement.
+        duration_buckets: runs per bucket of `DURATION_BOUNDS`, not cumulative.
+        superseded: runs that were open when the next one started.
+        open_runs: request id to start, in the order in which the runs began.
+        last_slot_start: the start that filled the last slot.
+        slot_expectation: the expectation at that start; None before the first slot.
+    """
 
     partner: str = ""
     data_type: str = ""
@@ -58,26 +74,26 @@ class Runs:
     unknown_slots: int = 0
 
     def copy(self) -> Runs:
-        """An independent copy."""
+        """Return an independent copy."""
         other = copy.copy(self)
         other.open_runs = dict(self.open_runs)
         return other
 
     @property
     def has_recurred(self) -> bool:
-        """Whether another run followed at least half an interval after the first one.
+        """Whether a second run followed at least half an interval after the first.
 
-        A further event never takes this back, wherever in history its place is: what is told here
-        counts every announcement, since which of them is a run of its own may change.
+        A later event, wherever it belongs, never reverts this: every Initiated counts, repeated or
+        not, because a late event may change which of them start a run.
         """
         return has_recurred(
             self.shortest_interval, self.first_start, self.last_start_seen, self.first_completed, self.last_completed
         )
 
     def counted_slot_after(self, instant: float) -> bool:
-        """Whether a slot that was waited for at or after ``instant`` may be among those that were counted.
+        """Return whether an outage that begins at ``instant`` may affect a slot that is already counted.
 
-        If none is, a gap that began then changes nothing of what is known here.
+        It may if the grace period of the last counted slot ends later.
         """
         if self.slot_expectation is None:
             return False
@@ -91,7 +107,7 @@ class Runs:
         outages: Sequence[Outage],
         retired: Sequence[float],
     ) -> None:
-        """Take the next event in the order of history."""
+        """Apply the next event in chronological order."""
         occurred, _, arrived, _, sequence = SORT_KEY.unpack(sort_key)
         occurred_at = (occurred - EPOCH_OFFSET) / 1e6
         self._update_labels(event_text)
@@ -109,7 +125,7 @@ class Runs:
             self.last_failed = occurred_at
 
     def _update_labels(self, event_text: EventText) -> None:
-        # Two spellings that differ in case only must not make the labels go to and fro.
+        # Keep a spelling that differs in case only, so that the labels do not flip between two of them.
         if event_text.partner != self.partner:
             self.partner = _preferred_spelling(self.partner, event_text.partner)
         if event_text.data_type != self.data_type:
@@ -117,7 +133,7 @@ class Runs:
         if event_text.frequency != self.frequency:
             self.frequency = _preferred_spelling(self.frequency, event_text.frequency)
         if interval := parse(event_text.frequency).interval:
-            # A one-time run among those of a declared export must not take its deadline away.
+            # Events without an interval do not reset it: a one-time run of a declared export keeps its deadline.
             self.interval = interval
             if interval < self.shortest_interval or not self.shortest_interval:
                 self.shortest_interval = interval
@@ -133,16 +149,16 @@ class Runs:
         self.last_start_seen = occurred_at
         started_at = self.open_runs.get(request_id)
         if started_at is not None:
-            # Where no interval is known, the longest a run may take tells two runs apart.
+            # Without an interval, starts that are further apart than a run may last are two runs.
             min_distance = expectation.interval / 2 if expectation.interval else expectation.max_runtime
             if occurred_at - started_at < min_distance:
-                return  # the same run, announced again
+                return  # a repeated announcement of the same run
             self.superseded += 1
         if self.open_runs:
             self._supersede_before(
                 occurred_at - expectation.max_runtime - expectation.interval if expectation.interval else 0.0
             )
-            self.open_runs.pop(request_id, None)  # so that they stay in the order in which they began
+            self.open_runs.pop(request_id, None)  # re-inserted at the end: in order of start
         self.open_runs[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
@@ -153,9 +169,10 @@ class Runs:
             self._take_slot(occurred_at, expectation, outages, retired)
 
     def _supersede_before(self, before: float) -> None:
-        """Abandon runs that began before an instant, though no run of their own id followed.
+        """Supersede open runs that began before an instant, although no run with the same request id followed.
 
-        Where ids are made anew for each run, none ever will; by then it was told for a whole interval.
+        If the sender makes a new id for each run, none ever follows. By then the run was shown as stuck
+        for a whole interval.
         """
         for request_id, _ in list(takewhile(lambda run: run[1] < before, self.open_runs.items())):
             del self.open_runs[request_id]
@@ -164,40 +181,55 @@ class Runs:
     def _take_slot(
         self, start: float, expectation: Expectation, outages: Sequence[Outage], retired: Sequence[float]
     ) -> None:
-        """Count the slots up to a start, by the schedule that held until then."""
+        """Count the slots from the last one up to a start, by the expectation at the last one.
+
+        ===================================  ==================  ========================================
+        the start is                         slots added         late if after
+        ===================================  ==================  ========================================
+        the first one                        1                   never
+        in the same slot (see `slots`)       none                -
+        k slots later                        k: k - 1 of them    slot k + grace
+                                             missed or unknown
+        the first with another interval      k, at least 1       never: it starts a new schedule
+        the first after a retirement         those missed until  never: it starts a new schedule
+                                             then, plus 1
+        ===================================  ==================  ========================================
+        """
         previous, self.slot_expectation = self.slot_expectation, expectation
         previous_expectation = previous or expectation
         rescheduled = previous is None or previous_expectation.interval != expectation.interval
         count = slots.slots_between(self.last_slot_start, start, previous_expectation) if previous else 0
         retired_at = slots.first_after(self.last_slot_start, retired) if retired else 0.0
         if previous and 0 < retired_at <= start:
-            # What it missed before is told already; in retirement nothing was due.
-            rescheduled, count = True, slots.missed_slots(self.last_slot_start, retired_at, previous_expectation) + 1
+            # Only slots before the retirement can be missed.
+            rescheduled = True
+            count = 1 + slots.missed_slots(self.last_slot_start, retired_at, previous_expectation)
         if rescheduled or count:
             self.slots += max(1, count)
             if count > 1:
                 unknown = slots.unknown_slots(self.last_slot_start, count - 1, previous_expectation, outages)
                 self.unknown_slots += unknown
                 self.missed_slots += count - 1 - unknown
-            due = start if rescheduled else daylight_saving.latest_slot_after(self.last_slot_start, count, expectation)
-            self.late_slots += start > due + expectation.grace
+            if not rescheduled:
+                due = daylight_saving.latest_slot_after(self.last_slot_start, count, expectation)
+                self.late_slots += start > due + expectation.grace
             self.last_slot_start = start
 
     def _close_run(self, request_id: str) -> float | None:
-        """Take a run out of those that are open; when it began."""
-        began = self.open_runs.pop(request_id, None)
+        """Remove an open run, and return when it started; None if it was not open."""
+        started_at = self.open_runs.pop(request_id, None)
         if not self.open_runs:
-            self.open_runs = {}  # one that had something in it takes 170 bytes more
-        return began
+            self.open_runs = {}  # a dict that had an entry takes 170 bytes more
+        return started_at
 
     def _complete(self, request_id: str, occurred_at: float) -> None:
         self.completed += 1
         self.first_completed = self.first_completed or occurred_at
         self.last_completed = occurred_at
-        began = self._close_run(request_id)
-        if began is None:
+        started_at = self._close_run(request_id)
+        if started_at is None:
             return
-        self.last_duration = occurred_at - began
+        self.last_duration = occurred_at - started_at
         self.duration_sum += self.last_duration
         bucket = bisect_left(DURATION_BOUNDS, self.last_duration)
         self.duration_buckets = (
@@ -210,14 +242,15 @@ class Runs:
 def has_recurred(
     shortest_interval: int, first_start: float, last_start: float, first_completed: float, last_completed: float
 ) -> bool:
-    """Whether an id ran again: two announcements lie at least half of its shortest interval apart."""
+    """Return whether a request id had two runs: two of its events are at least half its shortest interval apart."""
     if not shortest_interval:
         return False
     started_again = last_start - min(first_start, first_completed or first_start) if last_start else 0
-    # Where only completions arrive, two of them tell the same.
+    # A sender may announce completions only.
     completed_again = last_completed - first_completed
     return max(started_again, completed_again) >= shortest_interval / 2
 
 
 def _preferred_spelling(old: str, new: str) -> str:
+    """Return the new text, unless it differs from the old one in case only."""
     return old if old == new or old.casefold() == new.casefold() else new

@@ -1,4 +1,4 @@
-"""What the events of one source say about it: counts, its clock, its delays. Pure."""
+"""Folds the events of one source: counts by status, delays, and evidence of its time zone. Pure."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Source
 
 MAX_STATUSES = 10
+"""How many statuses are counted separately; further ones are counted as `OVERFLOW_LABEL`."""
 MIN_EVIDENCE = 3
-"""How many arrivals have to agree before a configured zone is called into question."""
+"""How many of the newest arrivals must show the same offset before they contradict the configured zone."""
 
 _status, _skewed, _frequency = attrgetter("status"), attrgetter("skewed"), attrgetter("frequency")
-_arrival = attrgetter("arrived_at", "digest")
+_arrival_order = attrgetter("arrived_at", "digest")
 
 
 class _Arrival(NamedTuple):
-    """What is kept of one of the newest events; in the order of arrival."""
+    """One of the newest events, sortable by arrival."""
 
     arrived_at: float
     digest: bytes
@@ -39,7 +40,7 @@ class _Arrival(NamedTuple):
 
 
 class SourceStats:
-    """The events of one source, folded as they come."""
+    """The events of one source, folded in any order."""
 
     def __init__(self) -> None:
         self._events: Counter[str] = Counter({INITIATED: 0, COMPLETED: 0})
@@ -48,22 +49,24 @@ class SourceStats:
         self._newest_arrivals: list[_Arrival] = []
 
     def add(self, event: Event) -> None:
-        """Take a further event, once."""
-        has_label = event.status in self._events or len(self._events) < MAX_STATUSES
-        self._events[event.status if has_label else OVERFLOW_LABEL] += 1
+        """Fold a further event, once."""
+        self._events[self._label(event.status)] += 1
         self._skewed += event.skewed
         self._unknown_frequencies += not event.schedule.is_known
         self._add_arrivals([event])
 
     def add_all(self, events: Sequence[Event]) -> None:
-        """Take further events, each once: the same as `add` of each, in a third of the time where they are many."""
+        """Fold further events, each once: as `add` for each of them, but in a third of the time for many."""
         for status, count in Counter(map(_status, events)).items():
-            has_label = status in self._events or len(self._events) < MAX_STATUSES
-            self._events[status if has_label else OVERFLOW_LABEL] += count
+            self._events[self._label(status)] += count
         self._skewed += sum(map(_skewed, events))
         for frequency, count in Counter(map(_frequency, events)).items():
-            self._unknown_frequencies += 0 if parse(frequency).is_known else count
-        self._add_arrivals(nlargest(SETTLING_EVENTS, events, key=_arrival))
+            if not parse(frequency).is_known:
+                self._unknown_frequencies += count
+        self._add_arrivals(nlargest(SETTLING_EVENTS, events, key=_arrival_order))
+
+    def _label(self, status: str) -> str:
+        return status if status in self._events or len(self._events) < MAX_STATUSES else OVERFLOW_LABEL
 
     def _add_arrivals(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -71,17 +74,17 @@ class SourceStats:
         del self._newest_arrivals[:-SETTLING_EVENTS]
 
     def expect_statuses(self, statuses: Iterable[str]) -> None:
-        """Count these words by themselves, as somebody does who has seen more events."""
+        """Count these statuses separately, because they are counted so over more events."""
         for status in statuses:
             self._events.setdefault(status, 0)
 
     @property
     def statuses(self) -> list[str]:
-        """The words that are counted by themselves, and `OTHER` once there is a further one."""
+        """The statuses that are counted separately, and `OVERFLOW_LABEL` once there is a further one."""
         return list(self._events)
 
     def to_document(self) -> dict[str, object]:
-        """Everything that is known, fit for JSON."""
+        """Return everything as JSON types, to be stored."""
         newest = [
             (arrival.arrived_at, arrival.digest.hex(), arrival.local_time.isoformat(), arrival.occurred_at)
             for arrival in self._newest_arrivals
@@ -94,24 +97,24 @@ class SourceStats:
         }
 
     @classmethod
-    def from_document(cls, dumped: Mapping[str, Any]) -> SourceStats:
-        """What was dumped.
+    def from_document(cls, document: Mapping[str, Any]) -> SourceStats:
+        """Restore the result of `to_document`.
 
         Raises:
-            KeyError, TypeError, ValueError: that is no dump.
+            KeyError, TypeError, ValueError: the document is not such a result.
         """
-        history = cls()
-        history._events.update({str(status): int(count) for status, count in dumped["events_by_status"].items()})
-        history._skewed = int(dumped["dated_in_future"])
-        history._unknown_frequencies = int(dumped["unknown_frequencies"])
-        history._newest_arrivals = [
+        stats = cls()
+        stats._events.update({str(status): int(count) for status, count in document["events_by_status"].items()})
+        stats._skewed = int(document["dated_in_future"])
+        stats._unknown_frequencies = int(document["unknown_frequencies"])
+        stats._newest_arrivals = [
             _Arrival(float(arrived_at), bytes.fromhex(digest), datetime.fromisoformat(local_time), float(occurred_at))
-            for arrived_at, digest, local_time, occurred_at in dumped["newest_arrivals"]
+            for arrived_at, digest, local_time, occurred_at in document["newest_arrivals"]
         ]
-        return history
+        return stats
 
     def state(self, source: Source, counters: Iterable[DeliveryCounter]) -> SourceState:
-        """What is known of the source, with what the ledger counts beside its events."""
+        """Return the state of the source, including the deliveries that the ledger only counts."""
         counters_of_source = [counter for counter in counters if counter.source == source.slug]
         counts = {(counter.kind, counter.label): counter.count for counter in counters_of_source}
         newest = self._newest_arrivals[-1] if self._newest_arrivals else None
@@ -133,7 +136,7 @@ class SourceStats:
         )
 
     def _contradicts_zone(self, source: Source) -> bool:
-        """Whether the newest events all agree on an offset that the configured zone does not have."""
+        """Return whether the newest arrivals all show the same offset, and it is not that of the configured zone."""
         if source.zone is None:
             return False
         differences = [
