@@ -1,7 +1,7 @@
-"""What a start goes on from: a stored fold, and what exports begin with of whose events some were pruned.
+"""Loads a checkpoint, so that a start folds only newer events.
 
-A row of a checkpoint that cannot be read spoils all of it, and everything is folded again. A base
-that cannot be read is an error, since nothing else knows what it says.
+If one row of the checkpoint is damaged, the whole checkpoint is ignored and all events are folded
+again. A damaged baseline is an error instead: its events are pruned, so nothing can replace it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 OUTAGES_KEY = "outages"
 PAGE_SIZE = 1000
+"""How many rows are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
-    """A fold as it was stored."""
+    """The projection as of a checkpoint."""
 
     exports: ExportProjection
     source_stats: dict[str, SourceStats]
@@ -41,7 +42,11 @@ class LoadedCheckpoint:
 def load_checkpoint(
     ledger: Ledger, sources: Mapping[str, Source], declarations: Sequence[Declaration], fingerprint: str
 ) -> LoadedCheckpoint | None:
-    """The fold as of the checkpoint; None where there is none, or none to be trusted.
+    """Load the checkpoint of a ledger.
+
+    Returns:
+        The projection as of the checkpoint; None if there is no checkpoint, or it is unfinished,
+        damaged, or written with another configuration or release (``fingerprint``).
 
     Raises:
         StoreError: the ledger cannot be read.
@@ -54,15 +59,17 @@ def load_checkpoint(
         rows: dict[str, str] = {}
         for page in _row_pages(ledger):
             rows.update(page)
-        others = {row: rows.pop(row, "") for row in (OUTAGES_KEY, *map(source_row_key, sources))}
-        seen = rows.keys() | others
-        dormant = [(key, text) for key, text in store.baselines() if key not in seen]
+        other_rows = {row: rows.pop(row, "") for row in (OUTAGES_KEY, *map(source_row_key, sources))}
+        # An export in the checkpoint includes its baseline.
+        checkpointed = rows.keys() | other_rows
+        other_baselines = [(key, text) for key, text in store.baselines() if key not in checkpointed]
         if store.load_header() != head:
-            return None  # somebody wrote it meanwhile
-        outages = serialization.decode_outages(serialization.verify_checksum(others[OUTAGES_KEY]))
-        exports = ExportProjection(sources, declarations, outages, dict(export_baselines(dormant, sources)))
-        histories = {
-            slug: _decode_source_stats(serialization.verify_checksum(others[source_row_key(slug)])) for slug in sources
+            return None  # another process wrote it during the read
+        outages = serialization.decode_outages(serialization.verify_checksum(other_rows[OUTAGES_KEY]))
+        exports = ExportProjection(sources, declarations, outages, dict(export_baselines(other_baselines, sources)))
+        source_stats = {
+            slug: _decode_source_stats(serialization.verify_checksum(other_rows[source_row_key(slug)]))
+            for slug in sources
         }
         keys = serialization.decode_keys(row.removeprefix(EXPORT_PREFIX) for row in rows)
         for key, text in zip(keys, rows.values(), strict=True):
@@ -73,12 +80,12 @@ def load_checkpoint(
         return None
     exports.finish_restore()
     return LoadedCheckpoint(
-        exports, histories, outages, head.last_sequence, PruningState(head.pruning_revision), head.revision
+        exports, source_stats, outages, head.last_sequence, PruningState(head.pruning_revision), head.revision
     )
 
 
 def _row_pages(ledger: Ledger) -> Iterator[Sequence[tuple[str, str]]]:
-    """All rows, some at a time."""
+    """Yield the rows of the checkpoint in pages."""
     after = ""
     while page := ledger.checkpoints.read_rows(after, PAGE_SIZE):
         after = page[-1][0]

@@ -1,4 +1,4 @@
-"""Writing the checkpoint: what changed since the last one, a page at a time, and by one process only."""
+"""Writes the checkpoint: what changed since the last one, in pages, and from one process only."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from exporter.projection.projector import Projector
 
 PAGE_SIZE = 200
-"""How many exports are put into words at a time, so that no scrape waits for long."""
+"""How many exports are encoded under the lock at a time, so that no scrape waits for long."""
 OWNER_TIMEOUT = 60.0
-"""Seconds after which the owner of a checkpoint that is not heard of is taken to be gone."""
+"""Seconds without a heartbeat after which another process takes over the checkpoint."""
 
 
 class CheckpointWriter:
-    """Writes the checkpoint of what a reader knows.
+    """Writes the checkpoint of a projector beside the ledger.
 
     Args:
-        ledger: beside which it is kept.
-        owner: the heartbeat of this process.
-        knowing: a lock; the reader is only looked at while it is held.
-        reader: the reader of the moment.
+        ledger: the ledger, with its checkpoint store.
+        owner: the name under which this process sends heartbeats.
+        state_lock: held during every access to the projector.
+        current_projector: returns the projector, which a reload replaces; called under the lock.
 
     Attributes:
-        differs: whether the process that keeps the checkpoint has another configuration, or is of
-            another release, as far as the newest `write` saw.
+        other_configuration: whether the process that owns the checkpoint has another configuration
+            or release, as of the last `write`.
     """
 
     def __init__(
@@ -50,20 +50,29 @@ class CheckpointWriter:
         self.other_configuration = False
 
     def write(self, now: float, *, max_exports: float = float("inf"), stopping: bool = False) -> bool:
-        """Write what is not yet in the checkpoint.
+        """Write what differs from the checkpoint, in pages.
 
-        While more than a page of it is written, the checkpoint is marked as one not to be trusted.
+        The checkpoint is invalid from the first page until the last one is written.
+
+        =============================================  =================================================
+        the stored checkpoint                          is
+        =============================================  =================================================
+        does not exist                                 written whole
+        is the last one written by this process        updated
+        is of a process without a recent heartbeat     replaced whole
+        is of a process with a recent heartbeat        left alone
+        =============================================  =================================================
 
         Args:
-            now: the instant, to tell whether another process that keeps it is there.
-            max_exports: with more exports than that to write, nothing is written.
-            stopping: whether anybody may write it next.
+            now: the instant with which the heartbeat of the owner is compared.
+            max_exports: nothing is written if more exports than this differ.
+            stopping: whether this process is about to stop, so that any other may take over at once.
 
         Returns:
-            Whether the checkpoint is now this one; another process may keep it, or was faster.
+            Whether the checkpoint is up to date; False if nothing or not everything was written.
 
         Raises:
-            StoreError: it could not be written.
+            StoreError: the ledger cannot be written.
         """
         head = self._store.load_header()
         revision = head.revision if head else 0
@@ -80,7 +89,7 @@ class CheckpointWriter:
                 self.other_configuration = serialization.is_other_configuration(head.fingerprint, projector.fingerprint)
                 return False
             if replace_all:
-                projector.exports.mark_not_checkpointed(projector.exports.all_keys())
+                projector.exports.mark_none_checkpointed()
             if len(projector.exports.not_checkpointed) > max_exports:
                 return False
         done = False
@@ -88,26 +97,29 @@ class CheckpointWriter:
             with self._state_lock:
                 if self._current_projector() is not projector or projector.exports.needs_rebuild:
                     return False
-                keys, rows, new = self.next_page(projector, revision + 1, "" if stopping else self._owner)
-                done = bool(new.fingerprint)
+                keys, rows, header = self.next_page(projector, revision + 1, "" if stopping else self._owner)
+                done = bool(header.fingerprint)
             written = False
             try:
-                written = self._store.write_rows(revision, new, rows, replace_all=replace_all)
+                written = self._store.write_rows(revision, header, rows, replace_all=replace_all)
             finally:
                 with self._state_lock:
                     if written:
-                        projector.checkpoint_revision = new.revision
+                        projector.checkpoint_revision = header.revision
                     else:
                         projector.exports.mark_not_checkpointed(keys)
             if not written:
                 return False
-            revision, replace_all = new.revision, False
+            revision, replace_all = header.revision, False
         return True
 
     def next_page(
         self, projector: Projector, revision: int, owner: str
     ) -> tuple[list[ExportKey], dict[str, str | None], Checkpoint]:
-        """The next exports to write, as rows; with the last ones all that is said of the whole."""
+        """Return the next exports to write, their rows, and the header to write with them.
+
+        Only the last page has a header that makes the checkpoint valid: one with a fingerprint.
+        """
         exports = projector.exports
         keys = exports.take_not_checkpointed(PAGE_SIZE)
         rows: dict[str, str | None] = {}
@@ -117,10 +129,11 @@ class CheckpointWriter:
             rows[baselines.export_row_key(key)] = text
         if exports.not_checkpointed:
             return keys, rows, Checkpoint(revision, 0, "", projector.pruning_state.revision, owner)
-        for slug, source in projector.source_stats.items():
-            rows[baselines.source_row_key(slug)] = serialization.with_checksum(baselines.encode_source_stats(source))
+        for slug, source_stats in projector.source_stats.items():
+            text = baselines.encode_source_stats(source_stats)
+            rows[baselines.source_row_key(slug)] = serialization.with_checksum(text)
         rows[checkpoint_loader.OUTAGES_KEY] = serialization.with_checksum(
             serialization.encode_outages(projector.outages)
         )
-        new = Checkpoint(revision, projector.sequence, projector.fingerprint, projector.pruning_state.revision, owner)
-        return keys, rows, new
+        pruning_revision = projector.pruning_state.revision
+        return keys, rows, Checkpoint(revision, projector.sequence, projector.fingerprint, pruning_revision, owner)

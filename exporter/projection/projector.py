@@ -1,4 +1,4 @@
-"""The tail: folds what came into the ledger since it last looked."""
+"""Follows the ledger: folds the events appended since the last look, and provides the resulting states."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
 
 PAGE_SIZE = 2_000
-"""How many events are folded at a time: as fast as 10,000, and 6 MB less where so many come between two scrapes."""
+"""How many events are read and folded at a time: as fast as 10,000, with up to 6 MB less memory."""
 
 
 class Projector:
-    """Everything that is known, as of the last `catch_up`. Not safe for several threads at once.
+    """The states of all exports and sources as of the last `catch_up`. Not thread-safe.
 
     Args:
-        ledger: what to read.
-        sources: the configured sources by slug; what the ledger has of others is not shown.
+        ledger: the ledger to follow.
+        sources: the configured sources by slug; events of other sources are ignored.
         declarations: the declared exports.
     """
 
@@ -43,34 +43,33 @@ class Projector:
         self._source_states: dict[str, SourceState] = {}
         self._declared_at: Mapping[tuple[str, str], float] = {}
         self.sequence = 0
-        """The place in the ledger up to which everything is known."""
+        """The sequence of the last event that was folded."""
         self._ledger_version: str | None = None
         self._was_rebuilt = False
         self.decisions_in_effect = ActiveDecisions()
-        """What people decided."""
+        """The mutes and retirements."""
         self.exports = ExportProjection(sources, declarations)
         self.source_stats = {slug: SourceStats() for slug in sources}
-        """The sources by slug."""
+        """By slug."""
         self.pruning_state = PruningState()
-        """What was pruned, as far as it is known of."""
+        """What was pruned, as of the last `catch_up`."""
         self.checkpoint_revision: int | None = None
-        """The revision of the checkpoint that differs in `ExportProjection.not_checkpointed` only; None for none."""
+        """The checkpoint from which only `ExportProjection.not_checkpointed` differ; None if there is none."""
 
     def catch_up(self) -> bool:
-        """Fold what is new.
+        """Fold the events, outages and decisions that are new in the ledger.
 
         Returns:
-            True where everything was folded again, so that nothing known before holds.
+            True if everything was loaded or folded again, so that all states may have changed.
 
         Raises:
-            StoreError: the ledger cannot be read, or what it has of pruned events; the next call
-                goes on where this one ended.
+            StoreError: the ledger or a baseline cannot be read. The next call continues where this
+                one stopped.
         """
         if self._ledger_version != self._current_ledger_version():
             self._load_checkpoint()
         outages = self._ledger.outages()
         if outages != self._outages:
-            # A time in which nobody listened changes what was missed; that is rare.
             self._was_rebuilt = True
             if self.exports.set_outages(outages):
                 self._outages = outages
@@ -83,12 +82,12 @@ class Projector:
             self._rebuild(min(self.exports.needs_rebuild))
         self._update_counters(self._ledger.delivery_counters())
         self._declared_at = self._ledger.declaration_times()
-        again, self._was_rebuilt = self._was_rebuilt, False
-        return again
+        was_rebuilt, self._was_rebuilt = self._was_rebuilt, False
+        return was_rebuilt
 
     @property
     def fingerprint(self) -> str:
-        """What the fold depends on beside events and gaps."""
+        """Identifies everything that the fold depends on, except events and outages."""
         return serialization.fingerprint(self._current_ledger_version(), self._sources, self._declarations)
 
     @property
@@ -98,15 +97,15 @@ class Projector:
 
     @property
     def outages(self) -> Sequence[Outage]:
-        """The gaps that are known of."""
+        """The outages as of the last `catch_up`."""
         return self._outages
 
     def _current_ledger_version(self) -> str:
-        """Another one where another ledger lies there, or a replay amended its events."""
+        """Return a text that changes when the ledger is replaced or a replay amends its events."""
         return f"{self._ledger.ledger_id()} {self._ledger.replay_generation()}"
 
     def _load_checkpoint(self) -> None:
-        """Go on from the checkpoint, or start anew where there is none to be trusted."""
+        """Continue from the checkpoint, or start from scratch without a valid one."""
         version = self._current_ledger_version()
         self._was_rebuilt = self._was_rebuilt or self._ledger_version is not None
         self._ledger_version = None
@@ -116,27 +115,25 @@ class Projector:
             self._start_from_scratch()
         else:
             self.exports, self.source_stats, self._outages = loaded.exports, loaded.source_stats, loaded.outages
-            self.sequence, self.pruning_state, self.checkpoint_revision = (
-                loaded.sequence,
-                loaded.pruning_state,
-                loaded.revision,
-            )
+            self.sequence, self.pruning_state = loaded.sequence, loaded.pruning_state
+            self.checkpoint_revision = loaded.revision
             self._source_states.clear()
         self._ledger_version = version
 
     def _start_from_scratch(self) -> None:
-        outages, pruned = self._ledger.outages(), self._ledger.checkpoints.pruning_state()
+        """Forget everything, and start from the baselines of pruned events."""
+        outages, pruning_state = self._ledger.outages(), self._ledger.checkpoints.pruning_state()
         export_baselines, source_stats = baselines.load_baselines(self._ledger, self._sources)
-        self._outages, self.pruning_state = outages, pruned
+        self._outages, self.pruning_state = outages, pruning_state
         self.exports = ExportProjection(self._sources, self._declarations, outages, export_baselines)
         self.source_stats = source_stats
         self._source_states.clear()
         self.sequence, self.checkpoint_revision = 0, None
 
     def _fold_page(self) -> bool:
-        """Fold the next events; whether there may be more."""
+        """Fold the next page of events, and return whether there may be more."""
         page = self._ledger.read(self.sequence, PAGE_SIZE)
-        # After that, so that no event is given to an id whose earlier ones are gone in the meantime.
+        # Checked after the read: events pruned before it may be the earlier runs of an id in this page.
         if self._pruned_too_much() or (not page and self._ledger.last_sequence() < self.sequence):
             self._was_rebuilt = True
             self._start_from_scratch()
@@ -155,30 +152,41 @@ class Projector:
         return len(page) == PAGE_SIZE
 
     def _pruned_too_much(self) -> bool:
-        """Take note of what was pruned; whether too much for what was folded here to be of use."""
-        pruned = self._ledger.checkpoints.pruning_state()
-        if pruned.revision == self.pruning_state.revision:
+        """Record what was pruned, and return whether everything has to be folded again because of it.
+
+        ==========================================================  ==========
+        since the last look                                         fold again
+        ==========================================================  ==========
+        nothing was pruned                                          no
+        events were pruned that are not folded here yet             yes
+        events were pruned of an id that is not detected here yet   yes
+        only events that are folded here were pruned                no
+        ==========================================================  ==========
+        """
+        pruning_state = self._ledger.checkpoints.pruning_state()
+        if pruning_state.revision == self.pruning_state.revision:
             return False
-        if pruned.last_sequence > self.sequence:
+        if pruning_state.last_sequence > self.sequence:
             return True
         new_baselines = dict(
             baselines.export_baselines(self._ledger.checkpoints.baselines(self.pruning_state.revision), self._sources)
         )
         if any(key.kind == DETECTED and key not in self.exports for key in new_baselines):
-            return True  # it came back in what is not read yet, and what would tell so is gone
+            return True  # it recurs in events not read yet, and its earlier ones are gone
         for key, baseline in new_baselines.items():
             self.exports.set_pruned_count(key, baseline.count)
         self.exports.drop_id_cache()
-        self.pruning_state = pruned
+        self.pruning_state = pruning_state
         return False
 
     def _rebuild(self, key: ExportKey) -> None:
+        """Fold an export again from its baseline and events; read both again if events were pruned in between."""
         store, selection = self._ledger.checkpoints, self.exports.selection(key)
         while True:
-            before = store.pruning_state()
-            baseline = baselines.load_baseline(self._ledger, self._sources, key) if before.revision else None
+            pruning_state = store.pruning_state()
+            baseline = baselines.load_baseline(self._ledger, self._sources, key) if pruning_state.revision else None
             events = list(self._ledger.select(selection, self.sequence))
-            if store.pruning_state() == before:
+            if store.pruning_state() == pruning_state:
                 self.exports.rebuild(key, events, baseline)
                 return
 
@@ -190,36 +198,36 @@ class Projector:
         self.exports.mark_dirty(key for key in affected if key in self.exports)
 
     def export_state(self, key: ExportKey, now: float) -> ExportState:
-        """The state of one export."""
+        """Return the state of one export at ``now``."""
         declared_at = self._declared_at.get((key.source, key.name), now) if key.kind == DECLARED else 0.0
         return self.decisions_in_effect.with_mute(key, self.exports.state(key, now, declared_at), now)
 
     def __contains__(self, key: ExportKey) -> bool:
-        """Whether an export is there, and not retired."""
+        """Return whether an export exists and is not retired."""
         if key not in self.exports:
             return False
         retired_at = self.decisions_in_effect.last_retired_at(key)
         return not retired_at or self.exports.last_received(key) > retired_at
 
     def list_keys(self) -> list[ExportKey]:
-        """Every export that is there and not retired."""
+        """Return every export that is not retired."""
         return [key for key in self.exports.all_keys() if key in self]
 
     def list_states(self, now: float) -> list[ExportState]:
-        """The states of all exports, the most urgent first."""
+        """Return the states of all exports that are not retired, the most urgent first."""
         states = [self.export_state(key, now) for key in self.list_keys()]
-        return sorted(states, key=lambda each: urgency_key(each, now))
+        return sorted(states, key=lambda state: urgency_key(state, now))
 
     def list_sources(self) -> list[SourceState]:
-        """The states of all sources, by slug."""
+        """Return the states of all sources, ordered by slug."""
         for slug, source in self._sources.items():
             if slug not in self._source_states:
                 self._source_states[slug] = self.source_stats[slug].state(source, self._counters.get(slug, ()))
         return [self._source_states[slug] for slug in sorted(self._sources)]
 
-    def _update_counters(self, tallies: Sequence[DeliveryCounter]) -> None:
+    def _update_counters(self, counters: Sequence[DeliveryCounter]) -> None:
         previous, self._counters = self._counters, {}
-        for counter in tallies:
+        for counter in counters:
             self._counters.setdefault(counter.source, []).append(counter)
         for slug in previous.keys() | self._counters.keys():
             if previous.get(slug) != self._counters.get(slug):

@@ -1,8 +1,8 @@
-"""Pruning: events past their retention leave the ledger, and what they amount to stays.
+"""Prunes events past their retention from the ledger, and stores what they amount to as baselines.
 
-Of each export go the oldest events in the order of history, as long as they arrived before the
-limit, and never the newest few, so that whatever comes late is put in its place as before. A run
-that is still open goes with its start: the base keeps it open.
+Each export loses its oldest events in chronological order, up to the first one that arrived after
+the limit. It keeps its newest `UNCOMPACTED_EVENTS`, so that a late event still finds its place. The
+baseline keeps a run open whose start is pruned.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from exporter.domain.frequency import DAY
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.projection import baselines, serialization
 from exporter.projection.fold.history import UNCOMPACTED_EVENTS
@@ -21,24 +22,25 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event
     from exporter.domain.exports import ExportKey
+    from exporter.ledger.checkpoint_store import PruningState
     from exporter.ledger.contract import Ledger
     from exporter.projection.projector import Projector
 
-RETENTION_MARGIN = 2 * 86400.0
-"""Seconds past the retention for which events are kept, since a text without a zone may be read a day apart."""
+RETENTION_MARGIN = 2.0 * DAY
+"""Seconds added to the retention, because the zone of a local time can be off by a day."""
 MIN_EVENTS = UNCOMPACTED_EVENTS
-"""How many events of an export are worth a transaction."""
+"""With fewer events to prune, an export waits for more."""
 MAX_EVENTS = 500
-"""How many events leave in one transaction, so that no writer waits for long."""
+"""How many events one transaction prunes, so that no webhook waits for long."""
 
 
 class Pruner:
-    """Prunes what a reader knows.
+    """Prunes a ledger.
 
     Args:
-        ledger: to be pruned.
-        knowing: a lock; the reader is only looked at while it is held.
-        reader: the reader of the moment, after a refresh; called while the lock is held.
+        ledger: the ledger to prune.
+        state_lock: held during every access to the projector.
+        current_projector: returns the projector after it has caught up; called under the lock.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class Pruner:
         self._current_projector = current_projector
 
     def prune(self, now: float, retention: float) -> Iterator[int]:
-        """Remove what is past its retention; how many events and bodies each transaction removed.
+        """Prune events and quarantined bodies past their retention; yields how many each transaction removed.
 
-        What others disturb is left for the next time.
+        An export with conflicting changes during the pruning is left to the next call.
+
+        Args:
+            now: the current instant.
+            retention: in seconds.
 
         Raises:
-            StoreError: the ledger cannot be read, or cannot be written.
+            StoreError: the ledger cannot be read or written.
         """
         limit = now - retention - RETENTION_MARGIN
         for key, count in self._prunable_counts(limit).items():
@@ -64,10 +70,10 @@ class Pruner:
             yield count
 
     def _prunable_counts(self, limit: float) -> Counter[ExportKey]:
-        """How many events of each export arrived before ``limit``, as far as more than the newest few are there."""
+        """Return how many events of each export arrived before ``limit``, for exports that have events to lose."""
         counts: Counter[ExportKey] = Counter()
         after = 0
-        # Events stand in the ledger in the order of their arrival, but for seconds.
+        # The ledger is ordered by arrival, within seconds.
         while (page := self._ledger.read(after, PAGE_SIZE)) and any(event.arrived_at < limit for event in page):
             after = page[-1].sequence
             with self._state_lock:
@@ -82,38 +88,40 @@ class Pruner:
         with self._state_lock:
             projector = self._current_projector()
             if key not in projector.exports:
-                return  # gone meanwhile
-            read_up_to, pruning_state, selection = (
-                projector.sequence,
-                projector.pruning_state,
-                projector.exports.selection(key),
-            )
+                return  # the export is gone
+            read_up_to, pruning_state = projector.sequence, projector.pruning_state
+            selection = projector.exports.selection(key)
         events = list(self._ledger.select(selection, read_up_to))
         with self._state_lock:
             if self._current_projector() is not projector:
-                return  # reloaded meanwhile
+                return  # the configuration was reloaded
             history = sorted(
-                (event for event in events if projector.exports.is_event_of(key, event)),
-                key=pack_sort_key,
+                (event for event in events if projector.exports.is_event_of(key, event)), key=pack_sort_key
             )
         prunable = _leading_events(history[:-UNCOMPACTED_EVENTS], limit, read_up_to)
         while prunable:
             batch, prunable = prunable[:MAX_EVENTS], prunable[MAX_EVENTS:]
-            baselines = self._new_baselines(projector, key, batch)
-            ids = {event.request_id for event in batch}
-            last = batch[-1].occurred_at
-
-            def conflicts_with(source: str, request_id: str, occurred_at: float) -> bool:
-                return source == key.source and (request_id in ids or occurred_at <= last)  # noqa: B023 - called at once
-
-            if not self._ledger.checkpoints.prune(
-                pruning_state, [event.sequence for event in batch], baselines, read_up_to, conflicts_with
-            ):
+            if not self._prune_batch(projector, key, batch, pruning_state, read_up_to):
                 return
             pruning_state = self._ledger.checkpoints.pruning_state()
             yield len(batch)
 
+    def _prune_batch(
+        self, projector: Projector, key: ExportKey, batch: Sequence[Event], pruning_state: PruningState, read_up_to: int
+    ) -> bool:
+        """Prune the next events of an export; return False if another process pruned, or a new event conflicts."""
+        new_baselines = self._new_baselines(projector, key, batch)
+        ids = {event.request_id for event in batch}
+        last = batch[-1].occurred_at
+
+        def conflicts_with(source: str, request_id: str, occurred_at: float) -> bool:
+            return source == key.source and (request_id in ids or occurred_at <= last)
+
+        sequences = [event.sequence for event in batch]
+        return self._ledger.checkpoints.prune(pruning_state, sequences, new_baselines, read_up_to, conflicts_with)
+
     def _new_baselines(self, projector: Projector, key: ExportKey, events: Sequence[Event]) -> dict[str, str]:
+        """Return the rows of the baselines of an export and its source after its next events are pruned."""
         baseline = baselines.load_baseline(self._ledger, projector.configured_sources, key)
         source_stats = baselines.load_source_baseline(self._ledger, key.source)
         with self._state_lock:
@@ -127,9 +135,9 @@ class Pruner:
         }
 
 
-def _leading_events(history: Sequence[Event], limit: float, upto: int) -> Sequence[Event]:
-    """The first events of history up to one that arrived after ``limit``, or is the last one in the ledger."""
-    for at, event in enumerate(history):
-        if event.arrived_at >= limit or event.sequence == upto:
-            return history[:at]
+def _leading_events(history: Sequence[Event], limit: float, last_sequence: int) -> Sequence[Event]:
+    """Return the events before the first one that arrived after ``limit`` or is the last one in the ledger."""
+    for index, event in enumerate(history):
+        if event.arrived_at >= limit or event.sequence == last_sequence:
+            return history[:index]
     return history

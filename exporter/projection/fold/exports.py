@@ -317,6 +317,10 @@ class ExportProjection:
         """Include exports in the next `take_not_checkpointed`."""
         self._not_checkpointed.update(keys)
 
+    def mark_none_checkpointed(self) -> None:
+        """Make `not_checkpointed` all exports that exist, to write a checkpoint from scratch."""
+        self._not_checkpointed = set(self._histories)
+
     def take_not_checkpointed(self, count: int) -> list[ExportKey]:
         """Remove and return up to ``count`` exports from `not_checkpointed`."""
         return [self._not_checkpointed.pop() for _ in range(min(count, len(self._not_checkpointed)))]
