@@ -1,4 +1,4 @@
-"""The JSON API of the admin listener: what is known, for programs; it changes nothing."""
+"""The read-only JSON API of the admin listener: exports, events, sources and the quarantine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENTS_PER_EXPORT = 20
 
 
 def create_blueprint(service: Service) -> Blueprint:
-    """The paths under ``/api/v1``."""
+    """Create the blueprint of ``/api/v1``."""
     api = Blueprint("api", __name__, url_prefix="/api/v1")
 
     @api.errorhandler(ParameterError)
@@ -30,33 +30,31 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @api.get("/exports")
     def exports() -> Response:
-        asked, now = _parse_query(parameters_by_path(service.config).exports), service.now()
+        query, now = _parse_query(parameters_by_path(service.config).exports), service.now()
         states, _ = service.list_states(now)
-        found = [
+        matching = [
             state
             for state in states
-            if asked["source"] in {None, state.source} and asked["state"] in {None, state.condition(now)}
+            if query["source"] in {None, state.source} and query["state"] in {None, state.condition(now)}
         ]
-        shown = [schemas.export_document(state, now) for state in found[: asked["limit"]]]
-        return _json_response({"exports": shown, "total": len(found)})
+        documents = [schemas.export_document(state, now) for state in matching[: query["limit"]]]
+        return _json_response({"exports": documents, "total": len(matching)})
 
-    @api.get("/exports/<identity>")
-    def export(identity: str) -> Response:
+    @api.get("/exports/<export_id>")
+    def export(export_id: str) -> Response:
         _parse_query(())
         now = service.now()
-        found = service.find_export(identity, now, EVENTS_PER_EXPORT)
-        if found is None:
+        state_and_events = service.find_export(export_id, now, EVENTS_PER_EXPORT)
+        if state_and_events is None:
             raise NotFound
-        state, events = found
-        return _json_response(
-            {"export": schemas.export_document(state, now), "events": [schemas.event_document(each) for each in events]}
-        )
+        state, events = state_and_events
+        documents = [schemas.event_document(event) for event in events]
+        return _json_response({"export": schemas.export_document(state, now), "events": documents})
 
     @api.get("/events")
     def events() -> Response:
-        asked = _parse_query(parameters_by_path(service.config).events)
-        found = service.ledger.newest(**asked)
-        return _json_response({"events": [schemas.event_document(each) for each in found]})
+        query = _parse_query(parameters_by_path(service.config).events)
+        return _json_response({"events": [schemas.event_document(event) for event in service.ledger.newest(**query)]})
 
     @api.get("/sources")
     def sources() -> Response:
@@ -66,9 +64,9 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @api.get("/quarantine")
     def quarantine() -> Response:
-        asked = _parse_query(parameters_by_path(service.config).quarantine)
-        found = service.ledger.quarantine(**asked)
-        return _json_response({"quarantine": [schemas.quarantined_document(each) for each in found]})
+        query = _parse_query(parameters_by_path(service.config).quarantine)
+        bodies = service.ledger.quarantine(**query)
+        return _json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]})
 
     @api.get("/openapi.json")
     def description() -> Response:
@@ -78,8 +76,8 @@ def create_blueprint(service: Service) -> Blueprint:
     return api
 
 
-def _parse_query(known: tuple[Parameter, ...]) -> dict[str, Any]:
-    return query_parameters.parse_parameters(request.args, known)
+def _parse_query(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+    return query_parameters.parse_parameters(request.args, parameters)
 
 
 def _json_response(document: dict[str, Any]) -> Response:

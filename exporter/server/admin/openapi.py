@@ -1,13 +1,13 @@
-"""The description of both listeners' HTTP in OpenAPI 3.1, for clients and for fuzzers."""
+"""The OpenAPI 3.1 description of both listeners, for clients and fuzzers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
-from exporter.server.admin.schemas import SCHEMAS
+from exporter.server.admin.schemas import SCHEMAS, object_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.ingest.vendors.adapter import Adapter
     from exporter.server.admin.query_parameters import Parameter, PathParameters
-
-Schema = dict[str, Any]
+    from exporter.server.admin.schemas import Schema
 
 _RECEIPT = {
     "type": "object",
@@ -56,23 +55,23 @@ _PROBLEMS = {
 
 
 def openapi_document(config: Config, parameters: PathParameters) -> Schema:
-    """The description, with this configuration's sources, addresses and credentials."""
+    """Build the description for the sources, addresses and credentials of a configuration."""
     exports, event, source, body = (_array_of(name) for name in ("Export", "Event", "Source", "Quarantined"))
-    export_schema = _object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
+    export_schema = object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
     total = {"type": "integer", "minimum": 0, "description": "How many there are, shown or not."}
     paths = {
         "/api/v1/exports": _get(
-            "All exports, the most urgent first", _object_schema(exports=exports, total=total), parameters.exports
+            "All exports, the most urgent first", object_schema(exports=exports, total=total), parameters.exports
         ),
         "/api/v1/exports/{id}": _get(
             "One export with its newest events",
             export_schema,
             path=[_path_parameter("id", {"type": "string"}, "The id of an export.")],
         ),
-        "/api/v1/events": _get("Events", _object_schema(events=event), parameters.events),
-        "/api/v1/sources": _get("All sources", _object_schema(sources=source)),
+        "/api/v1/events": _get("Events", object_schema(events=event), parameters.events),
+        "/api/v1/sources": _get("All sources", object_schema(sources=source)),
         "/api/v1/quarantine": _get(
-            "Bodies that were not understood", _object_schema(quarantine=body), parameters.quarantine
+            "Bodies that were not understood", object_schema(quarantine=body), parameters.quarantine
         ),
         "/api/v1/openapi.json": _get("This description", {"type": "object"}),
     }
@@ -144,31 +143,22 @@ def _webhook(config: Config, adapter: Adapter) -> Schema:
 def _get(
     summary: str, schema: Schema, query: Iterable[Parameter] = (), path: Iterable[Schema] = ()
 ) -> dict[str, Schema]:
-    asked = [
-        {"name": each.name, "in": "query", "description": each.description, "schema": each.schema} for each in query
+    query_parameters = [
+        {"name": parameter.name, "in": "query", "description": parameter.description, "schema": parameter.schema}
+        for parameter in query
     ]
-    problems = (400, 401, 404, 405, 414, 503)
-    responses = _responses(schema, problems)
-    return {"get": {"summary": summary, "parameters": [*path, *asked], "responses": responses}}
+    responses = _responses(schema, (400, 401, 404, 405, 414, 503))
+    return {"get": {"summary": summary, "parameters": [*path, *query_parameters], "responses": responses}}
 
 
 def _responses(schema: Schema, problems: Iterable[int]) -> Schema:
-    answer = {"description": "Fine.", "content": {"application/json": {"schema": schema}}}
+    success = {"description": "Fine.", "content": {"application/json": {"schema": schema}}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"200": answer} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
+    return {"200": success} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
 
 
 def _path_parameter(name: str, schema: Schema, meaning: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
-
-
-def _object_schema(**properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _array_of(name: str) -> Schema:
@@ -176,17 +166,17 @@ def _array_of(name: str) -> Schema:
 
 
 def _security(credentials: Credentials) -> list[Schema]:
-    """Any of the ways in; nothing where none is wanted."""
-    ways: list[Schema] = []
+    """Return the accepted schemes, as alternatives; empty if no credential is needed."""
+    alternatives: list[Schema] = []
     if credentials.tokens:
-        ways.append({credentials.header or "bearer": []})
+        alternatives.append({credentials.header or "bearer": []})
     if credentials.basic:
-        ways.append({"basic": []})
-    return ways
+        alternatives.append({"basic": []})
+    return alternatives
 
 
 def _schemes(config: Config) -> Schema:
-    headers = {each.credentials.header for each in config.sources.values()} - {""}
+    headers = {source.credentials.header for source in config.sources.values()} - {""}
     return {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic"},

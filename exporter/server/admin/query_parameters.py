@@ -1,4 +1,4 @@
-"""The query of an API request: every parameter known, given once, and within its bounds."""
+"""The query parameters of the JSON API: which there are, and how they are checked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MAX_INTEGER = 2**63 - 1
 
 
 class ParameterError(Exception):
-    """A parameter is not what it should be.
+    """A query parameter is unknown, repeated or out of bounds.
 
     Attributes:
-        name: which one.
+        name: the name of the parameter.
     """
 
     def __init__(self, name: str, detail: str) -> None:
@@ -33,7 +33,7 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceParameter:
-    """A parameter that is one of a few words; not given, it stands for all of them."""
+    """A parameter that is one of a few words; without it, all of them match."""
 
     name: str
     choices: Sequence[str]
@@ -41,14 +41,14 @@ class ChoiceParameter:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """For the API's description."""
+        """The JSON schema for the API's description."""
         return {"type": "string", "enum": list(self.choices)}
 
     def parse(self, text: str | None) -> str | None:
-        """The word that was given.
+        """Return the word, or None if there is no such parameter.
 
         Raises:
-            ParameterError: it is another one.
+            ParameterError: it is none of the choices.
         """
         if text is None or text in self.choices:
             return text
@@ -57,7 +57,7 @@ class ChoiceParameter:
 
 @dataclass(frozen=True, slots=True)
 class IntegerParameter:
-    """A parameter that is a whole number within bounds; not given, it is ``default``."""
+    """A parameter that is a whole number within bounds; without it, ``default`` is used."""
 
     name: str
     minimum: int
@@ -67,20 +67,20 @@ class IntegerParameter:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """For the API's description."""
+        """The JSON schema for the API's description."""
         schema: dict[str, Any] = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
         return schema if self.default is None else schema | {"default": self.default}
 
     def parse(self, text: str | None) -> int | None:
-        """The number that was given, or the default.
+        """Return the number, or the default if there is no such parameter.
 
         Raises:
-            ParameterError: it is none, or out of bounds.
+            ParameterError: it is not a whole number within the bounds.
         """
         if text is None:
             return self.default
-        digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_INTEGER))
-        if digits and self.minimum <= int(text) <= self.maximum:
+        is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_INTEGER))
+        if is_number and self.minimum <= int(text) <= self.maximum:
             return int(text)
         raise ParameterError(self.name, f"{text[:64]!r}; give a whole number from {self.minimum} to {self.maximum}")
 
@@ -88,21 +88,21 @@ class IntegerParameter:
 Parameter = ChoiceParameter | IntegerParameter
 
 
-def parse_parameters(given: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """The value of every parameter by its name.
+def parse_parameters(query: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Return the value of every parameter by name.
 
     Raises:
-        ParameterError: one is not known, given twice, or not what it should be.
+        ParameterError: a parameter is unknown, repeated or out of bounds.
     """
-    known = {each.name: each for each in parameters}
-    for name, values in given.lists():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"the parameters here are {', '.join(known) or 'none'}"
-            raise ParameterError(name[:64], f"unknown parameter; {meant}")
+    by_name = {parameter.name: parameter for parameter in parameters}
+    for name, values in query.lists():
+        if name not in by_name:
+            close = difflib.get_close_matches(name, by_name, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the parameters here are {', '.join(by_name) or 'none'}"
+            raise ParameterError(name[:64], f"unknown parameter; {hint}")
         if len(values) > 1:
             raise ParameterError(name, "given more than once; give it once")
-    return {name: each.parse(given.get(name)) for name, each in known.items()}
+    return {name: parameter.parse(query.get(name)) for name, parameter in by_name.items()}
 
 
 MAX_EXPORTS = 10_000
@@ -112,7 +112,7 @@ MAX_BODIES = 100
 
 @dataclass(frozen=True, slots=True)
 class PathParameters:
-    """What may be asked of each path, by the sources that are configured."""
+    """The parameters of each path."""
 
     exports: tuple[Parameter, ...]
     events: tuple[Parameter, ...]
@@ -120,7 +120,7 @@ class PathParameters:
 
 
 def parameters_by_path(config: Config) -> PathParameters:
-    """The parameters of every path."""
+    """Return the parameters of each path; ``source`` has the configured sources as its choices."""
     source = ChoiceParameter("source", sorted(config.sources), "Only of this source.")
     after = IntegerParameter(
         "after", 0, MAX_INTEGER, None, "Only past this sequence, the oldest first; else the newest first."

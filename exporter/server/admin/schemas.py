@@ -1,7 +1,7 @@
-"""What the JSON API says of an export, a source, an event and a quarantined body, and its schema.
+"""The documents of the JSON API: exports, sources, events and quarantined bodies, with their schemas.
 
-Instants are Unix seconds, and null for never. A field is written here once, so that what is
-answered and what is described cannot differ.
+Times are Unix seconds; null means never. Each field is defined once, for the response and for the
+schema, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a document: its name, what it may be, and where its value is from."""
+    """A field of a document.
+
+    Attributes:
+        schema: the JSON schema of its value.
+        value: returns its value from the object that the document describes.
+    """
 
     name: str
     schema: Schema
@@ -31,30 +36,30 @@ class Field:
 
 
 def _text(name: str, meaning: str, value: Callable[[Any], object] | None = None) -> Field:
-    return Field(name, {"type": "string", "description": meaning}, value or (lambda each: getattr(each, name)))
+    return Field(name, {"type": "string", "description": meaning}, value or (lambda item: getattr(item, name)))
 
 
 def _flag(name: str, meaning: str) -> Field:
-    return Field(name, {"type": "boolean", "description": meaning}, lambda each: getattr(each, name))
+    return Field(name, {"type": "boolean", "description": meaning}, lambda item: getattr(item, name))
 
 
 def _count(name: str, meaning: str) -> Field:
     schema = {"type": "integer", "minimum": 0, "description": meaning}
-    return Field(name, schema, lambda each: getattr(each, name))
+    return Field(name, schema, lambda item: getattr(item, name))
 
 
 def _seconds(name: str, meaning: str) -> Field:
-    return Field(name, {"type": "number", "description": meaning}, lambda each: getattr(each, name))
+    return Field(name, {"type": "number", "description": meaning}, lambda item: getattr(item, name))
 
 
 def _instant(name: str, meaning: str) -> Field:
     schema = {"type": ["number", "null"], "description": f"{meaning}; Unix seconds, null for never."}
-    return Field(name, schema, lambda each: getattr(each, name) or None)
+    return Field(name, schema, lambda item: getattr(item, name) or None)
 
 
 def _counts(name: str, meaning: str) -> Field:
     schema = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}, "description": meaning}
-    return Field(name, schema, lambda each: getattr(each, name))
+    return Field(name, schema, lambda item: getattr(item, name))
 
 
 EXPORT = (
@@ -108,14 +113,14 @@ EVENT = (
     Field(
         "local_seconds",
         {"type": "number", "description": "The sender's date and time as Unix seconds of a clock on UTC."},
-        lambda each: naive_timestamp(each.local_time),
+        lambda event: naive_timestamp(event.local_time),
     ),
     _seconds("arrived_at", "When it arrived; Unix seconds."),
     _seconds("occurred_at", "When it happened; Unix seconds."),
     Field(
         "utc_offset",
         {"type": "integer", "description": "The offset at which its text was read, in seconds east of UTC."},
-        lambda each: each.utc_offset,
+        lambda event: event.utc_offset,
     ),
     _flag("skewed", "Whether its text lay in the future, so that the arrival stands for it."),
 )
@@ -134,7 +139,7 @@ SOURCE = (
     Field(
         "suspected_offset",
         {"type": ["integer", "null"], "description": "The UTC offset that its arrivals suggest, in seconds."},
-        lambda each: each.suspected_offset,
+        lambda source: source.suspected_offset,
     ),
     _flag("suspect", "Whether that contradicts the configured time zone."),
 )
@@ -145,37 +150,40 @@ QUARANTINED = (
     _seconds("arrived_at", "When it arrived; Unix seconds."),
     _text("reason", "Why it was not understood, in one word."),
     _text("detail", "The same as a sentence."),
-    _text("body", "As it arrived; what is not UTF-8 is replaced.", lambda each: each.body.decode("utf-8", "replace")),
+    _text("body", "As it arrived; what is not UTF-8 is replaced.", lambda item: item.body.decode("utf-8", "replace")),
 )
 
 
 def export_document(state: ExportState, now: float) -> dict[str, object]:
-    """An export as the API tells it, with its state as one word."""
+    """Build the document of an export; ``state`` is its condition at ``now``."""
     return _document(EXPORT, state) | {"state": state.condition(now)}
 
 
-def event_document(each: Event) -> dict[str, object]:
-    """An event as the API tells it."""
-    return _document(EVENT, each)
+def event_document(event: Event) -> dict[str, object]:
+    """Build the document of an event."""
+    return _document(EVENT, event)
 
 
 def source_document(state: SourceState) -> dict[str, object]:
-    """A source as the API tells it."""
+    """Build the document of a source."""
     return _document(SOURCE, state)
 
 
-def quarantined_document(each: QuarantinedBody) -> dict[str, object]:
-    """A quarantined body as the API tells it."""
-    return _document(QUARANTINED, each)
+def quarantined_document(body: QuarantinedBody) -> dict[str, object]:
+    """Build the document of a quarantined body."""
+    return _document(QUARANTINED, body)
 
 
-def _document(fields: tuple[Field, ...], each: object) -> dict[str, object]:
-    return {field.name: field.value(each) for field in fields}
+def _document(fields: tuple[Field, ...], item: object) -> dict[str, object]:
+    return {field.name: field.value(item) for field in fields}
 
 
-def object_schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
-    """The schema of a document: all of its fields are there, and nothing else."""
-    properties = {field.name: field.schema for field in fields} | more
+def _document_schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
+    return object_schema(**{field.name: field.schema for field in fields}, **more)
+
+
+def object_schema(**properties: Schema) -> Schema:
+    """Build the schema of an object with exactly these properties, all of them required."""
     return {
         "type": "object",
         "properties": properties,
@@ -185,11 +193,11 @@ def object_schema(fields: tuple[Field, ...], **more: Schema) -> Schema:
 
 
 SCHEMAS = {
-    "Export": object_schema(
+    "Export": _document_schema(
         EXPORT, state={"enum": list(CONDITIONS), "description": "One word: the most urgent thing that is true now."}
     ),
-    "Event": object_schema(EVENT),
-    "Source": object_schema(SOURCE),
-    "Quarantined": object_schema(QUARANTINED),
+    "Event": _document_schema(EVENT),
+    "Source": _document_schema(SOURCE),
+    "Quarantined": _document_schema(QUARANTINED),
 }
-"""By name, as the API's description refers to them."""
+"""The schemas by their names in the API's description."""

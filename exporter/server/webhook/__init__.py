@@ -1,1 +1,1 @@
-"""The public listener: the webhook and nothing else."""
+"""The webhook listener: it accepts events and nothing else."""

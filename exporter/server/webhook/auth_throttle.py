@@ -1,7 +1,7 @@
-"""Who sends, and how often an address failed to show a credential: past ten a minute it is told to wait.
+"""Throttling of failed authentication, and the client address that it counts by.
 
-A valid credential is looked at first and always passes, so that nobody who guesses from behind
-the sender's address can lock the sender out.
+The throttle only changes the response to a request without a valid credential. A valid credential
+always passes, so that guesses from the sender's address cannot lock the sender out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ MINUTE = 60.0
 
 
 class AuthThrottle:
-    """The failures of the last minute, by address; the oldest addresses are forgotten first."""
+    """Counts failures per address and minute, for the `MAX_ADDRESSES` addresses that failed last."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def record_failure(self, address: str, now: float) -> bool:
-        """Note a failure at ``now`` (monotonic seconds); whether there were over ten in a minute."""
+        """Record a failure at ``now``, in monotonic seconds.
+
+        Returns:
+            True if there were more than `MAX_FAILURES_PER_MINUTE` from this address, or its IPv6 network.
+        """
         address = rate_limit_key(address)
         with self._lock:
             times = self._times.pop(address, None) or deque(maxlen=MAX_FAILURES_PER_MINUTE + 1)
@@ -36,29 +40,29 @@ class AuthThrottle:
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
-    """The address of the sender.
+    """Return the address of the sender.
 
     Args:
-        peer: the other end of the connection.
-        forwarded_for: ``X-Forwarded-For``, of several such headers all with commas. Each proxy
-            adds on the right whom it heard from; what stands further left anyone can make up.
-        hops: how many proxies are trusted to have added theirs.
+        peer: the address at the other end of the connection.
+        forwarded_for: the value of ``X-Forwarded-For``, repeated headers joined by commas. Each proxy
+            appends the address of its own peer, and anyone can make up the addresses to the left.
+        hops: the number of trusted proxies, each of which appended one address.
     """
     if hops:
-        given = forwarded_for.split(",")
-        if len(given) >= hops and _parse_address(given[-hops].strip()) is not None:
-            return given[-hops].strip()
+        addresses = forwarded_for.split(",")
+        if len(addresses) >= hops and _parse_address(addresses[-hops].strip()) is not None:
+            return addresses[-hops].strip()
     return peer
 
 
 @lru_cache(maxsize=1024)
 def rate_limit_key(address: str) -> str:
-    """What is counted as one: of IPv6 the first 64 bits, since whoever has one address has all of those."""
-    found = _parse_address(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.IPv6Address(int(found) >> 64 << 64))
+    """Return the address, or the /64 network of an IPv6 address: one client can usually use all addresses of it."""
+    parsed = _parse_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64))
     return address
 
 

@@ -1,4 +1,4 @@
-"""Around the Flask application of the webhook: who may post, what is answered, and what is counted and logged."""
+"""What surrounds the webhook's Flask application: admission of requests, success responses, counting and logging."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.domain.exports import UNKNOWN_SOURCE
 from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
 from exporter.server.http.access_log import log_request
 from exporter.server.http.messages import HttpResponse
-from exporter.server.http.problems import problem_document, standard_problem
+from exporter.server.http.problems import standard_problem, unauthorized
 from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_address
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.server.service import Service
 
 COMMIT_TIMEOUT_SECONDS = 1.6
-"""A request that is not committed this long after it arrived is answered 503; the sender waits three seconds."""
+"""The time limit for a response, which is 503 without a commit in time. Senders wait for three seconds."""
 
 _NOT_FOUND = standard_problem(HTTPStatus.NOT_FOUND)
 _METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "POST"})
@@ -28,10 +28,10 @@ _JSON = (("Content-Type", "application/json"),)
 
 
 class Webhook:
-    """The webhook of one process.
+    """The admission, counting and logging of webhook requests.
 
     Args:
-        service: takes what is posted.
+        service: provides the configuration, the intake and the metrics.
     """
 
     def __init__(self, service: Service) -> None:
@@ -40,20 +40,20 @@ class Webhook:
 
     @property
     def intake(self) -> Intake:
-        """The way to the ledger."""
+        """The current intake; a reload replaces it."""
         return self._service.intake
 
     def now(self) -> float:
-        """The clock, in Unix seconds."""
+        """Return the time, in Unix seconds."""
         return self._service.now()
 
     @property
     def max_body_bytes(self) -> int:
-        """How many bytes a body may have."""
+        """The largest body that is accepted, in bytes."""
         return self._service.config.limits.request_bytes
 
     def on_headers(self, request: HttpRequest) -> HttpResponse | None:
-        """Refuse a request because of its headers; see `exporter.server.http.messages.HttpHandler`."""
+        """Refuse a request by its path, method or credential; see `exporter.server.http.messages.HttpHandler`."""
         hops = self._service.config.trusted_hops
         request.client = client_address(request.peer, request.headers.get("X-Forwarded-For"), hops)
         path = request.path
@@ -64,39 +64,36 @@ class Webhook:
             return _NOT_FOUND
         if request.method != "POST":
             return _METHOD_NOT_ALLOWED
-        configured = self._service.config.sources.get(slug)
-        if configured is None or adapter_of(configured.source).name != vendor:
+        source_config = self._service.config.sources.get(slug)
+        if source_config is None or adapter_of(source_config.source).name != vendor:
             return _NOT_FOUND
-        request.source, request.source_config = slug, configured
-        if not configured.credentials.accepts(request.headers):
-            return self._refuse(request)
+        request.source, request.source_config = slug, source_config
+        if not source_config.credentials.accepts(request.headers):
+            return self._refuse_credential(request)
         return None
 
-    def _refuse(self, request: HttpRequest) -> HttpResponse:
-        """The answer to a request without a valid credential."""
+    def _refuse_credential(self, request: HttpRequest) -> HttpResponse:
         self._service.process_metrics.auth_failures.labels(request.source).inc()
         if self._throttle.record_failure(request.client, time.monotonic()):
-            wait = {"Retry-After": str(int(MINUTE))}
-            return problem_document(HTTPStatus.TOO_MANY_REQUESTS, "too many requests without a valid credential", wait)
-        schemes = {"WWW-Authenticate": 'Bearer realm="webhook", Basic realm="webhook"'}
-        return problem_document(HTTPStatus.UNAUTHORIZED, "no valid credential for this source", schemes)
+            return standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
+        return unauthorized("webhook", "this source")
 
-    def on_response(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Count and log what was answered."""
+    def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Count and log a response."""
         seconds = time.perf_counter() - request.started_at
-        self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, answer.status, seconds)
-        log_request("webhook", request, answer)
+        self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, response.status, seconds)
+        log_request("webhook", request, response)
 
 
 def outcome_fields(receipt: Receipt) -> dict[str, object]:
-    """What became of a body, in the words of the answer and of the log."""
+    """Return what happened to a body, as fields of the access log."""
     if receipt.is_test:
         return {"test": True}
     return {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "quarantined": receipt.quarantined}
 
 
 def success_response(receipt: Receipt) -> HttpResponse:
-    """The answer once all of a body is on disk."""
+    """Return the response to a body of which everything is committed."""
     if receipt.is_test:
         return _TEST_CALL_RESPONSE
     return _accepted_response(receipt.accepted, receipt.duplicates, receipt.quarantined)
@@ -104,7 +101,7 @@ def success_response(receipt: Receipt) -> HttpResponse:
 
 @lru_cache(maxsize=64)
 def _accepted_response(accepted: int, duplicates: int, quarantined: int) -> HttpResponse:
-    """An answer, kept: most are of one event that was new."""
+    """Cached, because most bodies are one new event."""
     body = f'{{"accepted":{accepted},"duplicates":{duplicates},"quarantined":{quarantined}}}\n'
     return HttpResponse(200, body.encode(), _JSON)
 

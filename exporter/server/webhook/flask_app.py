@@ -1,7 +1,7 @@
 """The webhook as a Flask application: ``POST /webhooks/<vendor>/<source>``, and nothing else.
 
-`Webhook.on_headers` (`exporter.server.webhook.endpoint`) has checked path, method and credential before the body
-arrived, and the connection has held the body to its limit.
+It receives only requests whose path, method and credential were checked by `Webhook.on_headers`
+(`exporter.server.webhook.endpoint`), and whose body the connection has read within its limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def create_app(webhook: Webhook) -> Flask:
-    """The WSGI application of the public listener."""
+    """Create the WSGI application of the webhook listener."""
     app = Flask("exporter.server.webhook.flask_app", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
