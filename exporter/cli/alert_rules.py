@@ -1,7 +1,7 @@
-"""Prometheus rules that know each declared export by name. Pure.
+"""Generates Prometheus rules that fire if a declared export has no series. Pure.
 
-The rules in ``alerts/`` look at the series that are there. These notice the one that is not:
-a declaration that somebody removed or renamed, or a target of the job that is another exporter.
+The rules in ``alerts/`` evaluate series that exist. These name each declared export, so they
+notice that one is absent: its declaration was removed or renamed, or the job scrapes another exporter.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _RULE = """\
 
 
 def declared_rules(exports: Iterable[Declaration], job: str) -> str:
-    """A rule file with an alert for each declared export whose series are not there.
+    """Return a rule file in YAML with one alert for each declared export.
 
     Args:
         exports: the declared exports.
         job: the scrape job of the exporter in Prometheus.
     """
-    rules = [_rule(each, job) for each in exports]
+    rules = [_rule(export, job) for export in exports]
     return "\n".join([_HEAD + ("" if rules else " []"), *rules]) + "\n"
 
 
 def _rule(export: Declaration, job: str) -> str:
-    wanted = {"job": job, "source": export.match.source, "export": export.name}
-    matchers = ",".join(f"{name}={_quoted(value)}" for name, value in wanted.items())
+    series_labels = {"job": job, "source": export.match.source, "export": export.name}
+    matchers = ",".join(f"{name}={_quoted(value)}" for name, value in series_labels.items())
     labels = {"severity": "warning"}
-    # The labels of a rule are none of its template's, so these are written out.
+    # Templates see the labels of the series, not those that the rule adds: owner and runbook are written out.
     description = (
         "Prometheus has had no series of export {{ $labels.export }} of {{ $labels.source }} "
         "for 15 minutes or more, although it was declared. Nobody watches it."
@@ -70,10 +70,10 @@ def _rule(export: Declaration, job: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """``text`` as a string in PromQL, YAML and Go templates, which all take JSON's quoting."""
+    """Quote ``text`` as in JSON, which PromQL, YAML and Go templates all accept."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _untemplated(text: str) -> str:
-    """``text`` so that Prometheus, which expands templates in labels, shows it as it is."""
+    """Escape ``text`` so that Prometheus, which expands templates in labels, shows it literally."""
     return f"{{{{ {_quoted(text)} }}}}" if "{{" in text else text

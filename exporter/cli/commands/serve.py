@@ -1,4 +1,4 @@
-"""The commands that start the exporter, and check before a start."""
+"""The commands `serve` and `check-config`."""
 
 from __future__ import annotations
 
@@ -35,27 +35,26 @@ def serve(path: Path | None) -> None:
       dataexport-exporter serve --config dataexport.toml
     """
 
-    def reread() -> Config:
+    def load_config() -> Config:
         return loader.load(path, os.environ)
 
-    settings = reread()
+    settings = load_config()
     refuse_clock(time.time())
     logs.configure(settings.log)
     if not (settings.admin_listen.is_loopback or settings.admin_credentials.are_required):
         log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
-    # Opened here first: what is wrong with it is said before anything listens.
+    # Open the store once before any port is open, so that an unusable one is reported first.
     SqlLedger(settings.store_url).close()
     startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
 
-    def start() -> Service:
+    def start_service() -> Service:
         process_metrics = ProcessMetrics(os.environ.get(REVISION_VARIABLE, ""))
-        service = Service(
-            settings, reread, SqlLedger(settings.store_url, process_metrics.observe_operation), process_metrics
-        )
+        ledger = SqlLedger(settings.store_url, process_metrics.observe_operation)
+        service = Service(settings, load_config, ledger, process_metrics)
         service.start()
         return service
 
-    gunicorn_app.serve(settings, start)
+    gunicorn_app.serve(settings, start_service)
 
 
 @click.command("check-config")
@@ -67,5 +66,5 @@ def check_config(path: Path) -> None:
     Example:
       dataexport-exporter check-config dataexport.toml
     """
-    found = loader.load(path, os.environ)
-    click.echo(f"{path}: fine, {len(found.sources)} sources, {len(found.exports)} declared exports")
+    settings = loader.load(path, os.environ)
+    click.echo(f"{path}: fine, {len(settings.sources)} sources, {len(settings.exports)} declared exports")

@@ -1,4 +1,4 @@
-"""The commands that show what is known, and change nothing."""
+"""The read-only commands: `exports`, `events`, `sources`, `quarantine` and `doctor`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.cli.commands import FAILED
 from exporter.cli.doctor import run_checks
 from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option, json_option, source_option
-from exporter.ingest import json_lines as event_lines
+from exporter.ingest.json_lines import format_line
 from exporter.ledger.replay_store import all_with_bodies
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def exports(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter exports --config dataexport.toml --json
     """
     now = time.time()
-    _show(path, lambda reader, _: tables.exports_table(reader.list_states(now), now, as_json=as_json))
+    _show(path, lambda projector, _: tables.exports_table(projector.list_states(now), now, as_json=as_json))
 
 
 @click.command()
@@ -55,8 +55,8 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
     if json_lines:
         with open_store(path) as (settings, _, ledger):
             for slug in sorted(settings.sources) if source is None else [source]:
-                for each in all_with_bodies(ledger.replay_store, slug):
-                    click.echo(event_lines.format_line(each))
+                for accepted_event in all_with_bodies(ledger.replay_store, slug):
+                    click.echo(format_line(accepted_event))
         return
     _show(path, lambda _, ledger: tables.events_table(ledger.newest(source, limit), as_json=as_json))
 
@@ -72,7 +72,7 @@ def sources(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter sources
     """
     now = time.time()
-    _show(path, lambda reader, _: tables.sources_table(reader.list_sources(), now, as_json=as_json))
+    _show(path, lambda projector, _: tables.sources_table(projector.list_sources(), now, as_json=as_json))
 
 
 @click.command()
@@ -98,12 +98,12 @@ def doctor(path: Path | None) -> None:
     Example:
       dataexport-exporter doctor --config dataexport.toml
     """
-    with open_store(path) as (settings, reader, ledger):
-        report = run_checks(settings, ledger, reader, time.time())
+    with open_store(path) as (settings, projector, ledger):
+        report = run_checks(settings, ledger, projector, time.time())
     click.echo(report.text)
     sys.exit(0 if report.healthy else FAILED)
 
 
 def _show(path: Path | None, render: Callable[[Projector, SqlLedger], str]) -> None:
-    with open_store(path) as (_, reader, ledger):
-        click.echo(render(reader, ledger))
+    with open_store(path) as (_, projector, ledger):
+        click.echo(render(projector, ledger))
