@@ -1,4 +1,4 @@
-"""The commands that decide about exports: mute, unmute, retire, and what was decided."""
+"""The commands `mute`, `unmute`, `retire` and `mutes`, which append decisions about exports and list them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _DURATION: TypeAdapter[int] = TypeAdapter(Duration)
 
 
 class _Until(click.ParamType[float]):
-    """The end of a time: an instant, or how long from now, as Unix seconds."""
+    """Parses a point in time, or a duration from now, that lies in the future."""
 
     name = "time or duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         now = time.time()
         try:
             until = now + _DURATION.validate_python(str(value))
@@ -48,12 +48,12 @@ class _Until(click.ParamType[float]):
 
 
 class _Text(click.ParamType[str]):
-    """A line of text for people."""
+    """Parses one line of printable text."""
 
     name = "text"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The line."""
+        """Return the line without surrounding spaces."""
         text = str(value).strip()
         if not text.isprintable() or not 1 <= len(text) <= MAX_TEXT:
             self.fail(f"give 1 to {MAX_TEXT} printable characters", param, ctx)
@@ -72,7 +72,7 @@ Command = TypeVar("Command", bound="Callable[..., None]")
 
 
 def _export_options(command: Command) -> Command:
-    """The options that choose an export, and those that say who and why."""
+    """Add the options that select an export, and those that record who decided and why."""
     for option in (
         click.option("--why", type=_Text(), required=True, help="For whoever wonders about it later."),
         click.option("--by", type=_Text(), default=_login_name, help="Who decides; the login name if not given."),
@@ -90,7 +90,7 @@ def _export_options(command: Command) -> Command:
 @config_option
 @_export_options
 @click.option("--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration: 2h, 7d.")
-def mute(path: Path | None, until: float, by: str, why: str, **words: str | None) -> None:
+def mute(path: Path | None, until: float, by: str, why: str, **labels: str | None) -> None:
     """Have alerts about an export hold their tongue for a time; everything is still counted.
 
     A running exporter takes it with its next scrape. An export of the configuration can be muted
@@ -100,25 +100,21 @@ def mute(path: Path | None, until: float, by: str, why: str, **words: str | None
     Example:
       dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
     """
-    state = _decide(path, ExportSelector(**words), MUTE, by, why, until=until)
+    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, until=until)
     click.echo(f"muted until {tables.format_iso(until)}: {describe_export(state)}")
 
 
 @click.command()
 @config_option
 @_export_options
-def unmute(path: Path | None, by: str, why: str, **words: str | None) -> None:
+def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
     """End a mute before its time.
 
     \b
     Example:
       dataexport-exporter unmute --export nightly-s3 --why "bucket has moved"
     """
-
-    def muted(reader: Projector, _: ExportState, key: ExportKey, now: float) -> bool:
-        return any(each.key == key for each in reader.decisions_in_effect.active_mutes(now))
-
-    state = _decide(path, ExportSelector(**words), UNMUTE, by, why, is_candidate=muted)
+    state = _append_decision(path, ExportSelector(**labels), UNMUTE, by, why, is_candidate=_is_muted)
     click.echo(f"no longer muted: {describe_export(state)}")
 
 
@@ -126,7 +122,7 @@ def unmute(path: Path | None, by: str, why: str, **words: str | None) -> None:
 @config_option
 @_export_options
 @click.option("--undo", is_flag=True, help="Take a retirement back, as if it had never been.")
-def retire(path: Path | None, by: str, why: str, *, undo: bool, **words: str | None) -> None:
+def retire(path: Path | None, by: str, why: str, *, undo: bool, **labels: str | None) -> None:
     """Take an export out of the metrics that will not run any more.
 
     An event that arrives later brings it back, and the time until then counts no missed slots. One
@@ -137,14 +133,10 @@ def retire(path: Path | None, by: str, why: str, *, undo: bool, **words: str | N
       dataexport-exporter retire --source shop --export 1690283492 --why "replaced by nightly-s3"
     """
     if undo:
-
-        def retired(reader: Projector, _: ExportState, key: ExportKey, _now: float) -> bool:
-            return key not in reader
-
-        state = _decide(path, ExportSelector(**words), UNRETIRE, by, why, is_candidate=retired)
+        state = _append_decision(path, ExportSelector(**labels), UNRETIRE, by, why, is_candidate=_is_retired)
         click.echo(f"back again: {describe_export(state)}")
         return
-    state = _decide(path, ExportSelector(**words), RETIRE, by, why)
+    state = _append_decision(path, ExportSelector(**labels), RETIRE, by, why)
     click.echo(f"retired until an event of it arrives: {describe_export(state)}")
 
 
@@ -159,36 +151,62 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter mutes --json
     """
     now = time.time()
-    with open_store(path) as (_, reader, _ledger):
-        states = {key: reader.export_state(key, now) for key in reader.exports.all_keys()}
-        decisions_in_effect = reader.decisions_in_effect
-        shown = [each for each in decisions_in_effect.active_mutes(now) if each.key in states]
-        shown += [
-            each for each in decisions_in_effect.latest_retirements() if each.key in states and each.key not in reader
+    with open_store(path) as (_, projector, _ledger):
+        decisions = projector.decisions_in_effect
+        in_effect = [mute for mute in decisions.active_mutes(now) if mute.key in projector.exports]
+        in_effect += [
+            retirement
+            for retirement in decisions.latest_retirements()
+            if retirement.key in projector.exports and retirement.key not in projector
         ]
-        click.echo(tables.decisions_table([(each, states[each.key]) for each in shown], as_json=as_json))
+        rows = [(decision, projector.export_state(decision.key, now)) for decision in in_effect]
+        click.echo(tables.decisions_table(rows, as_json=as_json))
 
 
-def _is_listed(reader: Projector, _: ExportState, key: ExportKey, _now: float) -> bool:
-    return key in reader
+def _is_listed(projector: Projector, key: ExportKey, _now: float) -> bool:
+    return key in projector
 
 
-def _decide(  # noqa: PLR0913 - all that a decision is made of
+def _is_muted(projector: Projector, key: ExportKey, now: float) -> bool:
+    return any(mute.key == key for mute in projector.decisions_in_effect.active_mutes(now))
+
+
+def _is_retired(projector: Projector, key: ExportKey, _now: float) -> bool:
+    return key not in projector
+
+
+def _append_decision(  # noqa: PLR0913 - every field of a decision
     path: Path | None,
-    wanted: ExportSelector,
+    selector: ExportSelector,
     kind: str,
     by: str,
     why: str,
     *,
     until: float = 0,
-    is_candidate: Callable[[Projector, ExportState, ExportKey, float], bool] = _is_listed,
+    is_candidate: Callable[[Projector, ExportKey, float], bool] = _is_listed,
 ) -> ExportState:
-    """Keep a decision about the one export that is meant."""
-    with open_store(path) as (_, reader, ledger):
+    """Append a decision about the selected export to the store, and return the state of the export.
+
+    Args:
+        path: the configuration file.
+        selector: selects one of the exports that ``is_candidate`` accepts.
+        kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
+        by: who decided.
+        why: the reason.
+        until: when a mute ends, in Unix seconds; 0 for the other kinds.
+        is_candidate: called with the projector, an export and the time.
+
+    Raises:
+        ExporterError: not exactly one export matches, or a declared one would be retired.
+    """
+    with open_store(path) as (_, projector, ledger):
         now = time.time()
-        states = {key: reader.export_state(key, now) for key in reader.exports.all_keys()}
-        states = {key: state for key, state in states.items() if is_candidate(reader, state, key, now)}
-        key = select_export(wanted, states)
+        states = {
+            key: projector.export_state(key, now)
+            for key in projector.exports.all_keys()
+            if is_candidate(projector, key, now)
+        }
+        key = select_export(selector, states)
         if kind == RETIRE and key.kind == DECLARED:
             message = (
                 f"{key.name!r} is declared in the configuration, where it would be missed: remove it from there, and "
