@@ -177,7 +177,7 @@ def test_what_another_replay_has_taken_is_not_counted(ledger: SqlLedger) -> None
 
 def test_only_the_most_frequent_moves_are_told_one_by_one() -> None:
     moved = Counter({float(seconds): 20 - seconds for seconds in range(12)})
-    told = format_rebuild(ReplayResult(changed=30, unchanged=2, moved_by=moved, relabelled=1), "")
+    told = format_rebuild(ReplayResult(changed=30, unchanged=2, moved_by=moved, relabelled=1), dry_run=False)
     lines = told.splitlines()
     assert lines[0] == "30 of 32 events were changed"
     assert lines[1] == "19 by 1 s later"

@@ -1,10 +1,11 @@
-"""The command that puts old bodies through the current parser again."""
+"""The command `replay`: reprocesses quarantined, stored or imported events with the current parser."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_LISTED = 10
+"""How many time shifts the summary of a rebuild lists."""
 
 
 @click.command()
@@ -31,7 +33,7 @@ MAX_LISTED = 10
 @click.option("--source", help="Only of this source.")
 @click.option("--reason", help="With --quarantine: only what was not understood for this reason.")
 @click.option("--dry-run", is_flag=True, help="With --quarantine or --rebuild: say what would change.")
-def replay(  # noqa: PLR0913 - one of three things to replay, and what of it
+def replay(  # noqa: PLR0913 - an argument for each option
     path: Path | None,
     file: BinaryIO | None,
     source: str | None,
@@ -63,44 +65,42 @@ def replay(  # noqa: PLR0913 - one of three things to replay, and what of it
         message = "--dry-run goes with --quarantine or --rebuild"
         raise click.UsageError(message)
     with open_store(path) as (settings, _, ledger):
-        known = settings.sources_without_credentials
-        if source is not None and source not in known:
-            message = f"--source: {source!r} is none; the sources are {', '.join(sorted(known))}"
+        sources = settings.sources_without_credentials
+        if source is not None and source not in sources:
+            message = f"--source: {source!r} is none; the sources are {', '.join(sorted(sources))}"
             raise click.UsageError(message)
-        wanted = sorted(known) if source is None else [source]
+        slugs = sorted(sources) if source is None else [source]
         oldest = time.time() - settings.retention if ledger.checkpoints.pruning_state().revision else -math.inf
-        work = Replay(ledger, ledger.replay_store, known, oldest)
-        would = "would be " if dry_run else ""
+        replayer = Replay(ledger, ledger.replay_store, sources, oldest)
         if file is not None:
-            outcome = _last_result(work.replay_lines(_with_progress(file), source, time.time(), _notify))
-            click.echo(_format_counts(outcome, ""))
+            lines = _with_progress(file)
+            result = _last_result(replayer.replay_lines(lines, source, time.time(), _print_error))
+            click.echo(_format_counts(result, dry_run=False))
         elif quarantine:
-            outcome = _last_result(work.replay_quarantine(wanted, reason, dry_run=dry_run))
-            click.echo(_format_counts(outcome, would))
+            result = _last_result(replayer.replay_quarantine(slugs, reason, dry_run=dry_run))
+            click.echo(_format_counts(result, dry_run=dry_run))
         else:
-            total = sum(map(ledger.replay_store.count_events, wanted))
+            total = sum(map(ledger.replay_store.count_events, slugs))
+            result = ReplayResult()
             with _progress_bar(total) as update:
-                outcome = _last_result(work.rebuild(wanted, dry_run=dry_run), lambda so_far: update(_processed(so_far)))
-            click.echo(format_rebuild(outcome, would))
-    sys.exit(FAILED if outcome.bad_lines else 0)
+                for result in replayer.rebuild(slugs, dry_run=dry_run):
+                    update(_processed(result))
+            click.echo(format_rebuild(result, dry_run=dry_run))
+    sys.exit(FAILED if result.bad_lines else 0)
 
 
-def _notify(text: str) -> None:
+def _print_error(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _last_result(
-    steps: Iterator[ReplayResult], on_step: Callable[[ReplayResult], object] = lambda _: None
-) -> ReplayResult:
-    """The outcome of all steps."""
-    outcome = ReplayResult()
-    for outcome in steps:
-        on_step(outcome)
-    return outcome
+def _last_result(results: Iterator[ReplayResult]) -> ReplayResult:
+    """Run a replay to its end and return the last of its results, which are cumulative."""
+    last = deque(results, maxlen=1)
+    return last[0] if last else ReplayResult()
 
 
 def _with_progress(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file, with progress where it has a known length."""
+    """Yield the lines of a file, with a progress bar if its length is known."""
     length = 0
     if file.seekable():
         length = file.seek(0, 2)
@@ -115,32 +115,31 @@ def _with_progress(file: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def _progress_bar(length: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that sets the progress; no bar is shown if ``length`` is 0 or stderr is no terminal."""
     hidden = not (length and sys.stderr.isatty())
     with click.progressbar(length=length, label="replaying", file=sys.stderr, hidden=hidden) as bar:
         yield lambda done: bar.update(done - bar.pos)
 
 
-def _processed(outcome: ReplayResult) -> int:
-    return outcome.changed + outcome.unchanged
+def _processed(result: ReplayResult) -> int:
+    return result.changed + result.unchanged
 
 
-def _format_counts(outcome: ReplayResult, would: str) -> str:
-    counts = [(outcome.accepted, f"{would}accepted"), (outcome.duplicates, "duplicates")]
-    counts += [(outcome.test_calls, "test calls"), (outcome.bad_lines, "bad lines")]
-    counts += [(number, f"not understood: {reason}") for reason, number in sorted(outcome.still_quarantined.items())]
+def _format_counts(result: ReplayResult, *, dry_run: bool) -> str:
+    counts = [(result.accepted, "would be accepted" if dry_run else "accepted"), (result.duplicates, "duplicates")]
+    counts += [(result.test_calls, "test calls"), (result.bad_lines, "bad lines")]
+    counts += [(number, f"not understood: {reason}") for reason, number in sorted(result.still_quarantined.items())]
     return "\n".join(f"{number} {text}" for number, text in counts if number) or "nothing to replay"
 
 
-def format_rebuild(outcome: ReplayResult, would: str) -> str:
-    """What a rebuild did, or would do: how many events, and by how much the most of them moved."""
-    lines = [
-        f"{outcome.changed} of {_processed(outcome)} events {would or 'were '}changed".replace("be changed", "change")
-    ]
-    for seconds, number in outcome.moved_by.most_common(MAX_LISTED):
+def format_rebuild(result: ReplayResult, *, dry_run: bool) -> str:
+    """Summarize a rebuild: how many events changed, and the `MAX_LISTED` most frequent shifts of their event time."""
+    lines = [f"{result.changed} of {_processed(result)} events {'would change' if dry_run else 'were changed'}"]
+    for seconds, number in result.moved_by.most_common(MAX_LISTED):
         if seconds:
             lines.append(f"{number} by {format_duration(seconds)} {'later' if seconds > 0 else 'earlier'}")
-    if len(outcome.moved_by) > MAX_LISTED:
-        lines.append(f"and by {len(outcome.moved_by) - MAX_LISTED} other spans")
-    if outcome.relabelled:
-        lines.append(f"{outcome.relabelled} {would or 'are '}called otherwise")
+    if len(result.moved_by) > MAX_LISTED:
+        lines.append(f"and by {len(result.moved_by) - MAX_LISTED} other spans")
+    if result.relabelled:
+        lines.append(f"{result.relabelled} {'would be' if dry_run else 'are'} called otherwise")
     return "\n".join(lines)
