@@ -1,12 +1,12 @@
-"""The history as OpenMetrics with timestamps, for ``promtool tsdb create-blocks-from openmetrics``.
+"""Writes historical metrics as OpenMetrics with timestamps, for ``promtool tsdb create-blocks-from openmetrics``.
 
-Folds the ledger again in the order of arrival, and tells for every instant what a scrape at that
-instant would have shown, with the configuration as it is now. A sample stands at every step, so
-that no query finds a hole, and at the whole second after every change. There is none in a time in
-which no exporter was there to be scraped.
+`Backfill` folds the ledger again in order of arrival and computes what a scrape at each instant
+would have shown with today's configuration. Every series has a sample at each step, so that
+queries find no holes, and at the first whole second after each change. During outages there are
+none, because no exporter was running to be scraped.
 
-What the ledger counts and does not keep, duplicates and test calls, has no history and is left
-out, as is what the process knew of itself.
+Duplicates and test calls are left out, because the ledger only counts them; so are the metrics of
+the exporter's process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import DeliveryCounter
@@ -29,7 +29,7 @@ from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.events import Event, Outage, QuarantinedBody
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
@@ -37,24 +37,23 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
     from exporter.metrics.text_format import Family
 
-    _Row = tuple[str, ExportKey | str | None]
-    """A source, and of its exports one, or None for all over the limit, or empty for the source itself."""
-
 WITHOUT_HISTORY = (DUPLICATES, TEST_CALLS)
-"""Families without a history."""
+"""Families whose past values the ledger does not have."""
 
 FAMILIES = tuple(family for family in EXPORT_FAMILIES + SOURCE_FAMILIES if family not in WITHOUT_HISTORY)
 
-_ALL = 2**31 - 1
+_NO_LIMIT = 2**31 - 1
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillInput:
-    """What the samples are worked out from.
+    """The ledger and the configuration that the samples are computed from.
 
     Attributes:
-        exports_per_source: how many exports of a source have series of their own.
-        reasons: the reasons for quarantine, so that each has a series from the start.
+        exports_per_source: how many exports of a source get their own series; the others share one.
+        reasons: every reason for quarantine; each has a series from the start.
     """
 
     ledger: Ledger
@@ -65,204 +64,241 @@ class BackfillInput:
 
 
 class Backfill:
-    """The samples of a span of time: first `fold`, then the `text` of each of `FAMILIES`.
+    """The samples of a period: call `fold` to the end, then `text` for each of `FAMILIES`.
 
     Args:
-        knowledge: what they are worked out from.
+        inputs: what the samples are computed from.
         since: the first instant in Unix seconds; None for the first arrival in the ledger.
-        until: the last instant.
+        until: the last instant in Unix seconds.
         step: seconds between two samples of a series that does not change.
 
     Raises:
-        ExporterError: the ledger is empty, or the span is.
+        ExporterError: the ledger is empty, or the period ends before it begins.
         StoreError: the ledger cannot be read.
     """
 
-    def __init__(self, given: BackfillInput, since: float | None, until: float, step: int) -> None:
-        ledger = given.ledger
-        self._input = given
-        self._limit = given.exports_per_source
-        self._events = sorted(_all_events(ledger), key=lambda each: (each.arrived_at, each.sequence))
-        self._quarantined = sorted(ledger.quarantine(_ALL), key=lambda each: each.arrived_at)
+    def __init__(self, inputs: BackfillInput, since: float | None, until: float, step: int) -> None:
+        ledger = inputs.ledger
+        self._inputs = inputs
+        self._events = sorted(_all_events(ledger), key=lambda event: (event.arrived_at, event.sequence))
+        self._quarantined = sorted(ledger.quarantine(_NO_LIMIT), key=lambda body: body.arrived_at)
         self._outages = ledger.outages()
         self._declared_at = ledger.declaration_times()
-        arrivals = [each[0].arrived_at for each in (self._events, self._quarantined) if each]
-        if since is None and not arrivals:
+        first_arrivals = [items[0].arrived_at for items in (self._events, self._quarantined) if items]
+        if since is None and not first_arrivals:
             message = "store.url: the ledger is empty, so there is no history to tell"
             raise ExporterError(message)
-        self.since = math.ceil(min(arrivals) if since is None else since)
+        self.since = math.ceil(min(first_arrivals) if since is None else since)
         self.until = math.floor(until)
         if self.since > self.until:
             message = f"the span ends before it begins: from {self.since} to {self.until}, in Unix seconds"
             raise ExporterError(message)
-        self._grid = self._regular(step)
-        self._stamps = [f"{second}\n" for second in self._grid]
-        self._past = _PastExports(given)
-        self._source_histories = {slug: SourceStats() for slug in given.sources}
-        self._tallies: dict[tuple[str, str], DeliveryCounter] = {}
-        self._due: list[tuple[int, ExportKey]] = []
-        self._states: dict[str, dict[ExportKey, ExportState]] = {slug: {} for slug in given.sources}
-        self._shown: dict[str, dict[ExportKey | None, ExportState]] = {slug: {} for slug in given.sources}
-        self._lines: dict[_Row, tuple[str, ...]] = {}
+        self._regular_seconds = self._list_regular_seconds(step)
+        self._regular_timestamps = [f"{second}\n" for second in self._regular_seconds]
+        self._projection = _InMemoryProjection(inputs)
+        self._source_stats = {slug: SourceStats() for slug in inputs.sources}
+        self._quarantine_counters: dict[tuple[str, str], DeliveryCounter] = {}
+        self._scheduled: list[tuple[int, ExportKey]] = []
+        """A heap of the seconds at which the state of an export changes without an event."""
+        self._states: dict[str, dict[ExportKey, ExportState]] = {slug: {} for slug in inputs.sources}
+        self._shown: dict[str, dict[ExportKey | None, ExportState]] = {slug: {} for slug in inputs.sources}
+        """The exports that have series, by source; None for all over the limit together."""
+        self._export_lines: dict[tuple[str, ExportKey | None], Sequence[str]] = {}
+        self._source_lines: dict[str, Sequence[str]] = {}
         self._changes: dict[str, dict[str, list[tuple[int, str]]]] = {family.name: {} for family in FAMILIES}
+        """By family and series: from which second on which lines are shown; an empty text ends the series."""
         self.samples = 0
-        """How many were told."""
+        """How many samples `text` has yielded."""
 
     @property
     def series(self) -> int:
-        """How many series were found; a histogram counts as one."""
+        """How many series there are; a histogram counts as one."""
         return sum(map(len, self._changes.values()))
 
     def fold(self) -> Iterator[int]:
-        """Fold the ledger; yields every second at which something changes."""
-        second: int | None = self.since
-        events = quarantined = outages = 0
-        dirty_sources = set(self._source_histories)
-        while second is not None and second <= self.until:
-            known, outages = outages, bisect_right(self._outages, float(second), key=lambda outage: outage.ended_at)
-            upto = bisect_right(self._events, float(second), lo=events, key=lambda event: event.arrived_at)
-            new_events, events = self._events[events:upto], upto
-            upto = bisect_right(self._quarantined, float(second), lo=quarantined, key=lambda each: each.arrived_at)
-            refused, quarantined = self._quarantined[quarantined:upto], upto
+        """Fold the ledger once; yields every second at which something changes."""
+        events = _Cursor(self._events, lambda event: event.arrived_at)
+        quarantined = _Cursor(self._quarantined, lambda body: body.arrived_at)
+        outages = _Cursor(self._outages, lambda outage: outage.ended_at)
+        second = self.since
+        dirty_sources = set(self._source_stats)
+        while True:
             dirty: set[ExportKey] = set()
-            if outages > known:
-                # A time in which nobody listened changes what was missed, once it is over.
-                self._past = _PastExports(self._input, self._outages[:outages], self._past.events)
+            if outages.take_until(second):
+                # An outage changes the missed slots of every export once it is over.
+                past_outages = self._outages[: outages.position]
+                self._projection = _InMemoryProjection(self._inputs, past_outages, self._projection.events)
                 dirty.update(*self._states.values())
-            dirty |= self._past.add(new_events)
-            while self._due and self._due[0][0] <= second:
-                dirty.add(heapq.heappop(self._due)[1])
-            self._take_exports(dirty, second)
-            self._take_sources(dirty_sources | self._count(new_events, refused), second)
+            new_events = events.take_until(second)
+            dirty |= self._projection.add(new_events)
+            while self._scheduled and self._scheduled[0][0] <= second:
+                dirty.add(heapq.heappop(self._scheduled)[1])
+            self._update_exports(dirty, second)
+            dirty_sources |= self._count_arrivals(new_events, quarantined.take_until(second))
+            self._update_sources(dirty_sources, second)
             dirty_sources = set()
             yield second
-            ahead = [
-                *(each.arrived_at for each in self._events[events : events + 1]),
-                *(each.arrived_at for each in self._quarantined[quarantined : quarantined + 1]),
-                *(outage.ended_at for outage in self._outages[outages : outages + 1]),
-                *(at for at, _ in self._due[:1]),
-            ]
-            second = math.ceil(min(ahead)) if ahead else None
+            next_change = min(events.next_time, quarantined.next_time, outages.next_time, self._next_scheduled())
+            if next_change > self.until:
+                return
+            second = math.ceil(next_change)
 
     def text(self, family: Family) -> Iterator[str]:
-        """The samples of a family in pieces, its header first."""
+        """Yield the header of a family, then its samples in pieces."""
         yield family.header(openmetrics=True)
         changes = self._changes[family.name]
-        for head in sorted(changes):
-            for (began, value), (ended, _) in pairwise([*changes[head], (self.until + 1, "")]):
-                if not value:
+        for series in sorted(changes):
+            for (began, lines), (ended, _) in pairwise([*changes[series], (self.until + 1, "")]):
+                if not lines:
                     continue
-                stamps = self._between(began, ended)
-                places = value.splitlines()
-                self.samples += len(stamps) * len(places)
-                # All lines of an instant stand together, each with the instant behind it.
-                parts = [f"{place} " for place in places]
-                yield "".join([stamp.join((*parts, "")) for stamp in stamps])
+                timestamps = self._timestamps_between(began, ended)
+                prefixes = [f"{line} " for line in lines.splitlines()]
+                self.samples += len(timestamps) * len(prefixes)
+                # OpenMetrics wants the lines of a histogram grouped by timestamp; each line ends with it.
+                yield "".join([timestamp.join((*prefixes, "")) for timestamp in timestamps])
 
-    def _regular(self, step: int) -> list[int]:
-        """The seconds at which every series has a sample."""
-        regular = {self.since, *range(-(-self.since // step) * step, self.until + 1, step)}
-        regular |= {
+    def _list_regular_seconds(self, step: int) -> list[int]:
+        """Return the seconds at which every series has a sample: all steps, and the ends of outages."""
+        first_step = math.ceil(self.since / step) * step
+        seconds = {self.since, *range(first_step, self.until + 1, step)}
+        seconds |= {
             math.ceil(outage.ended_at) for outage in self._outages if self.since <= outage.ended_at <= self.until
         }
-        return sorted(second for second in regular if not self._is_in_outage(second))
+        return sorted(second for second in seconds if not self._is_in_outage(second))
 
     def _is_in_outage(self, second: int) -> bool:
-        after = bisect_right(self._outages, float(second), key=lambda outage: outage.ended_at)
-        return after < len(self._outages) and self._outages[after].began_at < second
+        index = bisect_right(self._outages, float(second), key=lambda outage: outage.ended_at)
+        return index < len(self._outages) and self._outages[index].began_at < second
 
-    def _between(self, began: int, ended: int) -> list[str]:
-        """The stamps of a value that holds from one second until before another."""
-        first = bisect_left(self._grid, began)
-        stamps = self._stamps[first : bisect_left(self._grid, ended, lo=first)]
-        on_the_grid = first < len(self._grid) and self._grid[first] == began
-        return stamps if on_the_grid or self._is_in_outage(began) else [f"{began}\n", *stamps]
+    def _timestamps_between(self, began: int, ended: int) -> list[str]:
+        """Return the timestamps of a value that is shown from ``began`` until before ``ended``."""
+        first = bisect_left(self._regular_seconds, began)
+        timestamps = self._regular_timestamps[first : bisect_left(self._regular_seconds, ended, lo=first)]
+        is_regular = first < len(self._regular_seconds) and self._regular_seconds[first] == began
+        return timestamps if is_regular or self._is_in_outage(began) else [f"{began}\n", *timestamps]
 
-    def _count(self, events: Sequence[Event], quarantined: Sequence[QuarantinedBody]) -> set[str]:
-        """Count for the sources; which of them that concerns."""
+    def _next_scheduled(self) -> float:
+        return self._scheduled[0][0] if self._scheduled else math.inf
+
+    def _count_arrivals(self, events: Sequence[Event], quarantined: Sequence[QuarantinedBody]) -> set[str]:
+        """Count arrivals for their sources, and return the configured sources among these."""
         for event in events:
-            if event.source in self._source_histories:
-                self._source_histories[event.source].add(event)
-        for each in quarantined:
-            key = (each.source, each.reason)
-            count = self._tallies[key].count if key in self._tallies else 0
-            self._tallies[key] = DeliveryCounter(each.source, "quarantined", each.reason, count + 1, each.arrived_at)
-        named = {each.source for each in events} | {each.source for each in quarantined}
-        return named & set(self._source_histories)
+            if event.source in self._source_stats:
+                self._source_stats[event.source].add(event)
+        for body in quarantined:
+            key = (body.source, body.reason)
+            count = self._quarantine_counters[key].count if key in self._quarantine_counters else 0
+            self._quarantine_counters[key] = DeliveryCounter(
+                body.source, "quarantined", body.reason, count + 1, body.arrived_at
+            )
+        slugs = {event.source for event in events} | {body.source for body in quarantined}
+        return slugs & set(self._source_stats)
 
-    def _take_sources(self, slugs: Iterable[str], second: int) -> None:
+    def _update_sources(self, slugs: Iterable[str], second: int) -> None:
         for slug in slugs:
-            state = self._source_histories[slug].state(self._input.sources[slug], self._tallies.values())
-            lines = families.source_lines(state, self._input.reasons)
-            self._replace((slug, ""), lines, SOURCE_FAMILIES, second)
+            state = self._source_stats[slug].state(self._inputs.sources[slug], self._quarantine_counters.values())
+            lines = families.source_lines(state, self._inputs.reasons)
+            self._record_changes(SOURCE_FAMILIES, self._source_lines.get(slug), lines, second)
+            self._source_lines[slug] = lines
 
-    def _take_exports(self, dirty: Collection[ExportKey], second: int) -> None:
+    def _update_exports(self, dirty: Collection[ExportKey], second: int) -> None:
+        """Evaluate the exports that may have changed, and record what a scrape shows of them now."""
+        exports = self._projection.exports
         for key in dirty:
             states = self._states[key.source]
             states.pop(key, None)
-            if key in self._past.exports:
-                since = self._declared_at.get((key.source, key.name), self.since)
-                states[key] = self._past.exports.state(key, second, since)
+            if key in exports:
+                declared_at = self._declared_at.get((key.source, key.name), self.since)
+                states[key] = exports.state(key, second, declared_at)
                 if states[key].changes_at < math.inf:
-                    heapq.heappush(self._due, (max(second + 1, math.ceil(states[key].changes_at)), key))
+                    heapq.heappush(self._scheduled, (max(second + 1, math.ceil(states[key].changes_at)), key))
         for slug in {key.source for key in dirty}:
-            self._show(slug, {key for key in dirty if key.source == slug}, second)
+            self._update_shown(slug, {key for key in dirty if key.source == slug}, second)
 
-    def _show(self, slug: str, dirty: Iterable[ExportKey], second: int) -> None:
-        """Note what of a source's exports a scrape shows now."""
-        states, shown = self._states[slug], self._shown[slug]
-        over = sorted(states, key=lambda key: (self._past.exports.first_sequence(key), key))[self._limit :]
-        now: dict[ExportKey | None, ExportState] = {key: states[key] for key in dirty if key in states}
-        concerned: set[ExportKey | None] = set(dirty)
-        if over or None in shown:
-            now = {key: states[key] for key in states.keys() - over}
-            now |= {None: combine(slug, [states[key] for key in over])} if over else {}
-            concerned = {*shown, *now}
-        names = set()
-        for row in concerned:
-            old, new = shown.pop(row, None), now.get(row)
+    def _update_shown(self, slug: str, dirty: Iterable[ExportKey], second: int) -> None:
+        """Record what a scrape shows of the exports of a source.
+
+        An export keeps its own series while it is among the first `exports_per_source` by first
+        event; all others are combined under the key None.
+        """
+        exports, states, shown = self._projection.exports, self._states[slug], self._shown[slug]
+        by_age = sorted(states, key=lambda key: (exports.first_sequence(key), key))
+        over_limit = by_age[self._inputs.exports_per_source :]
+        current: dict[ExportKey | None, ExportState] = {key: states[key] for key in dirty if key in states}
+        changed: set[ExportKey | None] = set(dirty)
+        if over_limit or None in shown:
+            # Any export may have crossed the limit, and each of those over it changes the combined one.
+            current = {key: states[key] for key in states.keys() - over_limit}
+            current |= {None: combine(slug, [states[key] for key in over_limit])} if over_limit else {}
+            changed = {*shown, *current}
+        labels = set()
+        for key in changed:
+            old, new = shown.pop(key, None), current.get(key)
             if new is not None:
-                shown[row] = new
+                shown[key] = new
             lines = families.export_lines(new) if new else ("",) * len(EXPORT_FAMILIES)
-            self._replace((slug, row), lines, EXPORT_FAMILIES, second)
-            names |= {each.export for each in (old, new) if each}
-        for name in names:
-            self._show_durations(slug, name, second)
+            self._record_changes(EXPORT_FAMILIES, self._export_lines.get((slug, key)), lines, second)
+            self._export_lines[slug, key] = lines
+            labels |= {state.export for state in (old, new) if state}
+        for label in labels:
+            self._update_durations(slug, label, second)
 
-    def _show_durations(self, slug: str, name: str, second: int) -> None:
-        """Note the histogram that the exports of a source with this label have together."""
-        own = [state for state in self._shown[slug].values() if state.export == name]
-        counts = tuple(map(sum, zip(*(state.duration_buckets for state in own), strict=True)))
-        total = sum(state.duration_sum for state in own)
-        text = families.duration_lines(slug, name, counts, total) if own else ""
-        changes = self._changes[DURATION.name].setdefault(f"{slug} {name}", [])
-        if text != (changes[-1][1] if changes else ""):
-            changes.append((second, text))
+    def _update_durations(self, slug: str, label: str, second: int) -> None:
+        """Record the histogram that the exports of a source with the same ``export`` label share."""
+        states = [state for state in self._shown[slug].values() if state.export == label]
+        counts = tuple(map(sum, zip(*(state.duration_buckets for state in states), strict=True)))
+        total = sum(state.duration_sum for state in states)
+        lines = families.duration_lines(slug, label, counts, total) if states else ""
+        changes = self._changes[DURATION.name].setdefault(f"{slug} {label}", [])
+        if lines != (changes[-1][1] if changes else ""):
+            changes.append((second, lines))
 
-    def _replace(self, row: _Row, lines: Sequence[str], kinds: Sequence[Family], second: int) -> None:
-        """Note the series of an export or of a source as they are now."""
-        before = self._lines.get(row, ("",) * len(kinds))
-        self._lines[row] = tuple(lines)
-        for family, old, new in zip(kinds, before, lines, strict=True):
+    def _record_changes(
+        self, kinds: Sequence[Family], old_lines: Sequence[str] | None, new_lines: Sequence[str], second: int
+    ) -> None:
+        """Record the series whose line differs; ``old_lines`` and ``new_lines`` have one text for each family."""
+        for family, old, new in zip(kinds, old_lines or ("",) * len(kinds), new_lines, strict=True):
             if old == new or family in WITHOUT_HISTORY:
                 continue
-            changes, olds, news = self._changes[family.name], _by_head(old), _by_head(new)
-            for head in {**olds, **news}:
-                if olds.get(head) != news.get(head):
-                    changes.setdefault(head, []).append((second, news.get(head, "")))
+            old_by_series, new_by_series = _lines_by_series(old), _lines_by_series(new)
+            for series in {**old_by_series, **new_by_series}:
+                line = new_by_series.get(series, "")
+                if old_by_series.get(series, "") != line:
+                    self._changes[family.name].setdefault(series, []).append((second, line))
 
 
-class _PastExports:
-    """The exports as folded from the events that had arrived, which it keeps at hand for a rebuild."""
+class _Cursor(Generic[Item]):
+    """Hands out items in order of time; ``items`` are sorted by it."""
 
-    def __init__(self, given: BackfillInput, outages: Sequence[Outage] = (), events: Iterable[Event] = ()) -> None:
-        self.exports = ExportProjection(given.sources, given.declarations, outages)
+    def __init__(self, items: Sequence[Item], time_of: Callable[[Item], float]) -> None:
+        self._items = items
+        self._time_of = time_of
+        self.position = 0
+
+    def take_until(self, second: int) -> Sequence[Item]:
+        """Return the items up to and including ``second`` that were not returned before."""
+        start = self.position
+        self.position = bisect_right(self._items, float(second), lo=start, key=self._time_of)
+        return self._items[start : self.position]
+
+    @property
+    def next_time(self) -> float:
+        """When the next item is due; infinity after the last one."""
+        return self._time_of(self._items[self.position]) if self.position < len(self._items) else math.inf
+
+
+class _InMemoryProjection:
+    """The exports as of the events added so far, with those events in memory for rebuilds."""
+
+    def __init__(self, inputs: BackfillInput, outages: Sequence[Outage] = (), events: Iterable[Event] = ()) -> None:
+        self.exports = ExportProjection(inputs.sources, inputs.declarations, outages)
         self.events: list[Event] = []
-        self._by: dict[tuple[str, str | None, str | None], list[Event]] = defaultdict(list)
+        self._index: dict[tuple[str, str | None, str | None], list[Event]] = defaultdict(list)
+        """By source and request id, by source and group, and by source alone."""
         self._fold(events)
 
     def add(self, events: Iterable[Event]) -> set[ExportKey]:
-        """Take further events; the exports that changed since this was last called."""
+        """Fold further events, and return the exports that changed since the last call."""
         self._fold(events)
         return self.exports.take_dirty()
 
@@ -270,16 +306,16 @@ class _PastExports:
         added = list(events)
         self.events += added
         for event in added:
-            for which in ((event.request_id, None), (None, event.group_key), (None, None)):
-                self._by[event.source, *which].append(event)
+            for criteria in ((event.request_id, None), (None, event.group_key), (None, None)):
+                self._index[event.source, *criteria].append(event)
         self.exports.apply(added)
         while self.exports.needs_rebuild:
             key = min(self.exports.needs_rebuild)
             self.exports.rebuild(key, self._select(self.exports.selection(key)))
 
     def _select(self, selection: Selection) -> Iterator[Event]:
-        which = (selection.request_id, None) if selection.request_id is not None else (None, selection.group_key)
-        return filter(selection.matches, self._by[selection.source, *which])
+        criteria = (selection.request_id, None) if selection.request_id is not None else (None, selection.group_key)
+        return filter(selection.matches, self._index[selection.source, *criteria])
 
 
 def _all_events(ledger: Ledger) -> Iterator[Event]:
@@ -289,6 +325,6 @@ def _all_events(ledger: Ledger) -> Iterator[Event]:
         after = page[-1].sequence
 
 
-def _by_head(text: str) -> dict[str, str]:
-    """The lines of a text without their line ends, by everything before the value."""
+def _lines_by_series(text: str) -> dict[str, str]:
+    """Return the lines of ``text`` by their name and labels, which are everything before the value."""
     return {line.rpartition(" ")[0]: line for line in text.splitlines()}
