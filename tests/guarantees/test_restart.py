@@ -14,7 +14,13 @@ import pytest
 import requests
 
 from builders import HOUR, body, fields, vendor_clock
-from restarts import CONFIGURATION, assert_a_kill_changes_nothing, from_the_ledger, send_some_of_everything
+from restarts import (
+    CONFIGURATION,
+    assert_a_kill_changes_nothing,
+    from_the_ledger,
+    send_some_of_everything,
+    start_without_outage,
+)
 from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -48,7 +54,7 @@ def test_a_start_from_a_checkpoint_changes_nothing_and_a_damaged_one_is_survived
         send_some_of_everything(exporter)
         before = from_the_ledger(exporter)
         exporter.terminate()  # which writes the checkpoint
-        exporter.start()
+        start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         # More than the checkpoint knows, among it an event of an id that it has not kept, which is recognised.
         now = time.time()
@@ -59,17 +65,17 @@ def test_a_start_from_a_checkpoint_changes_nothing_and_a_damaged_one_is_survived
         assert 'export="7"' in before
         assert 'export="6"' in before
         exporter.kill()
-        exporter.start()
+        start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         exporter.terminate()
         with closing(sqlite3.connect(exporter.database)) as database, database:
             changed = database.execute("UPDATE checkpoint_rows SET document = substr(document, 1, 40)").rowcount
         assert changed > 4
-        exporter.start()
+        start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         assert starts(exporter) == [False, True, True, False]
         exporter.terminate()
-        exporter.start()
+        start_without_outage(exporter)
         assert starts(exporter)[-1]
         assert from_the_ledger(exporter) == before
 

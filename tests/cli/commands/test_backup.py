@@ -24,7 +24,7 @@ from exporter.cli.commands.backup import require_sqlite_file
 from exporter.domain.errors import StoreError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite import backup as sqlite_backup
-from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
+from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything, start_without_outage
 from running import PATIENCE_SECONDS, Exporter
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_by
         restored = exporter.run("restore", "copy.db", "--force")
         assert restored.returncode == 0, restored
         assert restored.stdout.startswith("dataexport.db: 18 events,")
-        exporter.start()
+        start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
     [kept] = tmp_path.glob("dataexport.db.before-*")

@@ -22,7 +22,7 @@ from exporter.ledger import store_copy
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment
-from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything
+from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything, start_without_outage
 from running import COMMAND, Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def migrated(source: str, target: str, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), done
         assert done.stdout.endswith(" rows copied and compared\n")
         exporter.environment["DATAEXPORT_STORE_URL"] = target
-        exporter.start()
+        start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         decide(target)
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
