@@ -1,4 +1,4 @@
-"""Deadlines, slots and blind time, a second before and after each boundary, and on days of 23 and 25 hours."""
+"""Deadlines, slots and outages, a second before and after each boundary, and on days of 23 and 25 hours."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_next_miss_is_when_the_count_grows(interval: int, waited: int, less:
     )
 
 
-GAP = Outage(at("4:30"), at("6:00"))
+OUTAGE = Outage(at("4:30"), at("6:00"))
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ GAP = Outage(at("4:30"), at("6:00"))
     ],
 )
 def test_a_deadline_that_passed_in_blind_time_waits_one_grace_more_after_it(deadline: str, holds: str) -> None:
-    assert extended_past_outage(at(deadline), EVERY_4H.grace, [GAP]) == at(holds)
+    assert extended_past_outage(at(deadline), EVERY_4H.grace, [OUTAGE]) == at(holds)
 
 
 def test_a_deadline_may_move_from_one_blind_time_to_the_next() -> None:
-    outages = [GAP, Outage(at("6:30"), at("7:00")), Outage(at("9:00"), at("10:00"))]
+    outages = [OUTAGE, Outage(at("6:30"), at("7:00")), Outage(at("9:00"), at("10:00"))]
     assert extended_past_outage(at("5:00"), EVERY_4H.grace, outages) == at("7:48")
 
 
@@ -196,8 +196,8 @@ def test_a_run_whose_end_may_have_come_unheard_is_stuck_when_the_next_does_not_s
 ) -> None:
     midnight = at("0:00")
     hours, minutes = map(int, holds.split(":"))
-    found = run_deadline_after(midnight, expectation_of(interval, UTC), [Outage(at(began), at(ended))])
-    assert found == midnight + hours * HOUR + minutes * 60
+    deadline = run_deadline_after(midnight, expectation_of(interval, UTC), [Outage(at(began), at(ended))])
+    assert deadline == midnight + hours * HOUR + minutes * 60
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_whole_days_take_no_hour_more_when_the_clock_goes_back(days: int) -> Non
 
 
 def offset(at: float, zone: ZoneInfo) -> timedelta:
-    found = datetime.fromtimestamp(at, zone).utcoffset()
-    assert found is not None
-    return found
+    offset = datetime.fromtimestamp(at, zone).utcoffset()
+    assert offset is not None
+    return offset
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/Denver", "Australia/Melbourne", "Pacific/Auckland"])
@@ -247,7 +247,7 @@ def test_without_a_zone_it_may_take_an_hour_more_on_any_day_on_which_some_clock_
 
 
 def test_none_stays_none() -> None:
-    assert extended_past_outage(0, EVERY_4H.grace, [GAP]) == 0
+    assert extended_past_outage(0, EVERY_4H.grace, [OUTAGE]) == 0
 
 
 @pytest.mark.parametrize(
@@ -275,10 +275,10 @@ def test_a_slot_that_meets_two_gaps_is_unknown_once() -> None:
 
 
 def test_no_slot_or_no_gap_is_nothing_unknown() -> None:
-    assert unknown_slots(at("0:00"), 0, EVERY_4H, [GAP]) == 0
+    assert unknown_slots(at("0:00"), 0, EVERY_4H, [OUTAGE]) == 0
     assert unknown_slots(at("0:00"), 5, EVERY_4H, []) == 0
-    assert unknown_slots(at("8:00"), 5, EVERY_4H, [GAP]) == 0
-    assert unknown_slots(at("6:00"), 5, EVERY_4H, [GAP]) == 0
+    assert unknown_slots(at("8:00"), 5, EVERY_4H, [OUTAGE]) == 0
+    assert unknown_slots(at("6:00"), 5, EVERY_4H, [OUTAGE]) == 0
 
 
 def test_a_gap_of_a_day_on_which_the_clock_changes_holds_its_slots() -> None:
@@ -301,8 +301,8 @@ def test_unknown_slots_are_those_that_a_plain_count_finds(
     moments = [last_slot_start + edge for edge in sorted(edges)]
     outages = [Outage(began, ended) for began, ended in zip(moments[::2], moments[1::2], strict=False)]
     slots = [slot_after(last_slot_start, index, expectation) for index in range(1, count + 1)]
-    blind = sum(
+    expected = sum(
         any(outage.began_at < slot + expectation.grace and slot <= outage.ended_at for outage in outages)
         for slot in slots
     )
-    assert unknown_slots(last_slot_start, count, expectation, outages) == blind
+    assert unknown_slots(last_slot_start, count, expectation, outages) == expected

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import checkpoints
 from builders import accepted_event
-from checkpoints import NOW, keeper_of
-from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
+from checkpoints import NOW, writer_of
+from projectors import LedgerWithOutages, first_sequences, folded_at_once, projector_of, shown_states
 from tools import thorough
 from worlds import World, histories
 
@@ -24,32 +24,32 @@ def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, c
     deliveries = list(world.events)
     if dice.random() < 0.7:
         dice.shuffle(deliveries)
-    ledger = ToldOfGaps()
-    running = reader_of(ledger, world)
+    ledger = LedgerWithOutages()
+    running = projector_of(ledger, world)
     for each in deliveries:
         ledger.append([accepted_event(each)])
         if dice.random() < 0.1:
-            ledger.known_gaps = list(world.outages[: dice.randint(len(ledger.known_gaps), len(world.outages))])
+            ledger.known_outages = list(world.outages[: dice.randint(len(ledger.known_outages), len(world.outages))])
         if dice.random() < 0.3:
             running.catch_up()
             if dice.random() < 0.5:
-                assert keeper_of(ledger, running).write(NOW)
+                assert writer_of(ledger, running).write(NOW)
             if dice.random() < 0.5:
                 saved = running.checkpoint_revision
-                running = reader_of(ledger, world)
+                running = projector_of(ledger, world)
                 running.catch_up()
                 assert running.checkpoint_revision == saved
-    ledger.known_gaps = list(world.outages)
+    ledger.known_outages = list(world.outages)
     running.catch_up()
-    expected = folded_at_once(without_folds(ledger), world)
-    assert seen(running, world) == seen(expected, world)
+    expected = folded_at_once(without_checkpoint(ledger), world)
+    assert shown_states(running, world) == shown_states(expected, world)
     assert running.list_sources() == expected.list_sources()
     assert running.exports.detected_exports() == expected.exports.detected_exports()
-    assert births(running) == births(expected)
+    assert first_sequences(running) == first_sequences(expected)
 
 
-def without_folds(ledger: ToldOfGaps) -> ToldOfGaps:
-    other = ToldOfGaps()
+def without_checkpoint(ledger: LedgerWithOutages) -> LedgerWithOutages:
+    other = LedgerWithOutages()
     other.append([accepted_event(each) for each in ledger.read(0, 10_000)])
-    other.known_gaps = ledger.known_gaps
+    other.known_outages = ledger.known_outages
     return other

@@ -12,7 +12,7 @@ import pytest
 
 import checkpoints
 from builders import DAY, SHOP, accepted_event, at, event
-from checkpoints import NOW, keeper_of, known_of, runs, states
+from checkpoints import NOW, caught_up, runs, states, writer_of
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, Selection, Source
@@ -43,56 +43,61 @@ def overwrite(ledger: Ledger, rows: Mapping[str, str | None], **changes: object)
 
 
 def test_a_start_goes_on_from_the_checkpoint_and_writes_only_what_is_new(ledger: Ledger) -> None:
-    first = known_of(ledger)
-    assert keeper_of(ledger, first).write(NOW)
-    second = known_of(ledger)
+    first = caught_up(ledger)
+    assert writer_of(ledger, first).write(NOW)
+    second = caught_up(ledger)
     assert (second.checkpoint_revision, second.exports.not_checkpointed) == (first.checkpoint_revision, set())
     assert states(second) == states(first)
     ledger.append([accepted_event(each) for each in runs(1, first=12)[:2]])
     second.catch_up()
     (changed,) = second.exports.not_checkpointed
     assert changed.name == "one"
-    assert keeper_of(ledger, second).write(NOW)
+    assert writer_of(ledger, second).write(NOW)
     assert head(ledger).last_sequence == second.sequence
-    assert states(known_of(ledger)) == states(second)
+    assert states(caught_up(ledger)) == states(second)
 
 
 def test_restored_numbers_have_the_types_that_they_had(ledger: Ledger) -> None:
     ledger.record_heartbeat("one", at("0:00"))
     ledger.record_heartbeat("two", at("3:00"))
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
-    again = known_of(ledger)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
+    again = caught_up(ledger)
     assert again.checkpoint_revision is not None
-    for found in (states, Projector.list_sources, lambda reader: reader.outages, lambda reader: reader.sequence):
-        assert repr(found(again)) == repr(found(known))  # in which 1 and 1.0 differ
+    for found in (
+        states,
+        Projector.list_sources,
+        lambda projector: projector.outages,
+        lambda projector: projector.sequence,
+    ):
+        assert repr(found(again)) == repr(found(projector))  # in which 1 and 1.0 differ
 
 
 def test_an_export_that_is_gone_is_gone_from_the_checkpoint(ledger: Ledger) -> None:
     ledger.append([accepted_event(event("initiated", at("0:00"), request_id="four", partner="Azure"))])
-    known = known_of(ledger)
-    keeper = keeper_of(ledger, known)
-    assert keeper.write(NOW)
+    projector = caught_up(ledger)
+    writer = writer_of(ledger, projector)
+    assert writer.write(NOW)
     ledger.append([accepted_event(event("initiated", at("9:00"), request_id="four", partner="Azure"))])
-    known.catch_up()  # recognised: its group is empty
-    assert keeper.write(NOW)
-    again = known_of(ledger)
-    assert again.checkpoint_revision == known.checkpoint_revision
-    assert states(again) == states(known)
+    projector.catch_up()  # recognised: its group is empty
+    assert writer.write(NOW)
+    again = caught_up(ledger)
+    assert again.checkpoint_revision == projector.checkpoint_revision
+    assert states(again) == states(projector)
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: text[:8], lambda text: "x" + text[1:]])
 @pytest.mark.parametrize("kind", ["export:", "source:", "outages"])
 def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[str], str]) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
     (row, text) = next(each for each in ledger.checkpoints.read_rows("", 100) if each[0].startswith(kind))
     overwrite(ledger, {row: damage(text)})
-    again = known_of(ledger)
+    again = caught_up(ledger)
     assert again.checkpoint_revision is None
-    assert states(again) == states(known)
-    assert keeper_of(ledger, again).write(NOW)
-    assert known_of(ledger).checkpoint_revision == head(ledger).revision
+    assert states(again) == states(projector)
+    assert writer_of(ledger, again).write(NOW)
+    assert caught_up(ledger).checkpoint_revision == head(ledger).revision
 
 
 @pytest.mark.parametrize(
@@ -108,46 +113,46 @@ def test_a_damaged_row_is_survived(ledger: Ledger, kind: str, damage: Callable[[
 def test_a_row_whose_checksum_matches_and_whose_content_is_wrong_is_survived(
     ledger: Ledger, damage: Callable[[dict[str, Any]], object]
 ) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
     (row, text) = next(each for each in ledger.checkpoints.read_rows("", 100) if '"one"' in each[0])
     document = json.loads(serialization.verify_checksum(text))
     damage(document)
     overwrite(ledger, {row: serialization.with_checksum(json.dumps(document))})
-    again = known_of(ledger)
+    again = caught_up(ledger)
     assert again.checkpoint_revision is None
-    assert states(again) == states(known)
-    assert keeper_of(ledger, again).write(NOW)
-    assert known_of(ledger).checkpoint_revision == head(ledger).revision
+    assert states(again) == states(projector)
+    assert writer_of(ledger, again).write(NOW)
+    assert caught_up(ledger).checkpoint_revision == head(ledger).revision
 
 
 def test_what_was_read_is_written_as_it_was(ledger: Ledger) -> None:
-    assert keeper_of(ledger, known_of(ledger)).write(NOW, stopping=True)
+    assert writer_of(ledger, caught_up(ledger)).write(NOW, stopping=True)
     rows = ledger.checkpoints.read_rows("", 100)
-    again = known_of(ledger)
+    again = caught_up(ledger)
     assert again.checkpoint_revision is not None
     again.checkpoint_revision = None  # so that all of it is written
-    assert keeper_of(ledger, again, "another").write(NOW)
+    assert writer_of(ledger, again, "another").write(NOW)
     assert ledger.checkpoints.read_rows("", 100) == rows
 
 
 def test_a_row_with_what_no_json_has_is_survived(ledger: Ledger) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
     (row, text) = ledger.checkpoints.read_rows("", 1)[0]
     overwrite(ledger, {row: f"{text[:50]}\x1e{text[50:]}"})
-    again = known_of(ledger)
+    again = caught_up(ledger)
     assert again.checkpoint_revision is None
-    assert states(again) == states(known)
+    assert states(again) == states(projector)
 
 
 @pytest.mark.parametrize("kind", ["source:", "outages"])
 def test_a_missing_row_is_survived(ledger: Ledger, kind: str) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
     (row, _) = next(each for each in ledger.checkpoints.read_rows("", 100) if each[0].startswith(kind))
     overwrite(ledger, {row: None})
-    assert known_of(ledger).checkpoint_revision is None
+    assert caught_up(ledger).checkpoint_revision is None
 
 
 @pytest.mark.parametrize(
@@ -161,43 +166,43 @@ def test_a_missing_row_is_survived(ledger: Ledger, kind: str) -> None:
 def test_under_another_configuration_all_is_folded_again(
     ledger: Ledger, sources: Mapping[str, Source], declarations: Sequence[Declaration]
 ) -> None:
-    assert keeper_of(ledger, known_of(ledger)).write(NOW)
-    again = known_of(ledger, sources, declarations)
+    assert writer_of(ledger, caught_up(ledger)).write(NOW)
+    again = caught_up(ledger, sources, declarations)
     assert again.checkpoint_revision is None
     unwritten = MemoryLedger()
     unwritten.append([accepted_event(each) for each in ledger.read(0)])
     assert [replace(each, changes_at=0) for each in states(again)] == [
-        replace(each, changes_at=0) for each in states(known_of(unwritten, sources, declarations))
+        replace(each, changes_at=0) for each in states(caught_up(unwritten, sources, declarations))
     ]
 
 
 def test_what_does_not_change_the_fold_changes_no_checkpoint(ledger: Ledger) -> None:
     declared = Declaration("daily", Selection("shop", request_id="one"), interval=DAY)
-    assert keeper_of(ledger, known_of(ledger, declarations=[declared])).write(NOW)
+    assert writer_of(ledger, caught_up(ledger, declarations=[declared])).write(NOW)
     owned = replace(declared, owner="data", muted_until=at("0:00", day=9))
-    assert known_of(ledger, declarations=[owned]).checkpoint_revision == head(ledger).revision
+    assert caught_up(ledger, declarations=[owned]).checkpoint_revision == head(ledger).revision
 
 
 def test_a_checkpoint_past_the_end_of_the_ledger_is_passed_over(ledger: Ledger) -> None:
-    assert keeper_of(ledger, known_of(ledger)).write(NOW)
+    assert writer_of(ledger, caught_up(ledger)).write(NOW)
     overwrite(ledger, {}, last_sequence=ledger.last_sequence() + 1)
-    assert known_of(ledger).checkpoint_revision is None
+    assert caught_up(ledger).checkpoint_revision is None
 
 
 def test_a_gap_since_the_checkpoint_is_taken_in(ledger: Ledger) -> None:
     ledger.record_heartbeat("one", at("0:00"))
-    known = known_of(ledger)
-    keeper = keeper_of(ledger, known)
+    projector = caught_up(ledger)
+    writer = writer_of(ledger, projector)
     ledger.record_heartbeat("one", at("7:00"))
-    known.catch_up()
-    assert keeper.write(NOW)
+    projector.catch_up()
+    assert writer.write(NOW)
     ledger.record_heartbeat("one", at("7:00", day=4))
-    again = known_of(ledger)
-    assert again.checkpoint_revision == known.checkpoint_revision
-    known.catch_up()
+    again = caught_up(ledger)
+    assert again.checkpoint_revision == projector.checkpoint_revision
+    projector.catch_up()
     later = at("0:00", day=6)
     assert again.outages == [Outage(at("0:00"), at("7:00")), Outage(at("7:00"), at("7:00", day=4))]
-    assert again.list_states(later) == known.list_states(later)
+    assert again.list_states(later) == projector.list_states(later)
     assert any(state.slots_unknown for state in again.list_states(later))
 
 
@@ -206,20 +211,20 @@ def test_an_outage_that_reaches_into_what_is_compacted_changes_what_was_missed(l
     missing = [each for each in runs(24, "late") if not at("8:00") <= each.occurred_at < at("16:00")]
     ledger.append([accepted_event(each) for each in missing])
     sources = {"shop": SHOP, "late": replace(SHOP, slug="late")}
-    known = known_of(ledger, sources)
+    projector = caught_up(ledger, sources)
     later = at("0:00", day=4)
-    assert {each.slots_unknown for each in known.list_states(later)} == {0}
-    assert {each.slots_missed for each in known.list_states(later) if each.source == "late"} == {2}
+    assert {each.slots_unknown for each in projector.list_states(later)} == {0}
+    assert {each.slots_missed for each in projector.list_states(later) if each.source == "late"} == {2}
     if restored:
-        assert keeper_of(ledger, known).write(NOW)
-        known = known_of(ledger, sources)
-        assert known.checkpoint_revision is not None
+        assert writer_of(ledger, projector).write(NOW)
+        projector = caught_up(ledger, sources)
+        assert projector.checkpoint_revision is not None
     ledger.record_heartbeat("one", at("7:00"))
     ledger.record_heartbeat("two", at("13:00"))  # both slots lie far behind the newest events of each export
-    known.catch_up()
-    assert {each.slots_unknown for each in known.list_states(later) if each.source == "late"} == {2}
-    assert {each.slots_missed for each in known.list_states(later) if each.source == "late"} == {0}
-    assert known.list_states(later) == known_of(ledger, sources).list_states(later)
+    projector.catch_up()
+    assert {each.slots_unknown for each in projector.list_states(later) if each.source == "late"} == {2}
+    assert {each.slots_missed for each in projector.list_states(later) if each.source == "late"} == {0}
+    assert projector.list_states(later) == caught_up(ledger, sources).list_states(later)
 
 
 # Who writes it
@@ -227,32 +232,32 @@ def test_an_outage_that_reaches_into_what_is_compacted_changes_what_was_missed(l
 
 def test_while_another_process_keeps_it_nobody_else_does(ledger: Ledger) -> None:
     ledger.record_heartbeat("other", NOW)
-    other, mine = known_of(ledger), known_of(ledger)
-    assert keeper_of(ledger, other, "other").write(NOW)
-    assert not keeper_of(ledger, mine).write(NOW + 50)
+    other, mine = caught_up(ledger), caught_up(ledger)
+    assert writer_of(ledger, other, "other").write(NOW)
+    assert not writer_of(ledger, mine).write(NOW + 50)
     assert head(ledger).owner == "other"
-    assert keeper_of(ledger, other, "other").write(NOW + 50)
-    assert keeper_of(ledger, mine).write(NOW + 70)  # which was not heard of for over a minute
+    assert writer_of(ledger, other, "other").write(NOW + 50)
+    assert writer_of(ledger, mine).write(NOW + 70)  # which was not heard of for over a minute
     assert head(ledger).owner == "me"
-    assert states(known_of(ledger)) == states(mine)
+    assert states(caught_up(ledger)) == states(mine)
 
 
 def test_who_leaves_lets_anybody_write_it_next(ledger: Ledger) -> None:
     ledger.record_heartbeat("other", NOW)
-    other, mine = known_of(ledger), known_of(ledger)
-    assert keeper_of(ledger, other, "other").write(NOW, stopping=True)
-    assert keeper_of(ledger, mine).write(NOW)
-    assert states(known_of(ledger)) == states(mine)
+    other, mine = caught_up(ledger), caught_up(ledger)
+    assert writer_of(ledger, other, "other").write(NOW, stopping=True)
+    assert writer_of(ledger, mine).write(NOW)
+    assert states(caught_up(ledger)) == states(mine)
 
 
 def test_rows_of_two_writers_never_mix(ledger: Ledger) -> None:
-    first, second = known_of(ledger), known_of(ledger)
-    assert keeper_of(ledger, first, "first").write(NOW)
-    assert keeper_of(ledger, second, "second").write(NOW)  # the first was never heard of
+    first, second = caught_up(ledger), caught_up(ledger)
+    assert writer_of(ledger, first, "first").write(NOW)
+    assert writer_of(ledger, second, "second").write(NOW)  # the first was never heard of
     ledger.append([accepted_event(each) for each in runs(1, first=12)])
     first.catch_up()
-    assert keeper_of(ledger, first, "first").write(NOW)
-    again = known_of(ledger)
+    assert writer_of(ledger, first, "first").write(NOW)
+    again = caught_up(ledger)
     assert again.checkpoint_revision == head(ledger).revision
     assert states(again) == states(first)
 
@@ -281,36 +286,36 @@ class Failing(MemoryLedger):
 def test_a_checkpoint_that_was_not_finished_is_passed_over_and_written_again(pages: int) -> None:
     ledger = Failing(pages)
     ledger.append([accepted_event(each) for each in runs(3)])
-    known = known_of(ledger)
-    keeper = keeper_of(ledger, known)
+    projector = caught_up(ledger)
+    writer = writer_of(ledger, projector)
     with pytest.raises(StoreError):
-        keeper.write(NOW)
-    assert known_of(ledger).checkpoint_revision is None
+        writer.write(NOW)
+    assert caught_up(ledger).checkpoint_revision is None
     ledger.pages = 100
-    assert keeper.write(NOW)
-    again = known_of(ledger)
-    assert again.checkpoint_revision == known.checkpoint_revision
-    assert states(again) == states(known)
+    assert writer.write(NOW)
+    again = caught_up(ledger)
+    assert again.checkpoint_revision == projector.checkpoint_revision
+    assert states(again) == states(projector)
 
 
 def test_somebody_who_was_faster_is_left_alone(ledger: Ledger) -> None:
-    known = known_of(ledger)
-    keeper = keeper_of(ledger, known)
-    assert keeper.write(NOW)
+    projector = caught_up(ledger)
+    writer = writer_of(ledger, projector)
+    assert writer.write(NOW)
     found = ledger.checkpoints.load_header
     ledger.append([accepted_event(each) for each in runs(1, first=12)])
-    known.catch_up()
+    projector.catch_up()
     stale = head(ledger)
     overwrite(ledger, {})
     ledger.checkpoints.load_header = lambda: stale  # type: ignore[method-assign]
-    assert not keeper.write(NOW)
-    assert known.exports.not_checkpointed
+    assert not writer.write(NOW)
+    assert projector.exports.not_checkpointed
     ledger.checkpoints.load_header = found  # type: ignore[method-assign]
 
 
 def test_what_was_written_while_it_was_read_is_not_trusted(ledger: Ledger) -> None:
-    known = known_of(ledger)
-    assert keeper_of(ledger, known).write(NOW)
+    projector = caught_up(ledger)
+    assert writer_of(ledger, projector).write(NOW)
     found = ledger.checkpoints.read_rows
 
     def meanwhile(after: str, limit: int) -> Sequence[tuple[str, str]]:
@@ -319,14 +324,14 @@ def test_what_was_written_while_it_was_read_is_not_trusted(ledger: Ledger) -> No
         return found(after, limit)
 
     ledger.checkpoints.read_rows = meanwhile  # type: ignore[method-assign]
-    assert known_of(ledger).checkpoint_revision is None
+    assert caught_up(ledger).checkpoint_revision is None
 
 
 def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> None:
-    known = known_of(ledger)
-    assert not keeper_of(ledger, known).write(NOW, max_exports=2)
+    projector = caught_up(ledger)
+    assert not writer_of(ledger, projector).write(NOW, max_exports=2)
     assert ledger.checkpoints.load_header() is None
-    assert keeper_of(ledger, known).write(NOW, max_exports=3)
+    assert writer_of(ledger, projector).write(NOW, max_exports=3)
 
 
 def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
@@ -340,48 +345,48 @@ def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_l
 def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:
     ledger = MemoryLedger()
     ledger.append([accepted_event(each) for each in runs(3)])
-    readers = [known_of(ledger), known_of(ledger)]
-    replaced = CheckpointWriter(ledger, "me", threading.Lock(), readers.pop)
+    projectors = [caught_up(ledger), caught_up(ledger)]
+    replaced = CheckpointWriter(ledger, "me", threading.Lock(), projectors.pop)
     assert not replaced.write(NOW)
-    behind = known_of(ledger)
+    behind = caught_up(ledger)
     behind.exports.set_retirements({behind.exports.all_keys()[0]: (NOW,)})
-    assert not keeper_of(ledger, behind).write(NOW)
+    assert not writer_of(ledger, behind).write(NOW)
     assert ledger.checkpoints.load_header() is None
 
 
 def test_another_ledger_in_its_place_is_folded_from_its_beginning() -> None:
     ledger = MemoryLedger()
     ledger.append([accepted_event(each) for each in runs(3)])
-    known = known_of(ledger)
+    projector = caught_up(ledger)
     other = MemoryLedger()
     other.append([accepted_event(each) for each in runs(1)])
     ledger.__dict__.update(other.__dict__)
-    assert known.catch_up() is True
-    assert states(known) == states(known_of(other))
+    assert projector.catch_up() is True
+    assert states(projector) == states(caught_up(other))
 
 
 def test_a_source_that_a_ledger_put_in_its_place_has_no_events_of_counts_from_zero() -> None:
     sources = {"shop": SHOP, "other": replace(SHOP, slug="other")}
     ledger = MemoryLedger()
     ledger.append([accepted_event(each) for each in (*runs(3), *runs(2, "other"))])
-    known = known_of(ledger, sources)
-    assert [each.events["initiated"] for each in known.list_sources()] == [6, 9]
+    projector = caught_up(ledger, sources)
+    assert [each.events["initiated"] for each in projector.list_sources()] == [6, 9]
     other = MemoryLedger()
     other.append([accepted_event(each) for each in runs(1)])
     ledger.__dict__.update(other.__dict__)
-    known.catch_up()
-    assert [each.events["initiated"] for each in known.list_sources()] == [0, 3]
-    assert known.list_sources() == known_of(other, sources).list_sources()
+    projector.catch_up()
+    assert [each.events["initiated"] for each in projector.list_sources()] == [0, 3]
+    assert projector.list_sources() == caught_up(other, sources).list_sources()
 
 
 def test_a_ledger_that_went_back_is_folded_from_its_beginning() -> None:
     ledger = MemoryLedger()
     ledger.append([accepted_event(each) for each in runs(3)])
-    known = known_of(ledger)
+    projector = caught_up(ledger)
     other = MemoryLedger()
     other.append([accepted_event(each) for each in runs(1)])
     identity = ledger.ledger_id()
     ledger.__dict__.update(other.__dict__)
     ledger._identity = identity  # noqa: SLF001 - an older backup of the same
-    assert known.catch_up() is True
-    assert states(known) == states(known_of(other))
+    assert projector.catch_up() is True
+    assert states(projector) == states(caught_up(other))

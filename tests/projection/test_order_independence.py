@@ -20,7 +20,7 @@ from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.sort_keys import pack_sort_key
 from memory_ledger import MemoryLedger
 from tools import thorough
-from worlds import BEGINNINGS, SOURCES, World, blind_times, histories, jobs
+from worlds import BEGINNINGS, SOURCES, World, histories, jobs, outage_lists
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event, Outage
@@ -33,7 +33,7 @@ WHOLE_SOURCES = [
 ]
 
 
-def seen(exports: ExportProjection, nows: list[float]) -> list[dict[ExportKey, ExportState]]:
+def shown_states(exports: ExportProjection, nows: list[float]) -> list[dict[ExportKey, ExportState]]:
     return [states(exports, now, declared_at=BEGINNINGS[1]) for now in nows]
 
 
@@ -50,7 +50,7 @@ def test_any_order_batching_and_duplication_gives_the_same_states(world: World, 
         del deliveries[:size]
         after = catch_up(exports, ledger, after, dice.randint(1, 9), dice.choice([min, max]))
     assert ledger.last_sequence() == len(world.events)
-    assert seen(exports, world.nows()) == seen(world.folded_in_order(), world.nows())
+    assert shown_states(exports, world.nows()) == shown_states(world.folded_in_order(), world.nows())
 
 
 @thorough
@@ -66,7 +66,7 @@ def test_a_restart_in_the_middle_changes_nothing(world: World, chance: int) -> N
         after = catch_up(running, ledger, after)
     restarted = world.exports()
     catch_up(restarted, ledger)
-    assert seen(running, world.nows()) == seen(restarted, world.nows())
+    assert shown_states(running, world.nows()) == shown_states(restarted, world.nows())
     assert {key: running.first_sequence(key) for key in running.all_keys()} == {
         key: restarted.first_sequence(key) for key in restarted.all_keys()
     }
@@ -95,12 +95,12 @@ def test_a_state_holds_until_it_says_that_it_changes(world: World, wait: int) ->
 
 @thorough
 @given(
-    told=st.lists(jobs(), min_size=1, max_size=3),
+    events_of_jobs=st.lists(jobs(), min_size=1, max_size=3),
     declared=st.lists(st.sampled_from(WHOLE_SOURCES), unique=True),
-    outages=blind_times(),
+    outages=outage_lists(),
 )
 def test_counters_never_go_down_while_events_come_as_they_happen(
-    told: list[list[Event]], declared: list[Declaration], outages: tuple[Outage, ...]
+    events_of_jobs: list[list[Event]], declared: list[Declaration], outages: tuple[Outage, ...]
 ) -> None:
     # Each job has ids and a partner of its own, so that none leaves the group of another.
     events = [
@@ -110,8 +110,8 @@ def test_counters_never_go_down_while_events_come_as_they_happen(
             partner=f"{each.partner} {job}",
             arrived_at=each.occurred_at + 60,
         )
-        for job, made in enumerate(told)
-        for each in made
+        for job, job_events in enumerate(events_of_jobs)
+        for each in job_events
     ]
     events.sort(key=pack_sort_key)
     exports = ExportProjection(SOURCES, declared, outages)

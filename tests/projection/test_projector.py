@@ -13,7 +13,7 @@ from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
 from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
-from projectors import ToldOfGaps
+from projectors import LedgerWithOutages
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event
@@ -38,32 +38,32 @@ class Faltering(MemoryLedger):
 def test_a_failed_refresh_still_tells_the_next_caller_that_all_was_folded_again() -> None:
     ledger = Faltering()
     Intake(ledger, 65_536).ingest(AUTO, body(), NOW)
-    reader = Projector(ledger, {AUTO.slug: AUTO})
-    assert reader.catch_up() is False
-    known = reader.list_states(NOW)
+    projector = Projector(ledger, {AUTO.slug: AUTO})
+    assert projector.catch_up() is False
+    states = projector.list_states(NOW)
 
     ledger.record_heartbeat("one", NOW)
     ledger.record_heartbeat("one", NOW + 3600)
     ledger.failures = 1
     with pytest.raises(StoreError):
-        reader.catch_up()
+        projector.catch_up()
 
-    assert reader.catch_up() is True
-    assert reader.list_states(NOW) == known
-    assert reader.catch_up() is False
+    assert projector.catch_up() is True
+    assert projector.list_states(NOW) == states
+    assert projector.catch_up() is False
 
 
 def test_a_gap_that_is_told_after_a_later_one_is_taken_in_by_folding_all_again() -> None:
-    ledger = ToldOfGaps()
+    ledger = LedgerWithOutages()
     ledger.append([accepted_event(event("completed", at("1:00", day), frequency="24h")) for day in (0, 4, 8)])
     early, late = Outage(at("12:00"), at("12:00", 2)), Outage(at("12:00", 4), at("12:00", 6))
-    ledger.known_gaps = [late]
-    reader = Projector(ledger, {"shop": SHOP})
-    reader.catch_up()
-    ledger.known_gaps = [early, late]
-    assert reader.catch_up() is True
-    assert reader.outages == [early, late]
+    ledger.known_outages = [late]
+    projector = Projector(ledger, {"shop": SHOP})
+    projector.catch_up()
+    ledger.known_outages = [early, late]
+    assert projector.catch_up() is True
+    assert projector.outages == [early, late]
     started = Projector(ledger, {"shop": SHOP})
     started.catch_up()
-    assert reader.list_states(at("2:00", 8)) == started.list_states(at("2:00", 8))
-    assert reader.catch_up() is False
+    assert projector.list_states(at("2:00", 8)) == started.list_states(at("2:00", 8))
+    assert projector.catch_up() is False

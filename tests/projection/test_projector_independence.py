@@ -1,4 +1,4 @@
-"""What a reader knows depends on the ledger alone: not on what it forgot, nor on when it learnt of a gap."""
+"""What a projector shows depends on the ledger alone: not on its cache, nor on when it learns of an outage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import accepted_event
-from exporter.projection import projector
+from exporter.projection import projector as projector_module
 from exporter.projection.fold import exports
-from projectors import ToldOfGaps, births, folded_at_once, reader_of, seen
+from projectors import LedgerWithOutages, first_sequences, folded_at_once, projector_of, shown_states
 from tools import thorough
 from worlds import World, histories
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exports, "MAX_CACHED_IDS", 2)
-        patch.setattr(projector, "PAGE_SIZE", 3)
+        patch.setattr(projector_module, "PAGE_SIZE", 3)
         yield
 
 
@@ -35,17 +35,17 @@ def test_ids_that_were_forgotten_and_gaps_that_come_later_change_nothing(world: 
     deliveries = list(world.events)
     if dice.random() < 0.5:
         dice.shuffle(deliveries)
-    ledger = ToldOfGaps()
-    running = reader_of(ledger, world)
+    ledger = LedgerWithOutages()
+    running = projector_of(ledger, world)
     for each in deliveries:
         ledger.append([accepted_event(each)])
         if dice.random() < 0.2:
-            ledger.known_gaps = list(world.outages[: dice.randint(0, len(world.outages))])
+            ledger.known_outages = list(world.outages[: dice.randint(0, len(world.outages))])
         if dice.random() < 0.5:
             running.catch_up()
-    ledger.known_gaps = list(world.outages)
+    ledger.known_outages = list(world.outages)
     running.catch_up()
     expected = folded_at_once(ledger, world)
-    assert seen(running, world) == seen(expected, world)
+    assert shown_states(running, world) == shown_states(expected, world)
     assert running.exports.detected_exports() == expected.exports.detected_exports()
-    assert births(running) == births(expected)
+    assert first_sequences(running) == first_sequences(expected)

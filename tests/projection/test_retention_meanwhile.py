@@ -33,7 +33,7 @@ def ledger_of(*events: Event) -> MemoryLedger:
     return made
 
 
-def reader_of(ledger: MemoryLedger, *declarations: Declaration, more: Sequence[Source] = ()) -> Projector:
+def caught_up(ledger: MemoryLedger, *declarations: Declaration, more: Sequence[Source] = ()) -> Projector:
     made = Projector(ledger, {each.slug: each for each in (SHOP, *more)}, declarations)
     made.catch_up()
     return made
@@ -76,9 +76,9 @@ def before_it_is_pruned(ledger: MemoryLedger, happens: Callable[[], object]) -> 
 
 def test_an_export_that_a_reload_took_away_before_its_turn_is_left_to_the_next_time() -> None:
     ledger = ledger_of(*runs(range(90)))
-    with_it, without = reader_of(ledger, NIGHTLY), reader_of(ledger)
-    readers = iter([with_it])  # the first look is for a list of what is old
-    pruner = Pruner(ledger, threading.Lock(), lambda: next(readers, without))
+    with_it, without = caught_up(ledger, NIGHTLY), caught_up(ledger)
+    projectors = iter([with_it])  # the first look is for a list of what is old
+    pruner = Pruner(ledger, threading.Lock(), lambda: next(projectors, without))
     assert list(pruner.prune(LATE, RETENTION)) == []
     assert sum(pruner.prune(LATE, RETENTION)) == 164
     without.catch_up()
@@ -87,7 +87,7 @@ def test_an_export_that_a_reload_took_away_before_its_turn_is_left_to_the_next_t
 
 def test_what_was_read_before_a_reload_is_not_pruned_after_it() -> None:
     ledger = ledger_of(*runs(range(90)))
-    old, new = reader_of(ledger), reader_of(ledger)
+    old, new = caught_up(ledger), caught_up(ledger)
     shown = old
 
     def reload() -> None:
@@ -103,7 +103,7 @@ def test_what_was_read_before_a_reload_is_not_pruned_after_it() -> None:
 
 def test_a_group_that_is_left_while_its_other_events_are_pruned_is_gone_for_everybody() -> None:
     ledger = ledger_of(*ids(40), *announcements(UNCOMPACTED_EVENTS))
-    pruning_one, other = reader_of(ledger), reader_of(ledger)
+    pruning_one, other = caught_up(ledger), caught_up(ledger)
 
     def comes_back() -> None:
         ledger.append([accepted_event(SAME_AGAIN)])
@@ -114,12 +114,12 @@ def test_a_group_that_is_left_while_its_other_events_are_pruned_is_gone_for_ever
     for reading in (pruning_one, other):
         reading.catch_up()
         assert [state.export for state in states(reading)] == ["same"]
-        assert states(reading) == states(reader_of(ledger))
+        assert states(reading) == states(caught_up(ledger))
     ledger.append([accepted_event(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
     for reading in (pruning_one, other):
         reading.catch_up()
         assert {state.export: state.completed for state in states(reading)} == {"same": 0, "any": 41}
-        assert states(reading) == states(reader_of(ledger))
+        assert states(reading) == states(caught_up(ledger))
 
 
 # While others prune
@@ -127,22 +127,22 @@ def test_a_group_that_is_left_while_its_other_events_are_pruned_is_gone_for_ever
 
 def test_what_is_pruned_while_an_export_is_read_again_is_counted_once() -> None:
     ledger = ledger_of(*runs(range(300)))
-    known, pruning_one = reader_of(ledger), reader_of(ledger)
+    projector, pruning_one = caught_up(ledger), caught_up(ledger)
     late = event("failed", at("5:00", day=250), request_id="one", frequency="24h")
     ledger.append([accepted_event(late)])
     before_it_is_selected(ledger, lambda: pruned_by(ledger, pruning_one))
-    known.catch_up()
+    projector.catch_up()
     assert ledger.checkpoints.pruning_state().pruned_events > 0
-    known.catch_up()
-    assert states(known) == states(reader_of(ledger))
-    assert (states(known)[0].failed, states(known)[0].completed) == (1, 300)
+    projector.catch_up()
+    assert states(projector) == states(caught_up(ledger))
+    assert (states(projector)[0].failed, states(projector)[0].completed) == (1, 300)
 
 
 def test_who_has_not_read_yet_that_a_pruned_id_came_back_begins_again() -> None:
     ledger = ledger_of(*announcements(3 * UNCOMPACTED_EVENTS))
-    behind = reader_of(ledger)
+    behind = caught_up(ledger)
     ledger.append([accepted_event(SAME_AGAIN)])
-    quick = reader_of(ledger)
+    quick = caught_up(ledger)
     assert pruned_by(ledger, quick) == 2 * UNCOMPACTED_EVENTS + 1
     assert ledger.checkpoints.pruning_state().last_sequence <= behind.sequence
     assert behind.catch_up() is True
@@ -152,10 +152,10 @@ def test_who_has_not_read_yet_that_a_pruned_id_came_back_begins_again() -> None:
 
 def test_who_has_the_pruned_events_in_another_export_by_its_configuration_goes_on_with_them() -> None:
     ledger = ledger_of(*ids(90))
-    declared = reader_of(ledger, NIGHTLY)
+    declared = caught_up(ledger, NIGHTLY)
     before = states(declared)
     assert [(state.export, state.completed) for state in before] == [("nightly", 90)]
-    assert pruned_by(ledger, reader_of(ledger)) == 90 - UNCOMPACTED_EVENTS
+    assert pruned_by(ledger, caught_up(ledger)) == 90 - UNCOMPACTED_EVENTS
     assert declared.catch_up() is False
     assert states(declared) == before
 
@@ -165,29 +165,29 @@ def test_who_has_the_pruned_events_in_another_export_by_its_configuration_goes_o
 
 def test_an_event_brings_a_group_back_with_what_was_pruned_of_it() -> None:
     ledger = ledger_of(*ids(40), *announcements(UNCOMPACTED_EVENTS))
-    known = reader_of(ledger)
-    assert pruned_by(ledger, known) == 40
+    projector = caught_up(ledger)
+    assert pruned_by(ledger, projector) == 40
     ledger.append([accepted_event(SAME_AGAIN)])
-    known.catch_up()
-    assert [state.export for state in states(known)] == ["same"]
+    projector.catch_up()
+    assert [state.export for state in states(projector)] == ["same"]
     ledger.append([accepted_event(event("completed", at("3:00", day=3), request_id="new", frequency="24h"))])
-    known.catch_up()
-    assert {state.export: state.completed for state in states(known)} == {"same": 0, "any": 41}
-    assert states(known) == states(reader_of(ledger))
+    projector.catch_up()
+    assert {state.export: state.completed for state in states(projector)} == {"same": 0, "any": 41}
+    assert states(projector) == states(caught_up(ledger))
     ledger.append([accepted_event(event("completed", at("3:00", day=4), request_id="new", frequency="24h"))])
-    known.catch_up()
-    assert {state.export: state.completed for state in states(known)} == {"same": 0, "new": 2}
-    assert states(known) == states(reader_of(ledger))
+    projector.catch_up()
+    assert {state.export: state.completed for state in states(projector)} == {"same": 0, "new": 2}
+    assert states(projector) == states(caught_up(ledger))
 
 
 def test_what_was_pruned_of_a_source_that_is_not_configured_here_is_passed_over() -> None:
     other = [event("completed", at("1:00", day), source="other", frequency="24h") for day in range(90)]
     ledger = ledger_of(*runs(range(90)), *other)
-    both, one = reader_of(ledger, more=[Source("other")]), reader_of(ledger)
+    both, one = caught_up(ledger, more=[Source("other")]), caught_up(ledger)
     shop = [state for state in states(both) if state.source == "shop"]
     assert pruned_by(ledger, both) == 164 + 74
     assert one.catch_up() is False
-    assert states(one) == states(reader_of(ledger)) == shop
+    assert states(one) == states(caught_up(ledger)) == shop
 
 
 # What is not worth it
@@ -198,8 +198,8 @@ def test_what_was_pruned_of_a_source_that_is_not_configured_here_is_passed_over(
 )
 def test_a_few_old_events_of_an_export_wait_for_more(old: int, removed: int) -> None:
     ledger = ledger_of(*runs(range(old))[:old], *runs(range(490, 500)))
-    known = reader_of(ledger)
-    before = states(known)
-    assert pruned_by(ledger, known) == removed
+    projector = caught_up(ledger)
+    before = states(projector)
+    assert pruned_by(ledger, projector) == removed
     assert len(ledger.read(0)) == old + 20 - removed
-    assert states(known) == states(reader_of(ledger)) == before
+    assert states(projector) == states(caught_up(ledger)) == before

@@ -32,23 +32,23 @@ def run_of(hour: int, number: int) -> list[Event]:
 
 
 class Shop:
-    """A ledger with its reader."""
+    """A ledger with its projector."""
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
-        self.reader = Projector(self.ledger, {"shop": SHOP})
+        self.projector = Projector(self.ledger, {"shop": SHOP})
 
     def take(self, *events: Event) -> None:
         self.ledger.append([accepted_event(each) for each in events])
-        self.reader.catch_up()
+        self.projector.catch_up()
 
     def retire(self, hour: float) -> None:
         self.ledger.append_decision(Decision(RETIRE, KEY, at("0:00") + hour * HOUR, 0, "me", "because"))
-        self.reader.catch_up()
+        self.projector.catch_up()
 
     def state(self, hour: float) -> ExportState | None:
-        self.reader.catch_up()
-        states = self.reader.list_states(at("0:00") + hour * HOUR)
+        self.projector.catch_up()
+        states = self.projector.list_states(at("0:00") + hour * HOUR)
         assert len(states) < 2
         return states[0] if states else None
 
@@ -206,12 +206,12 @@ def test_the_state_depends_on_neither_the_order_of_events_nor_on_when_a_decision
         if number % 37:
             continue
         shop = Shop()
-        known = number % (len(events) + 1)
+        retired_after = number % (len(events) + 1)
         for place, each in enumerate(order):
-            if place == known:
+            if place == retired_after:
                 shop.retire(9)
             shop.take(each)
-        if known == len(events):
+        if retired_after == len(events):
             shop.retire(9)
         found = shop.state(50)
         wanted = wanted or found
@@ -227,7 +227,7 @@ def test_a_new_reader_knows_the_same(shop: Shop) -> None:
     other = Projector(shop.ledger, {"shop": SHOP})
     other.catch_up()
     now = at("0:00") + 82 * HOUR
-    assert other.list_states(now) == shop.reader.list_states(now)
+    assert other.list_states(now) == shop.projector.list_states(now)
 
 
 def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behind_in_a_checkpoint(shop: Shop) -> None:
@@ -236,8 +236,8 @@ def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behin
     shop.retire(9)
     shop.take(*run_of(41, 3))
     assert missed(shop.state(42)) != missed(untouched.state(42))
-    assert CheckpointWriter(shop.ledger, "me", threading.Lock(), lambda: shop.reader).write(at("0:00") + 42 * HOUR)
+    assert CheckpointWriter(shop.ledger, "me", threading.Lock(), lambda: shop.projector).write(at("0:00") + 42 * HOUR)
     shop.ledger.append_decision(Decision(UNRETIRE, KEY, at("0:00") + 42 * HOUR, 0, "me", "because"))
-    shop.reader = Projector(shop.ledger, {"shop": SHOP})
+    shop.projector = Projector(shop.ledger, {"shop": SHOP})
     assert missed(shop.state(42)) == missed(untouched.state(42))
-    assert shop.reader.checkpoint_revision is not None
+    assert shop.projector.checkpoint_revision is not None

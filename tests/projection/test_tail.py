@@ -10,7 +10,7 @@ import pytest
 from builders import DAY, HOUR, accepted_event, at, event
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.states import urgency_key
-from exporter.projection import projector
+from exporter.projection import projector as projector_module
 from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 
@@ -28,49 +28,49 @@ def ledger_of(*events: Event) -> MemoryLedger:
 
 
 def test_what_is_of_no_configured_source_is_passed_over() -> None:
-    known = Projector(ledger_of(event("initiated", at("0:00"), source="elsewhere")), {"shop": SHOP})
-    known.catch_up()
-    assert known.list_states(at("1:00")) == []
-    assert [state.events for state in known.list_sources()] == [{"initiated": 0, "completed": 0}]
-    assert known.sequence == 1
+    projector = Projector(ledger_of(event("initiated", at("0:00"), source="elsewhere")), {"shop": SHOP})
+    projector.catch_up()
+    assert projector.list_states(at("1:00")) == []
+    assert [state.events for state in projector.list_sources()] == [{"initiated": 0, "completed": 0}]
+    assert projector.sequence == 1
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 4, 100])
 def test_every_page_is_read_and_no_event_twice(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector, "PAGE_SIZE", page)
+    monkeypatch.setattr(projector_module, "PAGE_SIZE", page)
     ledger = ledger_of(*(event("initiated", at("0:00", day), request_id=str(day), frequency="24h") for day in range(4)))
-    known = Projector(ledger, {"shop": SHOP})
+    projector = Projector(ledger, {"shop": SHOP})
     for _ in range(2):
-        assert not known.catch_up()
-        (state,) = known.list_states(at("1:00", 3))
-        assert (state.initiated, known.sequence) == (4, 4)
+        assert not projector.catch_up()
+        (state,) = projector.list_states(at("1:00", 3))
+        assert (state.initiated, projector.sequence) == (4, 4)
     ledger.append([accepted_event(event("completed", at("1:00", 3), request_id="3", frequency="24h"))])
-    known.catch_up()
-    (state,) = known.list_states(at("1:00", 3))
+    projector.catch_up()
+    (state,) = projector.list_states(at("1:00", 3))
     assert (state.initiated, state.completed) == (4, 1)
 
 
 def test_an_event_that_comes_very_late_is_put_in_its_place() -> None:
     runs = [event("initiated", at("0:00") + 4 * HOUR * number) for number in range(60)]
     ledger = MemoryLedger()
-    known, in_order = Projector(ledger, {"shop": SHOP}), Projector(ledger_of(*runs), {"shop": SHOP})
+    projector, in_order = Projector(ledger, {"shop": SHOP}), Projector(ledger_of(*runs), {"shop": SHOP})
     for each in runs[40:] + runs[1:40:2] + runs[0:40:2]:
         ledger.append([accepted_event(each)])
-        known.catch_up()
+        projector.catch_up()
     in_order.catch_up()
     now = runs[-1].arrived_at
-    assert known.list_states(now) == in_order.list_states(now)
-    assert known.list_states(now)[0].slots_missed == 0
+    assert projector.list_states(now) == in_order.list_states(now)
+    assert projector.list_states(now)[0].slots_missed == 0
 
 
 def test_a_declaration_counts_from_when_it_was_first_made() -> None:
     ledger = MemoryLedger()
-    known = Projector(ledger, {"shop": SHOP}, [DAILY])
-    known.catch_up()
-    assert known.list_states(at("9:00"))[0].deadline == at("9:00", 1) + DAY / 5
+    projector = Projector(ledger, {"shop": SHOP}, [DAILY])
+    projector.catch_up()
+    assert projector.list_states(at("9:00"))[0].deadline == at("9:00", 1) + DAY / 5
     ledger.record_declarations([("shop", "daily")], at("3:00"))
-    known.catch_up()
-    assert known.list_states(at("9:00"))[0].deadline == at("3:00", 1) + DAY / 5
+    projector.catch_up()
+    assert projector.list_states(at("9:00"))[0].deadline == at("3:00", 1) + DAY / 5
 
 
 def test_what_is_wrong_comes_first_and_then_what_is_due_first() -> None:
@@ -82,9 +82,9 @@ def test_what_is_wrong_comes_first_and_then_what_is_due_first() -> None:
         event("failed", at("4:50"), partner="failed", request_id="5"),
         event("completed", at("4:59"), partner="whenever", request_id="6", frequency="one-time"),
     )
-    known = Projector(ledger, {"shop": SHOP})
-    known.catch_up()
-    states = known.list_states(at("5:00"))
+    projector = Projector(ledger, {"shop": SHOP})
+    projector.catch_up()
+    states = projector.list_states(at("5:00"))
     order = ["never", "late", "failed", "due before it", "fine", "whenever"]
     assert [state.partner for state in states] == order
     assert states == sorted(states, key=lambda state: urgency_key(state, at("5:00")))

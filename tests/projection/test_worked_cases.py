@@ -63,7 +63,7 @@ def test_past_the_deadline_it_is_late_and_the_start_deadline_has_passed_as_well(
 def test_a_completion_delivered_before_its_start_gives_the_same_state() -> None:
     webhook = Webhook()
     webhook.deliver("Completed", at("0:10"))
-    webhook.only_state(at("0:10"))  # a reader has already folded the completion alone
+    webhook.only_state(at("0:10"))  # a projector has already folded the completion alone
     webhook.deliver("Initiated", at("0:00"), delay=11 * MINUTE)
     for now in (at("0:11"), at("4:57"), at("4:59"), at("9:00")):
         state = webhook.only_state(now)
@@ -192,11 +192,11 @@ def test_a_daily_export_in_the_hour_that_the_march_change_skips_raises_no_false_
 
 def test_every_order_of_delivery_of_a_worked_case_gives_the_same_state() -> None:
     deliveries = [("Initiated", at("0:00")), ("Initiated", at("4:00")), ("Completed", at("4:10"))]
-    seen = set()
+    shown_states = set()
     for order in permutations(deliveries):
         webhook = Webhook()
         for status, occurred_at in order:
             webhook.deliver(status, occurred_at)
             webhook.states(at("4:11"))
-        seen.add(webhook.only_state(at("4:11")))
-    assert len(seen) == 1
+        shown_states.add(webhook.only_state(at("4:11")))
+    assert len(shown_states) == 1

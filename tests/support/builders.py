@@ -1,4 +1,4 @@
-"""Small builders: events, made-up bodies, and exports that are kept up with a ledger.
+"""Small builders: events, made-up bodies, and exports that follow a ledger.
 
 Every body that `body` makes is made up, in the form of the one that CleverTap documents. Instants
 are Unix seconds; unless a test says otherwise they lie on 2026-06-01, a day like any other.
@@ -92,7 +92,7 @@ def event(  # noqa: PLR0913 - as many as an event has fields
     utc_offset: int = 0,
 ) -> Event:
     """An event that arrived ``delay`` seconds after it happened."""
-    said = (request_id, partner, data_type, status, frequency, str(occurred_at))
+    texts = (request_id, partner, data_type, status, frequency, str(occurred_at))
     return Event(
         source=source,
         request_id=request_id,
@@ -101,7 +101,7 @@ def event(  # noqa: PLR0913 - as many as an event has fields
         status=status,
         frequency=frequency,
         local_time=datetime.fromtimestamp(occurred_at + utc_offset, UTC).replace(tzinfo=None, microsecond=0),
-        digest=hashlib.sha256("\x1f".join(said).encode()).digest()[:16],
+        digest=hashlib.sha256("\x1f".join(texts).encode()).digest()[:16],
         arrived_at=occurred_at + delay,
         occurred_at=occurred_at,
         utc_offset=utc_offset,
@@ -122,7 +122,7 @@ def catch_up(
     page_size: int = 1000,
     pick: Callable[[Iterable[ExportKey]], ExportKey] = min,
 ) -> int:
-    """Fold what the ledger has after a sequence, as every reader does; the last sequence it has."""
+    """Fold the events after a sequence, as a projector does; return the last sequence."""
     while page := ledger.read(after, page_size):
         exports.apply(page)
         after = page[-1].sequence
@@ -138,7 +138,7 @@ def states(exports: ExportProjection, now: float, declared_at: float = 0) -> dic
 
 
 class Webhook:
-    """One source with everything behind it: bodies go in, states come out."""
+    """One source with intake, ledger and projection: bodies go in, states come out."""
 
     def __init__(
         self, source: Source = SHOP, declarations: Sequence[Declaration] = (), outages: Sequence[Outage] = ()
@@ -152,7 +152,7 @@ class Webhook:
     def deliver(
         self, status: str, occurred_at: float, request_id: object = 1700000001, *, delay: float = 2, **changes: object
     ) -> Receipt:
-        """Post a made-up body that says what happened then, ``delay`` seconds later."""
+        """Ingest a made-up body of an event, ``delay`` seconds after it happened."""
         when = vendor_clock(occurred_at, self.source.zone or UTC)
         return self.intake.ingest(self.source, body(status, when, request_id, **changes), occurred_at + delay)
 

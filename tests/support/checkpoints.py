@@ -9,7 +9,8 @@ import pytest
 
 from builders import HOUR, SHOP, accepted_event, at, event
 from databases import SQLITE_DRIVERS, new_ledger
-from exporter.projection import checkpoint_writer, projector
+from exporter.projection import checkpoint_writer
+from exporter.projection import projector as projector_module
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.fold import exports
 from exporter.projection.projector import Projector
@@ -32,13 +33,13 @@ NOW = at("12:00")
 def short_memory() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exports, "MAX_CACHED_IDS", 2)
-        patch.setattr(projector, "PAGE_SIZE", 3)
+        patch.setattr(projector_module, "PAGE_SIZE", 3)
         patch.setattr(checkpoint_writer, "PAGE_SIZE", 2)
         yield
 
 
-def keeper_of(ledger: Ledger, known: Projector, owner: str = "me") -> CheckpointWriter:
-    return CheckpointWriter(ledger, owner, threading.Lock(), lambda: known)
+def writer_of(ledger: Ledger, projector: Projector, owner: str = "me") -> CheckpointWriter:
+    return CheckpointWriter(ledger, owner, threading.Lock(), lambda: projector)
 
 
 def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
@@ -58,13 +59,13 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     made.close()
 
 
-def known_of(
+def caught_up(
     ledger: Ledger, sources: Mapping[str, Source] | None = None, declarations: Sequence[Declaration] = ()
 ) -> Projector:
-    known = Projector(ledger, sources or {"shop": SHOP}, declarations)
-    known.catch_up()
-    return known
+    projector = Projector(ledger, sources or {"shop": SHOP}, declarations)
+    projector.catch_up()
+    return projector
 
 
-def states(known: Projector) -> list[ExportState]:
-    return known.list_states(at("12:00", day=3))
+def states(projector: Projector) -> list[ExportState]:
+    return projector.list_states(at("12:00", day=3))

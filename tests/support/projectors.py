@@ -1,4 +1,4 @@
-"""Projectors over a generated history, and what they are seen to know."""
+"""Projectors over a generated history, and what they show."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from exporter.domain.states import ExportState
 
 
-class ToldOfGaps(MemoryLedger):
-    """A ledger whose gaps are given."""
+class LedgerWithOutages(MemoryLedger):
+    """A ledger with given outages."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.known_gaps: list[Outage] = []
+        self.known_outages: list[Outage] = []
 
     def outages(self) -> list[Outage]:
-        return list(self.known_gaps)
+        return list(self.known_outages)
 
 
-def reader_of(ledger: MemoryLedger, world: World) -> Projector:
+def projector_of(ledger: MemoryLedger, world: World) -> Projector:
     return Projector(ledger, SOURCES, world.declarations)
 
 
-def seen(known: Projector, world: World) -> list[list[ExportState]]:
-    return [known.list_states(now) for now in world.nows()]
+def shown_states(projector: Projector, world: World) -> list[list[ExportState]]:
+    return [projector.list_states(now) for now in world.nows()]
 
 
-def births(known: Projector) -> dict[ExportKey, int]:
-    """When each export came first."""
-    return {key: known.exports.first_sequence(key) for key in known.exports.all_keys()}
+def first_sequences(projector: Projector) -> dict[ExportKey, int]:
+    """The sequence of the first event of each export."""
+    return {key: projector.exports.first_sequence(key) for key in projector.exports.all_keys()}
 
 
 def folded_at_once(ledger: MemoryLedger, world: World) -> Projector:
-    """What a reader knows that has forgotten nothing and learns of everything at the start."""
-    known = reader_of(ledger, world)
+    """A projector that folds everything at once and caches all request ids."""
+    projector = projector_of(ledger, world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exports, "MAX_CACHED_IDS", 20_000)
-        known.catch_up()
-    return known
+        projector.catch_up()
+    return projector

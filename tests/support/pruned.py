@@ -26,10 +26,10 @@ RETENTION = 400 * DAY
 LATE = at("0:00", day=500)
 
 
-def pruner_of(ledger: Ledger, known: Projector) -> Pruner:
+def pruner_of(ledger: Ledger, projector: Projector) -> Pruner:
     def refreshed() -> Projector:
-        known.catch_up()
-        return known
+        projector.catch_up()
+        return projector
 
     return Pruner(ledger, threading.Lock(), refreshed)
 
@@ -49,9 +49,9 @@ def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
     ]
 
 
-def states(known: Projector) -> list[ExportState]:
-    return known.list_states(LATE + 12 * HOUR)
+def states(projector: Projector) -> list[ExportState]:
+    return projector.list_states(LATE + 12 * HOUR)
 
 
-def pruned_by(ledger: Ledger, known: Projector, now: float = LATE) -> int:
-    return sum(pruner_of(ledger, known).prune(now, RETENTION))
+def pruned_by(ledger: Ledger, projector: Projector, now: float = LATE) -> int:
+    return sum(pruner_of(ledger, projector).prune(now, RETENTION))

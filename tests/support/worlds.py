@@ -1,4 +1,4 @@
-"""Generated histories: jobs on several sources, some of them in summer time, declared or not."""
+"""Strategies for histories of events: jobs on several sources, some across clock changes, declared or not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENDINGS = ["completed", "completed", "completed", "failed", "queued", ""]
 
 @dataclass(frozen=True)
 class World:
-    """What happened, and to whom it is told."""
+    """Events, declarations and outages to be folded."""
 
     events: tuple[Event, ...]
     declarations: tuple[Declaration, ...]
@@ -50,7 +50,7 @@ class World:
         return [last + 3 * MINUTE, last + 5 * HOUR, last + 3 * DAY]
 
     def folded_in_order(self) -> ExportProjection:
-        """All of it at once in the order of history, as a restart would."""
+        """Fold all events at once in chronological order."""
         exports = self.exports()
         ledger = MemoryLedger()
         ledger.append([accepted_event(each) for each in sorted(self.events, key=pack_sort_key)])
@@ -60,16 +60,16 @@ class World:
 
 @st.composite
 def jobs(draw: st.DrawFn) -> list[Event]:
-    """The events of one recurring or one-time job, which may change its schedule."""
+    """Events of one recurring or one-time job, which may change its schedule."""
     frequency = draw(st.sampled_from([*FREQUENCIES, "4h", "4h", "one-time", "now and then"]))
     interval = FREQUENCIES.get(frequency, 6 * HOUR)
     begins = draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 8)) * 30 * MINUTE
-    recomputed = draw(st.booleans())
+    new_id_each_run = draw(st.booleans())
     first_id = draw(st.sampled_from([11, 22, 33, 44]))
     partner = draw(st.sampled_from(PARTNERS))
     data_type = draw(st.sampled_from(["events", "profiles"]))
     source = draw(st.sampled_from(list(SOURCES)))
-    found: list[Event] = []
+    job_events: list[Event] = []
     for slot in range(draw(st.integers(1, 9))):
         start = begins + slot * interval + draw(st.integers(0, 5)) * 13 * MINUTE
         shape = draw(st.sampled_from(["run", "run", "run", "run", "twice", "startless", "missed", "changed"]))
@@ -77,31 +77,31 @@ def jobs(draw: st.DrawFn) -> list[Event]:
             continue
         if shape == "changed":
             frequency = draw(st.sampled_from(list(FREQUENCIES)))
-        told = [("initiated", start)] if shape != "startless" else []
+        notifications = [("initiated", start)] if shape != "startless" else []
         if shape == "twice":
-            told.append(("initiated", start + 7 * MINUTE))
+            notifications.append(("initiated", start + 7 * MINUTE))
         if ending := draw(st.sampled_from(ENDINGS)):
-            told.append((ending, start + draw(st.sampled_from([0, 40, 600, 2 * HOUR, 9 * HOUR]))))
+            notifications.append((ending, start + draw(st.sampled_from([0, 40, 600, 2 * HOUR, 9 * HOUR]))))
         delay = draw(st.integers(-120, 700))
-        found += [
+        job_events += [
             event(
                 status,
                 occurred_at,
-                request_id=f"{first_id}{slot}" if recomputed else str(first_id),
+                request_id=f"{first_id}{slot}" if new_id_each_run else str(first_id),
                 partner=partner,
                 data_type=data_type,
                 frequency=frequency,
                 source=source,
                 delay=delay,
             )
-            for status, occurred_at in told
+            for status, occurred_at in notifications
         ]
-    return found
+    return job_events
 
 
 @st.composite
-def strays(draw: st.DrawFn) -> Event:
-    """Any event at any time, of ids that the jobs may have too."""
+def stray_events(draw: st.DrawFn) -> Event:
+    """Any event at any time, with an id that a job may have as well."""
     return event(
         draw(st.sampled_from(["initiated", "completed", "failed", "paused"])),
         draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 200)) * 15 * MINUTE,
@@ -114,7 +114,7 @@ def strays(draw: st.DrawFn) -> Event:
 
 
 @st.composite
-def blind_times(draw: st.DrawFn) -> tuple[Outage, ...]:
+def outage_lists(draw: st.DrawFn) -> tuple[Outage, ...]:
     begins = draw(st.sampled_from(BEGINNINGS))
     edges = sorted(draw(st.sets(st.integers(0, 72), max_size=4)))
     return tuple(Outage(begins + a * HOUR, begins + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False))
@@ -122,38 +122,38 @@ def blind_times(draw: st.DrawFn) -> tuple[Outage, ...]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    told = [each for job in draw(st.lists(jobs(), min_size=1, max_size=4)) for each in job]
-    told += draw(st.lists(strays(), max_size=6))
-    once = {(each.source, each.digest): each for each in told}
+    events = [each for job in draw(st.lists(jobs(), min_size=1, max_size=4)) for each in job]
+    events += draw(st.lists(stray_events(), max_size=6))
+    once = {(each.source, each.digest): each for each in events}
     declared = draw(st.lists(st.sampled_from(DECLARATIONS), unique=True))
-    return World(tuple(once.values()), tuple(declared), draw(blind_times()))
+    return World(tuple(once.values()), tuple(declared), draw(outage_lists()))
 
 
 @st.composite
 def crowds(draw: st.DrawFn) -> World:
-    """Few ids, few times, nothing else: what is rare in the life of a job is usual here."""
+    """Few ids at few times, so that coincidences that are rare among jobs are common."""
     moments = st.tuples(
         st.sampled_from(["initiated", "completed", "failed"]),
         st.integers(0, 12),
         st.sampled_from(["33", "44"]),
         st.sampled_from(["4h", "4h", "4h", "8h", "one-time"]),
     )
-    told = [
+    events = [
         event(status, BEGINNINGS[0] + hour * HOUR, request_id=request_id, frequency=frequency)
         for status, hour, request_id, frequency in draw(st.sets(moments, min_size=2, max_size=24))
     ]
-    return World(tuple(told), (), draw(blind_times()))
+    return World(tuple(events), (), draw(outage_lists()))
 
 
 @st.composite
 def throngs(draw: st.DrawFn) -> World:
-    """More events of few ids than are kept loose, in less time than tells that an id came back.
+    """Many events of few ids, within half an interval, so that most are compacted before an id recurs.
 
-    Now and then one from days before or after does tell it, when most is folded for good already.
+    An event from days before or after sometimes makes an id recur.
     """
     minutes = [*range(0, 11 * 60, 20), -3 * 24 * 60, 2 * 24 * 60]
     moments = st.tuples(st.sampled_from(minutes), st.sampled_from(["33", "33", "44", "55"]))
-    told = [
+    events = [
         event(
             "initiated" if minute % 60 else "completed",
             BEGINNINGS[0] + minute * MINUTE,
@@ -162,7 +162,7 @@ def throngs(draw: st.DrawFn) -> World:
         )
         for minute, id_ in sorted(draw(st.sets(moments, min_size=20, max_size=60)))
     ]
-    return World(tuple(told), (), ())
+    return World(tuple(events), (), ())
 
 
 histories = st.one_of(worlds(), crowds(), throngs())
