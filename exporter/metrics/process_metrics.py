@@ -1,4 +1,7 @@
-"""This process's own metrics, in the client library's types."""
+"""Defines the metrics of the exporter process itself, with the Prometheus client library.
+
+The metrics that are computed from stored events are in `exporter.metrics.families`.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,22 @@ if TYPE_CHECKING:
 OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune")
 STATUS_CODES = ("200", "400", "401", "413", "429", "503")
 
-# The sender waits three seconds (its other page says five); a commit should take milliseconds.
+# CleverTap waits 3 s for an answer (another page of its documentation says 5 s); a commit should take milliseconds.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class ProcessMetrics:
-    """The metrics of one process, in a registry of its own.
+    """The metrics of one process, in their own registry.
 
     Args:
-        revision: of the source code, where the build knows it.
+        revision: the revision of the source code; empty if the build does not set it.
     """
 
     def __init__(self, revision: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        self._failing: set[str] = set()
+        self._failing = {"read": False, "write": False}
         self.requests = Counter(
             "dataexport_webhook_requests", "Answers of the webhook by code.", ["source", "code"], registry=registry
         )
@@ -113,7 +116,7 @@ class ProcessMetrics:
         self.initialise_sources([])
 
     def initialise_sources(self, slugs: Iterable[str]) -> None:
-        """Start the series of these sources at 0, so that none appears late."""
+        """Create the series of these sources with the value 0, so that the first increase is visible to `rate()`."""
         for slug in (*slugs, UNKNOWN_SOURCE):
             self.auth_failures.labels(slug)
             self.request_duration.labels(slug)
@@ -122,23 +125,23 @@ class ProcessMetrics:
 
     @property
     def writes_fail(self) -> bool:
-        """Whether the newest write to the ledger failed."""
-        return "write" in self._failing
+        """Whether the last write to the store failed."""
+        return self._failing["write"]
 
     def count_response(self, source: str, status: int, seconds: float) -> None:
-        """Count an answer of the webhook, and the time it took."""
+        """Count a webhook response and observe its duration in seconds."""
         series = self._response_series.get((source, status))
         if series is None:
-            # Kept, since finding the series by its labels takes longer than to count.
+            # Cached, because `labels()` takes longer than `inc()`.
             series = self.requests.labels(source, str(status)), self.request_duration.labels(source)
             self._response_series[source, status] = series
         series[0].inc()
         series[1].observe(seconds)
 
     def observe_operation(self, operation: str, seconds: float, failed: bool) -> None:  # noqa: FBT001 - see Observer
-        """Take note of an operation on the ledger."""
-        (self._failing.add if failed else self._failing.discard)("read" if operation == "read" else "write")
-        self.store_up.set(not self._failing)
+        """Record the duration in seconds and the outcome of an operation on the store."""
+        self._failing["read" if operation == "read" else "write"] = failed
+        self.store_up.set(not any(self._failing.values()))
         if failed:
             self.store_errors.labels(operation).inc()
         elif operation == "append":
