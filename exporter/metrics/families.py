@@ -1,4 +1,8 @@
-"""Every metric that is computed from the ledger: its name, its meaning, and where its value is from."""
+"""Defines every metric that is computed from stored events, and formats its samples.
+
+To add one, add a row to `EXPORT_GAUGES`, `EXPORT_COUNTERS` or `SLOT_COUNTERS`, or a family to `SOURCE_FAMILIES`.
+The metrics of the exporter process are in `exporter.metrics.process_metrics`.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 PREFIX = "dataexport_"
 
+# Rows of (name, help text, field of ExportState).
 EXPORT_GAUGES = (
     ("last_initiated_timestamp_seconds", "Start of the newest run; 0 for never.", "last_initiated"),
     ("last_completed_timestamp_seconds", "End of the newest completed run; 0 for never.", "last_completed"),
@@ -75,17 +80,16 @@ EXPORT_FAMILIES = (
 )
 
 EXPORT_COLUMNS = tuple(family for family in EXPORT_FAMILIES if family is not DURATION)
-"""Those of which every export has a sample of its own; groups of a source share a histogram."""
+"""The families with one sample per export; the groups of a source share one duration histogram."""
 
 DURATION_SERIES = len(DURATION_BOUNDS) + 3
-"""A series for each bucket, the last of which has no bound, and the count and the sum."""
+"""Series of one histogram: a bucket per bound and one for infinity, the count and the sum."""
 
 _VALUE_FIELDS = (
     *(attribute for _, _, attribute in (*EXPORT_GAUGES, *EXPORT_COUNTERS, *SLOT_COUNTERS)),
     "muted",
 )
 _SLOT_COLUMNS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_VALUE_FIELDS) - 1)
-_ABSENT = -float("inf")
 _LINE_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
 _field_values = attrgetter(*_VALUE_FIELDS)
 
@@ -122,27 +126,36 @@ SOURCE_FAMILIES = (
 )
 
 
-def sample_values(state: ExportState) -> tuple[float, ...]:
-    """The values of `EXPORT_COLUMNS`, but for the last, which is always 1; minus infinity where there is no sample."""
-    values: tuple[float, ...] = _field_values(state)
+def sample_values(state: ExportState) -> tuple[float | None, ...]:
+    """Return the values of `EXPORT_COLUMNS` except `INFO`, which is always 1.
+
+    Slot counters are shown for recurring exports only; for others their value is None.
+    """
+    values: tuple[float | None, ...] = _field_values(state)
     if not state.recurring:
-        values = (*values[: _SLOT_COLUMNS.start], *(_ABSENT for _ in SLOT_COUNTERS), *values[_SLOT_COLUMNS.stop :])
+        values = (*values[: _SLOT_COLUMNS.start], *(None for _ in SLOT_COUNTERS), *values[_SLOT_COLUMNS.stop :])
     return values
 
 
 def export_series(state: ExportState) -> int:
-    """How many series an export has in `EXPORT_COLUMNS`."""
+    """Count the series of an export in `EXPORT_COLUMNS`."""
     return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_COUNTERS))
 
 
-def sample_lines(state: ExportState, values: Sequence[float], columns: Iterable[int]) -> dict[int, bytes]:
-    """The samples of some of `EXPORT_COLUMNS`, out of all `sample_values`."""
-    text = _export_labels(state)
-    return {
-        column: f"{_LINE_STARTS[column]}{text}}} {format_value(value)}\n".encode() if value != _ABSENT else b""
-        for column in columns
-        for value in (values[column],)
-    }
+def sample_lines(state: ExportState, values: Sequence[float | None], columns: Iterable[int]) -> dict[int, bytes]:
+    """Format the samples of some columns of an export.
+
+    Args:
+        state: the export.
+        values: its `sample_values`.
+        columns: numbers of columns in `EXPORT_COLUMNS`; `INFO` is not among them.
+    """
+    labels = _export_labels(state)
+    return {column: _column_line(column, labels, values[column]).encode() for column in columns}
+
+
+def _column_line(column: int, label_text: str, value: float | None) -> str:
+    return "" if value is None else f"{_LINE_STARTS[column]}{label_text}}} {format_value(value)}\n"
 
 
 def _export_labels(state: ExportState) -> str:
@@ -152,7 +165,7 @@ def _export_labels(state: ExportState) -> str:
 
 @lru_cache(maxsize=256)
 def _labels_around_export(data_type: str, frequency: str, partner: str, source: str) -> tuple[str, str]:
-    """The labels of an export but for its own name; of these there are few."""
+    """Format the labels before and after the value of ``export``; exports have few combinations of them."""
     before = f'data_type="{escape(data_type)}",export="'
     return before, f'",frequency="{escape(frequency)}",partner="{escape(partner)}",source="{escape(source)}"'
 
@@ -167,31 +180,36 @@ def _info_labels(state: ExportState) -> str:
 
 
 def column_lines(state: ExportState) -> list[str]:
-    """The samples of one export, a text for each of `EXPORT_COLUMNS`."""
-    text = _export_labels(state)
-    lines = [
-        f"{start}{text}}} {format_value(value)}\n"
-        for start, value in zip(_LINE_STARTS, _field_values(state), strict=False)
-    ]
-    if not state.recurring:
-        lines[_SLOT_COLUMNS] = [""] * len(SLOT_COUNTERS)
+    """Format the samples of one export: one text per family of `EXPORT_COLUMNS`, empty if it has no sample."""
+    labels = _export_labels(state)
+    lines = [_column_line(column, labels, value) for column, value in enumerate(sample_values(state))]
     lines.append(f"{INFO.name}{{{_info_labels(state)}}} 1.0\n")
     return lines
 
 
 def export_lines(state: ExportState) -> tuple[str, ...]:
-    """The same, a text for each of `EXPORT_FAMILIES`; durations, left empty, are put together by `duration_lines`."""
+    """Format the samples of one export: one text per family of `EXPORT_FAMILIES`.
+
+    The text of `DURATION` is empty, because `duration_lines` formats it for all exports with the same labels together.
+    """
     lines = column_lines(state)
     lines.insert(EXPORT_FAMILIES.index(DURATION), "")
     return tuple(lines)
 
 
 def duration_lines(source: str, export: str, counts: Iterable[int], total: float) -> str:
-    """The duration histogram of the exports of a source that have this ``export`` label."""
+    """Format the duration histogram of the exports of a source with this ``export`` label.
+
+    Args:
+        source: the slug of the source.
+        export: the value of the label.
+        counts: the number of runs per bucket, not cumulative.
+        total: the sum of the durations, in seconds.
+    """
     pieces = list(_duration_pieces(source))
-    running = [f"{count}.0" if count < PLAIN_BELOW else format_value(count) for count in accumulate(counts)]
+    cumulative = [f"{count}.0" if count < PLAIN_BELOW else format_value(count) for count in accumulate(counts)]
     pieces[1::4] = [escape(export)] * DURATION_SERIES
-    pieces[3::4] = [*running, running[-1], format_value(total)]
+    pieces[3::4] = [*cumulative, cumulative[-1], format_value(total)]
     return "".join(pieces)
 
 
@@ -201,24 +219,29 @@ def _duration_pieces(source: str) -> list[str]:
 
 
 def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...]:
-    """The samples of one source, a text for each of `SOURCE_FAMILIES`; every reason starts at 0."""
-    text = format_labels({"source": state.slug})
+    """Format the samples of one source: one text per family of `SOURCE_FAMILIES`.
 
-    def by(family: Family, label: str, counts: dict[str, int]) -> str:
+    Args:
+        state: the source.
+        reasons: the reasons for quarantine; each has a sample even if its count is 0.
+    """
+    labels = format_labels({"source": state.slug})
+
+    def counts_by(label: str, family: Family, counts: dict[str, int]) -> str:
         return "".join(
             sample_line(family.sample_name, format_labels({"source": state.slug, label: value}), counts[value])
             for value in sorted(counts)
         )
 
     return (
-        by(EVENTS, "status", state.events),
-        sample_line(DUPLICATES.sample_name, text, state.duplicates),
-        sample_line(TEST_CALLS.sample_name, text, state.test_calls),
-        by(QUARANTINED, "reason", dict.fromkeys(reasons, 0) | state.quarantined),
-        sample_line(SKEWED.sample_name, text, state.skewed),
-        sample_line(UNKNOWN_FREQUENCIES.sample_name, text, state.unknown_frequencies),
-        sample_line(LAST_ACCEPTED.name, text, state.last_accepted),
-        sample_line(DELAY.name, text, state.delay),
-        sample_line(SUSPECTED.name, text, state.suspected_offset or 0),
-        sample_line(SUSPECT.name, text, state.suspect),
+        counts_by("status", EVENTS, state.events),
+        sample_line(DUPLICATES.sample_name, labels, state.duplicates),
+        sample_line(TEST_CALLS.sample_name, labels, state.test_calls),
+        counts_by("reason", QUARANTINED, dict.fromkeys(reasons, 0) | state.quarantined),
+        sample_line(SKEWED.sample_name, labels, state.skewed),
+        sample_line(UNKNOWN_FREQUENCIES.sample_name, labels, state.unknown_frequencies),
+        sample_line(LAST_ACCEPTED.name, labels, state.last_accepted),
+        sample_line(DELAY.name, labels, state.delay),
+        sample_line(SUSPECTED.name, labels, state.suspected_offset or 0),
+        sample_line(SUSPECT.name, labels, state.suspect),
     )

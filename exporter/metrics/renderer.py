@@ -1,7 +1,7 @@
-"""From states to the text of a scrape, rendering again only what changed since the last one.
+"""Renders export and source states as the body of a scrape; each scrape re-renders only what has changed.
 
-The families of exports and sources are kept compressed, in parts small enough that an event costs
-a few of them. This process's own metrics are the client library's, and are put behind them.
+The text is stored in `CompressedTable`s, so an event recompresses a few small chunks. The metrics of the process
+itself come from the client library and are appended to each response.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from exporter.projection.projector import Projector
 
 EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
-"""Rows of a block: more compress better, fewer are sooner compressed again. A histogram has many lines."""
+"""Rows per group: large groups compress better, small ones are faster to recompress. A histogram is many lines."""
 MAX_PENDING_ROWS = 2_048
-"""How many rows may wait as plain text."""
+"""How many rows may wait for compression as plain text."""
 
 _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
@@ -40,10 +40,16 @@ _DURATIONS = EXPORT_FAMILIES.index(DURATION)
 
 @dataclass(slots=True)
 class _ShownExport:
-    """An export with series of its own, as it stands in the text."""
+    """An export with its own series, as last rendered.
+
+    Attributes:
+        values: its `families.sample_values`.
+        series: its number of series, without those of a histogram that the groups of its source share.
+        changes_at: `ExportState.changes_at`.
+    """
 
     row_key: RowKey
-    values: Sequence[float] = ()
+    values: Sequence[float | None] = ()
     duration_sum: float = 0
     duration_buckets: tuple[int, ...] = ()
     series: int = 0
@@ -51,39 +57,39 @@ class _ShownExport:
 
 
 class Renderer:
-    """Renders everything that a reader knows. Not safe for several threads at once.
+    """Renders all exports and sources of a projector. Not thread-safe.
 
     Args:
-        reader: what is known.
-        exports_per_source: how many exports of a source get series of their own.
-        reasons: the reasons for quarantine, so that each has a series from the start.
-        counted: exports over the limit that are not to be counted as dropped another time.
-        by: what compresses.
+        projector: the source of all states.
+        exports_per_source: how many exports of a source get their own series; the rest are combined into one.
+        reasons: all reasons for quarantine; each has a series even if its count is 0.
+        already_dropped: exports over the limit whose series were counted as dropped before.
+        engine: the compression module; the fastest one installed by default.
     """
 
     def __init__(
         self,
-        reader: Projector,
+        projector: Projector,
         exports_per_source: int,
         reasons: Iterable[str],
         already_dropped: Iterable[ExportKey] = (),
-        engine_: Engine | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        self._reader = reader
+        self._projector = projector
         self._limit = exports_per_source
         self._reasons = tuple(reasons)
         self._already_dropped = set(already_dropped)
-        self._engine = engine_ or compression_engine()
-        self._compressor = press = PartCompressor(self._engine)
+        self._engine = engine or compression_engine()
+        self._compressor = PartCompressor(self._engine)
         self._headers = {
             openmetrics: [
-                press.compress(family.header(openmetrics=openmetrics).encode())
+                self._compressor.compress(family.header(openmetrics=openmetrics).encode())
                 for family in EXPORT_FAMILIES + SOURCE_FAMILIES
             ]
             for openmetrics in (False, True)
         }
         self.dropped = 0
-        """How many series fell to the limit since this was made, each once."""
+        """How many series the limit has hidden since this renderer was created."""
         self._reset()
 
     def _reset(self) -> None:
@@ -98,47 +104,53 @@ class Renderer:
         self._limits: dict[str, SeriesLimit] = {}
         self._overflows: dict[str, HiddenExports] = {}
         self._group_durations: dict[str, DurationTotals] = {}
-        """The histogram of the groups of each source."""
-        self._source_states: dict[str, tuple[SourceState, int]] = {}
+        """The combined histogram of the groups of each source."""
+        self._shown_sources: dict[str, tuple[SourceState, tuple[str, ...]]] = {}
+        """The last rendered state of each source, and its `families.source_lines`."""
         self._newly_hidden: dict[ExportKey, int] = {}
+        """The exports that were hidden since the last update, with their numbers of series."""
         self._newly_shown: set[ExportKey] = set()
+        """The hidden exports that ceased to be hidden since the last update."""
         self._dirty_sources: set[str] = set()
-        """Sources whose exports over the limit changed."""
+        """The sources whose hidden exports have changed since the last update."""
         self._bodies: dict[bool, CompressedBody] = {}
         self._series = 0
-        """All but those of the histograms that are shared."""
+        """The number of series without those of shared histograms."""
 
     @property
     def series(self) -> int:
-        """How many series there are of exports and sources."""
+        """The number of series of exports and sources."""
         shared = sum(durations.exports > 0 for durations in self._group_durations.values())
         return self._series + shared * families.DURATION_SERIES
 
     def hidden(self) -> set[ExportKey]:
-        """The exports that have no series of their own."""
+        """Return the exports over the limit, which have no series of their own."""
         return {key for overflow in self._overflows.values() for key in overflow}
 
     def update(self, now: float) -> None:
-        """Find out what is new, and what changed by the time alone.
+        """Read new events and render what has changed since the last update, by an event or by the passage of time.
+
+        Args:
+            now: the current time, as a Unix timestamp in seconds.
 
         Raises:
-            StoreError: the ledger cannot be read.
+            StoreError: the store cannot be read.
         """
-        if self._reader.catch_up():
+        if self._projector.catch_up():
             self._already_dropped |= self.hidden()
             self._reset()
-            self._reader.exports.mark_dirty(self._reader.exports.all_keys())
-        dirty = self._reader.exports.take_dirty()
+            self._projector.exports.mark_dirty(self._projector.exports.all_keys())
+        dirty = self._projector.exports.take_dirty()
         while self._changes_due and self._changes_due[0][0] <= now:
             instant, key = heapq.heappop(self._changes_due)
             if key in self._shown and self._shown[key].changes_at == instant:
                 dirty.add(key)
-        # Nearly in the order of the text, so that what waits together stands together.
+        # Sorted almost as the rows are, so that each flush touches few groups.
         for key in sorted(dirty, key=_text_order):
             self._update_export(key, now)
             if self._export_table.pending_rows >= MAX_PENDING_ROWS:
                 self._flush()
-        for state in self._reader.list_sources():
+        for state in self._projector.list_sources():
             self._update_source(state)
         for source in self._dirty_sources:
             self._show_overflow(source)
@@ -147,13 +159,13 @@ class Renderer:
         self._flush()
 
     def body(self, *, openmetrics: bool) -> CompressedBody:
-        """The families of exports and sources, as of the last `update`."""
+        """Return the families of exports and sources as of the last `update`."""
         body = self._bodies.get(openmetrics)
         if body is None:
             pieces, sums = [], []
-            for header, (sheet, column) in zip(self._headers[openmetrics], self._columns, strict=True):
-                pieces += [header.deflated, *sheet.pieces(column)]
-                sums += [header.sum, sheet.sum(column)]
+            for header, (table, column) in zip(self._headers[openmetrics], self._columns, strict=True):
+                pieces += [header.deflated, *table.pieces(column)]
+                sums += [header.sum, table.sum(column)]
             body = self._bodies[openmetrics] = CompressedBody(self._engine, pieces, self._compressor.combine(sums))
         return body
 
@@ -162,25 +174,22 @@ class Renderer:
             self._bodies.clear()
 
     def _update_export(self, key: ExportKey, now: float) -> None:
-        """Put an export on its side of the limit, and those that change sides for it."""
+        """Show or hide an export according to the limit, and any other export whose place it takes or frees."""
         limit = self._limits.get(key.source)
         if limit is None:
             limit = self._limits[key.source] = SeriesLimit(self._limit)
-        is_listed = key in self._reader
-        moved = limit.add(key, self._reader.exports.first_sequence(key)) if is_listed else limit.remove(key)
-        if is_listed and not moved and key in self._shown and limit.admits(key):
-            self._show(key, self._reader.export_state(key, now))  # what mostly happens, and the same as below
-            return
+        is_listed = key in self._projector
+        moved = limit.add(key, self._projector.exports.first_sequence(key)) if is_listed else limit.remove(key)
         for moved_key in (*moved, key):
-            if moved_key not in self._reader:
+            if moved_key not in self._projector:
                 self._hide(moved_key)
                 self._drop_hidden(moved_key)
             elif limit.admits(moved_key):
                 self._drop_hidden(moved_key)
-                self._show(moved_key, self._reader.export_state(moved_key, now))
+                self._show(moved_key, self._projector.export_state(moved_key, now))
             else:
                 self._hide(moved_key)
-                self._add_hidden(moved_key, self._reader.export_state(moved_key, now))
+                self._add_hidden(moved_key, self._projector.export_state(moved_key, now))
 
     def _show(self, key: ExportKey, state: ExportState) -> None:
         row_key = (state.source, state.export, state.partner, state.data_type, state.frequency)
@@ -215,15 +224,19 @@ class Renderer:
         self._series -= shown.series
 
     def _show_durations(self, shown: _ShownExport, total: float, buckets: tuple[int, ...]) -> None:
-        """Show the histogram of an export, of which groups of one source have one together; none without buckets."""
-        old = shown.duration_sum, shown.duration_buckets
+        """Render the duration histogram of an export; without buckets, remove it.
+
+        All groups of a source share one histogram.
+        """
+        old_total, old_buckets = shown.duration_sum, shown.duration_buckets
         shown.duration_sum, shown.duration_buckets = total, buckets
         source, export = row_key = shown.row_key[:2]
         if export == GROUP_LABEL:
             durations = self._group_durations.setdefault(source, DurationTotals())
-            for sign, (given, counts) in ((-1, old), (1, (total, buckets))):
-                if counts:
-                    durations.add(sign, given, counts)
+            if old_buckets:
+                durations.subtract(old_total, old_buckets)
+            if buckets:
+                durations.add(total, buckets)
             total, buckets = durations.sum, durations.buckets if durations.exports else ()
         if buckets:
             self._duration_table.put(row_key, [families.duration_lines(source, export, buckets, total).encode()])
@@ -248,10 +261,10 @@ class Renderer:
                 self._newly_shown.add(key)
 
     def _show_overflow(self, source: str) -> None:
-        """Show all exports of a source that are over the limit as one."""
+        """Show all hidden exports of a source as one."""
         key, overflow = ExportKey(source, OVERFLOW_LABEL, OVERFLOW_LABEL), self._overflows[source]
         if len(overflow):
-            self._show(key, overflow.combined_state(source, self._source_states[source][0].timezone))
+            self._show(key, overflow.combined_state(source, self._shown_sources[source][0].timezone))
         else:
             self._hide(key)
 
@@ -262,12 +275,15 @@ class Renderer:
         self._newly_shown.clear()
 
     def _update_source(self, state: SourceState) -> None:
-        previous, series = self._source_states.get(state.slug, (None, 0))
+        previous, old_lines = self._shown_sources.get(state.slug, (None, ()))
         if previous == state:
             return
         lines = families.source_lines(state, self._reasons)
-        self._source_table.put((state.slug,), [line.encode() for line in lines])
-        self._series -= series
-        series = sum(line.count("\n") for line in lines)
-        self._series += series
-        self._source_states[state.slug] = (state, series)
+        if old_lines:
+            pairs = enumerate(zip(lines, old_lines, strict=True))
+            changes = {column: line.encode() for column, (line, old_line) in pairs if line != old_line}
+            self._source_table.change((state.slug,), changes)
+        else:
+            self._source_table.put((state.slug,), [line.encode() for line in lines])
+        self._series += "".join(lines).count("\n") - "".join(old_lines).count("\n")
+        self._shown_sources[state.slug] = state, lines

@@ -1,92 +1,113 @@
-"""What is over the limit of exports per source: which exports that are, and what they amount to. Pure.
+"""Limits the exports of a source that get their own series, and combines the others into one. Pure.
 
-A flood of names must cost little: of an export that is not shown a few figures are kept and no
-text, and the sums of all of them are kept up as each one changes.
+A flood of export names must cost little, so an export over the limit has a few numbers in memory and no text, and the
+combined state is updated in place.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from fractions import Fraction
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from operator import add, attrgetter, sub
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.exports import OVERFLOW_LABEL, ExportKey
 from exporter.domain.states import ExportState
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-_NEWEST = ("last_initiated", "last_completed", "last_failed", "last_received")
-_COUNTS = ("in_progress", "initiated", "completed", "failed", "abandoned")
 _NEVER = -float("inf")
-_FIRST_COUNT = len(_NEWEST) + 1
-_FIRST_DURATION = _FIRST_COUNT + len(_COUNTS)
-_newest, _counts = attrgetter(*_NEWEST), attrgetter(*_COUNTS)
+_latest_times = attrgetter("last_initiated", "last_completed", "last_failed", "last_received")
+_counts = attrgetter("in_progress", "initiated", "completed", "failed", "abandoned")
 
 
 class DurationTotals:
-    """The durations of several exports together, the same in whatever order they came and went."""
+    """The combined duration histogram of several exports; the order of additions and subtractions does not matter."""
 
     def __init__(self) -> None:
         self.exports = 0
-        """How many they are of."""
+        """The number of exports."""
         self.buckets = (0,) * (len(DURATION_BOUNDS) + 1)
+        """The number of runs per bucket, not cumulative."""
         self._sum = Fraction()
-        """Exact, so that an export that leaves takes away what it brought."""
+        """Exact, because subtracting rounded sums would leave a remainder."""
 
     @property
     def sum(self) -> float:
-        """In seconds, rounded once."""
+        """The sum of the durations, in seconds."""
         return float(self._sum)
 
-    def add(self, sign: int, total: float, buckets: Iterable[float]) -> None:
-        """Take those of a further export, with 1, or give them up as they were taken, with -1."""
-        self.exports += sign
-        self._sum += sign * Fraction(total)
-        self.buckets = tuple(old + sign * int(more) for old, more in zip(self.buckets, buckets, strict=True))
+    def add(self, total: float, buckets: Sequence[int]) -> None:
+        """Add the durations of one export."""
+        self.exports += 1
+        self._sum += Fraction(total)
+        self.buckets = tuple(map(add, self.buckets, buckets))
+
+    def subtract(self, total: float, buckets: Sequence[int]) -> None:
+        """Subtract the durations of one export, as they were added."""
+        self.exports -= 1
+        self._sum -= Fraction(total)
+        self.buckets = tuple(map(sub, self.buckets, buckets))
+
+
+class _HiddenExport(NamedTuple):
+    """What the combined state needs of one export.
+
+    Attributes:
+        maxima: of which the combined state has the greatest: the latest times, and minus the start of the oldest run
+            in progress.
+        counts: of which the combined state has the sums.
+    """
+
+    maxima: tuple[float, ...]
+    counts: tuple[int, ...]
+    duration_sum: float
+    duration_buckets: tuple[int, ...]
+
+
+_NONE = _HiddenExport((_NEVER,) * 5, (0,) * 5, 0, ())
 
 
 class HiddenExports:
     """The exports of one source that have no series of their own."""
 
     def __init__(self) -> None:
-        self._values: dict[ExportKey, array[float]] = {}
-        self._counts = [0] * len(_COUNTS)
-        self._newest = [_NEVER] * _FIRST_COUNT
-        self._to_recompute: set[int] = set()
-        """Which of the newest instants have to be found again."""
+        self._exports: dict[ExportKey, _HiddenExport] = {}
+        self._maxima = list(_NONE.maxima)
+        self._outdated_maxima: set[int] = set()
+        """Indexes of maxima that are to be recomputed, because the export that had the greatest value lost it."""
+        self._counts = _NONE.counts
         self._durations = DurationTotals()
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._exports)
 
     def __contains__(self, key: ExportKey) -> bool:
-        return key in self._values
+        return key in self._exports
 
     def __iter__(self) -> Iterator[ExportKey]:
-        return iter(self._values)
+        return iter(self._exports)
 
     def update(self, key: ExportKey, state: ExportState) -> None:
-        """Take an export, or what has become of it."""
-        # Negative, so that the oldest start is the greatest.
-        since = -state.running_since if state.running_since else _NEVER
-        new = array("d", (*_newest(state), since, *_counts(state), state.duration_sum, *state.duration_buckets))
-        self._replace(self._values.get(key), new)
-        self._values[key] = new
+        """Add an export, or replace its state."""
+        running_since = -state.running_since if state.running_since else _NEVER
+        maxima = (*_latest_times(state), running_since)
+        export = _HiddenExport(maxima, _counts(state), state.duration_sum, state.duration_buckets)
+        self._replace(self._exports.get(key, _NONE), export)
+        self._exports[key] = export
 
     def remove(self, key: ExportKey) -> None:
-        """Give up an export that is there."""
-        self._replace(self._values.pop(key), None)
+        """Remove an export."""
+        self._replace(self._exports.pop(key), _NONE)
 
     def combined_state(self, source: str, timezone: str) -> ExportState:
-        """All of them as one export without a schedule: counts add up, the newest wins."""
-        for place in self._to_recompute:
-            self._newest[place] = max((each[place] for each in self._values.values()), default=_NEVER)
-        self._to_recompute.clear()
-        last_initiated, last_completed, last_failed, last_received, since = self._newest
+        """Return all exports as one without a schedule: counts are added, and the latest times are kept."""
+        for index in self._outdated_maxima:
+            self._maxima[index] = max((export.maxima[index] for export in self._exports.values()), default=_NEVER)
+        self._outdated_maxima.clear()
+        last_initiated, last_completed, last_failed, last_received, running_since = self._maxima
         in_progress, initiated, completed, failed, abandoned = self._counts
         return ExportState(
             source=source,
@@ -107,70 +128,82 @@ class HiddenExports:
             abandoned=abandoned,
             duration_buckets=self._durations.buckets,
             duration_sum=self._durations.sum,
-            running_since=0 if since == _NEVER else -since,
+            running_since=0 if running_since == _NEVER else -running_since,
         )
 
-    def _replace(self, old: array[float] | None, new: array[float] | None) -> None:
-        for sign, figures in ((-1, old), (1, new)):
-            if figures is not None:
-                counts, (total, *buckets) = figures[_FIRST_COUNT:_FIRST_DURATION], figures[_FIRST_DURATION:]
-                self._counts = [kept + sign * int(one) for kept, one in zip(self._counts, counts, strict=True)]
-                self._durations.add(sign, total, buckets)
-        for place in range(_FIRST_COUNT):
-            before = _NEVER if old is None else old[place]
-            after = _NEVER if new is None else new[place]
-            if after >= self._newest[place]:
-                self._newest[place] = after
-                self._to_recompute.discard(place)
-            elif before == self._newest[place]:
-                self._to_recompute.add(place)
+    def _replace(self, old: _HiddenExport, new: _HiddenExport) -> None:
+        self._counts = tuple(
+            total - before + after for total, before, after in zip(self._counts, old.counts, new.counts, strict=True)
+        )
+        if old.duration_buckets:
+            self._durations.subtract(old.duration_sum, old.duration_buckets)
+        if new.duration_buckets:
+            self._durations.add(new.duration_sum, new.duration_buckets)
+        for index, (before, after) in enumerate(zip(old.maxima, new.maxima, strict=True)):
+            if after >= self._maxima[index]:
+                self._maxima[index] = after
+                self._outdated_maxima.discard(index)
+            elif before == self._maxima[index]:
+                self._outdated_maxima.add(index)
 
 
 def combine(source: str, states: Sequence[ExportState]) -> ExportState:
-    """What `HiddenExports` makes of these, at least one."""
-    overflow = HiddenExports()
+    """Return several exports, at least one, as one: see `HiddenExports.combined_state`."""
+    hidden = HiddenExports()
     for number, state in enumerate(states):
-        overflow.update(ExportKey(source, OVERFLOW_LABEL, str(number)), state)
-    return overflow.combined_state(source, states[0].timezone)
+        hidden.update(ExportKey(source, OVERFLOW_LABEL, str(number)), state)
+    return hidden.combined_state(source, states[0].timezone)
 
 
 class SeriesLimit:
-    """Which exports of one source come first, so many of them.
+    """Decides which exports of one source get their own series: those whose first events were stored first.
 
     Args:
-        most: how many.
+        limit: the number of exports with their own series.
     """
 
     def __init__(self, limit: int) -> None:
-        self._most = limit
+        self._limit = limit
         self._first_sequences: dict[ExportKey, int] = {}
         self._ranks: list[tuple[int, ExportKey]] = []
-        """Births and exports, sorted; the first ``most`` are admitted."""
+        """First sequence numbers and exports, sorted; the first ``limit`` are admitted."""
 
     def admits(self, key: ExportKey) -> bool:
-        """Whether an export is among those that come first."""
+        """Whether an export gets its own series."""
         first_sequence = self._first_sequences.get(key)
         if first_sequence is None:
             return False
-        return len(self._ranks) <= self._most or (first_sequence, key) < self._ranks[self._most]
+        return len(self._ranks) <= self._limit or (first_sequence, key) < self._ranks[self._limit]
 
     def add(self, key: ExportKey, first_sequence: int) -> set[ExportKey]:
-        """Take an export, born at this place of the ledger; which others come or go for it."""
+        """Add an export, or move it.
+
+        Args:
+            key: the export.
+            first_sequence: the sequence number of its first event.
+
+        Returns:
+            The other exports that are newly admitted or no longer admitted.
+        """
         if self._first_sequences.get(key) == first_sequence:
             return set()
         moved = self.remove(key)
-        at = bisect_left(self._ranks, (first_sequence, key))
-        self._ranks.insert(at, (first_sequence, key))
+        rank = bisect_left(self._ranks, (first_sequence, key))
+        self._ranks.insert(rank, (first_sequence, key))
         self._first_sequences[key] = first_sequence
-        if at < self._most < len(self._ranks):
-            moved ^= {self._ranks[self._most][1]}  # one that came for what left, and goes again, has not moved
+        if rank < self._limit < len(self._ranks):
+            moved ^= {self._ranks[self._limit][1]}  # unless it was admitted by the removal above
         return moved - {key}
 
     def remove(self, key: ExportKey) -> set[ExportKey]:
-        """Give up an export, if it is there; which others come for it."""
+        """Remove an export, if there is one with this key.
+
+        Returns:
+            The export that is newly admitted, if any.
+        """
         first_sequence = self._first_sequences.pop(key, None)
         if first_sequence is None:
             return set()
-        at = bisect_left(self._ranks, (first_sequence, key))
-        del self._ranks[at]
-        return {self._ranks[self._most - 1][1]} if at < self._most <= len(self._ranks) else set()
+        rank = bisect_left(self._ranks, (first_sequence, key))
+        del self._ranks[rank]
+        return {self._ranks[self._limit - 1][1]} if rank < self._limit <= len(self._ranks) else set()

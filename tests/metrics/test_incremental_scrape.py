@@ -87,7 +87,7 @@ def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> st
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARATIONS], now)
-    collector = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine_=by)
+    collector = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine=by)
     dropped = 0
     for number, step in enumerate(steps):
         if isinstance(step, Wait):

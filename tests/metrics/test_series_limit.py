@@ -90,10 +90,10 @@ def test_what_is_kept_up_is_what_would_be_added_up_anew(steps: list[tuple[Export
 def test_durations_are_the_same_in_whatever_order_they_come_and_go(values: list[float]) -> None:
     durations = DurationTotals()
     for value in values:
-        durations.add(1, value, [1] * BUCKETS)
-        durations.add(1, value / 3, [0] * BUCKETS)
+        durations.add(value, [1] * BUCKETS)
+        durations.add(value / 3, [0] * BUCKETS)
     for value in sorted(values):
-        durations.add(-1, value / 3, [0] * BUCKETS)
+        durations.subtract(value / 3, [0] * BUCKETS)
     assert durations.exports == len(values)
     assert durations.sum == float(sum(map(Fraction, values)))
     assert durations.buckets == (len(values),) * BUCKETS
