@@ -1,4 +1,4 @@
-"""Everything that is read out of a ledger, behind one lock: what is known, its text, its checkpoint, and pruning."""
+"""The read side of the ledger behind one lock: states, scrapes, checkpoints and pruning."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
-"""After how many new events, or seconds with some, the checkpoint is written again."""
+"""A checkpoint is due after this many new events, or after `CHECKPOINT_SECONDS` if there are any."""
 BUSY_EVENTS = 10_000
-"""While more than these arrive between two looks, webhooks go first, and the checkpoint waits for its seconds."""
+"""If more events than this arrive between two checks, only `CHECKPOINT_SECONDS` counts, so that webhooks go first."""
 MAX_EXPORTS_AT_STOP = 20_000
-"""With more exports than that to write, a stop does not wait for the checkpoint."""
+"""A stop writes no checkpoint if more exports than this have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionConfig:
-    """What of a configuration decides about what is known.
+    """The part of the configuration that states depend on.
 
     Attributes:
-        sources: by slug.
-        retention: seconds for which events are kept.
+        sources: the configured sources by slug.
+        declarations: the declared exports.
+        exports_per_source: how many exports of a source get series of their own.
+        retention: how long events are kept, in seconds.
     """
 
     sources: Mapping[str, Source]
@@ -51,11 +53,11 @@ class ProjectionConfig:
 
 
 class CatchUpResult(NamedTuple):
-    """How reading the ledger began.
+    """The result of reading the ledger to its end.
 
     Attributes:
-        events: up to which place it is known.
-        from_checkpoint: whether it went on from one.
+        events: the sequence of the last event.
+        from_checkpoint: whether reading started at a checkpoint.
     """
 
     events: int
@@ -63,12 +65,12 @@ class CatchUpResult(NamedTuple):
 
 
 class ScrapeResult(NamedTuple):
-    """A scrape of what is known.
+    """A rendered scrape.
 
     Attributes:
-        body: all but a process's own metrics.
-        series: how many series it has.
-        dropped: how many more fell to the limit since the one before.
+        body: the series of exports and sources, without this process's own metrics.
+        series: the number of series in ``body``.
+        dropped: the number of series that the limit dropped since the previous scrape.
     """
 
     body: CompressedBody
@@ -77,26 +79,42 @@ class ScrapeResult(NamedTuple):
 
 
 class CheckpointResult(NamedTuple):
-    """What became of a checkpoint.
+    """The result of writing a checkpoint.
 
     Attributes:
-        written: whether it was.
-        differs: whether another configuration or release keeps it.
+        written: whether a checkpoint was written.
+        other_configuration: whether the checkpoint belongs to an exporter of another configuration or release.
     """
 
     written: bool = False
     other_configuration: bool = False
 
 
-class ReadModel:
-    """What is known of a ledger, safe for several threads. Every method may raise `exporter.domain.errors.StoreError`.
-
-    Args:
-        ledger: what is read; closed by whoever opened it.
-        scope: what of the configuration decides about it.
+class _LastCheckpoint(NamedTuple):
+    """The last checkpoint that this process tried to write.
 
     Attributes:
-        watch: the name under which this process beats the heart in the ledger.
+        projector: the projector at that time; None before the first attempt.
+        sequence: the sequence of its last event.
+        at: the time, in Unix seconds.
+    """
+
+    projector: Projector | None = None
+    sequence: int = 0
+    at: float = 0.0
+
+
+class ReadModel:
+    """The states of a ledger, safe for several threads.
+
+    Every method may raise `exporter.domain.errors.StoreError`. Times are in Unix seconds.
+
+    Args:
+        ledger: the ledger to read; the caller closes it.
+        config: the part of the configuration that states depend on.
+
+    Attributes:
+        instance_id: the id of this process for heartbeats and checkpoints.
     """
 
     def __init__(self, ledger: Ledger, config: ProjectionConfig) -> None:
@@ -106,28 +124,29 @@ class ReadModel:
         self._state_lock = threading.Lock()
         self._projector, self._renderer = self._build(config)
         self._dropped = 0
-        self._now = 0.0
+        self._pruning_now = 0.0
         self._checkpoint_writer = CheckpointWriter(ledger, self.instance_id, self._state_lock, lambda: self._projector)
-        self._pruner = Pruner(ledger, self._state_lock, self._caught_up_projector)
+        self._pruner = Pruner(ledger, self._state_lock, self._catch_up_for_pruning)
         self._pruning: Iterator[int] | None = None
-        self._checkpointed: tuple[Projector | None, int, float] = (None, 0, 0.0)
+        self._last_checkpoint = _LastCheckpoint()
         self._last_seen_sequence = 0
 
     def catch_up(self, now: float) -> CatchUpResult:
-        """Read all there is, and render it, so that no scrape waits for that."""
+        """Read the ledger to its end and render it, so that the first scrape does not have to."""
         with self._state_lock:
             self._refresh(now)
-            # All of this lives as long as the process. A full collection that traverses it would delay everyone.
+            # These objects live as long as the process; a full garbage collection of them would delay all threads.
             gc.freeze()
             return CatchUpResult(self._projector.sequence, self._projector.checkpoint_revision is not None)
 
     def scrape(self, now: float, *, openmetrics: bool) -> ScrapeResult:
-        """Render the families of exports and sources in one of the two text formats."""
+        """Render the metrics of exports and sources in one of the two text formats."""
         with self._state_lock:
             self._refresh(now)
-            collector = self._renderer
-            dropped, self._dropped = collector.dropped - self._dropped, collector.dropped
-            return ScrapeResult(collector.body(openmetrics=openmetrics), collector.series, dropped)
+            renderer = self._renderer
+            dropped = renderer.dropped - self._dropped
+            self._dropped = renderer.dropped
+            return ScrapeResult(renderer.body(openmetrics=openmetrics), renderer.series, dropped)
 
     def list_states(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """List the states of all exports, the most urgent first, and of all sources."""
@@ -136,71 +155,76 @@ class ReadModel:
             return self._projector.list_states(now), self._projector.list_sources()
 
     def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
-        """Look up one export by its `ExportKey.id`, with its newest events, the last one first; None if there is none.
+        """Return the state of one export and its newest events, the newest first, or None if there is no such export.
 
-        If other exports share its selection, it is not looked for past `PAGE` events of theirs.
+        Only the newest `PAGE_SIZE` events of its selection are searched, which may belong to other exports.
+
+        Args:
+            export_id: its `ExportKey.id`.
+            now: the time of the state.
+            max_events: how many events to return at most.
         """
         with self._state_lock:
             self._refresh(now)
             key = next((key for key in self._projector.list_keys() if key.id == export_id), None)
             if key is None:
                 return None
-            known = self._projector.exports
-            recent = islice(self._ledger.select_newest_first(known.selection(key), self._projector.sequence), PAGE_SIZE)
-            return self._projector.export_state(key, now), list(
-                islice((e for e in recent if known.is_event_of(key, e)), max_events)
-            )
+            exports = self._projector.exports
+            newest = self._ledger.select_newest_first(exports.selection(key), self._projector.sequence)
+            events = (event for event in islice(newest, PAGE_SIZE) if exports.is_event_of(key, event))
+            return self._projector.export_state(key, now), list(islice(events, max_events))
 
     def reconfigure(self, config: ProjectionConfig, now: float) -> None:
-        """Use another configuration. The old one answers until the new one is ready, and stays if the ledger fails."""
+        """Switch to another configuration. The old one is in effect until then, and stays if the ledger fails."""
         with self._state_lock:
             hidden = self._renderer.hidden()
-        reader, collector = self._build(config, hidden)
-        collector.update(now)
+        projector, renderer = self._build(config, hidden)
+        renderer.update(now)
         with self._state_lock:
-            self._config, self._projector, self._renderer, self._dropped = config, reader, collector, 0
+            self._config, self._projector, self._renderer, self._dropped = config, projector, renderer, 0
 
     def write_checkpoint(self, now: float, *, stopping: bool = False) -> CheckpointResult:
-        """Write the checkpoint if that is due, or before leaving."""
+        """Write a checkpoint if one is due, or if the service is stopping."""
         if not (stopping or self._checkpoint_is_due(now)):
             return CheckpointResult()
         with self._state_lock:
             self._refresh(now)
-            reader, sequence = self._projector, self._projector.sequence
+            attempt = _LastCheckpoint(self._projector, self._projector.sequence, now)
         max_exports = MAX_EXPORTS_AT_STOP if stopping else float("inf")
         written = self._checkpoint_writer.write(now, max_exports=max_exports, stopping=stopping)
-        self._checkpointed = reader, sequence, now
+        self._last_checkpoint = attempt
         return CheckpointResult(written, self._checkpoint_writer.other_configuration)
 
     def prune(self, now: float) -> int:
-        """Remove some of what is past its retention; how many events and bodies were removed, 0 once none is left."""
-        self._now = now
+        """Remove some events and quarantined bodies past their retention, and return how many; 0 once none are left."""
+        self._pruning_now = now
         pruning, self._pruning = self._pruning or self._pruner.prune(now, self._config.retention), None
         count = next(pruning, 0)
-        if count:
+        if count:  # otherwise the next call starts again
             self._pruning = pruning
         return count
 
     def _refresh(self, now: float) -> None:
-        """Know what there is now; while it is held."""
+        """Read and render what is new. The caller holds the state lock."""
         try:
             self._renderer.update(now)
         except StoreLostError:
-            self._renderer.update(now)  # what lies there now may be a ledger as well
+            self._renderer.update(now)  # another ledger may have replaced the lost one
 
     def _build(self, config: ProjectionConfig, hidden: Iterable[ExportKey] = ()) -> tuple[Projector, Renderer]:
-        reader = Projector(self._ledger, config.sources, config.declarations)
-        return reader, Renderer(reader, config.exports_per_source, quarantine_reasons(), already_dropped=hidden)
+        projector = Projector(self._ledger, config.sources, config.declarations)
+        return projector, Renderer(projector, config.exports_per_source, quarantine_reasons(), already_dropped=hidden)
 
-    def _caught_up_projector(self) -> Projector:
-        """The reader with all that it has read, as of when pruning was asked for; while it is held."""
-        self._refresh(self._now)
+    def _catch_up_for_pruning(self) -> Projector:
+        """Return the projector after catching up. The caller, `Pruner`, holds the state lock."""
+        self._refresh(self._pruning_now)
         return self._projector
 
     def _checkpoint_is_due(self, now: float) -> bool:
-        reader, sequence, at = self._checkpointed
-        newest = self._ledger.last_sequence()
-        rush, self._last_seen_sequence = newest - self._last_seen_sequence > BUSY_EVENTS, newest
-        waiting = newest - sequence
-        late = waiting != 0 and now - at >= CHECKPOINT_SECONDS
-        return reader is not self._projector or late or (waiting >= CHECKPOINT_EVENTS and not rush)
+        last = self._last_checkpoint
+        sequence = self._ledger.last_sequence()
+        busy = sequence - self._last_seen_sequence > BUSY_EVENTS
+        self._last_seen_sequence = sequence
+        new_events = sequence - last.sequence
+        time_is_up = new_events != 0 and now - last.at >= CHECKPOINT_SECONDS
+        return last.projector is not self._projector or time_is_up or (new_events >= CHECKPOINT_EVENTS and not busy)
