@@ -1,1 +1,1 @@
-"""What one process runs: gunicorn, its worker, the two listeners, and the service behind them."""
+"""What one process runs: gunicorn with one worker, both listeners, and the service behind them."""

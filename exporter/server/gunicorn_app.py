@@ -1,8 +1,8 @@
-"""gunicorn with two listeners in one worker process, and its limits.
+"""Runs gunicorn with both listeners in one worker process.
 
-One worker, since per-process counters then stay whole, and a scrape and a few webhooks a minute
-need no more. SIGHUP and ``POST /-/reload`` swap the configuration inside the worker, so that no
-connection and no counter is lost.
+One worker is enough for a scrape and a few webhooks a minute, and keeps one set of counters.
+SIGHUP and ``POST /-/reload`` replace the configuration inside the worker, so that connections and
+counters survive.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from exporter.server.service import Service
 
 GRACEFUL_TIMEOUT = 9
-"""When the worker is killed; it stops by itself before that."""
+"""After this time the master kills a worker. The worker ends earlier; see `exporter.server.worker`."""
 
 log = structlog.get_logger()
 
 
 class _Logger(Logger):
-    """gunicorn's messages go where all others go."""
+    """Leaves gunicorn's messages to the root logger; see `exporter.server.logs`."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ANN401, ARG002 - gunicorn's untyped configuration
         self.loglevel = self.error_log.level
@@ -41,18 +41,18 @@ class _Logger(Logger):
 
 
 class _Arbiter(Arbiter):
-    """The master process; it hands SIGHUP on instead of starting new workers."""
+    """The master process. On SIGHUP, it signals its worker instead of replacing it."""
 
     def handle_hup(self) -> None:
         self.kill_workers(signal.SIGHUP)
 
 
 class _Application(BaseApplication):
-    """What the arbiter hands to its worker.
+    """The application that the master process passes to its worker.
 
     Args:
         options: gunicorn's settings.
-        listen: starts what a worker process serves in its event loop.
+        listen: starts the service and creates the listeners in the worker's event loop.
     """
 
     def __init__(self, options: dict[str, object], listen: Callable[[asyncio.AbstractEventLoop], Listeners]) -> None:
@@ -66,11 +66,11 @@ class _Application(BaseApplication):
 
 
 def serve(config: Config, start: Callable[[], Service]) -> None:
-    """Listen until a signal ends it.
+    """Serve both listeners until a signal requests a stop.
 
     Args:
-        config: says where.
-        start: called in the worker process; returns the running service.
+        config: the configuration at the start.
+        start: starts the service; called in the worker process.
     """
     options: dict[str, object] = {
         "bind": [str(config.webhook_listen), str(config.admin_listen)],

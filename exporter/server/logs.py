@@ -1,4 +1,4 @@
-"""Logs: JSON where a program reads them, columns on a terminal; all of it on standard error."""
+"""Logging to standard error: JSON by default, columns on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def configure(settings: Log) -> None:
-    """Send what this package, gunicorn and the libraries log through one form."""
+    """Configure one format for the logs of this package, gunicorn and the libraries."""
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -31,7 +31,7 @@ def configure(settings: Log) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         cache_logger_on_first_use=True,
     )
-    last: list[Processor] = (
+    renderers: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
@@ -40,19 +40,19 @@ def configure(settings: Log) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
     for name in ("gunicorn.error", "alembic"):
-        # Each start, stop and migration is told by us, in our own words.
+        # This package logs each start, stop and migration itself.
         logging.getLogger(name).setLevel(logging.DEBUG if settings.level == "debug" else logging.WARNING)
 
 
 def _escape_values(_logger: object, _method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
-    """What a stranger typed must not look like a log line of its own, or move the cursor."""
+    """Escape control characters, so that a client cannot forge log lines or control a terminal."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = value if value.isprintable() else value.encode("unicode_escape").decode()

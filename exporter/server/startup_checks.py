@@ -1,4 +1,4 @@
-"""What is checked before a start: this machine's clock, and whether the addresses are free."""
+"""Checks before a start: a plausible clock and free listen addresses."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ if TYPE_CHECKING:
 
 
 EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
-"""No clock that is right says less."""
+"""A clock that is set shows a later time; in Unix seconds."""
 
 
 def refuse_clock(now: float) -> None:
-    """Refuse a clock that was never set: every deadline would be wrong, and nobody paged.
+    """Refuse a clock that was never set, because every deadline would be wrong.
+
+    Args:
+        now: the time of the system, in Unix seconds.
 
     Raises:
-        ClockError: with what to do.
+        ClockError: the time is before `EARLIEST_PLAUSIBLE`.
     """
     if now < EARLIEST_PLAUSIBLE:
-        shown = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        message = f"this machine's clock says {shown}, which cannot be: set it (such as by NTP), then start again"
+        text = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        message = f"this machine's clock says {text}, which cannot be: set it (such as by NTP), then start again"
         raise ClockError(message)
 
 
 def refuse_used_addresses(addresses: Iterable[Address]) -> None:
-    """Refuse addresses on which something else listens, before gunicorn tries for seconds.
+    """Refuse listen addresses that are in use, because gunicorn would retry for seconds.
+
+    Args:
+        addresses: the webhook listener's and the admin listener's.
 
     Raises:
-        ListenError: with the setting to change.
+        ListenError: an address cannot be bound; names its setting.
     """
     for setting, address in zip(("webhook_listen", "admin_listen"), addresses, strict=True):
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET

@@ -70,12 +70,12 @@ def serving(path: Path) -> Iterator[tuple[str, str]]:
     listening = Listeners(config, made, loop)
 
     async def begin() -> list[asyncio.AbstractServer]:
-        return [await loop.create_server(each.accept, "127.0.0.1", 0) for each in listening.connections]
+        return [await loop.create_server(each.accept, "127.0.0.1", 0) for each in listening.pools]
 
     async def end(servers: list[asyncio.AbstractServer]) -> None:
         for server in servers:
             server.close()
-        for each in listening.connections:
+        for each in listening.pools:
             each.abort()
 
     servers = asyncio.run_coroutine_threadsafe(begin(), loop).result(PATIENCE_SECONDS)
