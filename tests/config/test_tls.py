@@ -17,7 +17,7 @@ from exporter.config import loader
 from exporter.domain.errors import ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
-from serving_here import Here
+from serving_here import LocalListener
 from tools import program
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def served(exporter: Exporter, *, name: str | None = "localhost") -> str:
     ):
         shown = client.getpeercert(binary_form=True)
     assert shown
-    told = subprocess.run(
+    received = subprocess.run(
         [program("openssl"), "x509", "-inform", "DER", "-noout", "-subject", "-nameopt", "RFC2253"],
         input=shown,
         capture_output=True,
         check=True,
     )
-    return told.stdout.decode().strip().removeprefix("subject=CN=")
+    return received.stdout.decode().strip().removeprefix("subject=CN=")
 
 
 def test_the_webhook_speaks_tls_and_the_admin_listener_does_not(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_old_versions_are_refused(tmp_path: Path, version: ssl.TLSVersion) -> No
     client.set_ciphers("ALL:@SECLEVEL=0")
     client.minimum_version = client.maximum_version = version
     with (
-        Here(context=found) as here,
-        here.connect() as plain,
+        LocalListener(context=found) as listener,
+        listener.connect() as plain,
         pytest.raises(ssl.SSLError),
         client.wrap_socket(plain, server_hostname="localhost"),
     ):
@@ -136,8 +136,8 @@ def test_what_cannot_be_used_is_refused_with_its_reason(tmp_path: Path) -> None:
     _, other = certificates.make(tmp_path, "other")
     at = "environment: server.tls_certificate_file, server.tls_key_file: "
     nothing = tmp_path / "nothing"
-    (told,) = problems(named(nothing, key))
-    assert told.startswith(
+    (received,) = problems(named(nothing, key))
+    assert received.startswith(
         f"{at}{str(nothing)!r} cannot be read (No such file or directory); give a file with the cert"
     )
     (tmp_path / "der").write_bytes(b"\x30\x82")
@@ -169,8 +169,8 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(tmp_
 def test_a_key_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path, "first")
     key.chmod(0o644)
-    (told,) = problems(named(certificate, key))
-    assert told.startswith("environment: server.tls_key_file: every user of this machine can read")
+    (received,) = problems(named(certificate, key))
+    assert received.startswith("environment: server.tls_key_file: every user of this machine can read")
 
 
 def test_a_start_with_a_wrong_certificate_ends_with_its_reason(tmp_path: Path) -> None:

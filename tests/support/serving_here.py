@@ -1,4 +1,4 @@
-"""Connections in this process: a loop in a thread, a front that a test controls, and plain sockets."""
+"""A listener in the test process: an event loop in a thread, a handler under the test's control, and plain sockets."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from exporter.server.http.messages import HttpRequest
 
-MOST_BYTES = 1000
+MAX_BODY_BYTES = 1000
 
 
-class Echo:
-    """A front that answers with what was sent; under ``/held`` not before the test says so."""
+class EchoHandler:
+    """A handler that responds with the request's body. The test itself replies to requests of ``/held``."""
 
     def __init__(self) -> None:
-        self.noted: list[tuple[str, int]] = []
+        self.responses: list[tuple[str, int]] = []  # methods and status codes
         self.held: list[Callable[[HttpResponse], None]] = []
 
     @property
     def max_body_bytes(self) -> int:
-        return MOST_BYTES
+        return MAX_BODY_BYTES
 
     def on_headers(self, request: HttpRequest) -> HttpResponse | None:
         if request.path == "/broken":
@@ -44,40 +44,40 @@ class Echo:
         if request.path == "/held":
             self.held.append(reply)
         else:
-            long = request.path == "/long"
-            answer = HttpResponse(200, b"x" * 50_000_000 if long else body, (("Content-Type", "text/plain"),))
-            asyncio.get_running_loop().call_soon(reply, answer)
+            response_body = b"x" * 50_000_000 if request.path == "/long" else body
+            response = HttpResponse(200, response_body, (("Content-Type", "text/plain"),))
+            asyncio.get_running_loop().call_soon(reply, response)
 
-    def on_response(self, request: HttpRequest, answer: HttpResponse) -> None:
-        self.noted.append((request.method, answer.status))
+    def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        self.responses.append((request.method, response.status))
 
 
-class Here:
-    """A listener of this process on a free port of loopback.
+class LocalListener:
+    """A listener in this process on a free port of 127.0.0.1.
 
     Args:
-        most: connections at a time.
-        context: for TLS.
+        max_open: the limit of open connections.
+        context: the TLS context; None for plain HTTP.
     """
 
-    def __init__(self, most: int = 100, context: ssl.SSLContext | None = None) -> None:
-        self.front = Echo()
+    def __init__(self, max_open: int = 100, context: ssl.SSLContext | None = None) -> None:
+        self.handler = EchoHandler()
         self.loop = uvloop.new_event_loop()
-        self.connections = ConnectionPool(self.front, most, self.loop)
+        self.pool = ConnectionPool(self.handler, max_open, self.loop)
         self._context = context
         self._thread = threading.Thread(target=self.loop.run_forever)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.run(self._begin)
+        self.run(self._listen)
         return self
 
     def __exit__(self, *_: object) -> None:
         async def end() -> None:
             self._server.close()
-            self._sweeping.cancel()
-            self.connections.abort()
-            while len(self.connections):  # noqa: ASYNC110 - they have no event for it
+            self._expiry.cancel()
+            self.pool.abort()
+            while len(self.pool):  # noqa: ASYNC110 - they have no event for it
                 await asyncio.sleep(0.001)
 
         asyncio.run_coroutine_threadsafe(end(), self.loop).result(PATIENCE_SECONDS)
@@ -86,52 +86,52 @@ class Here:
         self.loop.close()
 
     def run(self, work: Callable[[], object]) -> None:
-        """Call something in the loop, and wait until it is done."""
+        """Call a function in the event loop, and wait until it has ended."""
 
-        async def called() -> None:
-            done = work()
-            if asyncio.iscoroutine(done):
-                await done
+        async def call() -> None:
+            result = work()
+            if asyncio.iscoroutine(result):
+                await result
 
-        asyncio.run_coroutine_threadsafe(called(), self.loop).result(PATIENCE_SECONDS)
+        asyncio.run_coroutine_threadsafe(call(), self.loop).result(PATIENCE_SECONDS)
 
-    async def _begin(self) -> None:
-        self._server = await self.loop.create_server(self.connections.accept, "127.0.0.1", 0, ssl=self._context)
+    async def _listen(self) -> None:
+        self._server = await self.loop.create_server(self.pool.accept, "127.0.0.1", 0, ssl=self._context)
         sockets = cast("asyncio.Server", self._server).sockets
         self.port: int = sockets[0].getsockname()[1]
-        self._sweeping = self.loop.create_task(self._sweep())
+        self._expiry = self.loop.create_task(self._expire_deadlines())
 
-    async def _sweep(self) -> None:
+    async def _expire_deadlines(self) -> None:
         while True:
             await asyncio.sleep(0.01)
-            self.connections.expire_deadlines()
+            self.pool.expire_deadlines()
 
     def connect(self) -> socket.socket:
-        """A connection to it."""
+        """Open a connection to the listener."""
         return socket.create_connection(("127.0.0.1", self.port), PATIENCE_SECONDS)
 
-    def ask(self, *sent: bytes) -> bytes:
-        """All that comes back until the server closes, after these bytes and the end of ours."""
+    def exchange(self, *parts: bytes) -> bytes:
+        """Send bytes, close this side of the connection, and return everything that the server sends."""
         with self.connect() as client:
-            for part in sent:
+            for part in parts:
                 client.sendall(part)
             client.shutdown(socket.SHUT_WR)
-            return accepted_event(client)
+            return read_all(client)
 
 
-def accepted_event(client: socket.socket) -> bytes:
-    """All that comes until the server closes."""
+def read_all(client: socket.socket) -> bytes:
+    """Return everything that the server sends until it closes the connection."""
     parts = []
     while part := client.recv(65536):
         parts.append(part)
     return b"".join(parts)
 
 
-def until(client: socket.socket, end: bytes) -> bytes:
-    """What comes up to these bytes."""
-    found = b""
-    while not found.endswith(end):
+def read_until(client: socket.socket, end: bytes) -> bytes:
+    """Return what the server sends up to and including ``end``."""
+    received = b""
+    while not received.endswith(end):
         part = client.recv(1)
-        assert part, f"closed after {found!r}"
-        found += part
-    return found
+        assert part, f"closed after {received!r}"
+        received += part
+    return received

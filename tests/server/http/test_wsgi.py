@@ -1,4 +1,4 @@
-"""A WSGI application as a front: what it is told of a request, and what becomes of its answer."""
+"""WSGI applications as handlers: their environment, their responses, and the time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.config.settings import Address
 from exporter.server.http.messages import Headers, HttpRequest
 from exporter.server.http.wsgi import WsgiHandler, call_application, wsgi_environ
 from running import wait_until
-from serving_here import Here, accepted_event, until
+from serving_here import LocalListener, read_all, read_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,8 +52,8 @@ def shown(**changes: object) -> WSGIEnvironment:
 def test_an_application_is_told_the_request_and_its_own_address() -> None:
     environ = shown()
     assert environ.pop("wsgi.input").read() == b"abc"
-    told = {name: value for name, value in environ.items() if not name.startswith(("wsgi.", "exporter."))}
-    assert told == {
+    received = {name: value for name, value in environ.items() if not name.startswith(("wsgi.", "exporter."))}
+    assert received == {
         "REQUEST_METHOD": "POST",
         "SCRIPT_NAME": "",
         "PATH_INFO": "/a ü".encode().decode("latin-1"),
@@ -104,11 +104,11 @@ def test_an_application_that_begins_late_is_waited_for() -> None:
 
 
 @pytest.fixture
-def noted() -> list[int]:
+def statuses() -> list[int]:
     return []
 
 
-def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(noted: list[int]) -> None:
+def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(statuses: list[int]) -> None:
     def application(environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/mistake":
             raise RuntimeError("canary")  # noqa: EM101 - a mistake
@@ -116,19 +116,20 @@ def test_every_answer_is_noted_and_the_mistakes_of_the_application_are_answered(
         return [b"fine"]
 
     def note(_request: HttpRequest, answer: HttpResponse) -> None:
-        noted.append(answer.status)
+        statuses.append(answer.status)
 
-    with ThreadPoolExecutor(1) as threads, Here() as here:
-        front = WsgiHandler(application, HERE, here.loop, threads, 1, lambda: 10, lambda _: None, note)
-        here.connections.handler = front
-        with here.connect() as client:
+    with ThreadPoolExecutor(1) as threads, LocalListener() as listener:
+        listener.pool.handler = WsgiHandler(
+            application, HERE, listener.loop, threads, 1, lambda: 10, lambda _: None, note
+        )
+        with listener.connect() as client:
             client.sendall(
                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /mistake HTTP/1.1\r\nHost: x\r\n\r\n" + b"nonsense\r\n\r\n"
             )
-            told = accepted_event(client)
-    assert [told.count(b"HTTP/1.1 %d " % code) for code in (200, 500, 400)] == [1, 1, 1]
-    assert b"canary" not in told
-    assert noted == [200, 500, 400]
+            received = read_all(client)
+    assert [received.count(b"HTTP/1.1 %d " % code) for code in (200, 500, 400)] == [1, 1, 1]
+    assert b"canary" not in received
+    assert statuses == [200, 500, 400]
 
 
 REQUEST = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -151,19 +152,19 @@ class Held:
 
 
 @contextmanager
-def held_handler(seconds: float, noted: list[int]) -> Iterator[tuple[Held, Here]]:
+def held_handler(seconds: float, statuses: list[int]) -> Iterator[tuple[Held, LocalListener]]:
     """A listener whose application holds back its answers, in one thread."""
     application = Held()
 
     def note(_request: HttpRequest, answer: HttpResponse) -> None:
-        noted.append(answer.status)
+        statuses.append(answer.status)
 
-    with ThreadPoolExecutor(1) as threads, Here() as here:
-        here.connections.handler = WsgiHandler(
-            application, HERE, here.loop, threads, 1, lambda: 10, lambda _request: None, note, seconds
+    with ThreadPoolExecutor(1) as threads, LocalListener() as listener:
+        listener.pool.handler = WsgiHandler(
+            application, HERE, listener.loop, threads, 1, lambda: 10, lambda _request: None, note, seconds
         )
         try:
-            yield application, here
+            yield application, listener
         finally:
             application.may_answer.set()
 
@@ -174,30 +175,30 @@ def assert_given_up(answer: bytes) -> None:
     assert b"no answer within 0.01 s" in answer
 
 
-def test_an_application_that_hangs_is_answered_for_once_and_its_late_answer_is_dropped(noted: list[int]) -> None:
-    with held_handler(0.01, noted) as (application, here), here.connect() as client:
+def test_an_application_that_hangs_is_answered_for_once_and_its_late_answer_is_dropped(statuses: list[int]) -> None:
+    with held_handler(0.01, statuses) as (application, listener), listener.connect() as client:
         client.sendall(REQUEST % b"/first")
-        assert_given_up(until(client, b'0.01 s"}\n'))
+        assert_given_up(read_until(client, b'0.01 s"}\n'))
         application.may_answer.set()
         wait_until(lambda: application.answered == 1, "the late answer")
         client.sendall(b"nonsense\r\n\r\n")
-        assert accepted_event(client).startswith(b"HTTP/1.1 400 ")
-    assert noted == [503, 400]
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+    assert statuses == [503, 400]
     assert application.paths == ["/first"]
 
 
-def test_a_request_that_waited_too_long_for_a_thread_never_reaches_the_application(noted: list[int]) -> None:
-    with held_handler(0.01, noted) as (application, here):
+def test_a_request_that_waited_too_long_for_a_thread_never_reaches_the_application(statuses: list[int]) -> None:
+    with held_handler(0.01, statuses) as (application, listener):
         for number in range(3):
-            assert_given_up(here.ask(REQUEST % b"/%d" % number))
+            assert_given_up(listener.exchange(REQUEST % b"/%d" % number))
         application.may_answer.set()
-    assert noted == [503] * 3
+    assert statuses == [503] * 3
     assert application.paths == ["/0"]
 
 
-def test_an_answer_in_time_is_the_only_one(noted: list[int]) -> None:
-    with held_handler(LONG_SECONDS, noted) as (application, here):
+def test_an_answer_in_time_is_the_only_one(statuses: list[int]) -> None:
+    with held_handler(LONG_SECONDS, statuses) as (application, listener):
         application.may_answer.set()
-        assert here.ask(REQUEST % b"/" + REQUEST % b"/").count(b"HTTP/1.1 200 ") == 2
-    assert noted == [200, 200]
+        assert listener.exchange(REQUEST % b"/" + REQUEST % b"/").count(b"HTTP/1.1 200 ") == 2
+    assert statuses == [200, 200]
     assert application.paths == ["/", "/"]
