@@ -132,10 +132,10 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(tmp_path: Pa
         follow(primary, "sync")
         with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
             with Senders([exporter]) as senders:
-                senders.more(50)
+                senders.wait_for(50)
                 primary.kill()
                 standby.promote()
-                senders.more(50)
+                senders.wait_for(50)
             assert exporter.admin("/-/ready").status_code == 200
             kept = stored(exporter)
             assert set(senders.acknowledged) <= set(kept)
@@ -150,11 +150,11 @@ def test_a_standby_that_nobody_waits_for_takes_over_without_what_it_had_not_hear
         with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
             with Senders([exporter]) as senders:
                 standby.kill()
-                senders.more(50)
+                senders.wait_for(50)
                 primary.kill()
                 standby.start()
                 standby.promote()
-                senders.more(1)
+                senders.wait_for(1)
             assert not set(senders.acknowledged) <= set(stored(exporter))
 
 

@@ -80,9 +80,9 @@ def test_either_of_two_may_be_killed_at_any_moment(replicas: list[Exporter], pos
     with Senders(replicas) as senders:
         for _ in range(4 * PROOF):
             victim = chance.choice(replicas)
-            senders.more(chance.randrange(1, 60))
+            senders.wait_for(chance.randrange(1, 60))
             victim.kill()
-            senders.more(20)  # by the other one
+            senders.wait_for(20)  # by the other one
             victim.start()
     one, other = replicas
     assert from_the_ledger(one) == from_the_ledger(other)

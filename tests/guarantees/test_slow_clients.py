@@ -54,7 +54,7 @@ def attack(exporter: Exporter, kind: list[str]) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str) -> None:
     with Exporter(tmp_path) as exporter:
-        with Load(exporter, 4, keep=False, pause=0.01) as load:
+        with Load(exporter, 4, keep_alive=False, pause=0.01) as load:
             meanwhile = 0
             while meanwhile < 200:  # if the slow clients have gone by then, others come
                 with attack(exporter, KINDS[kind]):
@@ -76,7 +76,7 @@ def test_connections_are_as_many_as_open_files_allow_and_another_still_gets_in(
         assert exporter.value("process_max_fds") == files
         for _ in range(most + 20):
             idle.enter_context(socket.create_connection(("127.0.0.1", exporter.webhook_port), 20))
-        with Load(exporter, 1, keep=False) as load:
+        with Load(exporter, 1, keep_alive=False) as load:
             load.wait_for(20)
         assert (load.broken, load.refused) == ([], [])
         # The kernel counts those as well that are just being taken or closed.

@@ -1,4 +1,4 @@
-"""Many senders at once, each of which keeps its connection, and notes what was acknowledged and what went wrong."""
+"""Concurrent senders that record what was acknowledged and what failed."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ if TYPE_CHECKING:
 
 
 class Load:
-    """Senders of made-up events, until told to stop or the connection breaks.
+    """Concurrent senders of events. Each sends until `stop` is called or its connection breaks.
 
     Args:
-        exporter: to whom they send.
-        senders: how many at once.
-        keep: whether a sender keeps its connection.
-        pause: seconds between two events of a sender.
+        exporter: the exporter that receives the events.
+        senders: the number of senders.
+        keep_alive: whether a sender uses one connection for all its events.
+        pause: the pause between two events of a sender, in seconds.
+
+    Attributes:
+        acknowledged: the request ids of the events that were acknowledged.
+        refused: the status codes other than 200.
+        broken: the errors that ended a sender.
+        seconds: how long each request took.
     """
 
-    def __init__(self, exporter: Exporter, senders: int, *, keep: bool = True, pause: float = 0.0) -> None:
+    def __init__(self, exporter: Exporter, senders: int, *, keep_alive: bool = True, pause: float = 0.0) -> None:
         self.acknowledged: set[str] = set()
         self.refused: list[int] = []
         self.broken: list[str] = []
         self.seconds: list[float] = []
         self._port = exporter.webhook_port
-        self._keep = keep
+        self._keep_alive = keep_alive
         self._pause = pause
-        self._over = threading.Event()
+        self._stopping = threading.Event()
         self._senders = [threading.Thread(target=self._send, args=(number,)) for number in range(senders)]
 
     def __enter__(self) -> Self:
@@ -44,36 +50,36 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Have each sender end what it has begun, and nothing more."""
-        self._over.set()
+        """Stop each sender after its current request."""
+        self._stopping.set()
         for sender in self._senders:
             sender.join()
 
     def wait_for(self, more: int) -> None:
-        """Wait until so many more were acknowledged."""
-        wanted = len(self.acknowledged) + more
-        wait_until(lambda: len(self.acknowledged) >= wanted or bool(self.broken), f"{more} more are acknowledged")
+        """Wait until ``more`` further events are acknowledged, or a sender has ended."""
+        count = len(self.acknowledged) + more
+        wait_until(lambda: len(self.acknowledged) >= count or bool(self.broken), f"{more} more are acknowledged")
 
     def _send(self, sender: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
         number = 0
-        while not self._over.is_set():
-            name = f"{sender}-{number}"
+        while not self._stopping.is_set():
+            request_id = f"{sender}-{number}"
             number += 1
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
-                connection.request("POST", "/webhooks/clevertap/default", body(request_id=name))
-                status = connection.getresponse()
-                status.read()
+                connection.request("POST", "/webhooks/clevertap/default", body(request_id=request_id))
+                response = connection.getresponse()
+                response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.broken.append(repr(error))
                 break
-            self.seconds.append(time.monotonic() - began)
-            if status.status == 200:
-                self.acknowledged.add(name)
+            self.seconds.append(time.monotonic() - started_at)
+            if response.status == 200:
+                self.acknowledged.add(request_id)
             else:
-                self.refused.append(status.status)
-            if not self._keep:
+                self.refused.append(response.status)
+            if not self._keep_alive:
                 connection.close()
-            self._over.wait(self._pause)
+            self._stopping.wait(self._pause)
         connection.close()

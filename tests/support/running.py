@@ -1,4 +1,4 @@
-"""The installed command as a process of its own, for tests of everything between a socket and the disk."""
+"""The installed command as a separate process, for tests of everything between a socket and the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("dataexport-exporter")
-# Nothing is proved by these: they only end a test that would hang, and a busy machine stays far below them.
+# These limits prove nothing: they only end a test that hangs, and a busy machine stays far below them.
 START_SECONDS = 120
 STOP_SECONDS = 120
 PATIENCE_SECONDS = 120
@@ -31,7 +31,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Wait for something that has to become true, and give up only after very long."""
+    """Wait until a condition is true, and fail after `PATIENCE_SECONDS`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
@@ -39,37 +39,37 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 def assert_within(seconds: float, attempt: Callable[[], float], what: str) -> None:
-    """Assert that one of several attempts is as fast as promised.
+    """Assert that one of `ATTEMPTS` attempts takes less than a time limit.
 
-    Where something is slow by mistake, every attempt is slow; a busy machine slows down one or another.
+    A bug makes every attempt slow, but a busy machine only some of them.
 
     Args:
-        seconds: in which it has to be done.
-        attempt: does it, and returns how many seconds that took.
-        what: it is, for the message.
+        seconds: the time limit.
+        attempt: performs the operation and returns how long it took, in seconds.
+        what: the name of the operation, for the message.
     """
-    took: list[float] = []
-    while not took or took[-1] >= seconds:
-        assert len(took) < ATTEMPTS, f"{what}: never within {seconds} s, but in {took}"
-        took.append(attempt())
+    durations: list[float] = []
+    while not durations or durations[-1] >= seconds:
+        assert len(durations) < ATTEMPTS, f"{what}: never within {seconds} s, but in {durations}"
+        durations.append(attempt())
 
 
 def family(pid: int) -> list[int]:
-    """A process and everything that it started and that is still there."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [each for child in task.read_text().split() for each in family(int(child))]
-    return found
+    """Return the ids of a running process and all its descendants."""
+    pids = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        pids += [descendant for child in children.read_text().split() for descendant in family(int(child))]
+    return pids
 
 
 class Exporter:
-    """`dataexport-exporter serve` on free loopback ports, with its database in a folder of its own.
+    """`dataexport-exporter serve` on free loopback ports, in a folder of its own.
 
     Args:
-        tmp_path: the folder it works in; its database, its log and its configuration are there.
-        toml: the configuration file; none is given to it where this is empty.
-        environment: variables that it sees beside those of this process.
-        before: words to put before the command, such as a tracer that becomes it.
+        tmp_path: the working directory, with database, log and configuration.
+        toml: the content of the configuration file; if empty, there is no file.
+        environment: variables in addition to those of this process.
+        before: a command prefix, such as a tracer.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Exporter:
         self.webhook_url = f"http://127.0.0.1:{self.webhook_port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.http = requests.Session()
-        self.http.trust_env = False  # no proxy, and no .netrc of whoever runs the tests
-        self.http.headers["Connection"] = "close"  # a stop waits for connections that are kept
+        self.http.trust_env = False  # no proxy and no .netrc of the user
+        self.http.headers["Connection"] = "close"  # a stop waits for connections that are kept alive
         self.environment = clean_environment(
             {
                 "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{self.webhook_port}",
@@ -118,17 +118,17 @@ class Exporter:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the command, and wait until it says that it is ready."""
+        """Start the command, and wait until it is ready."""
         self.launch()
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
             assert self._process is not None
-            assert self._process.poll() is None, f"it ended by itself:\n{self.log()}"
+            assert self._process.poll() is None, f"it ended unexpectedly:\n{self.log()}"
             assert time.monotonic() < deadline, f"not ready after {START_SECONDS} s:\n{self.log()}"
             time.sleep(0.02)
 
     def launch(self) -> None:
-        """Start the command without waiting for anything."""
+        """Start the command without waiting."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._before, COMMAND, "serve", *self._arguments],
@@ -141,43 +141,50 @@ class Exporter:
             )
 
     def terminate(self) -> int:
-        """Stop it as a service manager would; its exit code."""
+        """Stop the command with SIGTERM, and return its exit code."""
         self.begin_stop()
         return self.wait()
 
     def begin_stop(self) -> None:
-        """Tell it to stop, as a service manager would."""
+        """Send SIGTERM, as a service manager does, without waiting."""
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGTERM)
 
     def interrupt(self) -> None:
-        """Interrupt it and its worker, as Ctrl-C on a terminal does."""
+        """Send SIGINT to the command and its worker, as Ctrl-C on a terminal does."""
         assert self._process is not None, "not started"
         os.killpg(self._process.pid, signal.SIGINT)
 
     def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
-        return self._gone()
+        """Wait until the command has ended, and return its exit code."""
+        process, self._process = self._process, None
+        assert process is not None, "not started"
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
     def hang_up(self) -> None:
-        """Have it read its configuration again."""
+        """Send SIGHUP, which reloads the configuration."""
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
-        """End it and its workers at once, as a power failure would."""
+        """Send SIGKILL to the command and its worker, and wait until the command has ended."""
         assert self._process is not None, "not started"
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._gone()
+        self.wait()
 
     def log(self) -> str:
-        """Everything it has said so far."""
+        """Return the log so far."""
         return self._log.read_text("utf-8", "replace")
 
     def post(
         self, body: object, source: str = "default", headers: Mapping[str, str] | None = None, **options: object
     ) -> requests.Response:
-        """Post bytes as they are, or anything else as JSON, to the webhook of a source."""
+        """Post a body to the webhook of a source: bytes unchanged, anything else as JSON."""
         return self.http.request(
             "POST",
             f"{self.webhook_url}/webhooks/clevertap/{source}",
@@ -188,25 +195,25 @@ class Exporter:
         )
 
     def webhook(self, method: str, path: str, **options: object) -> requests.Response:
-        """Any request to the public listener."""
+        """Send any request to the webhook listener."""
         return self.http.request(method, self.webhook_url + path, timeout=START_SECONDS, **options)  # type: ignore[arg-type]
 
     def admin(self, path: str, method: str = "GET", **options: object) -> requests.Response:
-        """A request to the admin listener."""
+        """Send a request to the admin listener."""
         return self.http.request(method, self.admin_url + path, timeout=START_SECONDS, **options)  # type: ignore[arg-type]
 
     def scrape(self) -> str:
-        """The metrics as text."""
+        """Return the metrics in the text format."""
         answer = self.admin("/metrics")
         assert answer.status_code == 200, answer.text
         return answer.text
 
     def value(self, sample: str, **labels: str) -> float | None:
-        """The value of one series in a scrape; None where there is no such series."""
+        """Return the value of one series in a scrape, or None if there is no such series."""
         return series(self.scrape()).get((sample, frozenset(labels.items())))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command of the same program, in the same folder with the same configuration."""
+        """Run another command of the same program, in the same folder and environment."""
         return subprocess.run(
             [COMMAND, *arguments],
             cwd=self.folder,
@@ -223,23 +230,13 @@ class Exporter:
         except requests.ConnectionError:
             return False
 
-    def _gone(self) -> int:
-        process, self._process = self._process, None
-        assert process is not None
-        try:
-            return process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-
 
 def series(text: str) -> Series:
-    """The samples of a scrape in the text format, by name and labels."""
-    found: Series = {}
+    """Return the samples of a scrape in the text format, by name and labels."""
+    values: Series = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in found, f"{key} is there twice"
-            found[key] = sample.value
-    return found
+            assert key not in values, f"{key} is there twice"
+            values[key] = sample.value
+    return values

@@ -1,4 +1,4 @@
-"""Threads that deliver events to several exporters at once, as a relay before them would."""
+"""Threads that deliver events to several exporters, as a relay in front of them does."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ if TYPE_CHECKING:
 
     from running import Exporter
 
-ANSWER_SECONDS = 10
+RESPONSE_SECONDS = 10
 
 
 class Senders:
-    """Each sends one event after the other, and each event until some exporter has acknowledged it.
+    """Threads that send events one after another, and each event until an exporter has acknowledged it.
 
     Args:
-        exporters: to be tried in turn.
-        count: of the threads.
+        exporters: the exporters, tried in turn.
+        count: the number of threads.
 
     Attributes:
-        acknowledged: the request ids of the events that were answered with 200.
+        acknowledged: the request ids of the events that were acknowledged.
     """
 
     def __init__(self, exporters: Sequence[Exporter], count: int = 4) -> None:
         self.acknowledged: list[str] = []
-        self._urls = [f"{each.webhook_url}/webhooks/clevertap/default" for each in exporters]
-        self._enough = threading.Event()
+        self._urls = [f"{exporter.webhook_url}/webhooks/clevertap/default" for exporter in exporters]
+        self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._send, args=(sender,)) for sender in range(count)]
 
     def __enter__(self) -> Self:
-        for each in self._threads:
-            each.start()
-        self.more(1)
+        for thread in self._threads:
+            thread.start()
+        self.wait_for(1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for each in self._threads:
-            each.join()
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
 
-    def more(self, count: int) -> None:
-        """Wait until so many more are acknowledged."""
-        wanted = len(self.acknowledged) + count
-        wait_until(lambda: len(self.acknowledged) >= wanted, f"{count} more events to be acknowledged")
+    def wait_for(self, more: int) -> None:
+        """Wait until ``more`` further events are acknowledged."""
+        count = len(self.acknowledged) + more
+        wait_until(lambda: len(self.acknowledged) >= count, f"{more} more events to be acknowledged")
 
     def _send(self, sender: int) -> None:
         number = turn = 0
-        while not self._enough.is_set():
+        while not self._stopping.is_set():
             request_id = f"{sender}-{number}"
             turn += 1
-            if self._acknowledged(self._urls[(sender + turn) % len(self._urls)], request_id):
+            if self._deliver(self._urls[(sender + turn) % len(self._urls)], request_id):
                 self.acknowledged.append(request_id)
                 number += 1
 
-    def _acknowledged(self, url: str, request_id: str) -> bool:
+    def _deliver(self, url: str, request_id: str) -> bool:
         with requests.Session() as session:
             session.trust_env = False
             try:
-                answer = session.post(url, body(request_id=request_id), timeout=ANSWER_SECONDS)
+                response = session.post(url, body(request_id=request_id), timeout=RESPONSE_SECONDS)
             except requests.RequestException:
-                self._enough.wait(0.02)  # until somebody listens again
+                self._stopping.wait(0.02)  # until an exporter listens again
                 return False
-        assert answer.status_code in {200, 503}, answer.text
-        return answer.status_code == 200
+        assert response.status_code in {200, 503}, response.text
+        return response.status_code == 200
