@@ -47,22 +47,22 @@ class OnATerminal(Exporter):
         while True:
             try:
                 shown = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other end is closed
+            except OSError:  # on Linux: the other end is closed
                 break
-            if not shown:  # how others do
+            if not shown:  # on other systems
                 break
             self._shown += shown
         os.close(ours)
 
 
 def lines(exporter: Exporter) -> list[dict[str, object]]:
-    """What was logged; every line that is complete has to be JSON."""
+    """Return the complete log lines, each of which must be JSON."""
     complete, _, _ = exporter.log().rpartition("\n")
     return [json.loads(line) for line in complete.splitlines()]
 
 
 def of_requests(exporter: Exporter, count: int) -> list[dict[str, object]]:
-    """The lines of requests, once there are ``count``: an answer may be there before its line is."""
+    """Wait for the lines of ``count`` requests, as a line may be written after the response, and return them."""
 
     def found() -> list[dict[str, object]]:
         return [line for line in lines(exporter) if line["event"] == "webhook"]

@@ -1,4 +1,4 @@
-"""The JSON API of the real process: what it answers, what it refuses, and that it is as it describes itself."""
+"""The JSON API of the real process: its documents, its refusals, and that both match its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
 
 
 def api(exporter: Exporter, path: str, **query: object) -> dict[str, Any]:
-    """What is answered, which is as it is described."""
+    """Return a document of the API, after checking it against the description."""
     answer = exporter.admin(f"/api/v1/{path}", params=query)
     assert answer.status_code == 200, answer.text
-    described(exporter, path if "/" not in path else "exports/{id}", answer)
-    told: dict[str, Any] = answer.json()
-    return told
+    assert_as_described(exporter, path if "/" not in path else "exports/{id}", answer)
+    document: dict[str, Any] = answer.json()
+    return document
 
 
-def described(exporter: Exporter, path: str, answer: requests.Response) -> None:
-    """Hold an answer against the description that the exporter gives of itself."""
+def assert_as_described(exporter: Exporter, path: str, answer: requests.Response) -> None:
+    """Check a response against the exporter's own description."""
     description = exporter.admin("/api/v1/openapi.json").json()
     content = description["paths"][f"/api/v1/{path}"]["get"]["responses"][str(answer.status_code)]["content"]
     kind = answer.headers["Content-Type"]
@@ -69,23 +69,23 @@ def described(exporter: Exporter, path: str, answer: requests.Response) -> None:
 
 
 def refused(exporter: Exporter, path: str, query: str) -> dict[str, Any]:
-    """The problem document for a query that is wrong."""
+    """Return the problem document of a wrong query."""
     answer = exporter.admin(f"/api/v1/{path}?{query}")
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
-    described(exporter, path, answer)
-    told: dict[str, Any] = answer.json()
-    return told
+    assert_as_described(exporter, path, answer)
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 def test_exports_are_told_with_their_state_and_null_for_never(exporter: Exporter) -> None:
-    told = api(exporter, "exports")
-    assert told["total"] == 3
-    (nightly,) = [each for each in told["exports"] if each["declared"]]
+    document = api(exporter, "exports")
+    assert document["total"] == 3
+    (nightly,) = [each for each in document["exports"] if each["declared"]]
     assert (nightly["export"], nightly["source"], nightly["owner"]) == ("nightly", "quiet", "data")
     assert (nightly["last_completed"], nightly["last_received"], nightly["initiated"]) == (None, None, 0)
     assert nightly["deadline"] > time.time()
-    (recognised,) = [each for each in told["exports"] if each["export"] == "7"]
+    (recognised,) = [each for each in document["exports"] if each["export"] == "7"]
     assert (recognised["initiated"], recognised["interval"], recognised["state"]) == (2, 4 * HOUR, "never completed")
     assert time.time() - 2 * HOUR < recognised["last_initiated"] < time.time()
 
@@ -106,9 +106,9 @@ def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporte
 def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: Exporter) -> None:
     listed = api(exporter, "exports", source="shop")["exports"]
     for each in listed:
-        told = api(exporter, f"exports/{each['id']}")
-        assert told["export"]["id"] == each["id"]
-        events = told["events"]
+        document = api(exporter, f"exports/{each['id']}")
+        assert document["export"]["id"] == each["id"]
+        events = document["events"]
         assert {event["request_id"] for event in events} == {"7" if each["export"] == "7" else "8"}
         assert [event["sequence"] for event in events] == sorted((e["sequence"] for e in events), reverse=True)
         assert len(events) == 2
@@ -171,10 +171,10 @@ def test_what_was_not_understood_is_told_with_its_body(exporter: Exporter) -> No
     ],
 )
 def test_a_wrong_parameter_is_named(exporter: Exporter, path: str, query: str, name: str, detail: str) -> None:
-    told = refused(exporter, path, query)
-    assert told["parameter"] == name
-    assert told["detail"].startswith(f"{name}: ")
-    assert detail in told["detail"]
+    document = refused(exporter, path, query)
+    assert document["parameter"] == name
+    assert document["detail"].startswith(f"{name}: ")
+    assert detail in document["detail"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -191,27 +191,27 @@ def test_the_largest_numbers_are_taken(exporter: Exporter) -> None:
 
 
 def test_the_description_names_both_listeners_and_every_path(exporter: Exporter) -> None:
-    told = api(exporter, "openapi.json")
-    jsonschema_rs.meta.validate(told["components"]["schemas"]["Export"])
-    assert (told["openapi"], told["info"]["version"]) == ("3.1.0", __version__)
-    assert told["servers"][0]["url"] == exporter.admin_url
-    assert {f"/api/v1/{path}" for path in PATHS} < set(told["paths"])
-    webhook = told["paths"]["/webhooks/clevertap/{source}"]
+    document = api(exporter, "openapi.json")
+    jsonschema_rs.meta.validate(document["components"]["schemas"]["Export"])
+    assert (document["openapi"], document["info"]["version"]) == ("3.1.0", __version__)
+    assert document["servers"][0]["url"] == exporter.admin_url
+    assert {f"/api/v1/{path}" for path in PATHS} < set(document["paths"])
+    webhook = document["paths"]["/webhooks/clevertap/{source}"]
     assert webhook["servers"][0]["url"] == exporter.webhook_url
     assert webhook["post"]["parameters"][0]["schema"]["enum"] == ["quiet", "shop"]
     assert webhook["post"]["security"] == [{}]
-    assert told["paths"]["/api/v1/events"]["get"]["security"] == []
+    assert document["paths"]["/api/v1/events"]["get"]["security"] == []
 
 
 def test_the_webhook_answers_as_it_is_described(tmp_path: Path) -> None:
     with Exporter(tmp_path) as exporter:
-        told = api(exporter, "openapi.json")
-        post = told["paths"]["/webhooks/clevertap/{source}"]["post"]
+        document = api(exporter, "openapi.json")
+        post = document["paths"]["/webhooks/clevertap/{source}"]["post"]
         for sent in (b"{}", b'{"is_test": true}', b"", b"[]"):
             answer = exporter.post(sent)
             responses = post["responses"][str(answer.status_code)]["content"]
             schema = responses[answer.headers["Content-Type"]]["schema"]
-            jsonschema_rs.validate({**schema, "components": told["components"]}, answer.json())
+            jsonschema_rs.validate({**schema, "components": document["components"]}, answer.json())
 
 
 def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(tmp_path: Path) -> None:
@@ -234,8 +234,8 @@ def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(
         for path in (*PATHS, "exports/0123456789abcdef"):
             assert exporter.admin(f"/api/v1/{path}").status_code == 401
         pair = base64.b64encode(b"u:p").decode()
-        told = exporter.admin("/api/v1/openapi.json", headers={"Authorization": f"Basic {pair}"}).json()
-    assert told["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}]
-    post = told["paths"]["/webhooks/clevertap/{source}"]["post"]
+        document = exporter.admin("/api/v1/openapi.json", headers={"Authorization": f"Basic {pair}"}).json()
+    assert document["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}]
+    post = document["paths"]["/webhooks/clevertap/{source}"]["post"]
     assert post["security"] == [{}, {"bearer": []}, {"X-Export-Token": []}, {"basic": []}]
-    assert told["components"]["securitySchemes"]["X-Export-Token"]["name"] == "X-Export-Token"
+    assert document["components"]["securitySchemes"]["X-Export-Token"]["name"] == "X-Export-Token"

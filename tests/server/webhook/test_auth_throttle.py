@@ -1,4 +1,4 @@
-"""Strangers: under which address they are counted, and for how long and how many of them it is remembered."""
+"""The authentication throttle: the address that it counts by, its minute, and its limit of addresses."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def test_one_network_of_ipv6_counts_as_one_address(address: str, counted_as: str
 
 
 def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
-    failures = AuthThrottle()
-    told = [failures.record_failure(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
-    assert told == [False] * 10 + [True] * 2
-    assert not failures.record_failure("2001:db8:1:3::1", 12.0)
+    throttle = AuthThrottle()
+    throttled = [throttle.record_failure(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
+    assert throttled == [False] * 10 + [True] * 2
+    assert not throttle.record_failure("2001:db8:1:3::1", 12.0)
 
 
 def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:
-    failures = AuthThrottle()
-    assert [failures.record_failure("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
-    assert not failures.record_failure("192.0.2.2", 12.0)
-    assert not failures.record_failure("192.0.2.1", 62.0)  # ten of these in the last minute, not more
+    throttle = AuthThrottle()
+    assert [throttle.record_failure("192.0.2.1", float(second)) for second in range(12)] == [False] * 10 + [True] * 2
+    assert not throttle.record_failure("192.0.2.2", 12.0)
+    assert not throttle.record_failure("192.0.2.1", 62.0)  # ten of these in the last minute, not more
     for number in range(MAX_ADDRESSES):
-        failures.record_failure(f"address {number}", 63.0)
-    assert not failures.record_failure("192.0.2.1", 63.0)  # forgotten among so many
+        throttle.record_failure(f"address {number}", 63.0)
+    assert not throttle.record_failure("192.0.2.1", 63.0)  # forgotten among so many

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class FailingLedger(MemoryLedger):
-    """A ledger that fails for as long as the test wants."""
+    """A ledger whose appends fail while ``error`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ def ledger() -> FailingLedger:
 
 @pytest.fixture
 def webhook(ledger: FailingLedger) -> Iterator[Webhook]:
-    configured = loader.load(None, {})
-    made = Service(configured, lambda: configured, ledger, ProcessMetrics(), now=lambda: at("0:00") + 2)
-    yield Webhook(made)
-    made.stop()
+    config = loader.load(None, {})
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00") + 2)
+    yield Webhook(service)
+    service.stop()
 
 
 def post(webhook: Webhook) -> TestResponse:
@@ -61,15 +61,15 @@ def post(webhook: Webhook) -> TestResponse:
     return client.post(path, data=body(), environ_overrides={HTTP_REQUEST: request})
 
 
-def assert_come_again(answer: TestResponse, reason: str) -> None:
-    assert answer.status_code == 503
-    assert answer.mimetype == "application/problem+json"
-    assert int(answer.headers["Retry-After"]) > 0
-    assert reason in answer.text
+def assert_unavailable(response: TestResponse, reason: str) -> None:
+    assert response.status_code == 503
+    assert response.mimetype == "application/problem+json"
+    assert int(response.headers["Retry-After"]) > 0
+    assert reason in response.text
 
 
 def test_an_event_that_cannot_be_stored_is_not_acknowledged(webhook: Webhook, ledger: FailingLedger) -> None:
     ledger.error = StoreError("the disk is on fire")
-    assert_come_again(post(webhook), "the disk is on fire")
+    assert_unavailable(post(webhook), "the disk is on fire")
     ledger.error = None
     assert post(webhook).json == {"accepted": 1, "duplicates": 0, "quarantined": 0}
