@@ -1,4 +1,4 @@
-"""Which export is meant: by the words of its labels, and never one of several."""
+"""Selects exactly one export by its labels, for commands that change something about it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_LISTED = 20
 
 
 class NoSuchExportError(ExporterError):
-    """The words fit no export, or several."""
+    """The selector matches no export, or several."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSelector:
-    """What is said of an export; None for what is not said. Case does not matter."""
+    """Labels that an export must have, regardless of case; None matches any value."""
 
     source: str | None = None
     export: str | None = None
@@ -34,7 +34,7 @@ class ExportSelector:
     frequency: str | None = None
 
     def matches(self, state: ExportState) -> bool:
-        """Whether all that is said is true of an export."""
+        """Return whether an export has all these labels."""
         if self.partner is not None and state.partner.casefold() not in registry.canonical_partners(self.partner):
             return False
         frequency_label = None if self.frequency is None else frequency.parse(self.frequency).label
@@ -49,28 +49,28 @@ class ExportSelector:
 
 
 def select_export(selector: ExportSelector, states: Mapping[ExportKey, ExportState]) -> ExportKey:
-    """The one export that is meant.
+    """Return the one export that matches.
 
     Raises:
-        NoSuchExportError: there is none, or several; with all that there are.
+        NoSuchExportError: none matches, or several; the message lists at most `MAX_LISTED` candidates.
     """
-    found = [key for key, state in states.items() if selector.matches(state)]
-    if len(found) == 1:
-        return found[0]
+    matching = [key for key, state in states.items() if selector.matches(state)]
+    if len(matching) == 1:
+        return matching[0]
     several = "several exports fit; say more of --source, --export, --partner, --type and --frequency:"
     none = "no export fits; there are:" if states else "there is none to choose from"
-    shown = sorted(map(describe_export, (states[key] for key in found or states)))
+    shown = sorted(map(describe_export, (states[key] for key in matching or states)))
     more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
-    raise NoSuchExportError("\n  ".join([several if found else none, *shown[:MAX_LISTED], *more]))
+    raise NoSuchExportError("\n  ".join([several if matching else none, *shown[:MAX_LISTED], *more]))
 
 
 def describe_export(state: ExportState) -> str:
-    """An export in the words by which it is chosen."""
-    words = (
+    """Return the command-line options that select an export."""
+    options = (
         ("source", state.source),
         ("export", state.export),
         ("partner", state.partner),
         ("type", state.data_type),
         ("frequency", state.frequency),
     )
-    return " ".join(f'--{option} "{value}"' for option, value in words if value)
+    return " ".join(f'--{option} "{value}"' for option, value in options if value)
