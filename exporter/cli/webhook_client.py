@@ -1,4 +1,4 @@
-"""A made-up event, posted as a vendor would."""
+"""Posts simulated webhooks as a vendor would."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ VENDOR_TIMEOUT_SECONDS = 3
 
 
 def post_webhook(url: str, body: str, token_file: Path | None = None) -> str:
-    """Post ``body``, and say what was answered.
+    """Post ``body`` and return the status and text of the response.
 
     Raises:
-        ExporterError: nobody answered in the vendor's three seconds, or not with 200.
+        ExporterError: the token file cannot be read, no response came within
+            `VENDOR_TIMEOUT_SECONDS`, or its status is not 200.
     """
     headers = {"Content-Type": "application/json"}
     try:
         if token_file is not None:
             headers["Authorization"] = f"Bearer {token_file.read_text('utf-8').strip()}"
-        answer = requests.post(url, body.encode(), headers=headers, timeout=VENDOR_TIMEOUT_SECONDS)
+        response = requests.post(url, body.encode(), headers=headers, timeout=VENDOR_TIMEOUT_SECONDS)
     except requests.RequestException as error:
         message = f"--url {url}: no answer: {error}"
         raise ExporterError(message) from error
-    except (OSError, UnicodeError) as error:  # not read, not text, or nothing that a header may hold
+    except (OSError, UnicodeError) as error:  # unreadable, not UTF-8, or not valid in a header
         message = f"--token-file {token_file}: {error}"
         raise ExporterError(message) from error
-    text = f"{answer.status_code} {answer.text.strip()}"
-    if answer.status_code != requests.codes.ok:
+    text = f"{response.status_code} {response.text.strip()}"
+    if response.status_code != requests.codes.ok:
         raise ExporterError(text)
     return text
