@@ -1,4 +1,4 @@
-"""The commands that write files for Prometheus."""
+"""The commands `backfill` and `rules`, which write files for Prometheus."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
       promtool tsdb create-blocks-from openmetrics --label=job=dataexport history.om data/
     """
     with open_store(path) as (settings, _, ledger):
-        knowledge = BackfillInput(
+        inputs = BackfillInput(
             ledger,
             settings.sources_without_credentials,
             settings.exports,
             settings.limits.exports_per_source,
             quarantine_reasons(),
         )
-        told = Backfill(knowledge, since, time.time() if until is None else until, step)
-        with click.progressbar(length=told.until - told.since, label="folding", file=sys.stderr) as bar:
-            for second in told.fold():
-                bar.update(second - told.since - bar.pos)
+        history = Backfill(inputs, since, time.time() if until is None else until, step)
+        with click.progressbar(length=history.until - history.since, label="folding", file=sys.stderr) as bar:
+            for second in history.fold():
+                bar.update(second - history.since - bar.pos)
         with click.progressbar(FAMILIES, label="writing", file=sys.stderr) as families:
             for family in families:
-                output.writelines(text.encode() for text in told.text(family))
+                output.writelines(text.encode() for text in history.text(family))
         output.write(b"# EOF\n")
-    click.echo(f"{told.samples} samples of {told.series} series", err=True)
+    click.echo(f"{history.samples} samples of {history.series} series", err=True)
 
 
 @click.command()
