@@ -1,4 +1,4 @@
-"""The command that moves a ledger to another database."""
+"""The command `migrate-store`: copies a store to another database and compares the two."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from pydantic import SecretStr, ValidationError
 
 from exporter.cli.commands import FAILED
+from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
 from exporter.config import loader
 from exporter.config.settings import Store
@@ -28,21 +28,20 @@ from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from click._termui_impl import ProgressBar
 
     from exporter.config.loader import Config
 
-_SQLITE = "sqlite:///"
-
 
 class _StoreUrl(click.ParamType[str]):
-    """A database as ``store.url`` names it; what was given is not repeated, since a password may be in it."""
+    """Parses a URL as in ``store.url``; errors do not repeat the value, because it may contain a password."""
 
     name = "url"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The same, if it is one."""
+        """Return the URL unchanged if it is valid."""
         try:
             return Store(url=SecretStr(str(value))).url.get_secret_value()
         except ValidationError as error:
@@ -67,8 +66,8 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
       dataexport-exporter migrate-store sqlite:///dataexport.db postgresql+psycopg://dataexport@db.example/dataexport
     """
     settings = loader.load(path, os.environ)
-    with ExitStack() as opened:
-        databases = [_open(opened, name, url, force=force) for name, url in (("FROM", source), ("TO", target))]
+    with ExitStack() as stack:
+        databases = [_open(stack, name, url, force=force) for name, url in (("FROM", source), ("TO", target))]
         if store_copy.begin_copy(*databases):
             click.echo("going on with the copy that was begun", err=True)
         rows = store_copy.count_rows(databases[0])
@@ -76,37 +75,44 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
             for step in store_copy.copy_rows(*databases):
                 bar.update(step)
         with _progress("comparing", rows) as bar:
-            for found in chain(store_copy.compare_rows(*databases), metric_differences(settings, source, target)):
-                if isinstance(found, str):
-                    click.echo(f"error: {found}; TO stays marked as unfinished, so that no exporter uses it", err=True)
+            for finding in chain(store_copy.compare_rows(*databases), metric_differences(settings, source, target)):
+                if isinstance(finding, str):
+                    click.echo(
+                        f"error: {finding}; TO stays marked as unfinished, so that no exporter uses it", err=True
+                    )
                     click.get_current_context().exit(FAILED)
-                bar.update(found)
+                bar.update(finding)
         store_copy.finish_copy(*databases)
     click.echo(f"{rows} rows copied and compared")
 
 
 def metric_differences(settings: Config, source: str, target: str) -> Iterator[str]:
-    """The lines of a scrape that are others from the copy."""
+    """Yield a message for each line in which the scrapes of the two stores differ."""
     now = time.time()
-    for ours, theirs in zip_longest(_metrics(settings, source, now), _metrics(settings, target, now)):
-        if ours != theirs:
-            yield f"the metrics differ: FROM has {ours}, TO has {theirs}"
+    for from_line, to_line in zip_longest(_metric_lines(settings, source, now), _metric_lines(settings, target, now)):
+        if from_line != to_line:
+            yield f"the metrics differ: FROM has {from_line}, TO has {to_line}"
 
 
-def _open(opened: ExitStack, name: str, url: str, *, force: bool) -> Database:
-    if url.startswith(_SQLITE):
-        file = Path(url.removeprefix(_SQLITE))
+def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
+    """Open a database until ``stack`` closes, and refuse one that an exporter uses.
+
+    Raises:
+        StoreRefusedError: FROM does not exist, or the database is in use.
+    """
+    file = sqlite_file(url)
+    if file is not None:
         if name == "FROM" and not file.exists():
             message = f"FROM: there is no database at {file}"
             raise StoreRefusedError(message)
         if file.exists():
             with exclusive_use(file):
                 pass
-    database = opened.enter_context(closing(Database(url, unfinished=True)))
-    since = store_copy.heartbeat_age(database, time.time())
-    if since < store_copy.HEARTBEAT_TIMEOUT and not force:
+    database = stack.enter_context(closing(Database(url, unfinished=True)))
+    age = store_copy.heartbeat_age(database, time.time())
+    if age < store_copy.HEARTBEAT_TIMEOUT and not force:
         message = (
-            f"{name} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; stop every "
+            f"{name} is in use: the newest heartbeat of an exporter in it is {max(0.0, age):.0f} s old; stop every "
             f"exporter on it, and wait until that is {store_copy.HEARTBEAT_TIMEOUT:.0f} s, or give --force"
         )
         raise StoreRefusedError(message)
@@ -117,9 +123,9 @@ def _progress(label: str, length: int) -> ProgressBar[int]:
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-def _metrics(settings: Config, url: str, now: float) -> list[str]:
+def _metric_lines(settings: Config, url: str, now: float) -> list[str]:
     with closing(SqlLedger(url, unfinished=True)) as ledger:
-        reader = Projector(ledger, settings.sources_without_credentials, settings.exports)
-        collector = Renderer(reader, settings.limits.exports_per_source, quarantine_reasons())
-        collector.update(now)
-        return b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode().splitlines()
+        projector = Projector(ledger, settings.sources_without_credentials, settings.exports)
+        renderer = Renderer(projector, settings.limits.exports_per_source, quarantine_reasons())
+        renderer.update(now)
+        return b"".join(renderer.body(openmetrics=False).plain_pieces(b"")).decode().splitlines()
