@@ -1,8 +1,8 @@
-"""A made-up fleet of exports and the webhooks that it sends, with faults whose truth is known.
+"""Simulates a fleet of exports and the webhooks that it sends, with faults that are known in advance.
 
-`history` is pure: the same plans, times and seed give the same history. Runs begin at midnight of
-the project's time zone and every interval after, as on a wall clock, and the bodies are in the
-form of the vendor of each source.
+`history` is pure: the same plans, times and seed give the same history. Runs are due at midnight
+in the source's time zone and every interval after that, by the wall clock. Each body has the
+format of its source's vendor.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ MISSED = "missed"
 STUCK = "stuck"
 
 HOURS = (24, 4, 8, 24, 12, 0, 4, 24)
-"""Hours between two runs, export by export; 0 is a one-time export."""
+"""Hours between two runs, for one export after the other; 0 is a one-time export."""
 PARTNERS = ("Amazon S3", "Google Cloud Storage", "Microsoft Azure")
 TYPES = ("Events", "Events", "Profiles")
 ONE_TIME_A_DAY = 0.4
-"""The chance that a one-time export is asked for on a day."""
+"""The probability that a one-time export runs on a given day."""
 
-BATCH = 1000
-LIST = 100
-"""Bodies in one request: few enough for the sender's three seconds."""
+ENTRIES_PER_COMMIT = 1000
+BODIES_PER_REQUEST = 100
+"""Few enough for a response within the vendor's timeout of three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedExport:
-    """One made-up export.
+    """One simulated export.
 
     Attributes:
-        number: tells it from all others of its fleet, and seeds its own dice.
-        zone: the clock of its project.
-        request_id: of all its runs; a one-time export has a new one for each run, as has one
-            with ``new_ids``.
-        vendor: in whose form its bodies are.
-        interval: seconds from one run to the next; 0 for a one-time export.
-        typical: how many seconds a run usually takes.
+        number: unique in the fleet; seeds the random numbers of this export.
+        zone: the time zone of the source.
+        request_id: the id of all runs, unless each run has a new one.
+        interval: seconds between two runs; 0 for a one-time export.
+        typical_runtime: the median duration of a run in seconds.
+        new_id_each_run: whether each run has a new request id; one-time exports always do.
+        vendor: determines the format of the bodies.
     """
 
     number: int
@@ -73,17 +73,17 @@ class SimulatedExport:
 
     @property
     def frequency(self) -> str:
-        """As the body has it."""
+        """Return the frequency as a body spells it."""
         return f"Every {self.interval // HOUR} hours" if self.interval else "One Time"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong on purpose.
+    """A fault that the simulation injected into one run.
 
     Attributes:
-        kind: ``late``, ``missed`` or ``stuck``.
-        due_at: the slot of the run that it befell.
+        kind: `LATE`, `MISSED` or `STUCK`.
+        due_at: the slot of the run, in Unix seconds.
     """
 
     kind: str
@@ -97,12 +97,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWebhook:
-    """A webhook that arrives, or one that should have.
+    """A webhook that arrives, or the absence of all webhooks of a missed run.
 
     Attributes:
-        at: its arrival; for a missed run its slot.
-        body: as it is posted; None for a missed run.
-        fault: what is wrong with its run.
+        at: the arrival in Unix seconds; for a missed run, its slot.
+        body: the JSON text to post; None for a missed run.
+        fault: the fault of the run, if it has one.
     """
 
     at: float
@@ -111,7 +111,7 @@ class SimulatedWebhook:
     fault: Fault | None
 
     def record(self) -> dict[str, object]:
-        """For JSON; the body as it is posted, so that it can be posted again."""
+        """Return the webhook for JSON output, with the body as text so that it can be posted unchanged."""
         return {
             "arrived_at": self.at if self.body else None,
             "source": self.source,
@@ -121,16 +121,22 @@ class SimulatedWebhook:
 
 
 def outcome_by_shares(late: float, missed: float, stuck: float) -> Callable[[SimulatedExport, float, float], str]:
-    """What becomes of a run, by a throw of the dice between 0 and 1, at these shares."""
+    """Return an ``outcome_of`` for `history` that gives runs these shares of faults.
 
-    def fate(plan: SimulatedExport, _due: float, dice: float) -> str:
-        if late + missed <= dice < late + missed + stuck:
+    The shares divide the random numbers between 0 and 1; a one-time export is never late or missed:
+
+        0 ──── late ──── late + missed ──── late + missed + stuck ──── 1
+          LATE     MISSED               STUCK                    no fault
+    """
+
+    def outcome_of(plan: SimulatedExport, _due: float, draw: float) -> str:
+        if late + missed <= draw < late + missed + stuck:
             return STUCK
-        if dice < late + missed and plan.interval:
-            return LATE if dice < late else MISSED
+        if draw < late + missed and plan.interval:
+            return LATE if draw < late else MISSED
         return ""
 
-    return fate
+    return outcome_of
 
 
 def fleet(
@@ -140,24 +146,29 @@ def fleet(
     seed: int,
     vendors: Mapping[str, str] = MappingProxyType({}),
 ) -> list[SimulatedExport]:
-    """A fleet of so many exports, spread over sources with their clocks; ids lie before ``since``.
+    """Return a fleet spread evenly over the sources.
 
-    ``vendors`` names those of the sources whose vendor is not the default one.
+    Args:
+        exports: how many exports.
+        sources: slugs with time zones.
+        since: Unix seconds; the request ids, which are timestamps, lie before it.
+        seed: the same seed gives the same fleet.
+        vendors: by slug, for sources whose vendor is not the default.
     """
     plans = []
     for number in range(exports):
-        dice = _random(seed, "plan", number)
+        rng = _random(seed, "plan", number)
         slug, zone = sources[number % len(sources)]
         plans.append(
             SimulatedExport(
                 number=number,
                 source=slug,
                 zone=zone,
-                request_id=int(since) - 2 * HOUR * number - dice.randrange(2 * HOUR),
-                partner=dice.choice(PARTNERS),
-                data_type=dice.choice(TYPES),
+                request_id=int(since) - 2 * HOUR * number - rng.randrange(2 * HOUR),
+                partner=rng.choice(PARTNERS),
+                data_type=rng.choice(TYPES),
                 interval=HOURS[number // len(sources) % len(HOURS)] * HOUR,
-                typical_runtime=dice.uniform(4 * 60, 40 * 60),
+                typical_runtime=rng.uniform(4 * 60, 40 * 60),
                 vendor=vendors.get(slug, registry.DEFAULT),
             )
         )
@@ -171,117 +182,121 @@ def history(
     seed: int,
     outcome_of: Callable[[SimulatedExport, float, float], str],
 ) -> Iterator[SimulatedWebhook]:
-    """Everything that arrives between two instants, in that order.
+    """Yield the webhooks that arrive between two instants, in order of arrival.
 
     Args:
         plans: the exports.
-        since: Unix seconds; no run is due before.
-        until: nothing arrives after it.
-        seed: other dice, another history.
-        outcome_of: what becomes of a run, from its export, its slot and a number between 0 and 1:
-            ``late``, ``missed``, ``stuck``, or empty.
+        since: Unix seconds; no run is due earlier.
+        until: Unix seconds; nothing arrives later.
+        seed: the same seed gives the same history.
+        outcome_of: called with an export, a slot and a random number between 0 and 1; returns the
+            fault of that run, `LATE`, `MISSED` or `STUCK`, or an empty text for none.
     """
-    waiting: list[tuple[float, int, SimulatedWebhook]] = []
-    places = count()
+    pending: list[tuple[float, int, SimulatedWebhook]] = []
+    tie_breaker = count()
     for due, _, plan in heapq.merge(*(_slots(plan, since, until, seed) for plan in plans)):
-        while waiting and waiting[0][0] < due:
-            yield heapq.heappop(waiting)[2]
-        for each in _run(plan, due, _random(seed, plan.number, due), outcome_of):
-            if each.at <= until:
-                heapq.heappush(waiting, (each.at, next(places), each))
-    while waiting:
-        yield heapq.heappop(waiting)[2]
+        while pending and pending[0][0] < due:
+            yield heapq.heappop(pending)[2]
+        for webhook in _run(plan, due, _random(seed, plan.number, due), outcome_of):
+            if webhook.at <= until:
+                heapq.heappush(pending, (webhook.at, next(tie_breaker), webhook))
+    while pending:
+        yield heapq.heappop(pending)[2]
 
 
 def import_history(
     webhooks: Iterable[SimulatedWebhook], ledger: BatchingLedger, settings: Config, span: tuple[float, float]
 ) -> int:
-    """Put a history into a ledger as if an exporter had listened all the time; how many bodies that were.
+    """Fill a ledger as if an exporter had received the history as it happened.
 
-    What lies before the first heartbeat is taken as given, so that the one at the end is enough.
+    One heartbeat at the end is enough to show no outage: the time before a ledger's first
+    heartbeat never counts as one.
 
     Args:
-        webhooks: in order.
-        ledger: a new one.
-        settings: the sources, and the declared exports, which are declared from the beginning.
-        span: the beginning and the end in Unix seconds.
+        webhooks: in order of arrival.
+        ledger: an empty ledger.
+        settings: the sources and the declared exports, which are recorded as declared from the start.
+        span: the start and the end of the history in Unix seconds.
+
+    Returns:
+        How many events were accepted.
 
     Raises:
-        ExporterError: the ledger holds events already.
+        ExporterError: the ledger already has events.
     """
     if ledger.last_sequence():
         message = "--store: there are events in it already, and made-up ones would mix with them; give a new database"
         raise ExporterError(message)
-    ledger.record_declarations([(each.match.source, each.name) for each in settings.exports], span[0])
+    ledger.record_declarations([(export.match.source, export.name) for export in settings.exports], span[0])
     sources = settings.sources_without_credentials
     intake = Intake(ledger, settings.limits.event_bytes)
-    kept = 0
-    for each in webhooks:
-        if each.body is not None:
-            kept += intake.ingest(sources[each.source], each.body.encode(), each.at).accepted
+    accepted = 0
+    for webhook in webhooks:
+        if webhook.body is not None:
+            accepted += intake.ingest(sources[webhook.source], webhook.body.encode(), webhook.at).accepted
     ledger.flush()
     ledger.record_heartbeat("simulated", span[1])
-    return kept
+    return accepted
 
 
 def post(
     webhooks: Iterable[SimulatedWebhook], send: Callable[[str], object], speed: float, sleep: Callable[[float], object]
 ) -> int:
-    """Post a history in lists; how many bodies that were.
+    """Post a history, several bodies as one JSON list, and return how many bodies were posted.
 
     Args:
-        webhooks: in order.
+        webhooks: in order of arrival.
         send: posts one list.
-        speed: how many times faster than it happened; 0 for as fast as it goes.
-        sleep: waits for so many seconds.
+        speed: how many times faster than it happened; 0 for no pauses.
+        sleep: pauses for a number of seconds.
     """
     posted = 0
-    waiting: list[str] = []
-    last: float | None = None
-    for each in webhooks:
-        if each.body is None:
+    bodies: list[str] = []
+    last_at: float | None = None
+    for webhook in webhooks:
+        if webhook.body is None:
             continue
-        pause = (each.at - last) / speed if speed and last is not None else 0.0
-        if waiting and (pause or len(waiting) >= LIST):
-            send(f"[{','.join(waiting)}]")
-            waiting = []
+        pause = (webhook.at - last_at) / speed if speed and last_at is not None else 0.0
+        if bodies and (pause or len(bodies) >= BODIES_PER_REQUEST):
+            send(f"[{','.join(bodies)}]")
+            bodies = []
         if pause:
             sleep(pause)
-        waiting.append(each.body)
-        last = each.at
+        bodies.append(webhook.body)
+        last_at = webhook.at
         posted += 1
-    if waiting:
-        send(f"[{','.join(waiting)}]")
+    if bodies:
+        send(f"[{','.join(bodies)}]")
     return posted
 
 
 class BatchingLedger(SqlLedger):
-    """A ledger that commits a thousand entries at a time: it acknowledges what is not yet on disk."""
+    """A ledger that commits many entries at a time: it acknowledges entries that are not on disk yet."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._buffered: list[Entry] = []
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Hold ``entries``; all of them are taken to be new."""
+        """Buffer entries, and assume that none is a duplicate."""
         self._buffered += entries
-        if len(self._buffered) >= BATCH:
+        if len(self._buffered) >= ENTRIES_PER_COMMIT:
             self.flush()
         return [True] * len(entries)
 
     def flush(self) -> None:
-        """Keep what is held."""
-        held, self._buffered = self._buffered, []
-        super().append(held)
+        """Commit the buffered entries."""
+        entries, self._buffered = self._buffered, []
+        super().append(entries)
 
 
 def _run(
-    plan: SimulatedExport, due: float, dice: random.Random, outcome_of: Callable[[SimulatedExport, float, float], str]
+    plan: SimulatedExport, due: float, rng: random.Random, outcome_of: Callable[[SimulatedExport, float, float], str]
 ) -> Iterator[SimulatedWebhook]:
-    # Every run throws the same dice in the same order, so that other faults leave the rest as it was.
-    kind = outcome_of(plan, due, dice.random())
-    jitter, delay, stretch = dice.uniform(1, 120), dice.uniform(0.3, 0.7), dice.lognormvariate(0, 0.3)
-    travels = dice.uniform(0.5, 8), dice.uniform(0.5, 8)
+    # Every run draws the same numbers in the same order, so that a fault does not change other runs.
+    kind = outcome_of(plan, due, rng.random())
+    jitter, delay, stretch = rng.uniform(1, 120), rng.uniform(0.3, 0.7), rng.lognormvariate(0, 0.3)
+    start_delay, end_delay = rng.uniform(0.5, 8), rng.uniform(0.5, 8)
     expectation = deadlines.expectation_of(plan.interval, plan.zone)
     request_id = plan.request_id
     if plan.new_id_each_run or not plan.interval:
@@ -298,7 +313,7 @@ def _run(
     if kind == LATE:
         start += int(expectation.grace + delay * (plan.interval - expectation.grace))
     end = start + int(min(plan.typical_runtime * stretch, expectation.max_runtime / 2))
-    for status, at, travel in ((INITIATED, start, travels[0]), (COMPLETED, end, travels[1])):
+    for status, at, webhook_delay in ((INITIATED, start, start_delay), (COMPLETED, end, end_delay)):
         if status == COMPLETED and kind == STUCK:
             return
         body = registry.VENDORS[plan.vendor].sample_body(
@@ -309,13 +324,13 @@ def _run(
             request_id=str(request_id),
             local_time=datetime.fromtimestamp(at, plan.zone).replace(tzinfo=None),
         )
-        yield SimulatedWebhook(round(at + travel, 6), plan.source, body, fault)
+        yield SimulatedWebhook(round(at + webhook_delay, 6), plan.source, body, fault)
 
 
 def _slots(
     plan: SimulatedExport, since: float, until: float, seed: int
 ) -> Iterator[tuple[float, int, SimulatedExport]]:
-    """When runs are due, in order; the number breaks ties, as plans have no order."""
+    """Yield the slots of an export in order; the number breaks ties, because plans cannot be compared."""
     day = datetime.fromtimestamp(since, plan.zone).date()
     while True:
         for due in _slots_of(plan, day, seed):
@@ -329,15 +344,15 @@ def _slots(
 def _slots_of(plan: SimulatedExport, day: date, seed: int) -> list[float]:
     midnight = datetime(day.year, day.month, day.day, tzinfo=plan.zone)
     if plan.interval:
-        walls = [midnight + timedelta(seconds=offset) for offset in range(0, DAY, plan.interval)]
-        # By way of UTC: a time of day that the clock skips is the hour after.
-        return [wall.astimezone(UTC).timestamp() for wall in walls]
-    dice = _random(seed, plan.number, day)
-    asked = dice.random() < ONE_TIME_A_DAY
-    second = dice.randrange(DAY - HOUR)
-    return [midnight.timestamp() + second] if asked else []
+        local_times = [midnight + timedelta(seconds=offset) for offset in range(0, DAY, plan.interval)]
+        # Converted through UTC, so that a time of day that the clock skips becomes one an hour later.
+        return [local_time.astimezone(UTC).timestamp() for local_time in local_times]
+    rng = _random(seed, plan.number, day)
+    runs_today = rng.random() < ONE_TIME_A_DAY
+    second = rng.randrange(DAY - HOUR)
+    return [midnight.timestamp() + second] if runs_today else []
 
 
-def _random(*what: object) -> random.Random:
-    # Seeded by a text, which every version and platform reads in the same way.
-    return random.Random(" ".join(map(str, what)))  # noqa: S311 - made-up data, not a secret
+def _random(*seeds: object) -> random.Random:
+    # Seeding by text gives the same numbers with every Python version and platform.
+    return random.Random(" ".join(map(str, seeds)))  # noqa: S311 - made-up data, not a secret
