@@ -1,4 +1,4 @@
-"""The commands that make events up: one of them, or those of a whole fleet."""
+"""The commands `send` and `simulate`, which make up one event, or the events of a whole fleet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +26,8 @@ from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from exporter.cli.simulation import SimulatedWebhook
 
 URL = f"http://127.0.0.1:8080{registry.webhook_path(registry.DEFAULT, DEFAULT_SOURCE)}"
 """The webhook of an exporter that was started without a configuration."""
@@ -62,7 +64,11 @@ def send(url: str, token_file: Path | None, at: str | None, *, test_call: bool, 
 
 
 def _local_time(at: str | None) -> datetime:
-    """The date and time of ``--at``, or now in UTC; without a zone either way, since bodies tell none."""
+    """Return ``--at``, or the time now in UTC, without a zone, because webhook bodies have none.
+
+    Raises:
+        ExporterError: ``at`` is no date and time, or has a zone.
+    """
     if at is None:
         return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
     try:
@@ -95,7 +101,7 @@ def _local_time(at: str | None) -> datetime:
 @click.option(
     "--timezone", default="Europe/Berlin", show_default=True, help="The clock of sources on auto, and of --url."
 )
-def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
+def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     path: Path | None,
     store: str | None,
     url: str | None,
@@ -136,35 +142,35 @@ def simulate(  # noqa: PLR0913, PLR0917 - a made-up world has many knobs
         raise click.UsageError(message)
     settings = loader.load(path, os.environ)
     try:
-        clock = load_zone(timezone) or UTC
+        zone = load_zone(timezone) or UTC
     except ValueError as error:
         message = f"--timezone: {error}"
         raise click.UsageError(message) from error
-    clocks = [(each.slug, each.zone or clock) for each in settings.sources_without_credentials.values()]
     if url:
-        plans = simulation.fleet(count, [("url", clock)], begins, seed, {"url": registry.adapter_at(url).name})
+        plans = simulation.fleet(count, [("url", zone)], begins, seed, {"url": registry.adapter_at(url).name})
     else:
-        vendors = {slug: each.vendor or registry.DEFAULT for slug, each in settings.sources_without_credentials.items()}
-        plans = simulation.fleet(count, clocks, begins, seed, vendors)
-    made_up = simulation.history(plans, begins, ends, seed, simulation.outcome_by_shares(late, missed, stuck))
+        sources = settings.sources_without_credentials
+        zones = [(slug, source.zone or zone) for slug, source in sources.items()]
+        vendors = {slug: source.vendor or registry.DEFAULT for slug, source in sources.items()}
+        plans = simulation.fleet(count, zones, begins, seed, vendors)
+    webhooks = simulation.history(plans, begins, ends, seed, simulation.outcome_by_shares(late, missed, stuck))
     if json_lines:
-        for each in made_up:
-            click.echo(json.dumps(each.record()))
+        for webhook in webhooks:
+            click.echo(json.dumps(webhook.record()))
         return
     with click.progressbar(length=int(days * DAY), label="simulating", file=sys.stderr) as bar:
-        watched = _with_progress(made_up, lambda each: bar.update(int(each.at - begins) - bar.pos))
+        webhooks = _with_progress(webhooks, lambda webhook: bar.update(int(webhook.at - begins) - bar.pos))
         if url:
-            done = simulation.post(watched, lambda text: post_webhook(url, text, token_file), speed, time.sleep)
+            sent = simulation.post(webhooks, lambda text: post_webhook(url, text, token_file), speed, time.sleep)
         else:
             with closing(simulation.BatchingLedger(store or "")) as ledger:
-                done = simulation.import_history(watched, ledger, settings, (begins, ends))
-    click.echo(f"{done} events of {count} exports in {days:g} days", err=True)
+                sent = simulation.import_history(webhooks, ledger, settings, (begins, ends))
+    click.echo(f"{sent} events of {count} exports in {days:g} days", err=True)
 
 
-Item = TypeVar("Item")
-
-
-def _with_progress(items: Iterable[Item], on_item: Callable[[Item], object]) -> Iterator[Item]:
-    for each in items:
-        on_item(each)
-        yield each
+def _with_progress(
+    webhooks: Iterable[SimulatedWebhook], on_webhook: Callable[[SimulatedWebhook], object]
+) -> Iterator[SimulatedWebhook]:
+    for webhook in webhooks:
+        on_webhook(webhook)
+        yield webhook
