@@ -57,7 +57,7 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def alert(export: str, **labels: str) -> dict[str, Any]:
-    own = "".join(
+    details = "".join(
         text
         for name, text in (
             ("owner", f" Owner: {labels.get('owner')}."),
@@ -70,7 +70,7 @@ def alert(export: str, **labels: str) -> dict[str, Any]:
         "exp_annotations": {
             "summary": "A declared export is not among the metrics.",
             "description": f"Prometheus has had no series of export {export} of prod for 15 minutes or more, "
-            f"although it was declared. Nobody watches it.{own}",
+            f"although it was declared. Nobody watches it.{details}",
             "runbook_url": RUNBOOK,
             "dashboard_url": DASHBOARD.replace("{{ $labels.source }}", "prod"),
         },

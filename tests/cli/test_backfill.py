@@ -1,4 +1,4 @@
-"""The history as OpenMetrics: at every instant it tells what a scrape would have shown then."""
+"""The backfill: at every instant it has the values that a scrape would have shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client.openmetrics import parser
 
-from backfills import BEGINS, DECLARED, UNTOLD, Remembering
+from backfills import BEGINS, DECLARED, NAMES_WITHOUT_HISTORY, TimeTravelLedger
 from builders import DAY, HOUR, SHOP, accepted_event, event
 from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.simulation import fleet, history, outcome_by_shares
@@ -40,70 +40,75 @@ def simulated(days: float = 2, exports: int = 10) -> list[Event]:
     """The events of a made-up fleet in two sources, with faults, in the order of their arrival."""
     clocks = [("shop", SHOP.zone), ("berlin", BERLIN.zone)]
     plans = fleet(exports, [(slug, zone) for slug, zone in clocks if zone], BEGINS, 1)
-    found = []
+    events = []
     for each in history(plans, BEGINS, BEGINS + days * DAY, 1, outcome_by_shares(0.12, 0.12, 0.12)):
         if each.body is None:
             continue
-        said = json.loads(each.body)
-        found.append(
+        fields = json.loads(each.body)
+        events.append(
             event(
-                said["Status"].lower(),
+                fields["Status"].lower(),
                 each.at - 2,
-                request_id=str(said["Export Request Id"]),
-                partner=said["Partner"],
-                data_type=said["Type"].lower(),
-                frequency="one-time" if said["Frequency"] == "One Time" else f"{said['Frequency'].split()[1]}h",
+                request_id=str(fields["Export Request Id"]),
+                partner=fields["Partner"],
+                data_type=fields["Type"].lower(),
+                frequency="one-time" if fields["Frequency"] == "One Time" else f"{fields['Frequency'].split()[1]}h",
                 source=each.source,
             )
         )
-    return found
+    return events
 
 
-def knowledge(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> BackfillInput:
+def inputs_for(ledger: Ledger, declarations: Sequence[Declaration] = (), limit: int = 200) -> BackfillInput:
     return BackfillInput(ledger, SOURCES, declarations, limit, quarantine_reasons())
 
 
 def samples_of(exposition: str) -> dict[str, str]:
     """The values of a scrape, by everything before them, but for what has no history."""
     lines = (line.rpartition(" ") for line in exposition.splitlines() if not line.startswith("#"))
-    return {head: value for head, _, value in lines if head.partition("{")[0] not in UNTOLD}
+    return {head: value for head, _, value in lines if head.partition("{")[0] not in NAMES_WITHOUT_HISTORY}
 
 
-def told(known: BackfillInput, until: float, step: int = HOUR, since: float | None = None) -> tuple[str, list[int]]:
-    """The whole text, and the seconds at which something changed."""
-    backfill = Backfill(known, since, until, step)
+def run_backfill(
+    inputs: BackfillInput, until: float, step: int = HOUR, since: float | None = None
+) -> tuple[str, list[int]]:
+    """Return the whole text, and the seconds at which something changed."""
+    backfill = Backfill(inputs, since, until, step)
     seconds = list(backfill.fold())
     text = "".join(piece for family in FAMILIES for piece in backfill.text(family))
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert backfill.samples == len(lines)
-    places = {line.rsplit(" ", 2)[0] for line in lines}
-    assert backfill.series == sum(not re.match(rf"{DURATION.name}_(bucket|sum)", place) for place in places)
+    all_series = {line.rsplit(" ", 2)[0] for line in lines}
+    assert backfill.series == sum(not re.match(rf"{DURATION.name}_(bucket|sum)", series) for series in all_series)
     return f"{text}# EOF\n", seconds
 
 
 def samples(text: str) -> dict[str, dict[int, str]]:
-    """Every series with its values by time."""
-    found: dict[str, dict[int, str]] = {}
+    """Return the values of every series by time."""
+    values: dict[str, dict[int, str]] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
-            place, value, second = line.rsplit(" ", 2)
-            times = found.setdefault(place, {})
+            series, value, second = line.rsplit(" ", 2)
+            times = values.setdefault(series, {})
             assert int(second) not in times
             times[int(second)] = value
-    return found
+    return values
 
 
-def assert_as_scraped(ledger: Remembering, known: BackfillInput, until: float, since: float | None = None) -> None:
-    """At every hour all series stand as in a scrape, and at every change what changed stands so."""
-    text, seconds = told(known, until, since=since)
+def assert_as_scraped(
+    ledger: TimeTravelLedger, inputs: BackfillInput, until: float, since: float | None = None
+) -> None:
+    """Assert that every series is as in a scrape at every hour, and that what changed is so at every change."""
+    text, seconds = run_backfill(inputs, until, since=since)
     by_second: dict[int, dict[str, str]] = {}
-    for place, times in samples(text).items():
+    for series, times in samples(text).items():
         for second, value in times.items():
-            by_second.setdefault(second, {})[place] = value
+            by_second.setdefault(second, {})[series] = value
     outages = ledger.outages()
     hours = [hour for hour in range(int(BEGINS), int(until) + 1, HOUR) if hour >= seconds[0]]
     assert set(hours) - set(seconds)
-    collector = Renderer(Projector(ledger, known.sources, known.declarations), known.exports_per_source, known.reasons)
+    projector = Projector(ledger, inputs.sources, inputs.declarations)
+    renderer = Renderer(projector, inputs.exports_per_source, inputs.reasons)
     now: dict[str, str] = {}
     for second in sorted({*hours, *seconds}):
         here = by_second.pop(second, {})
@@ -111,20 +116,20 @@ def assert_as_scraped(ledger: Remembering, known: BackfillInput, until: float, s
             assert not here
             continue
         ledger.now = second
-        collector.update(second)
-        expected = samples_of(b"".join(collector.body(openmetrics=True).plain_pieces(b"")).decode())
+        renderer.update(second)
+        expected = samples_of(b"".join(renderer.body(openmetrics=True).plain_pieces(b"")).decode())
         if second in hours or second == seconds[0] or any(outage.ended_at == second for outage in outages):
             assert here == expected
         now |= here
         assert here.items() <= expected.items()
-        assert {place: now[place] for place in expected} == expected
+        assert {series: now[series] for series in expected} == expected
     assert set(by_second) <= {math.ceil(outage.ended_at) for outage in outages}
     ledger.now = float("inf")
 
 
 def test_it_is_in_the_order_of_the_format() -> None:
-    ledger = Remembering(map(accepted_event, simulated(days=1)))
-    text, _ = told(knowledge(ledger, DECLARED), BEGINS + DAY)
+    ledger = TimeTravelLedger(map(accepted_event, simulated(days=1)))
+    text, _ = run_backfill(inputs_for(ledger, DECLARED), BEGINS + DAY)
     before, _, rest = text.partition(f"# HELP {DURATION.name} ")
     histogram, _, after = rest.partition("# HELP")
     families = list(parser.text_string_to_metric_families(f"{before}# HELP{after}"))  # type: ignore[no-untyped-call]
@@ -132,19 +137,19 @@ def test_it_is_in_the_order_of_the_format() -> None:
     # That parser keeps only one line of a histogram's second instant, so these are read one by one.
     order: list[tuple[str, int]] = []
     for line in histogram.splitlines()[2:]:
-        place, _, second = line.rsplit(" ", 2)
-        own = (re.sub(r'^[^{]*|,le="[^"]*"', "", place), int(second))
-        order += [own] if order[-1:] != [own] else []
-    metrics = [metric for metric, _ in groupby(own for own, _ in order)]
+        series, _, second = line.rsplit(" ", 2)
+        point = (re.sub(r'^[^{]*|,le="[^"]*"', "", series), int(second))
+        order += [point] if order[-1:] != [point] else []
+    metrics = [metric for metric, _ in groupby(labels for labels, _ in order)]
     assert len(metrics) == len(set(metrics)) > 1
     for metric in metrics:
-        seconds = [second for own, second in order if own == metric]
+        seconds = [second for labels, second in order if labels == metric]
         assert seconds == sorted(set(seconds))
 
 
 def test_every_value_is_what_a_scrape_would_have_shown() -> None:
-    ledger = Remembering(map(accepted_event, simulated()), declared=BEGINS + HOUR)
-    assert_as_scraped(ledger, knowledge(ledger, DECLARED), BEGINS + 2.4 * DAY)
+    ledger = TimeTravelLedger(map(accepted_event, simulated()), declared=BEGINS + HOUR)
+    assert_as_scraped(ledger, inputs_for(ledger, DECLARED), BEGINS + 2.4 * DAY)
 
 
 def test_an_event_that_came_late_is_known_from_its_arrival_on() -> None:
@@ -152,14 +157,14 @@ def test_an_event_that_came_late_is_known_from_its_arrival_on() -> None:
     events = []
     for partner, request_id in (("Declared", "1"), ("Recognised", "2"), ("Group", "new each run")):
         for run in range(20):
-            own = f"{request_id} {run}" if partner == "Group" else request_id
-            events.append(event("initiated", BEGINS + run * HOUR, partner=partner, request_id=own, frequency="1h"))
+            run_id = f"{request_id} {run}" if partner == "Group" else request_id
+            events.append(event("initiated", BEGINS + run * HOUR, partner=partner, request_id=run_id, frequency="1h"))
         # So late that what was folded for good by then has to be folded again.
         first = events[-20].request_id
         late = 20 * HOUR + 0.5
         events.append(event("completed", BEGINS + 300, partner=partner, request_id=first, frequency="1h", delay=late))
-    ledger = Remembering(map(accepted_event, events))
-    assert_as_scraped(ledger, knowledge(ledger, declared), BEGINS + DAY)
+    ledger = TimeTravelLedger(map(accepted_event, events))
+    assert_as_scraped(ledger, inputs_for(ledger, declared), BEGINS + DAY)
 
 
 def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() -> None:
@@ -167,20 +172,20 @@ def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() ->
         Outage(BEGINS + 26 * HOUR + 0.5, BEGINS + 35 * HOUR),
         Outage(BEGINS + 41 * HOUR, BEGINS + 42 * HOUR - 0.5),
     ]
-    heard = [
+    received = [
         each
         for each in simulated()
         if not any(outage.began_at < each.arrived_at < outage.ended_at for outage in outages)
     ]
-    ledger = Remembering(map(accepted_event, heard), [*outages, Outage(BEGINS + 60 * DAY, BEGINS + 61 * DAY)])
-    known = knowledge(ledger, DECLARED)
-    text, _ = told(known, BEGINS + 2 * DAY)
-    found = samples(text)
-    unknown = [times for place, times in found.items() if place.startswith("dataexport_slots_unknown_total")]
+    ledger = TimeTravelLedger(map(accepted_event, received), [*outages, Outage(BEGINS + 60 * DAY, BEGINS + 61 * DAY)])
+    inputs = inputs_for(ledger, DECLARED)
+    text, _ = run_backfill(inputs, BEGINS + 2 * DAY)
+    values = samples(text)
+    unknown = [times for series, times in values.items() if series.startswith("dataexport_slots_unknown_total")]
     assert {value for times in unknown for second, value in times.items() if second < outages[0].ended_at} == {"0.0"}
     assert {times.get(int(BEGINS) + 36 * HOUR) for times in unknown} > {"0.0", None}
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)
-    assert_as_scraped(ledger, known, BEGINS + 2 * DAY)
+    assert_as_scraped(ledger, inputs, BEGINS + 2 * DAY)
 
 
 def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
@@ -194,77 +199,77 @@ def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:
         )
     ]
     entries: list[Entry] = [*map(accepted_event, simulated(days=1)), *refused]
-    ledger = Remembering(entries)
-    known = knowledge(ledger)
-    assert_as_scraped(ledger, known, BEGINS + DAY)
-    only = Remembering(refused)
-    assert_as_scraped(only, knowledge(only), BEGINS + DAY)
+    ledger = TimeTravelLedger(entries)
+    inputs = inputs_for(ledger)
+    assert_as_scraped(ledger, inputs, BEGINS + DAY)
+    only = TimeTravelLedger(refused)
+    assert_as_scraped(only, inputs_for(only), BEGINS + DAY)
 
 
 def test_duplicates_and_test_calls_have_no_history() -> None:
     twice = accepted_event(event("initiated", BEGINS))
-    ledger = Remembering([twice, twice, ledgers.TestCallReceived("shop", BEGINS + HOUR)])
-    text, _ = told(knowledge(ledger), BEGINS + DAY)
+    ledger = TimeTravelLedger([twice, twice, ledgers.TestCallReceived("shop", BEGINS + HOUR)])
+    text, _ = run_backfill(inputs_for(ledger), BEGINS + DAY)
     assert "dataexport_webhook_events_total" in text
-    assert not any(name.removesuffix("_total") in text for name in UNTOLD)
+    assert not any(name.removesuffix("_total") in text for name in NAMES_WITHOUT_HISTORY)
 
 
-def test_events_of_a_source_that_is_not_configured_are_not_told() -> None:
-    ledger = Remembering(map(accepted_event, [*simulated(days=1), event("initiated", BEGINS, source="elsewhere")]))
-    text, _ = told(knowledge(ledger), BEGINS + DAY)
+def test_events_of_a_source_that_is_not_configured_are_left_out() -> None:
+    ledger = TimeTravelLedger(map(accepted_event, [*simulated(days=1), event("initiated", BEGINS, source="elsewhere")]))
+    text, _ = run_backfill(inputs_for(ledger), BEGINS + DAY)
     assert "elsewhere" not in text
-    assert_as_scraped(ledger, knowledge(ledger), BEGINS + DAY)
+    assert_as_scraped(ledger, inputs_for(ledger), BEGINS + DAY)
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_what_is_over_the_limit_is_told_together(limit: int) -> None:
-    ledger = Remembering(map(accepted_event, simulated(days=1.5)))
-    known = knowledge(ledger, DECLARED[1:], limit)
-    assert 'export="other"' in told(known, BEGINS + DAY)[0]
+def test_what_is_over_the_limit_is_combined(limit: int) -> None:
+    ledger = TimeTravelLedger(map(accepted_event, simulated(days=1.5)))
+    inputs = inputs_for(ledger, DECLARED[1:], limit)
+    assert 'export="other"' in run_backfill(inputs, BEGINS + DAY)[0]
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)
-    assert_as_scraped(ledger, known, BEGINS + 1.5 * DAY)
+    assert_as_scraped(ledger, inputs, BEGINS + 1.5 * DAY)
 
 
 def test_exports_can_fall_below_the_limit_again() -> None:
-    # Two groups, of which one goes when its id is recognised as an export of its own.
+    # Two groups, one of which disappears when its request id becomes a detected export.
     first = [event(status, BEGINS + more, request_id="1") for status, more in (("initiated", 0), ("completed", 600))]
     second = [replace(each, frequency="8h", digest=each.digest[::-1]) for each in first]
-    ledger = Remembering(
+    ledger = TimeTravelLedger(
         map(accepted_event, [*first, *second, event("initiated", BEGINS + 4 * HOUR, request_id="1", frequency="4h")])
     )
-    assert_as_scraped(ledger, knowledge(ledger, limit=1), BEGINS + DAY)
+    assert_as_scraped(ledger, inputs_for(ledger, limit=1), BEGINS + DAY)
 
 
 def test_a_span_within_the_history_tells_the_same() -> None:
-    ledger = Remembering(map(accepted_event, simulated()))
-    known = knowledge(ledger)
-    whole = samples(told(known, BEGINS + 2 * DAY)[0])
+    ledger = TimeTravelLedger(map(accepted_event, simulated()))
+    inputs = inputs_for(ledger)
+    whole = samples(run_backfill(inputs, BEGINS + 2 * DAY)[0])
     since, until = BEGINS + 30.5 * HOUR, BEGINS + 40.5 * HOUR
-    part = samples(told(known, until, since=since)[0])
+    part = samples(run_backfill(inputs, until, since=since)[0])
     for key, times in part.items():
         assert min(times) >= since
         assert max(times) <= until
         assert {second: whole[key][second] for second in times if second != since} == {
             second: value for second, value in times.items() if second != since
         }
-    assert_as_scraped(ledger, known, until, since)
+    assert_as_scraped(ledger, inputs, until, since)
 
 
 def test_no_query_finds_a_hole() -> None:
-    ledger = Remembering(map(accepted_event, simulated(days=0.3)))
-    text, _ = told(knowledge(ledger), BEGINS + 0.3 * DAY, step=300)
+    ledger = TimeTravelLedger(map(accepted_event, simulated(days=0.3)))
+    text, _ = run_backfill(inputs_for(ledger), BEGINS + 0.3 * DAY, step=300)
     times = samples(text)['dataexport_webhook_skewed_total{source="shop"}']
     assert max(later - earlier for earlier, later in pairwise(sorted(times))) == 300
 
 
 def test_an_empty_ledger_has_no_history() -> None:
     with pytest.raises(ExporterError, match="the ledger is empty"):
-        Backfill(knowledge(Remembering()), None, BEGINS, 300)
-    text, seconds = told(knowledge(Remembering()), BEGINS + DAY, since=BEGINS)
+        Backfill(inputs_for(TimeTravelLedger()), None, BEGINS, 300)
+    text, seconds = run_backfill(inputs_for(TimeTravelLedger()), BEGINS + DAY, since=BEGINS)
     assert seconds == [BEGINS]
     assert 'dataexport_webhook_events_total{source="shop",status="initiated"} 0.0' in text
 
 
 def test_a_span_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ExporterError, match="the span ends before it begins"):
-        Backfill(knowledge(Remembering()), BEGINS + 1, BEGINS, 300)
+        Backfill(inputs_for(TimeTravelLedger()), BEGINS + 1, BEGINS, 300)

@@ -38,11 +38,11 @@ def test_the_doctor_shows_a_gap_a_silent_source_and_a_recognised_id(store: Store
     store.deliver("Initiated", HOUR)
     configuration = tmp_path / "dataexport.toml"
     configuration.write_text('[[sources]]\nslug = "default"\ntokens = ["a"]\n[[sources]]\nslug = "silent"\n', "utf-8")
-    told = run("doctor", "--config", str(configuration)).stdout
-    assert "nobody listened for 86400 s" in told
-    assert "ok   source silent: no event yet" in told
-    assert "ok   source default: a credential, time zone auto" in told
-    assert "request id 1700000001 is an export of its own: Amazon S3, 4h" in told
+    output = run("doctor", "--config", str(configuration)).stdout
+    assert "nobody listened for 86400 s" in output
+    assert "ok   source silent: no event yet" in output
+    assert "ok   source default: a credential, time zone auto" in output
+    assert "request id 1700000001 is an export of its own: Amazon S3, 4h" in output
 
 
 def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ def test_what_the_doctor_suggests_can_be_pasted_and_tells_the_same_exports_apart
     after = json.loads(run("exports", "--config", str(configuration), "--json").stdout)
     assert [each for each in after if not each["declared"]] == [each for each in before if not each["recurring"]]
 
-    def known(states: list[dict[str, object]]) -> list[tuple[object, ...]]:
+    def summary(states: list[dict[str, object]]) -> list[tuple[object, ...]]:
         names = ("partner", "data_type", "frequency", "interval", "initiated", "last_initiated")
         return sorted(tuple(str(state[name]) for name in names) for state in states)
 
-    assert known(after) == known(before)
+    assert summary(after) == summary(before)
     assert "Declare these" not in run("doctor", "--config", str(configuration)).stdout
 
 
@@ -117,10 +117,10 @@ def test_the_doctor_finds_bodies_of_a_source_without_any_event_and_forgets_those
 
 def test_the_doctor_finds_a_clock_that_is_behind_what_arrived(store: Store) -> None:
     store.arrive(body("Completed", vendor_clock(time.time())), time.time() + HOUR)
-    told = run("doctor")
-    assert told.exit_code == 1
-    assert "BAD  clock: " in told.stdout
-    assert "one of the two is wrong" in told.stdout
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "BAD  clock: " in result.stdout
+    assert "one of the two is wrong" in result.stdout
 
 
 def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: Store) -> None:

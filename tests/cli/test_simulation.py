@@ -46,30 +46,30 @@ def simulated(  # noqa: PLR0913, PLR0917 - all that a history depends on
     exports: int = 8,
     days: float = 3,
     seed: int = 1,
-    fate: Callable[[SimulatedExport, float, float], str] = FINE,
+    outcome_of: Callable[[SimulatedExport, float, float], str] = FINE,
     plans: Iterable[SimulatedExport] | None = None,
     since: float = SINCE,
 ) -> list[SimulatedWebhook]:
     chosen = fleet(exports, [("shop", BERLIN)], since, seed) if plans is None else plans
-    return list(history(chosen, since, since + days * DAY, seed, fate))
+    return list(history(chosen, since, since + days * DAY, seed, outcome_of))
 
 
 def never(_: object) -> None:
     pytest.fail("there was nothing to do")
 
 
-def fields(happening: SimulatedWebhook) -> dict[str, Any]:
-    assert happening.body is not None
-    found: dict[str, Any] = json.loads(happening.body)
-    return found
+def fields(webhook: SimulatedWebhook) -> dict[str, Any]:
+    assert webhook.body is not None
+    body: dict[str, Any] = json.loads(webhook.body)
+    return body
 
 
-def announced(happenings: Iterable[SimulatedWebhook], status: str) -> list[datetime]:
+def announced(webhooks: Iterable[SimulatedWebhook], status: str) -> list[datetime]:
     """When, on the sender's clock."""
-    said = [fields(each) for each in happenings if each.body]
+    bodies = [fields(webhook) for webhook in webhooks if webhook.body]
     return [
         datetime.strptime(each["Date and Time"], "%d/%m/%Y %I:%M:%S %p")  # noqa: DTZ007 - it has no zone
-        for each in said
+        for each in bodies
         if each["Status"] == status
     ]
 
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_history_and_another_one_another() -> None:
 
 
 def test_arrivals_come_in_order_and_within_the_span() -> None:
-    arrivals = [each.at for each in simulated(fate=outcome_by_shares(0.2, 0.2, 0.2))]
+    arrivals = [webhook.at for webhook in simulated(outcome_of=outcome_by_shares(0.2, 0.2, 0.2))]
     assert arrivals == sorted(arrivals)
     assert arrivals[0] >= SINCE
     assert arrivals[-1] <= SINCE + 3 * DAY
@@ -99,17 +99,17 @@ def test_runs_begin_at_the_same_times_of_day_when_summer_time_changes(month: str
 
 
 def test_a_run_is_announced_at_its_start_and_at_its_end() -> None:
-    happenings = simulated(plans=[PLAN], days=1)
-    starts, ends = announced(happenings, "Initiated"), announced(happenings, "Completed")
+    webhooks = simulated(plans=[PLAN], days=1)
+    starts, ends = announced(webhooks, "Initiated"), announced(webhooks, "Completed")
     assert len(starts) == len(ends) == 6
     assert all(start < end for start, end in zip(starts, ends, strict=True))
-    assert {fields(each)["Export Request Id"] for each in happenings} == {PLAN.request_id}
+    assert {fields(webhook)["Export Request Id"] for webhook in webhooks} == {PLAN.request_id}
 
 
 def test_a_late_run_starts_after_its_grace_and_before_the_next_one() -> None:
-    happenings = simulated(plans=[PLAN], fate=outcome_by_shares(1, 0, 0))
-    assert happenings
-    for each in happenings:
+    webhooks = simulated(plans=[PLAN], outcome_of=outcome_by_shares(1, 0, 0))
+    assert webhooks
+    for each in webhooks:
         assert each.fault is not None
         assert each.fault.kind == "late"
         if fields(each)["Status"] == "Initiated":
@@ -117,22 +117,22 @@ def test_a_late_run_starts_after_its_grace_and_before_the_next_one() -> None:
 
 
 def test_a_missed_run_sends_nothing_and_is_told_at_its_slot() -> None:
-    happenings = simulated(plans=[PLAN], days=0.9, fate=outcome_by_shares(0, 1, 0))
-    assert [each.at for each in happenings] == [SINCE + slot * 4 * HOUR for slot in range(6)]
-    assert [each.body for each in happenings] == [None] * 6
-    assert all(each.fault and each.fault.due_at == each.at for each in happenings)
+    webhooks = simulated(plans=[PLAN], days=0.9, outcome_of=outcome_by_shares(0, 1, 0))
+    assert [webhook.at for webhook in webhooks] == [SINCE + slot * 4 * HOUR for slot in range(6)]
+    assert [webhook.body for webhook in webhooks] == [None] * 6
+    assert all(webhook.fault and webhook.fault.due_at == webhook.at for webhook in webhooks)
 
 
 def test_a_stuck_run_never_completes() -> None:
-    happenings = simulated(plans=[PLAN], fate=outcome_by_shares(0, 0, 1))
-    assert {fields(each)["Status"] for each in happenings} == {"Initiated"}
+    webhooks = simulated(plans=[PLAN], outcome_of=outcome_by_shares(0, 0, 1))
+    assert {fields(webhook)["Status"] for webhook in webhooks} == {"Initiated"}
 
 
 def test_faults_come_at_the_rates_that_were_asked_for() -> None:
-    happenings = simulated(exports=40, days=20, fate=outcome_by_shares(0.05, 0.1, 0.15))
-    due = {(each.fault.request_id, each.fault.due_at): each.fault.kind for each in happenings if each.fault}
+    webhooks = simulated(exports=40, days=20, outcome_of=outcome_by_shares(0.05, 0.1, 0.15))
+    due = {(each.fault.request_id, each.fault.due_at): each.fault.kind for each in webhooks if each.fault}
     counts = Counter(due.values())
-    runs = len(due) + len(announced(filter(lambda each: not each.fault, happenings), "Initiated"))
+    runs = len(due) + len(announced(filter(lambda each: not each.fault, webhooks), "Initiated"))
     assert counts["late"] / runs == pytest.approx(0.05, abs=0.02)
     assert counts["missed"] / runs == pytest.approx(0.1, abs=0.02)
     assert counts["stuck"] / runs == pytest.approx(0.15, abs=0.02)
@@ -140,19 +140,19 @@ def test_faults_come_at_the_rates_that_were_asked_for() -> None:
 
 def test_a_fault_leaves_all_other_runs_as_they_were() -> None:
     fine = simulated()
-    faulty = simulated(fate=outcome_by_shares(0.1, 0.1, 0.1))
+    faulty = simulated(outcome_of=outcome_by_shares(0.1, 0.1, 0.1))
     assert {each for each in faulty if each.fault is None} < set(fine)
 
 
 def test_one_time_runs_have_an_id_each_and_can_be_stuck_only() -> None:
     once = SimulatedExport(0, "shop", BERLIN, 1, "Amazon S3", "Events", 0, typical_runtime=600)
-    happenings = simulated(plans=[once], days=60, fate=outcome_by_shares(0.5, 0.5, 0))
-    assert not any(each.fault for each in happenings)
-    assert {fields(each)["Frequency"] for each in happenings} == {"One Time"}
-    ids = Counter(fields(each)["Export Request Id"] for each in happenings)
+    webhooks = simulated(plans=[once], days=60, outcome_of=outcome_by_shares(0.5, 0.5, 0))
+    assert not any(each.fault for each in webhooks)
+    assert {fields(webhook)["Frequency"] for webhook in webhooks} == {"One Time"}
+    ids = Counter(fields(webhook)["Export Request Id"] for webhook in webhooks)
     assert len(ids) > 10
     assert set(ids.values()) == {2}
-    stuck = simulated(plans=[once], days=60, fate=outcome_by_shares(0, 0, 1))
+    stuck = simulated(plans=[once], days=60, outcome_of=outcome_by_shares(0, 0, 1))
     assert all(each.fault and each.fault.kind == "stuck" for each in stuck)
 
 
@@ -160,8 +160,8 @@ def test_an_export_can_have_a_new_id_for_each_run() -> None:
     plan = SimulatedExport(
         0, "shop", BERLIN, 1, "Amazon S3", "Events", 4 * HOUR, typical_runtime=600, new_id_each_run=True
     )
-    happenings = simulated(plans=[plan], days=1)
-    assert len({fields(each)["Export Request Id"] for each in happenings}) == 6
+    webhooks = simulated(plans=[plan], days=1)
+    assert len({fields(webhook)["Export Request Id"] for webhook in webhooks}) == 6
 
 
 def settings_file(tmp_path: Path, zone: str) -> Path:
@@ -190,14 +190,14 @@ def test_a_ledger_knows_a_history_as_if_it_had_listened(tmp_path: Path, zone: st
     settings = load(settings_file(tmp_path, zone), {})
     sources = [("one", BERLIN), ("two", BERLIN)]
     ends = SINCE + 3 * DAY + 2 * HOUR
-    happenings = list(history(fleet(16, sources, SINCE, 1), SINCE, ends, 1, FINE))
+    webhooks = list(history(fleet(16, sources, SINCE, 1), SINCE, ends, 1, FINE))
     ledger = BatchingLedger(f"sqlite:///{tmp_path / 'new.db'}")
 
-    kept = import_history(iter(happenings), ledger, settings, (SINCE, ends))
+    accepted = import_history(iter(webhooks), ledger, settings, (SINCE, ends))
 
-    assert kept == len(happenings) == ledger.last_sequence()
+    assert accepted == len(webhooks) == ledger.last_sequence()
     events = ledger.read(0)
-    assert [event.arrived_at for event in events] == [each.at for each in happenings]
+    assert [event.arrived_at for event in events] == [webhook.at for webhook in webhooks]
     assert all(0 <= event.arrived_at - event.occurred_at < 9 for event in events)
     assert ledger.outages() == []
     assert dict(ledger.declaration_times()) == {("one", "nightly"): SINCE}
@@ -205,10 +205,10 @@ def test_a_ledger_knows_a_history_as_if_it_had_listened(tmp_path: Path, zone: st
     assert ledger.outages() == []
     ledger.record_heartbeat("served", ends + HOUR)
     assert [(outage.began_at, outage.ended_at) for outage in ledger.outages()] == [(ends + 10, ends + HOUR)]
-    reader = Projector(ledger, settings.sources_without_credentials)
-    reader.catch_up()
-    assert {state.condition(ends) for state in reader.list_states(ends)} <= {"fine", "running"}
-    assert {state.slug for state in reader.list_sources() if state.events["initiated"]} == {"one", "two"}
+    projector = Projector(ledger, settings.sources_without_credentials)
+    projector.catch_up()
+    assert {state.condition(ends) for state in projector.list_states(ends)} <= {"fine", "running"}
+    assert {state.slug for state in projector.list_sources() if state.events["initiated"]} == {"one", "two"}
     assert ledger.quarantine() == []
     ledger.close()
 
@@ -230,35 +230,35 @@ def test_it_is_committed_a_thousand_at_a_time(tmp_path: Path) -> None:
         SimulatedExport(number, "default", UTC, number, "Amazon S3", "Events", 4 * HOUR, typical_runtime=600)
         for number in range(40)
     ]
-    happenings = list(history(plans, SINCE, SINCE + 3 * DAY, 1, FINE))
+    webhooks = list(history(plans, SINCE, SINCE + 3 * DAY, 1, FINE))
     seen = set()
 
     def watched() -> Iterator[SimulatedWebhook]:
-        for each in happenings:
+        for each in webhooks:
             seen.add(ledger.last_sequence())
             yield each
 
     import_history(watched(), ledger, settings, (SINCE, SINCE))
     assert seen == {0, 1000}
-    assert ledger.last_sequence() == len(happenings) > 1000
+    assert ledger.last_sequence() == len(webhooks) > 1000
     ledger.close()
 
 
 def test_lists_are_posted_as_fast_as_it_goes() -> None:
     sent: list[str] = []
-    happenings = simulated(exports=40, days=2, fate=outcome_by_shares(0, 0.1, 0))
-    posted = post(iter(happenings), sent.append, 0, never)
-    assert posted == sum(each.body is not None for each in happenings)
+    webhooks = simulated(exports=40, days=2, outcome_of=outcome_by_shares(0, 0.1, 0))
+    posted = post(iter(webhooks), sent.append, 0, never)
+    assert posted == sum(each.body is not None for each in webhooks)
     lists = [json.loads(text) for text in sent]
     assert [len(each) for each in lists[:-1]] == [100] * (len(lists) - 1)
-    assert [each for some in lists for each in some] == [fields(each) for each in happenings if each.body]
+    assert [each for bodies in lists for each in bodies] == [fields(webhook) for webhook in webhooks if webhook.body]
 
 
 def test_posting_can_keep_the_distances_shortened_by_a_factor() -> None:
     done: list[object] = []
-    happenings = simulated(plans=[PLAN], days=0.2)
-    post(iter(happenings), lambda text: done.append(len(json.loads(text))), 3600, done.append)
-    arrivals = [each.at for each in happenings]
+    webhooks = simulated(plans=[PLAN], days=0.2)
+    post(iter(webhooks), lambda text: done.append(len(json.loads(text))), 3600, done.append)
+    arrivals = [webhook.at for webhook in webhooks]
     pauses = [(later - earlier) / 3600 for earlier, later in pairwise(arrivals)]
     assert done == [1, pauses[0], 1, pauses[1], 1, pauses[2], 1]
 

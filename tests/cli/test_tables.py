@@ -23,8 +23,8 @@ def test_what_was_not_understood_cannot_move_the_cursor_or_begin_a_line() -> Non
     shown = tables.quarantine_table([HOSTILE], as_json=False)
     assert len(shown.splitlines()) == 2
     assert r"\x1b[2J\nforged line" in shown
-    (told,) = json.loads(tables.quarantine_table([HOSTILE], as_json=True))
-    assert told == {
+    (row,) = json.loads(tables.quarantine_table([HOSTILE], as_json=True))
+    assert row == {
         "sequence": 7,
         "arrived_at": "1970-01-01T00:00:00Z",
         "source": "shop",

@@ -1,4 +1,4 @@
-"""What a Prometheus would have remembered, had it scraped all the time."""
+"""A ledger that can go back in time, to compare a backfill with what scrapes would have shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Entry
 
 
-UNTOLD = {"dataexport_webhook_duplicates_total", "dataexport_webhook_test_calls_total"}
+NAMES_WITHOUT_HISTORY = {"dataexport_webhook_duplicates_total", "dataexport_webhook_test_calls_total"}
 BEGINS = at("0:00", -60)
 DECLARED = [
     Declaration("never-ran", Selection("shop", request_id="7"), 24 * HOUR, owner="data"),
@@ -24,13 +24,13 @@ DECLARED = [
 ]
 
 
-class Remembering(MemoryLedger):
-    """A ledger in memory that is told its gaps, and can go back to what it knew at an earlier time."""
+class TimeTravelLedger(MemoryLedger):
+    """A ledger in memory with given outages that shows only what it had at `now`."""
 
     def __init__(self, entries: Iterable[Entry] = (), outages: Sequence[Outage] = (), declared: float = 0) -> None:
         super().__init__()
         self.now = float("inf")
-        self._told_gaps = list(outages)
+        self._given_outages = list(outages)
         self.append(
             sorted(entries, key=lambda each: (each.event if isinstance(each, AcceptedEvent) else each).arrived_at)
         )
@@ -38,13 +38,13 @@ class Remembering(MemoryLedger):
             self.record_declarations([(each.match.source, each.name) for each in DECLARED], declared)
 
     def outages(self) -> list[Outage]:
-        return [outage for outage in self._told_gaps if outage.ended_at <= self.now]
+        return [outage for outage in self._given_outages if outage.ended_at <= self.now]
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         return [each for each in super().read(after, limit) if each.arrived_at <= self.now]
 
     def delivery_counters(self) -> list[DeliveryCounter]:
-        """As they were; what has no history counts as never."""
+        """Return the counts as they were; duplicates and test calls, which have no history, are left out."""
         counted = MemoryLedger()
         counted.append([each for each in self._quarantined if each.arrived_at <= self.now])
         return counted.delivery_counters()

@@ -1,4 +1,4 @@
-"""The command that tells the history, and a real Prometheus that answers from it as if it had scraped."""
+"""The command `backfill`, and a real Prometheus that answers from it as if it had scraped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import requests
 from click.testing import CliRunner
 
-from backfills import UNTOLD, Remembering
+from backfills import NAMES_WITHOUT_HISTORY, TimeTravelLedger
 from builders import HOUR, accepted_event
 from exporter.cli.main import main
 from exporter.domain.exports import Source
@@ -84,32 +84,32 @@ def test_prometheus_answers_with_what_scrapes_would_have_shown(tmp_path: Path) -
     with started("prometheus", prometheus_command(config, tmp_path / "data", url), tmp_path, url):
         for now in instants:
             expected = _scrape_of(source, events, now)
-            found = _query(url, now)
-            assert {key: found.get(key) for key in expected} == expected
+            answer = _query(url, now)
+            assert {key: answer.get(key) for key in expected} == expected
             # A series that is gone is answered for five minutes more.
-            assert set(found) - set(expected) <= set(_scrape_of(source, events, now - 300))
+            assert set(answer) - set(expected) <= set(_scrape_of(source, events, now - 300))
 
 
 def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
-    then = Remembering(accepted_event(each) for each in events if each.arrived_at <= now)
-    collector = Renderer(Projector(then, {source.slug: source}), 200, quarantine_reasons())
-    collector.update(now)
-    found = series(b"".join(collector.body(openmetrics=False).plain_pieces(b"")).decode())
+    ledger = TimeTravelLedger(accepted_event(each) for each in events if each.arrived_at <= now)
+    renderer = Renderer(Projector(ledger, {source.slug: source}), 200, quarantine_reasons())
+    renderer.update(now)
+    scrape = series(b"".join(renderer.body(openmetrics=False).plain_pieces(b"")).decode())
     # To Prometheus a label without a value is no label.
     return {
-        (name, frozenset(each for each in labels if each[1])): value
-        for (name, labels), value in found.items()
-        if name not in UNTOLD
+        (name, frozenset(label for label in labels if label[1])): value
+        for (name, labels), value in scrape.items()
+        if name not in NAMES_WITHOUT_HISTORY
     }
 
 
 def _query(url: str, now: float) -> Series:
     answer = requests.get(f"{url}/api/v1/query", {"query": '{job="dataexport"}', "time": str(now)}, timeout=30)
     answer.raise_for_status()
-    found: Series = {}
-    for each in answer.json()["data"]["result"]:
-        labels = each["metric"]
+    values: Series = {}
+    for result in answer.json()["data"]["result"]:
+        labels = result["metric"]
         name = labels.pop("__name__")
         del labels["job"]
-        found[name, frozenset((key, value) for key, value in labels.items())] = float(each["value"][1])
-    return found
+        values[name, frozenset((key, value) for key, value in labels.items())] = float(result["value"][1])
+    return values

@@ -65,8 +65,8 @@ def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_by
         start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
-    [kept] = tmp_path.glob("dataexport.db.before-*")
-    assert sqlite_backup.summarize_store(kept).events == 19
+    [previous] = tmp_path.glob("dataexport.db.before-*")
+    assert sqlite_backup.summarize_store(previous).events == 19
 
 
 def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_began(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_bega
                 sqlite_backup.back_up(exporter.database, tmp_path / f"copy-{number}.db", silently)
                 with closing(sqlite3.connect(tmp_path / f"copy-{number}.db")) as copy:
                     assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-                    found = {row[0] for row in copy.execute("SELECT request_id FROM events")}
-                assert before <= found
+                    request_ids = {row[0] for row in copy.execute("SELECT request_id FROM events")}
+                assert before <= request_ids
         finally:
             stop.set()
             for each in posters:
@@ -254,11 +254,11 @@ def test_a_damaged_ledger_is_replaced_and_kept_with_its_journals(store: Store, t
         (tmp_path / f"dataexport.db{ending}").write_bytes(f"damaged{ending}".encode() * 1000)
     result = run("restore", str(copy))
     assert result.exit_code == 0, result.output
-    _, _, kept = result.stdout.splitlines()[1].partition("dataexport.db.before-")
-    kept = "dataexport.db.before-" + kept.partition(":")[0]
-    assert (tmp_path / kept).read_bytes() == b"damaged" * 1000
-    assert (tmp_path / f"{kept}-wal").read_bytes() == b"damaged-wal" * 1000
-    assert (tmp_path / f"{kept}-journal").read_bytes() == b"damaged-journal" * 1000
+    _, _, suffix = result.stdout.splitlines()[1].partition("dataexport.db.before-")
+    previous = "dataexport.db.before-" + suffix.partition(":")[0]
+    assert (tmp_path / previous).read_bytes() == b"damaged" * 1000
+    assert (tmp_path / f"{previous}-wal").read_bytes() == b"damaged-wal" * 1000
+    assert (tmp_path / f"{previous}-journal").read_bytes() == b"damaged-journal" * 1000
     assert not {"dataexport.db-wal", "dataexport.db-journal", "dataexport.db-shm"} & names(tmp_path)
     assert run("exports").exit_code == 0
 
@@ -267,8 +267,8 @@ def test_a_ledger_of_which_only_the_beginning_is_sound_is_replaced_and_kept(stor
     copy = a_copy(store)
     store.path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
     assert run("restore", str(copy)).exit_code == 0
-    [kept] = tmp_path.glob("dataexport.db.before-*")
-    assert kept.read_bytes() == b"SQLite format 3\0" + b"\xff" * 8000
+    [previous] = tmp_path.glob("dataexport.db.before-*")
+    assert previous.read_bytes() == b"SQLite format 3\0" + b"\xff" * 8000
 
 
 def test_a_file_of_no_ledger_is_replaced_and_kept(store: Store, tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ def test_a_file_of_no_ledger_is_replaced_and_kept(store: Store, tmp_path: Path) 
 def test_two_restores_within_a_second_keep_both(store: Store, tmp_path: Path) -> None:
     copy = a_copy(store)
     now = time.time()
-    kept = [sqlite_backup.restore(copy, store.path, now, silently).previous for _ in range(3)]
-    assert len({str(each) for each in kept}) == 3
-    assert {each.name for each in kept if each} <= names(tmp_path)
+    previous = [sqlite_backup.restore(copy, store.path, now, silently).previous for _ in range(3)]
+    assert len({str(path) for path in previous}) == 3
+    assert {path.name for path in previous if path} <= names(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -180,15 +180,15 @@ def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "message"),
     [
         (("sqlite:///nowhere.db", THERE), "FROM: there is no database at nowhere.db"),
         ((HERE, "sqlite:///nowhere/copy.db"), "there is no folder"),
     ],
 )
 @pytest.mark.usefixtures("filled")
-def test_a_database_that_is_not_there_is_named(arguments: tuple[str, str], wanted: str) -> None:
-    assert wanted in said(run("migrate-store", *arguments), 1)
+def test_a_database_that_is_not_there_is_named(arguments: tuple[str, str], message: str) -> None:
+    assert message in said(run("migrate-store", *arguments), 1)
 
 
 @pytest.mark.usefixtures("filled")
@@ -199,7 +199,7 @@ def test_a_wrong_url_is_refused_without_repeating_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "wanted"),
+    ("statement", "message"),
     [
         ("UPDATE events SET partner = 'Azure'", "events: the row with sequence 1 differs"),
         ("UPDATE events SET body = x'00' WHERE sequence = 1", "events: the row with sequence 1 differs"),
@@ -216,15 +216,15 @@ def test_a_wrong_url_is_refused_without_repeating_it() -> None:
     ],
 )
 @pytest.mark.usefixtures("filled")
-def test_what_differs_in_the_copy_is_told(tmp_path: Path, statement: str, wanted: str) -> None:
+def test_what_differs_in_the_copy_is_told(tmp_path: Path, statement: str, message: str) -> None:
     """The statement stands for whatever may go wrong between two databases."""
     with closing(Database(HERE)) as source, closing(Database(THERE, unfinished=True)) as target:
         store_copy.begin_copy(source, target)
         assert sum(store_copy.copy_rows(source, target)) == store_copy.count_rows(source) == 6
         assert [each for each in store_copy.compare_rows(source, target) if isinstance(each, str)] == []
         change(tmp_path / "copy.db", statement)
-        [found] = [each for each in store_copy.compare_rows(source, target) if isinstance(each, str)]
-    assert found.startswith(wanted)
+        [difference] = [each for each in store_copy.compare_rows(source, target) if isinstance(each, str)]
+    assert difference.startswith(message)
 
 
 @pytest.mark.usefixtures("filled")

@@ -89,9 +89,9 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         assert re.search(
             r"muted</span> until \d{4}-\d\d-\d\d \d\d:\d\d UTC, by Ann &lt;b&gt;: bucket &lt;moves&gt;", page
         )
-        (told,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
-        assert (told["muted_by"], told["muted_why"]) == ("Ann <b>", "bucket <moves>")
-        assert time.time() + HOUR < told["muted_until"] < time.time() + 3 * HOUR
+        (state,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
+        assert (state["muted_by"], state["muted_why"]) == ("Ann <b>", "bucket <moves>")
+        assert time.time() + HOUR < state["muted_until"] < time.time() + 3 * HOUR
         exporter.kill()
         exporter.start()
         assert exporter.value("dataexport_muted", **LABELS) == 1
@@ -131,7 +131,7 @@ def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None
         assert 'partner="Amazon S3"' not in exporter.scrape()
         (row,) = json.loads(exporter.run("mutes", *config, "--json").stdout)
         assert (row["decision"], row["until"], row["why"]) == ("retired", "an event arrives", "moved")
-        # Another delivery of what is known already brings nothing back.
+        # A duplicate does not end the retirement.
         assert exporter.post(first, "shop").json()["duplicates"] == 1
         assert 'partner="Amazon S3"' not in exporter.scrape()
         exporter.post(body("Completed", vendor_clock(time.time()), 2), "shop")
@@ -156,14 +156,14 @@ def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: S
     declared = '[[exports]]\nname = "nightly"\nmatch = { partner = "Azure" }\ninterval = "24h"\n'
     path.write_text(declared + "muted_until = 2999-01-01T00:00:00Z\n", "utf-8")
     config = ("--config", str(path))
-    (told,) = json.loads(run("exports", *config, "--json").stdout)
-    assert (told["muted"], told["muted_by"], told["muted_until"]) == (True, "the configuration", 32472144000)
+    (state,) = json.loads(run("exports", *config, "--json").stdout)
+    assert (state["muted"], state["muted_by"], state["muted_until"]) == (True, "the configuration", 32472144000)
     assert run("mute", *config, "--export", "nightly", "--until", "1h", *WHY).exit_code == 0
-    (told,) = json.loads(run("exports", *config, "--json").stdout)
-    assert told["muted_by"] == "the configuration"
+    (state,) = json.loads(run("exports", *config, "--json").stdout)
+    assert state["muted_by"] == "the configuration"
     path.write_text(declared, "utf-8")
-    (told,) = json.loads(run("exports", *config, "--json").stdout)
-    assert (told["muted"], told["muted_why"], told["state"]) == (True, "moved", "muted")
+    (state,) = json.loads(run("exports", *config, "--json").stdout)
+    assert (state["muted"], state["muted_why"], state["state"]) == (True, "moved", "muted")
     sentence = said(run("retire", *config, "--export", "nightly", *WHY), 1)
     assert sentence.startswith("error: 'nightly' is declared in the configuration")
     assert len(store.ledger.decisions()) == 1

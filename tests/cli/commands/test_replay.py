@@ -38,21 +38,21 @@ def mend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_history(now: float) -> list[tuple[float, bytes]]:
     """Arrivals and bodies of two exports, one of which misses a run and is recognised."""
-    said = []
+    events = []
     for hours in (30, 26, 14, 10, 6, 2):
         begun = now - hours * HOUR
-        said += [(begun, "Initiated", 1), (begun + 10 * MINUTE, "Completed", 1)]
-    said += [(now - hours * HOUR, "Completed", 900 + hours) for hours in (25, 1)]
-    said.append((now - 3 * HOUR, "Failed", 2))
+        events += [(begun, "Initiated", 1), (begun + 10 * MINUTE, "Completed", 1)]
+    events += [(now - hours * HOUR, "Completed", 900 + hours) for hours in (25, 1)]
+    events.append((now - 3 * HOUR, "Failed", 2))
     return [
         (moment + 2, body(status, vendor_clock(moment), number, Partner="Azure" if number > 2 else "S3"))
-        for moment, status, number in sorted(said)
+        for moment, status, number in sorted(events)
     ]
 
 
 def exports(*options: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(run("exports", "--json", *options).stdout)
-    return found
+    states: list[dict[str, Any]] = json.loads(run("exports", "--json", *options).stdout)
+    return states
 
 
 @pytest.mark.parametrize("zone", ["UTC", "auto"])
@@ -72,21 +72,21 @@ def test_bodies_understood_after_a_fix_are_as_if_they_had_been_at_once(
         store.ledger.close()
     config = ("--config", "dataexport.toml")
     monkeypatch.chdir(tmp_path / "a")
-    wanted = exports(*config)
+    expected = exports(*config)
     monkeypatch.chdir(tmp_path / "b")
-    assert exports(*config) != wanted
+    assert exports(*config) != expected
 
     nothing = run("replay", "--quarantine", *config)
     assert (nothing.exit_code, nothing.stdout) == (0, f"{len(history) // 2} not understood: missing_key\n")
-    assert exports(*config) != wanted
+    assert exports(*config) != expected
 
     mend(monkeypatch)
     tried = run("replay", "--quarantine", "--dry-run", *config)
     assert tried.stdout == f"{len(history) // 2} would be accepted\n"
-    assert exports(*config) != wanted
+    assert exports(*config) != expected
     done = run("replay", "--quarantine", *config)
     assert done.stdout == f"{len(history) // 2} accepted\n"
-    assert exports(*config) == wanted
+    assert exports(*config) == expected
     assert run("quarantine", *config).stdout == "nothing yet\n"
     (source,) = json.loads(run("sources", "--json", *config).stdout)
     assert source["quarantined"] == {"missing_key": len(history) // 2}  # a counter goes on
@@ -187,9 +187,9 @@ def a_ledger_of_two_sources(folder: Path) -> list[tuple[str, float, str]]:
         store = Store(folder, "Asia/Kolkata" if slug == "shop" else "auto", slug)
         for number, (arrived_at, sent) in enumerate(a_history(now)):
             store.arrive(sent.replace(b"{", b"{\r\n ", 1) if number % 2 else sent, arrived_at)
-        kept = [(e.source, e.arrived_at, e.request_id) for e in store.ledger.newest(None, 1000)]
+        stored = [(e.source, e.arrived_at, e.request_id) for e in store.ledger.newest(None, 1000)]
         store.ledger.close()
-    return kept
+    return stored
 
 
 def test_events_written_as_lines_are_the_same_events_in_another_ledger(
@@ -198,23 +198,25 @@ def test_events_written_as_lines_are_the_same_events_in_another_ledger(
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")
     config = ("--config", str(tmp_path / "a" / "dataexport.toml"))
-    kept = a_ledger_of_two_sources(tmp_path / "a")
-    wanted = exports(*config)
+    stored = a_ledger_of_two_sources(tmp_path / "a")
+    expected = exports(*config)
     lines = run("events", "--json-lines", *config).stdout
-    assert lines.count("\n") == len(kept)
+    assert lines.count("\n") == len(stored)
     only = run("events", "--json-lines", "--source", "quiet", *config).stdout
     assert only == "".join(line for line in lines.splitlines(keepends=True) if '"quiet"' in line)
     (tmp_path / "lines").write_text(lines, "utf-8")
 
     monkeypatch.chdir(tmp_path)
     Store(tmp_path).ledger.close()
-    assert run("replay", "--source", "quiet", *config, str(tmp_path / "lines")).stdout == f"{len(kept) // 2} accepted\n"
+    assert (
+        run("replay", "--source", "quiet", *config, str(tmp_path / "lines")).stdout == f"{len(stored) // 2} accepted\n"
+    )
     again = CliRunner().invoke(main, ["replay", "-", *config], input=lines)
-    assert again.stdout == f"{len(kept) // 2} accepted\n{len(kept) // 2} duplicates\n"
-    assert exports(*config) == wanted
-    found = Store(tmp_path)
-    assert sorted((e.source, e.arrived_at, e.request_id) for e in found.ledger.newest(None, 1000)) == sorted(kept)
-    found.ledger.close()
+    assert again.stdout == f"{len(stored) // 2} accepted\n{len(stored) // 2} duplicates\n"
+    assert exports(*config) == expected
+    imported = Store(tmp_path)
+    assert sorted((e.source, e.arrived_at, e.request_id) for e in imported.ledger.newest(None, 1000)) == sorted(stored)
+    imported.ledger.close()
 
 
 def test_every_bad_line_is_told_with_its_number_and_nothing_else_is_lost(store: Store, tmp_path: Path) -> None:
@@ -244,10 +246,10 @@ def test_every_bad_line_is_told_with_its_number_and_nothing_else_is_lost(store: 
         "4 bad lines",
         "1 not understood: missing_key",
     ]
-    told = result.stderr.splitlines()
-    assert [each.partition(":")[0] for each in told] == ["line 2", "line 4", "line 5", "line 9"]
-    assert "its source 'elsewhere' is none; the sources are default" in told[1]
-    assert "lies in the future" in told[2]
+    errors = result.stderr.splitlines()
+    assert [each.partition(":")[0] for each in errors] == ["line 2", "line 4", "line 5", "line 9"]
+    assert "its source 'elsewhere' is none; the sources are default" in errors[1]
+    assert "lies in the future" in errors[2]
     assert store.ledger.last_sequence() == 3
     assert store.ledger.newest()[-1].arrived_at < store.ledger.newest()[0].arrived_at
 
@@ -333,8 +335,8 @@ def test_a_new_parser_renames_old_events_and_one_that_understands_less_leaves_th
 
 def test_a_rebuild_that_was_cut_off_is_told_to_readers_by_the_next_one(store: Store) -> None:
     store.deliver("Completed", 60, 1)
-    (kept,) = list(all_with_bodies(store.ledger.replay_store, "default"))
-    amended = replace(kept.event, utc_offset=3600)
+    (stored,) = list(all_with_bodies(store.ledger.replay_store, "default"))
+    amended = replace(stored.event, utc_offset=3600)
     store.ledger.replay_store.amend([amended], last=False)
     assert store.ledger.replay_generation() == 0
     store.ledger.replay_store.amend([amended], last=False)
@@ -350,11 +352,11 @@ def test_bodies_are_read_in_pages_in_the_order_of_arrival(store: Store) -> None:
     for ago in (10, 30, 20, 20.5):
         store.arrive(body("Completed", vendor_clock(now - ago), int(ago * 10)), now - ago)
     archive = store.ledger.replay_store
-    found = archive.read_with_bodies("default", ArrivalPosition(), 3)
-    assert [each.event.request_id for each in found] == ["300", "205", "200"]
+    page = archive.read_with_bodies("default", ArrivalPosition(), 3)
+    assert [each.event.request_id for each in page] == ["300", "205", "200"]
     assert [
         each.event.request_id
-        for each in archive.read_with_bodies("default", ArrivalPosition.of_event(found[-1].event), 3)
+        for each in archive.read_with_bodies("default", ArrivalPosition.of_event(page[-1].event), 3)
     ] == ["100"]
     assert [event.request_id for event in archive.newest_before("default", now - 20.2, 5)] == ["300", "205"]
     assert [event.request_id for event in archive.newest_before("default", now, 2)] == ["200", "100"]

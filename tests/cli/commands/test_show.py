@@ -1,4 +1,4 @@
-"""The commands that show what is known: as a table for people, and as JSON."""
+"""The read-only commands: a table for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_events_are_listed_newest_first(store: Store) -> None:
     heads, *rows = columns(run("events", "--limit", "2"))
     assert heads[:3] == ["SEQUENCE", "ARRIVED AT", "OCCURRED AT"]
     assert [row[5] for row in rows] == ["id 2", "id 1"]
-    told = json.loads(run("events", "--json", "--source", "default").stdout)
-    assert [event["request_id"] for event in told] == ["id 2", "id 1", "id 0"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told[0]["arrived_at"])
-    assert told[0]["utc_offset"] == "+00:00"
+    rows = json.loads(run("events", "--json", "--source", "default").stdout)
+    assert [event["request_id"] for event in rows] == ["id 2", "id 1", "id 0"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[0]["arrived_at"])
+    assert rows[0]["utc_offset"] == "+00:00"
     assert run("events", "--source", "elsewhere").stdout == "nothing yet\n"
 
 
@@ -65,8 +65,8 @@ def test_sources_are_listed_with_their_counts_and_clocks(tmp_path: Path) -> None
     configuration.write_text('[[sources]]\nslug = "default"\ntimezone = "Asia/Kolkata"\n', "utf-8")
     _, (slug, zone, offset, *counts, _) = columns(run("sources", "--config", str(configuration)))
     assert (slug, zone, offset, counts) == ("default", "Asia/Kolkata (suspect)", "+00:00", ["3", "1", "1"])
-    (told,) = json.loads(run("sources", "--config", str(configuration), "--json").stdout)
-    assert (told["duplicates"], told["quarantined"], told["suspect"]) == (1, {"missing_key": 1}, True)
+    (source,) = json.loads(run("sources", "--config", str(configuration), "--json").stdout)
+    assert (source["duplicates"], source["quarantined"], source["suspect"]) == (1, {"missing_key": 1}, True)
 
 
 def test_what_was_not_understood_is_listed_and_cannot_move_the_cursor(store: Store) -> None:
@@ -75,8 +75,8 @@ def test_what_was_not_understood_is_listed_and_cannot_move_the_cursor(store: Sto
     assert heads == ["SEQUENCE", "ARRIVED AT", "SOURCE", "REASON", "DETAIL"]
     assert row[2:4] == ["default", "unprintable_text"]
     assert "\x1b" not in run("quarantine").stdout
-    (told,) = json.loads(run("quarantine", "--json").stdout)
-    assert json.loads(told["body"])["Date and Time"] == "\x1b[2J yesterday"
+    (row,) = json.loads(run("quarantine", "--json").stdout)
+    assert json.loads(row["body"])["Date and Time"] == "\x1b[2J yesterday"
     store.take(b"{}")
     assert len(json.loads(run("quarantine", "--json", "--limit", "1").stdout)) == 1
 
