@@ -30,6 +30,7 @@ from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import pytest
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -232,7 +233,10 @@ def record(jobs: int) -> None:
     python = [sys.executable, "-m"]
     command = [*python, "coverage", "run", "-m", "pytest", "-q", "-p", "mutation_recorder", "-p", "no:randomly"]
     command += ["-m", "not proof", f"--numprocesses={jobs}", "--dist=worksteal", *TESTS]
-    subprocess.run(command, cwd=tree, env=environment, check=True)
+    code = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        message = f"the tests could not be recorded: pytest exited with {code}"
+        raise SystemExit(message)
     subprocess.run([*python, "coverage", "combine", "--quiet"], cwd=tree, env=environment, check=True)
     stamp.write_text(known)
 

@@ -20,6 +20,7 @@ _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 _JSON = ":data:"
 
 _seconds: defaultdict[str, float] = defaultdict(float)
+_failed: set[str] = set()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,9 +39,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add up the seconds of each test, its fixtures included."""
     _seconds[report.nodeid] += report.duration
+    if report.failed:
+        _failed.add(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the seconds."""
+    """Write the seconds of the tests that passed; what fails on the unchanged code cannot notice a change."""
     if not hasattr(session.config, "workerinput"):
-        Path(os.environ[SECONDS]).write_text(json.dumps(_seconds), "utf-8")
+        passed = {test: seconds for test, seconds in _seconds.items() if test not in _failed}
+        Path(os.environ[SECONDS]).write_text(json.dumps(passed), "utf-8")

@@ -10,6 +10,7 @@ The copy's own modules are imported in the fork, so that it meets whatever they 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -95,6 +96,8 @@ def import_libraries() -> None:
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(here) and name != "__main__":
             del sys.modules[name]
+    gc.collect()
+    gc.freeze()  # pytest collects all garbage several times a run
 
 
 def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
