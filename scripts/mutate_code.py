@@ -350,19 +350,20 @@ class Worker:
         """How the attempt ends on the mutant, and what says so."""
         tests, timeout = attempt.tests, 10 + 5 * attempt.seconds
         module = self._tree / mutant.path
+        unchanged = module.read_bytes()
         module.write_text(mutant.text, "utf-8")
         try:
             kind, detail, _ = self._run(tests, None, timeout)
         finally:
-            shutil.copy2(ROOT / mutant.path, module)
+            module.write_bytes(unchanged)
         if kind == Kind.PASSED:
             return SURVIVED, ""
         # It counts only if the same tests, as far as they came, pass on the unchanged code, and with time to spare.
-        control, reason, spent = self._run(tests, detail if kind == Kind.FAILED else None, timeout)
+        control, reason, spent = self._run(tests, detail if kind in {Kind.FAILED, Kind.TIMEOUT} else None, timeout)
         if control != Kind.PASSED:
-            return DOUBTFUL, f"{kind}, but the unchanged code: {control} {reason}"
+            return DOUBTFUL, f"{kind}, but on the unchanged code {control}: {reason}"
         if kind == Kind.TIMEOUT and spent > timeout / 3:
-            return DOUBTFUL, f"{kind} {detail}, but the unchanged code took {spent:.0f} s"
+            return DOUBTFUL, f"{kind}, but the unchanged code took {spent:.0f} of {timeout:.0f} s: {detail}"
         return kind, detail
 
     def _run(self, tests: Sequence[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:

@@ -2,7 +2,8 @@
 
 It is started in a copy of the repository and reads a request from each line of its standard input:
 ``{"tests": [names of tests or files], "until": the last test to run or null, "timeout": seconds}``.
-It answers with a line ``[kind, detail, seconds]``; the kind is one of `Kind`, and the detail of a failure is the test.
+It answers with a line ``[kind, detail, seconds]``; the kind is one of `Kind`, and the detail of a failure or a timeout
+is the test.
 
 The copy's own modules are imported in the fork, so that it meets whatever they contain by then.
 """
@@ -29,6 +30,8 @@ import pytest
 
 LOG = "pytest.log"
 """The file in the copy with what pytest printed last."""
+RUNNING = "pytest.running"
+"""The file in the copy with the name of the test that was started last."""
 OPTIONS = (
     *("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"),
     "--assert=plain",  # plugins are imported already, too late to rewrite their asserts
@@ -71,6 +74,10 @@ class Chosen:
         kept = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & self._tests]
         names = [item.nodeid for item in kept]
         items[:] = kept[: names.index(self._until) + 1] if self._until in names else kept
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Write down which test runs, in case it never ends."""
+        Path(RUNNING).write_text(nodeid, "utf-8")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the first failure."""
@@ -132,6 +139,7 @@ def run_in_child(tests: list[str], until: str | None, answer: int) -> NoReturn:
 def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:
     """Run the tests in a fork of this process, and end whatever they leave running."""
     began = time.monotonic()
+    Path(RUNNING).write_text("", "utf-8")
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -146,7 +154,7 @@ def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Ki
     os.waitpid(child, 0)
     spent = time.monotonic() - began
     if not ready:
-        return Kind.TIMEOUT, f"after {timeout:.0f} s", spent
+        return Kind.TIMEOUT, Path(RUNNING).read_text("utf-8"), spent
     kind, detail = json.loads(answer) if answer else (Kind.ERROR, "the process died")
     return Kind(kind), detail, spent
 
