@@ -15,7 +15,7 @@ from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
 from exporter.domain.frequency import frequency_of_interval
 from exporter.domain.humanize import format_offset
-from exporter.ledger.sqlite.backup import HEARTBEAT_TIMEOUT
+from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.projection import serialization
 
 if TYPE_CHECKING:

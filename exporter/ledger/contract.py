@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 10_000
 """How many events are read at a time, so that a reader never holds up a writer for long."""
+HEARTBEAT_TIMEOUT = 30.0
+"""Seconds after its newest heartbeat until an exporter counts as stopped: an outage begins at that heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from exporter.ledger.instants import to_micros
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -25,7 +27,7 @@ class ArrivalPosition:
     @classmethod
     def of_event(cls, event: Event) -> ArrivalPosition:
         """An event's place."""
-        return cls(round(event.arrived_at * 1e6), event.sequence)
+        return cls(to_micros(event.arrived_at), event.sequence)
 
 
 class ReplayStore(Protocol):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.events import Event, QuarantinedBody
 from exporter.ledger.contract import AcceptedEvent
+from exporter.ledger.instants import MICROSECONDS, to_micros
 from exporter.ledger.schema import events
 
 if TYPE_CHECKING:
@@ -68,11 +69,6 @@ class Batch:
         return [(*key, count, to_micros(last[key])) for key, count in sorted(counts.items())]
 
 
-def to_micros(seconds: float) -> int:
-    """Whole microseconds."""
-    return round(seconds * 1e6)
-
-
 def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
     """Events out of the columns of `EVENT_COLUMNS`; equal texts become one, since they repeat."""
     sequence, source, digest, *texts, local, arrived, occurred, offset, skewed = columns
@@ -83,8 +79,8 @@ def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
             *(map(same.setdefault, each, each) for each in (source, *texts)),
             [_EPOCH + timedelta(0, each) for each in local],  # type: ignore[arg-type]
             digest,
-            [each / 1e6 for each in arrived],  # type: ignore[operator]
-            [each / 1e6 for each in occurred],  # type: ignore[operator]
+            [each / MICROSECONDS for each in arrived],  # type: ignore[operator]
+            [each / MICROSECONDS for each in occurred],  # type: ignore[operator]
             offset,
             map(bool, skewed),
             sequence,

@@ -13,6 +13,7 @@ from sqlalchemy import Integer, cast, column, delete, func, select, table, updat
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from exporter.domain.errors import StoreRefusedError
+from exporter.ledger.instants import from_micros
 from exporter.ledger.schema import UNFINISHED_COPY_OF, heartbeats, metadata_table, sequence_heads, tables_metadata
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 ROWS_PER_TRANSACTION = 1000
 """How many rows are copied in one transaction; a row may have a body of 64 KiB."""
-
-HEARTBEAT_TIMEOUT = 30.0
-"""Seconds since a heartbeat in which somebody is taken to listen."""
 
 APPEND_ONLY_TABLES = [table_ for table_ in tables_metadata.sorted_tables if table_.autoincrement_column is not None]
 """Tables whose rows never change: they are copied from where the copy ends."""
@@ -45,7 +43,7 @@ _SQLITE_SEQUENCE = table("sqlite_sequence", column("name"), column("seq", Intege
 def heartbeat_age(database: Database, now: float) -> float:
     """How many seconds ago the newest heartbeat of an exporter was."""
     seen = database.rows(select(func.max(heartbeats.c.last_seen_us)))[0][0]
-    return now - (seen or 0) / 1e6
+    return now - from_micros(seen or 0)
 
 
 def begin_copy(source: Database, target: Database) -> bool:

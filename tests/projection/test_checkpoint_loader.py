@@ -385,8 +385,8 @@ def test_a_ledger_that_went_back_is_folded_from_its_beginning() -> None:
     projector = caught_up(ledger)
     other = MemoryLedger()
     other.append([accepted_event(each) for each in runs(1)])
-    identity = ledger.ledger_id()
+    ledger_id = ledger.ledger_id()
     ledger.__dict__.update(other.__dict__)
-    ledger._identity = identity  # noqa: SLF001 - an older backup of the same
+    ledger._ledger_id = ledger_id  # noqa: SLF001 - an older backup of the same
     assert projector.catch_up() is True
     assert states(projector) == states(caught_up(other))

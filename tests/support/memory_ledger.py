@@ -11,39 +11,37 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.events import DeliveryCounter, Event, Outage, QuarantinedBody
 from exporter.domain.exports import Selection
-from exporter.ledger.contract import PAGE_SIZE, AcceptedEvent, Entry
-from memory_folds import MemoryCheckpointStore
+from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE, AcceptedEvent, Entry
+from memory_checkpoints import MemoryCheckpointStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
 
-BLIND_AFTER = 30
-
 
 class MemoryLedger:
     """An `exporter.ledger.contract.Ledger` that keeps everything in lists, under one lock."""
 
     def __init__(self) -> None:
-        self._identity = uuid.uuid4().hex
+        self._ledger_id = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._events: list[AcceptedEvent] = []
         self._last_sequence = 0
         self.checkpoints = MemoryCheckpointStore(self)
         self._quarantined: list[QuarantinedBody] = []
-        self._known: set[tuple[type, str, bytes]] = set()
-        self._tallies: dict[tuple[str, str, str], DeliveryCounter] = {}
+        self._stored_digests: set[tuple[type, str, bytes]] = set()
+        self._counters: dict[tuple[str, str, str], DeliveryCounter] = {}
         self._declared: dict[tuple[str, str], float] = {}
         self._decisions: list[Decision] = []
-        self.watches: list[tuple[str, float, float]] = []
+        self.heartbeats: list[tuple[str, float, float]] = []
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
             return [self._take(entry) for entry in entries]
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
-        return [kept.event for kept in self._events if kept.event.sequence > after][:limit]
+        return [stored.event for stored in self._events if stored.event.sequence > after][:limit]
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
         return (
@@ -58,25 +56,25 @@ class MemoryLedger:
         return reversed([*self.select(selection, upto)])
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        own = [kept.event for kept in self._events if source in {None, kept.event.source}]
+        events = [stored.event for stored in self._events if source in {None, stored.event.source}]
         if after is not None:
-            return [event for event in own if event.sequence > after][:limit]
-        return sorted(own, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+            return [event for event in events if event.sequence > after][:limit]
+        return sorted(events, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def body(self, sequence: int) -> bytes | None:
-        return next((kept.body for kept in self._events if kept.event.sequence == sequence), None)
+        return next((stored.body for stored in self._events if stored.event.sequence == sequence), None)
 
     def quarantine(
         self, limit: int = 100, source: str | None = None, after: int | None = None
     ) -> list[QuarantinedBody]:
-        own = [each for each in self._quarantined if source in {None, each.source}]
-        return (own[::-1] if after is None else [each for each in own if each.sequence > after])[:limit]
+        bodies = [body for body in self._quarantined if source in {None, body.source}]
+        return (bodies[::-1] if after is None else [body for body in bodies if body.sequence > after])[:limit]
 
     def quarantine_counts(self) -> Mapping[str, int]:
-        return Counter(each.source for each in self._quarantined)
+        return Counter(body.source for body in self._quarantined)
 
     def delivery_counters(self) -> list[DeliveryCounter]:
-        return [self._tallies[key] for key in sorted(self._tallies)]
+        return [self._counters[key] for key in sorted(self._counters)]
 
     def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         for export in exports:
@@ -87,20 +85,20 @@ class MemoryLedger:
         return dict(self._declared)
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
-        own = [index for index, (name, _, _) in enumerate(self.watches) if name == instance_id]
-        if own and now - self.watches[own[-1]][2] <= BLIND_AFTER:
-            self.watches[own[-1]] = (instance_id, self.watches[own[-1]][1], now)
+        rows = [index for index, (name, _, _) in enumerate(self.heartbeats) if name == instance_id]
+        if rows and now - self.heartbeats[rows[-1]][2] <= HEARTBEAT_TIMEOUT:
+            self.heartbeats[rows[-1]] = (instance_id, self.heartbeats[rows[-1]][1], now)
         else:
-            self.watches.append((instance_id, now, now))
+            self.heartbeats.append((instance_id, now, now))
 
     def outages(self) -> list[Outage]:
-        found: list[Outage] = []
-        seen = float("inf")
-        for _, began, ended in sorted(self.watches, key=lambda each: each[1]):
-            if began - seen > BLIND_AFTER:
-                found.append(Outage(seen, began))
-            seen = ended if seen == float("inf") else max(seen, ended)
-        return found
+        outages: list[Outage] = []
+        last_seen = float("inf")
+        for _, started, seen in sorted(self.heartbeats, key=lambda row: row[1]):
+            if started - last_seen > HEARTBEAT_TIMEOUT:
+                outages.append(Outage(last_seen, started))
+            last_seen = seen if last_seen == float("inf") else max(last_seen, seen)
+        return outages
 
     def append_decision(self, decision: Decision) -> None:
         self._decisions.append(replace(decision, sequence=len(self._decisions) + 1))
@@ -115,21 +113,21 @@ class MemoryLedger:
         return self._last_sequence
 
     def remove(self, sequences: Sequence[int]) -> None:
-        gone = {kept.event.sequence: kept.event for kept in self._events if kept.event.sequence in sequences}
-        self._events = [kept for kept in self._events if kept.event.sequence not in gone]
-        self._known -= {(AcceptedEvent, event.source, event.digest) for event in gone.values()}
+        removed = {stored.event.sequence: stored.event for stored in self._events if stored.event.sequence in sequences}
+        self._events = [stored for stored in self._events if stored.event.sequence not in removed]
+        self._stored_digests -= {(AcceptedEvent, event.source, event.digest) for event in removed.values()}
 
     def remove_quarantined(self, sequences: Sequence[int]) -> int:
-        gone = [each for each in self._quarantined if each.sequence in sequences]
-        self._quarantined = [each for each in self._quarantined if each not in gone]
-        self._known -= {(QuarantinedBody, each.source, each.digest) for each in gone}
-        return len(gone)
+        removed = [body for body in self._quarantined if body.sequence in sequences]
+        self._quarantined = [body for body in self._quarantined if body not in removed]
+        self._stored_digests -= {(QuarantinedBody, body.source, body.digest) for body in removed}
+        return len(removed)
 
     def ledger_id(self) -> str:
-        return self._identity
+        return self._ledger_id
 
     def without_checkpoint(self) -> MemoryLedger:
-        """The same ledger for whoever only reads it, as if nobody had ever kept a checkpoint beside it."""
+        """The same ledger for a reader, without its checkpoint."""
         other = copy(self)
         other.checkpoints = self.checkpoints.without_checkpoint()
         return other
@@ -146,8 +144,8 @@ class MemoryLedger:
             if not self._is_new(AcceptedEvent, event.source, event.digest):
                 return self._count(event.source, "duplicate", "", event.arrived_at)
             self._last_sequence += 1
-            kept = replace(event, sequence=self._last_sequence)
-            self._events.append(AcceptedEvent(kept, entry.body))
+            numbered = replace(event, sequence=self._last_sequence)
+            self._events.append(AcceptedEvent(numbered, entry.body))
         elif isinstance(entry, QuarantinedBody):
             if not self._is_new(QuarantinedBody, entry.source, entry.digest):
                 return self._count(entry.source, "duplicate", "", entry.arrived_at)
@@ -158,14 +156,14 @@ class MemoryLedger:
         return True
 
     def _is_new(self, kind: type, source: str, digest: bytes) -> bool:
-        known = (kind, source, digest) in self._known
-        self._known.add((kind, source, digest))
-        return not known
+        is_new = (kind, source, digest) not in self._stored_digests
+        self._stored_digests.add((kind, source, digest))
+        return is_new
 
     def _count(self, source: str, kind: str, label: str, now: float) -> bool:
         """Count one more; False, as the answer for a duplicate."""
-        old = self._tallies.get((source, kind, label), DeliveryCounter(source, kind, label, 0, 0))
-        self._tallies[source, kind, label] = replace(
+        old = self._counters.get((source, kind, label), DeliveryCounter(source, kind, label, 0, 0))
+        self._counters[source, kind, label] = replace(
             old, count=old.count + 1, last_arrived_at=max(old.last_arrived_at, now)
         )
         return False

@@ -20,6 +20,7 @@ from exporter.config.settings import Store
 from exporter.domain.errors import StoreRefusedError
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import store_copy
+from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.file import exclusive_use
@@ -110,10 +111,10 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
                 pass
     database = stack.enter_context(closing(Database(url, unfinished=True)))
     age = store_copy.heartbeat_age(database, time.time())
-    if age < store_copy.HEARTBEAT_TIMEOUT and not force:
+    if age < HEARTBEAT_TIMEOUT and not force:
         message = (
             f"{name} is in use: the newest heartbeat of an exporter in it is {max(0.0, age):.0f} s old; stop every "
-            f"exporter on it, and wait until that is {store_copy.HEARTBEAT_TIMEOUT:.0f} s, or give --force"
+            f"exporter on it, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
         )
         raise StoreRefusedError(message)
     return database

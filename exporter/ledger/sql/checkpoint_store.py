@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import bindparam, delete, func, select
 
 from exporter.ledger.checkpoint_store import Checkpoint, PruningState
+from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import (
     baselines,
     checkpoint_header,
@@ -114,7 +115,7 @@ class SqlCheckpointStore:
             heartbeats.c.instance_id == checkpoint_header.c.owner_instance_id,
             checkpoint_header.c.name == _CHECKPOINT_NAME,
         )
-        return float(self._database.rows(query)[0][0]) / 1e6
+        return from_micros(self._database.rows(query)[0][0])
 
     def pruning_state(self) -> PruningState:
         """What was pruned."""
@@ -152,7 +153,8 @@ class SqlCheckpointStore:
                 events.c.sequence > read_up_to
             )
             if any(
-                conflicts_with(row.source, row.request_id, row.occurred_us / 1e6) for row in connection.execute(since)
+                conflicts_with(row.source, row.request_id, from_micros(row.occurred_us))
+                for row in connection.execute(since)
             ):
                 return False
             for chunk in _chunks(sequences):
@@ -169,7 +171,7 @@ class SqlCheckpointStore:
 
     def prune_quarantine(self, before: float, limit: int) -> int:
         """Remove up to ``limit`` quarantined bodies that arrived before an instant."""
-        old = select(quarantine.c.sequence).where(quarantine.c.arrived_us < _to_micros(before))
+        old = select(quarantine.c.sequence).where(quarantine.c.arrived_us < to_micros(before))
         sequences = [row.sequence for row in self._database.rows(old.order_by(quarantine.c.sequence).limit(limit))]
         if sequences:
             with self._database.writing("prune") as connection:
@@ -192,7 +194,3 @@ class SqlCheckpointStore:
 
 def _chunks(items: Sequence[Item]) -> list[Sequence[Item]]:
     return [items[at : at + _MAX_KEYS] for at in range(0, len(items), _MAX_KEYS)]
-
-
-def _to_micros(seconds: float) -> int:
-    return round(seconds * 1e6)

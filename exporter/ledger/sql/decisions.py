@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, insert, select
 
 from exporter.domain.decisions import Decision
 from exporter.domain.exports import ExportKey
+from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import decisions
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def append_decision(connection: Connection, decision: Decision) -> None:
         "partner": key.partner,
         "data_type": key.data_type,
         "frequency": key.frequency,
-        "decided_us": round(decision.decided_at * 1e6),
-        "until_us": round(decision.until * 1e6),
+        "decided_us": to_micros(decision.decided_at),
+        "until_us": to_micros(decision.until),
         "decided_by": decision.by,
         "reason": decision.why,
     }
@@ -58,6 +59,6 @@ def append_decision(connection: Connection, decision: Decision) -> None:
 def read_decisions(database: Database, after: int) -> list[Decision]:
     """The decisions past a sequence, in order."""
     return [
-        Decision(kind, ExportKey(*key), decided_us / 1e6, until_us / 1e6, by, why, sequence)
+        Decision(kind, ExportKey(*key), from_micros(decided_us), from_micros(until_us), by, why, sequence)
         for sequence, kind, *key, decided_us, until_us, by, why in database.cached_query(_DECISIONS_AFTER, after=after)
     ]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
-from exporter.ledger.contract import PAGE_SIZE
+from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE
 from exporter.ledger.group_commit import GroupCommit
+from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.postgres import append as postgres_append
-from exporter.ledger.rows import EVENT_COLUMNS, Batch, to_micros
+from exporter.ledger.rows import EVENT_COLUMNS, Batch
 from exporter.ledger.schema import declared_exports, delivery_counters, events, heartbeats, metadata_table, quarantine
 from exporter.ledger.sql import decisions
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Selection
     from exporter.ledger.contract import Entry
     from exporter.ledger.sql.database import OperationObserver
-
-HEARTBEAT_TIMEOUT = 30.0
-"""Seconds between two heartbeats from which nobody is taken to have listened."""
 
 _MAX_IDS_PER_QUERY = 500
 
@@ -156,7 +154,7 @@ class SqlLedger:
         return [
             QuarantinedBody(
                 source=row.source,
-                arrived_at=row.arrived_us / 1e6,
+                arrived_at=from_micros(row.arrived_us),
                 reason=row.reason,
                 detail=row.detail,
                 body=bytes(row.body),
@@ -174,7 +172,9 @@ class SqlLedger:
     def delivery_counters(self) -> list[DeliveryCounter]:
         """What is counted and not kept as an event."""
         rows = sorted(self._database.cached_query(_COUNTERS))  # not by the database, which may sort as people do
-        return [DeliveryCounter(source, kind, label, total, last / 1e6) for source, kind, label, total, last in rows]
+        return [
+            DeliveryCounter(source, kind, label, total, from_micros(last)) for source, kind, label, total, last in rows
+        ]
 
     def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
@@ -187,7 +187,7 @@ class SqlLedger:
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
         rows = self._database.cached_query(_DECLARATIONS)
-        return {(source, name): declared / 1e6 for source, name, declared in rows}
+        return {(source, name): from_micros(declared) for source, name, declared in rows}
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
         """Note that an instance is there; after a time away it begins anew."""
@@ -209,8 +209,8 @@ class SqlLedger:
         outages: list[Outage] = []
         seen: int | None = None
         for began_us, seen_us in self._database.cached_query(_HEARTBEATS):
-            if seen is not None and began_us - seen > HEARTBEAT_TIMEOUT * 1e6:
-                outages.append(Outage(seen / 1e6, began_us / 1e6))
+            if seen is not None and began_us - seen > to_micros(HEARTBEAT_TIMEOUT):
+                outages.append(Outage(from_micros(seen), from_micros(began_us)))
             seen = max(seen or 0, seen_us)
         return outages
 

@@ -8,8 +8,9 @@ from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
+from exporter.ledger.instants import to_micros
 from exporter.ledger.replay_store import PAGE_SIZE
-from exporter.ledger.rows import EVENT_COLUMNS, columns_from_rows, event_row, events_from_columns, to_micros
+from exporter.ledger.rows import EVENT_COLUMNS, columns_from_rows, event_row, events_from_columns
 from exporter.ledger.schema import events, metadata_table, quarantine
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError, StoreRefusedError
+from exporter.ledger.contract import HEARTBEAT_TIMEOUT
+from exporter.ledger.instants import from_micros
 from exporter.ledger.migrations import refuse_unknown
-from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect, exclusive_use
+from exporter.ledger.sqlite.file import HEADER, SqliteError, SqliteLockedError, connect, exclusive_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
 PAGES_PER_STEP = 1000
 """How many pages are copied between two signs of progress."""
-HEADER = b"SQLite format 3\0"
-HEARTBEAT_TIMEOUT = 30.0
-"""Seconds since a heartbeat in which somebody is taken to listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
             (seen,) = old.execute("SELECT max(last_seen_us) FROM heartbeats").fetchone()
         except SqliteError:
             return
-        since = now - (seen or 0) / 1e6
+        since = now - from_micros(seen or 0)
         if since < HEARTBEAT_TIMEOUT and not force:
             message = (
                 f"{database} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; "

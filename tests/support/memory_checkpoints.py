@@ -1,4 +1,4 @@
-"""Folds in memory: the contract of `exporter.ledger.checkpoint_store` in the fewest lines."""
+"""A checkpoint in memory: the contract of `exporter.ledger.checkpoint_store` in the fewest lines."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ class MemoryCheckpointStore:
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
-        self.head: Checkpoint | None = None
-        self.kept: dict[str, str] = {}
-        self._pruned = PruningState()
-        self._bases: dict[str, tuple[int, str]] = {}
+        self.header: Checkpoint | None = None
+        self.rows: dict[str, str] = {}
+        self._pruning_state = PruningState()
+        self._baselines: dict[str, tuple[int, str]] = {}
 
     def load_header(self) -> Checkpoint | None:
-        return self.head
+        return self.header
 
     def without_checkpoint(self) -> MemoryCheckpointStore:
         other = copy(self)
-        other.head = None
+        other.header = None
         return other
 
     def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        return sorted(each for each in self.kept.items() if each[0] > after)[:limit]
+        return sorted(row for row in self.rows.items() if row[0] > after)[:limit]
 
     def write_rows(
         self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
     ) -> bool:
-        if (self.head.revision if self.head else 0) != expected_revision:
+        if (self.header.revision if self.header else 0) != expected_revision:
             return False
-        self.head = new
+        self.header = new
         if replace_all:
-            self.kept.clear()
-        self.kept.update({key: text for key, text in rows.items() if text is not None})
+            self.rows.clear()
+        self.rows.update({key: text for key, text in rows.items() if text is not None})
         for key, text in rows.items():
             if text is None:
-                self.kept.pop(key, None)
+                self.rows.pop(key, None)
         return True
 
     def owner_heartbeat(self) -> float:
-        owner = self.head.owner if self.head else ""
-        return max((seen for watch, _, seen in self._ledger.watches if watch == owner), default=0)
+        owner = self.header.owner if self.header else ""
+        return max((seen for instance_id, _, seen in self._ledger.heartbeats if instance_id == owner), default=0)
 
     def pruning_state(self) -> PruningState:
-        return self._pruned
+        return self._pruning_state
 
     def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
-        return [(key, text) for key, (revision, text) in self._bases.items() if revision > after]
+        return [(key, text) for key, (revision, text) in self._baselines.items() if revision > after]
 
     def baseline(self, key: str) -> str | None:
-        return self._bases[key][1] if key in self._bases else None
+        return self._baselines[key][1] if key in self._baselines else None
 
     def prune(
         self,
@@ -70,16 +70,16 @@ class MemoryCheckpointStore:
         conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
         since = self._ledger.read(read_up_to, self._ledger.last_sequence())
-        disturbed = any(conflicts_with(each.source, each.request_id, each.occurred_at) for each in since)
-        if expected != self._pruned or disturbed:
+        conflict = any(conflicts_with(event.source, event.request_id, event.occurred_at) for event in since)
+        if expected != self._pruning_state or conflict:
             return False
         self._ledger.remove(sequences)
-        self._pruned = PruningState(
+        self._pruning_state = PruningState(
             expected.revision + 1, expected.pruned_events + len(sequences), max(expected.last_sequence, *sequences)
         )
-        self._bases.update({key: (self._pruned.revision, text) for key, text in new_baselines.items()})
+        self._baselines.update({key: (self._pruning_state.revision, text) for key, text in new_baselines.items()})
         return True
 
     def prune_quarantine(self, before: float, limit: int) -> int:
-        old = [each.sequence for each in self._ledger.quarantine(10**6) if each.arrived_at < before]
+        old = [body.sequence for body in self._ledger.quarantine(10**6) if body.arrived_at < before]
         return self._ledger.remove_quarantined(sorted(old)[:limit])
