@@ -403,7 +403,7 @@ def main() -> int:
         print(*(each.name for each in mutants), sep="\n")
         return 0
     if options.tests:
-        attempts = [[Attempt(options.tests, MOST_SECONDS)]] * len(mutants)
+        attempts = [[Attempt(options.tests, 2 * FIRST_SECONDS)]] * len(mutants)
     else:
         record(options.jobs)
         choice = Choice()
