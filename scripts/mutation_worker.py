@@ -123,10 +123,11 @@ def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
     return Kind.ERROR, str(code)
 
 
-def run_in_child(tests: list[str], until: str | None, answer: int) -> NoReturn:
+def run_in_child(tests: list[str], until: str | None, timeout: float, answer: int) -> NoReturn:
     """Be the fork: run the tests, write the outcome to a descriptor, and exit."""
     try:
         os.setsid()
+        signal.alarm(int(timeout) + 5)  # ends a test that hangs if this process's parent was stopped
         log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for descriptor in (1, 2):
             os.dup2(log, descriptor)
@@ -144,7 +145,7 @@ def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Ki
     child = os.fork()
     if child == 0:
         os.close(reader)
-        run_in_child(tests, until, writer)
+        run_in_child(tests, until, timeout, writer)
     os.close(writer)
     ready, _, _ = select.select([reader], [], [], timeout)
     answer = os.read(reader, 65536) if ready else b""
