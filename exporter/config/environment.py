@@ -1,6 +1,6 @@
-"""The settings as environment variables: how each is called, and what it says is laid over the file.
+"""Maps environment variables to settings, and overlays them on the configuration file.
 
-What is given is put where it belongs; whether it is right is for whoever checks the settings.
+Values are inserted without validation; `exporter.config.loader` validates file and environment together.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporter.config.settings import DEFAULT_SOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "DATAEXPORT_"
 CONFIG_VARIABLE = "DATAEXPORT_CONFIG"
 REVISION_VARIABLE = "DATAEXPORT_REVISION"
-DEFAULT_SOURCE = "default"
+DEFAULT_TOKENS = f"sources.{DEFAULT_SOURCE}.tokens"
+"""Not a path in the file, where sources are a list: the tokens of the source with that slug."""
 
 VARIABLES = {
     "DATAEXPORT_WEBHOOK_LISTEN": "server.webhook_listen",
@@ -36,9 +39,9 @@ VARIABLES = {
     "DATAEXPORT_LOG_FORMAT": "log.format",
     "DATAEXPORT_SOURCES": "sources",
     "DATAEXPORT_EXPORTS": "exports",
-    "DATAEXPORT_TOKENS": "sources.default.tokens",
+    "DATAEXPORT_TOKENS": DEFAULT_TOKENS,
 }
-"""Every setting as an environment variable; it wins over the file."""
+"""The setting that each environment variable overrides."""
 
 FILE_VARIABLES = frozenset(
     {
@@ -49,47 +52,56 @@ FILE_VARIABLES = frozenset(
         "DATAEXPORT_TOKENS",
     }
 )
-"""Those that may hold a secret: with ``_FILE`` after the name, the value is read from that file."""
+"""Variables that may contain a secret: ``NAME_FILE`` gives a file to read the value of ``NAME`` from."""
 
-_LISTS = frozenset({"server.admin_tokens", "sources.default.tokens"})
+_LISTS = frozenset({"server.admin_tokens", DEFAULT_TOKENS})
 _JSON = frozenset({"server.admin_basic", "sources", "exports"})
 
 
 def overlay_environment(
-    raw: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]
+    file_tables: Mapping[str, Any], environment: Mapping[str, str], problems: list[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings with the environment laid over them, and which variable gave what.
+    """Overlay the environment on the configuration file.
 
     Args:
-        raw: the tables of the file; left as they are.
-        environment: the environment variables; those that begin with ``DATAEXPORT_`` are ours.
-        problems: to which each variable is added that cannot be taken.
+        file_tables: the tables of the file; they are not modified.
+        environment: all environment variables; those that start with ``DATAEXPORT_`` are settings.
+        problems: the list to which problems are added.
+
+    Returns:
+        The resulting tables, and the variables that were applied, by setting.
     """
-    given = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    tables = {name: dict(table) if isinstance(table, dict) else table for name, table in file_tables.items()}
     origins: dict[str, str] = {}
-    others = {CONFIG_VARIABLE, REVISION_VARIABLE}
-    for variable in sorted(name for name in environment if name.startswith(PREFIX) and name not in others):
-        name = variable if variable in VARIABLES else variable.removesuffix("_FILE")
-        if name not in VARIABLES or (name != variable and name not in FILE_VARIABLES):
-            names = [known.removeprefix(PREFIX) for known in VARIABLES]
-            close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
-            meant = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-            problems.append(f"environment: {variable}: unknown setting{meant}")
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or variable in {CONFIG_VARIABLE, REVISION_VARIABLE}:
+            continue
+        from_file = variable not in VARIABLES and variable.removesuffix("_FILE") in FILE_VARIABLES
+        setting = VARIABLES.get(variable.removesuffix("_FILE") if from_file else variable)
+        if setting is None:
+            problems.append(f"environment: {variable}: unknown setting{_suggestion(variable)}")
             continue
         try:
-            text = environment[variable] if name == variable else Path(environment[variable]).read_text("utf-8").strip()
-            value = _value(VARIABLES[name], text)
+            text = Path(environment[variable]).read_text("utf-8").strip() if from_file else environment[variable]
+            value = _parse(setting, text)
         except (OSError, ValueError) as error:
             problems.append(f"environment: {variable}: {error}")
             continue
-        _overlay(given, VARIABLES[name], value)
-        origins[VARIABLES[name]] = variable
-    return given, origins
+        _overlay(tables, setting, value)
+        origins[setting] = variable
+    return tables, origins
 
 
-def _value(setting: str, text: str) -> object:
+def _suggestion(variable: str) -> str:
+    names = [name.removeprefix(PREFIX) for name in VARIABLES]
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
+    return f"; did you mean {PREFIX}{close[0]}?" if close else ""
+
+
+def _parse(setting: str, text: str) -> object:
+    """Parse a variable: lists are separated by commas or lines, tables are JSON, and the rest is plain text."""
     if setting in _LISTS:
-        tokens = [each.strip() for each in text.replace("\n", ",").split(",") if each.strip()]
+        tokens = [token.strip() for token in text.replace("\n", ",").split(",") if token.strip()]
         if not tokens:
             message = "is empty; give at least one token, or do not set it at all"
             raise ValueError(message)
@@ -97,20 +109,26 @@ def _value(setting: str, text: str) -> object:
     return json.loads(text) if setting in _JSON else text
 
 
-def _overlay(given: dict[str, Any], setting: str, value: object) -> None:
-    """Put a variable's value over the file's; what has a wrong shape there is left as it is, to be refused."""
-    if setting == "sources.default.tokens":
-        sources = given.setdefault("sources", [])
-        if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
-            return
-        default_source = next((each for each in sources if each.get("slug") == DEFAULT_SOURCE), None)
-        if default_source is None:
-            sources.append({"slug": DEFAULT_SOURCE, "tokens": value})
-        else:
-            default_source["tokens"] = value
+def _overlay(tables: dict[str, Any], setting: str, value: object) -> None:
+    """Insert the value of one setting.
+
+    What the file has in place of a table or of a list of tables is left for the validation to reject.
+    """
+    if setting == DEFAULT_TOKENS:
+        _overlay_default_tokens(tables.setdefault("sources", []), value)
         return
     table, _, name = setting.partition(".")
     if not name:
-        given[table] = value
-    elif isinstance(given.setdefault(table, {}), dict):
-        given[table][name] = value
+        tables[table] = value
+    elif isinstance(tables.setdefault(table, {}), dict):
+        tables[table][name] = value
+
+
+def _overlay_default_tokens(sources: object, tokens: object) -> None:
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        return
+    for source in sources:
+        if source.get("slug") == DEFAULT_SOURCE:
+            source["tokens"] = tokens
+            return
+    sources.append({"slug": DEFAULT_SOURCE, "tokens": tokens})

@@ -1,4 +1,4 @@
-"""Which files hold secrets, and whether every user of the machine can read them."""
+"""Finds the files that contain secrets, and reports those that every user of the machine can read."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 
 
 def readable_secret_files(
-    given: Mapping[str, Any], raw: Mapping[str, Any], path: Path | None, variables: Mapping[str, Path]
+    tables: Mapping[str, Any], file_tables: Mapping[str, Any], path: Path | None, variable_files: Mapping[str, Path]
 ) -> Iterator[str]:
-    """What to do about every file with a secret that everybody can read.
+    """Yield a problem for every file with a secret that is readable by all users.
 
     Args:
-        given: the tables of the configuration, checked, with the environment laid over them.
-        raw: those of the file alone.
-        path: that file, or None.
-        variables: the files that hold the value of a variable, by its name.
+        tables: the validated configuration.
+        file_tables: the configuration file alone, which is not validated.
+        path: the configuration file; None if there is none.
+        variable_files: the files that ``NAME_FILE`` variables refer to, by variable.
     """
     place, folder = (str(path), path.parent) if path else ("environment", Path())
-    found = [(f"{place}: {at}", folder / name) for at, name in _secret_files(given)]
-    found += [(f"environment: {name}", file) for name, file in variables.items()]
-    if path and any(map(_holds_secret, _tables(raw).values())):
-        found.append((f"{path}: holds a token or a password itself", path))
-    for at, file in found:
+    files = [(f"{place}: {at}", folder / name) for at, name in _secret_files(tables)]
+    files += [(f"environment: {name}", file) for name, file in variable_files.items()]
+    if path and any(map(_holds_secret, _tables_with_secrets(file_tables).values())):
+        files.append((f"{path}: holds a token or a password itself", path))
+    for at, file in files:
         mode = _mode(file)
         if mode & stat.S_IROTH:
             yield (
@@ -41,21 +41,21 @@ def readable_secret_files(
 
 def _mode(file: Path) -> int:
     try:
-        found = file.stat().st_mode
+        mode = file.stat().st_mode
     except OSError:
-        return 0  # it was refused before
-    return stat.S_IMODE(found) if stat.S_ISREG(found) else 0
+        return 0  # reading the file has failed as well, which is reported elsewhere
+    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else 0
 
 
-def _tables(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Those that may name secrets, by the place that they have in messages."""
-    sources = {f"sources[{number}].": each for number, each in enumerate(_tables_in(tables.get("sources")), 1)}
+def _tables_with_secrets(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the tables that can contain secrets, by the prefix that names their settings in messages."""
+    sources = {f"sources[{number}].": source for number, source in enumerate(_tables_in(tables.get("sources")), 1)}
     return {"server.admin_": tables.get("server", {}), "store.": tables.get("store", {})} | sources
 
 
 def _secret_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The files that are named, with their settings."""
-    for at, table in _tables(tables).items():
+    """Yield every setting that names a file with a secret, and the name of the file."""
+    for at, table in _tables_with_secrets(tables).items():
         if table.get("tls_key_file"):
             yield "server.tls_key_file", table["tls_key_file"]
         yield from ((f"{at}tokens_file", name) for name in _setting(table, "tokens_file") or [])
@@ -65,16 +65,16 @@ def _secret_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _holds_secret(table: Mapping[str, Any]) -> bool:
-    """Whether a secret stands in the table itself."""
+    """Whether the table itself contains a secret."""
     basic = _setting(table, "basic")
     password = basic.get("password") if isinstance(basic, dict) else None
     return bool(_setting(table, "tokens") or password or _PASSWORD_IN_URL.search(str(table.get("url", ""))))
 
 
 def _tables_in(value: object) -> list[dict[str, Any]]:
-    """The tables of a list; what has another shape in the file may have been replaced by a variable."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    """Return the tables in a list; anything else is ignored, because a variable has replaced it."""
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
-def _setting(table: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of any setting
+def _setting(table: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - the type depends on the setting
     return table.get(name, table.get(f"admin_{name}"))

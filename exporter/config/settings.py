@@ -1,6 +1,6 @@
-"""The configuration as people write it: names, types and limits of every setting.
+"""Defines every setting of the configuration file: its name, type, limits and default.
 
-`exporter.config.loader` reads it from a file and the environment and turns it into values to work with.
+`exporter.config.loader` builds the `Config` that the rest of the program uses.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP_LABEL, OVERFLOW_LAB
 from exporter.domain.frequency import MAX_INTERVAL
 from exporter.ingest.vendors import registry
 
+DEFAULT_SOURCE = "default"
+"""The slug of the source that exists if none is configured, and of declared exports that name no source."""
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _STORE_URL = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
@@ -25,34 +27,34 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Address(NamedTuple):
-    """Where a listener binds."""
+    """The address that a listener binds."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can connect to it."""
         if self.host == "localhost":
             return True
         return ipaddress.ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
-        """As it is written in a setting."""
+        """Format it as in the configuration file."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def _address(value: object) -> Address:
-    wanted = 'give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080"'
+    message = 'give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080"'
     host, colon, port = str(value).rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004
-        raise ValueError(wanted)
+        raise ValueError(message)
     if host != "localhost":
         try:
             ipaddress.ip_address(host)
         except ValueError as error:
-            raise ValueError(wanted) from error
+            raise ValueError(message) from error
     return Address(host, int(port))
 
 
@@ -131,13 +133,13 @@ Label = Annotated[str, AfterValidator(_label)]
 
 
 class Section(BaseModel):
-    """A table of the file: nothing in it is unknown, and nothing changes it later."""
+    """A table of the file. Unknown settings are rejected; values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class BasicSettings(Section):
-    """A user name and a password, given here or in a file."""
+    """``basic``: a user name, and a password or the file that contains it."""
 
     username: str = Field(min_length=1)
     password: SecretStr | None = Field(None, min_length=1)
@@ -145,7 +147,7 @@ class BasicSettings(Section):
 
 
 class Server(Section):
-    """``[server]``: where to listen."""
+    """``[server]``: the listeners."""
 
     webhook_listen: ListenAddress = Address("127.0.0.1", 8080)
     admin_listen: ListenAddress = Address("127.0.0.1", 10047)
@@ -159,14 +161,14 @@ class Server(Section):
 
 
 class Store(Section):
-    """``[store]``: where events are kept."""
+    """``[store]``: the database, and how long it keeps events."""
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("sqlite:///dataexport.db")
     retention: Annotated[Duration, Field(ge=86400)] = 400 * 86400
 
 
 class Limits(Section):
-    """``[limits]``: how much is taken."""
+    """``[limits]``: the size of requests, and the number of exports."""
 
     exports_per_source: Annotated[int, Field(ge=1, le=100_000)] = 200
     event_bytes: Annotated[int, Field(ge=1024, le=1048576)] = 65536
@@ -174,7 +176,7 @@ class Limits(Section):
 
 
 class Log(Section):
-    """``[log]``: what is written to standard error."""
+    """``[log]``: what is logged to standard error, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -193,7 +195,7 @@ class SourceSettings(Section):
 
 
 class MatchSettings(Section):
-    """``match`` of an export: which events are its own."""
+    """``match``: which events belong to a declared export."""
 
     request_id: Annotated[Label | None, BeforeValidator(_request_id)] = None
     partner: Label | None = None
@@ -202,10 +204,10 @@ class MatchSettings(Section):
 
 
 class ExportSettings(Section):
-    """``[[exports]]``: what must happen even if nothing ever arrives."""
+    """``[[exports]]``: a declared export, which is monitored even if no event ever arrives."""
 
     name: Annotated[str, AfterValidator(_name)]
-    source: str = "default"
+    source: str = DEFAULT_SOURCE
     match: MatchSettings
     interval: Annotated[Duration, Field(ge=60, le=MAX_INTERVAL)] | None = None
     grace: Annotated[Duration, Field(ge=0)] | None = None

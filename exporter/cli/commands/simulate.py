@@ -17,7 +17,7 @@ from exporter.cli import simulation
 from exporter.cli.options import INSTANT, config_option
 from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
-from exporter.config.environment import DEFAULT_SOURCE
+from exporter.config.settings import DEFAULT_SOURCE
 from exporter.domain.errors import ExporterError
 from exporter.domain.event_time import load_zone
 from exporter.domain.events import COMPLETED, INITIATED
