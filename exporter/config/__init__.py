@@ -1,1 +1,1 @@
-"""From a file and the environment to one frozen `Config`, with its credentials, secret files and TLS."""
+"""Reads a file and the environment into one frozen `Config`, with credentials, secret files and TLS."""

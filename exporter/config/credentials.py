@@ -1,4 +1,4 @@
-"""Who may post: bearer or custom-header tokens and Basic, compared in constant time as bytes."""
+"""Checks the credentials of a request: a bearer token, a token in a custom header, or HTTP Basic."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Headers(Protocol):
-        """What is asked of a request's headers; names in any case."""
+        """Request headers; names are case-insensitive."""
 
         def get(self, name: str, default: str, /) -> str:
-            """The value of a header."""
+            """Return the value of a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens a source or the admin listener; nothing at all where all of it is empty.
+    """The credentials that a source or the admin listener accepts; without any, it accepts every request.
 
     Attributes:
-        tokens: any of them is valid, so that two are while one replaces the other.
-        header: where a token comes in a header of its own and not in ``Authorization: Bearer``.
-        basic: (user name, password) pairs.
+        tokens: the valid tokens; there are several while one is being rotated.
+        header: the header that carries the token; empty for ``Authorization: Bearer``.
+        basic: the valid (user name, password) pairs.
     """
 
     tokens: tuple[str, ...] = field(default=(), repr=False)
@@ -35,38 +35,41 @@ class Credentials:
     _pairs: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tokens", tuple(_secret(each) for each in self.tokens))
-        object.__setattr__(self, "_pairs", tuple(_secret(f"{user}:{word}") for user, word in self.basic))
+        object.__setattr__(self, "_tokens", tuple(_secret(token) for token in self.tokens))
+        object.__setattr__(self, "_pairs", tuple(_secret(f"{user}:{password}") for user, password in self.basic))
 
     @property
     def are_required(self) -> bool:
-        """Whether anything has to be shown."""
+        """Whether a request needs credentials."""
         return bool(self.tokens or self.basic)
 
     def accepts(self, headers: Headers) -> bool:
-        """Whether a request with these headers may pass; every secret is compared, always."""
+        """Whether a request with these headers is authenticated.
+
+        The time taken does not depend on which secret matches: all are compared, each in constant time.
+        """
         if not self.are_required:
             return True
-        scheme, _, rest = headers.get("Authorization", "").partition(" ")
-        scheme, shown = scheme.lower(), _bytes(rest.strip())
-        token = _bytes(headers.get(self.header, "")) if self.header else shown if scheme == "bearer" else b""
-        pair = _decoded(shown) if scheme == "basic" else b""
-        matches = [hmac.compare_digest(token, each) for each in self._tokens]
-        matches += [hmac.compare_digest(pair, each) for each in self._pairs]
-        return any(matches) and bool(token or pair)  # an empty secret opens nothing
+        scheme, _, parameters = headers.get("Authorization", "").partition(" ")
+        scheme, credentials = scheme.lower(), _bytes(parameters.strip())
+        token = _bytes(headers.get(self.header, "")) if self.header else credentials if scheme == "bearer" else b""
+        pair = _base64_decoded(credentials) if scheme == "basic" else b""
+        matches = [hmac.compare_digest(token, valid) for valid in self._tokens]
+        matches += [hmac.compare_digest(pair, valid) for valid in self._pairs]
+        return any(matches) and bool(token or pair)  # an empty token never matches
 
 
 def _bytes(text: str) -> bytes:
-    """A header's bytes; WSGI hands them over as Latin-1 text."""
+    """Return the bytes of a header, which WSGI decodes as Latin-1."""
     return text.encode("latin-1", "replace")
 
 
 def _secret(text: str) -> bytes:
-    """A secret's bytes; from the environment it may hold some that are not UTF-8."""
+    """Return the bytes of a secret, which in an environment variable may be invalid UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def _decoded(encoded: bytes) -> bytes:
+def _base64_decoded(encoded: bytes) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):

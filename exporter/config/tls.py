@@ -1,4 +1,4 @@
-"""The certificate of the public listener."""
+"""Loads the TLS certificate of the webhook listener, and replaces it without a restart."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def load(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's context with a certificate, its chain and its key.
+    """Create a server context with a certificate, its chain and its key.
 
     Raises:
-        ValueError: they cannot be used; with the file, and what would be right.
+        ValueError: they cannot be used; the message names the file and what would be right.
     """
-    for path, wanted in ((certificate, "the certificate and its chain"), (key, "the key")):
+    for path, content in ((certificate, "the certificate and its chain"), (key, "the key")):
         try:
             text = path.read_bytes()
         except OSError as error:
-            message = f"{str(path)!r} cannot be read ({error.strerror}); give a file with {wanted} as PEM"
+            message = f"{str(path)!r} cannot be read ({error.strerror}); give a file with {content} as PEM"
             raise ValueError(message) from error
         if b"-----BEGIN " not in text:
-            message = f"{str(path)!r} is not PEM; give a file with {wanted}"
+            message = f"{str(path)!r} is not PEM; give a file with {content}"
             raise ValueError(message)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -41,14 +41,21 @@ def load(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def reloading_context(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | None:
-    """A listener's context whose handshakes use the newest one, so that a certificate can be replaced."""
+    """Create a listener context whose handshakes use the newest context, so that a certificate can be replaced.
+
+    Args:
+        newest: returns the context that was loaded last; None for plain HTTP.
+
+    Returns:
+        The context for the listener; None if there is no context now.
+    """
     context = newest()
 
-    def take_newest(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def use_newest(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = newest() or connection.context
 
     if context is not None:
-        context.sni_callback = take_newest  # called in every handshake, with or without a name
+        context.sni_callback = use_newest  # called in every handshake, even if the client sends no server name
     return context
 
 

@@ -1,1 +1,1 @@
-"""From states to the text of a scrape, and the metrics of this process itself."""
+"""Renders states as the text of a scrape, and has the metrics of the process itself."""
