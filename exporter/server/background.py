@@ -105,8 +105,9 @@ class BackgroundWork:
             try:
                 events, from_checkpoint = self._model.catch_up(self._now())
             except StoreError as error:
-                log.error("cannot read the ledger", error=str(error))
-                self._stopping.wait(RETRY_SECONDS)
+                if not self._stopping.is_set():  # otherwise the stop has closed the ledger during the read
+                    log.error("cannot read the ledger", error=str(error))
+                    self._stopping.wait(RETRY_SECONDS)
             else:
                 self._caught_up.set()
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from builders import accepted_event, at, event
 from exporter.config import loader
@@ -119,22 +120,29 @@ class Endless(FailingLedger):
 
     def __init__(self) -> None:
         super().__init__()
+        self.reading = threading.Event()
         self.released = threading.Event()
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
-        events = super().read(after, limit)
+        self.reading.set()
         self.released.wait()
-        return events
+        return super().read(after, limit)
 
 
-def test_a_stop_does_not_wait_until_the_ledger_is_read() -> None:
+def test_a_stop_neither_waits_until_the_ledger_is_read_nor_reports_that_it_was_closed() -> None:
     config, ledger = loader.load(None, {}), Endless()
     service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("12:00"))
     service.start()
-    wait_until(lambda: ledger.tried["read"] > 0, "it reads")
-    service.stop()
-    assert service.why_not_ready() == "still reading the ledger"
-    ledger.released.set()
+    wait_until(ledger.reading.is_set, "it reads")
+    with capture_logs() as logs:
+        service.stop()
+        assert service.why_not_ready() == "still reading the ledger"
+        ledger.failing["read"] = ON_FIRE  # as a closed ledger does
+        ledger.released.set()
+        for thread in service._background._threads:  # noqa: SLF001 - the stop leaves them to end with the process
+            thread.join()
+    assert ledger.tried["read"] == 1
+    assert logs == []
 
 
 class Rush(FailingLedger):
