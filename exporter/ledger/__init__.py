@@ -1,5 +1,5 @@
-"""The store of events, to which events are only added.
+"""The append-only store of events.
 
-The contracts are here, and what every store needs; `sql` keeps them in a database, and `sqlite` and `postgres`
-hold what only one of the two databases needs. `migrations` makes the tables.
+The modules here are the contracts and what every store needs; `sql` implements the contracts for a database,
+`sqlite` and `postgres` have what only one of the two needs, and `migrations` creates the tables.
 """

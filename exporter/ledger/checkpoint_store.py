@@ -1,7 +1,7 @@
-"""What is stored of the fold beside the events: a checkpoint of it, and what pruned events amount to.
+"""The contract of what is stored beside the events: the checkpoint, and the baselines of pruned events.
 
-A checkpoint is a cache: a start goes on from it instead of folding everything, and one that is
-not trusted is passed over. A base is as true as the events that it stands for, since they are gone.
+The checkpoint is a cache. A start continues from it instead of folding all events, and ignores one that it
+does not trust. Baselines are not: they replace events that retention removed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is said of all rows of a checkpoint together.
+    """The header of a checkpoint, true of all its rows.
 
     Attributes:
-        revision: how often it was written.
-        sequence: the place in the ledger up to which it holds; 0 while its rows are being written.
-        fingerprint: what the fold depends on beside the events.
-        pruned: the `PruningState.revision` that it knows of.
-        owner: the heartbeat of whoever wrote it.
+        revision: the number of times it was written.
+        last_sequence: the last event that is folded into it; 0 while it is incomplete.
+        fingerprint: identifies what the folded state depends on beside the events.
+        pruning_revision: the `PruningState.revision` that it includes.
+        owner: the instance id of the exporter that wrote it; empty if any exporter may write the next one.
     """
 
     revision: int
@@ -34,12 +34,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class PruningState:
-    """What is said of all events together that were pruned.
+    """What retention has removed so far.
 
     Attributes:
-        revision: how often some were.
-        events: how many.
-        last_sequence: the last of them.
+        revision: the number of times that it removed events.
+        pruned_events: the number of events removed.
+        last_sequence: the highest sequence removed.
     """
 
     revision: int = 0
@@ -48,40 +48,40 @@ class PruningState:
 
 
 class CheckpointStore(Protocol):
-    """Where folds are kept, beside the ledger. Every method may raise `exporter.domain.errors.StoreError`."""
+    """The store of checkpoint and baselines. Every method may raise `exporter.domain.errors.StoreError`."""
 
     def load_header(self) -> Checkpoint | None:
-        """The checkpoint; None where there is none."""
+        """The checkpoint's header; None if there is no checkpoint."""
 
     def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        """The rows of the checkpoint past a key, in the order of their keys: keys and texts."""
+        """Up to ``limit`` rows of the checkpoint after a key, in key order: pairs of key and text."""
 
     def write_rows(
         self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
     ) -> bool:
-        """Write rows, and remove those that are None.
+        """Write rows and the new header in one transaction.
 
         Args:
-            expected_revision: the revision that is there; 0 for none.
-            new: what holds of all rows afterwards.
-            rows: texts by key.
-            replace_all: whether all other rows are removed.
+            expected_revision: the revision of the stored header; 0 if there is none.
+            new: the header to store.
+            rows: texts by key; None removes the row.
+            replace_all: also remove all other rows.
 
         Returns:
-            False, and nothing was done, where another revision is there.
+            False, with nothing changed, if the stored header has another revision.
         """
 
     def owner_heartbeat(self) -> float:
-        """The newest heartbeat of the owner of the checkpoint; 0 for none."""
+        """The newest heartbeat of the checkpoint's owner, in Unix seconds; 0 if there is none."""
 
     def pruning_state(self) -> PruningState:
-        """What was pruned."""
+        """What retention has removed so far."""
 
     def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
-        """The bases that were written past a revision of pruning: keys and texts."""
+        """The baselines written after a `PruningState.revision`: pairs of key and text."""
 
     def baseline(self, key: str) -> str | None:
-        """The base under a key."""
+        """The text of one baseline; None if there is none."""
 
     def prune(
         self,
@@ -91,19 +91,19 @@ class CheckpointStore(Protocol):
         read_up_to: int,
         conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
-        """Remove events, and keep what they amount to.
+        """Remove events, and store the baselines that replace them, in one transaction.
 
         Args:
-            expected: what had been pruned when ``new_baselines`` were computed.
+            expected: the pruning state from which ``new_baselines`` were computed.
             sequences: the events to remove.
             new_baselines: texts by key.
-            read_up_to: the last event that was known then.
-            conflicts_with: whether an event of this source and request id at this instant, that came
-                since, makes the baselines wrong.
+            read_up_to: the last event that was read for ``new_baselines``.
+            conflicts_with: for an event stored since then (source, request id, event time in Unix
+                seconds), whether it makes the baselines wrong.
 
         Returns:
-            False, and nothing was done, where something came between.
+            False, with nothing changed, if the pruning state changed or an event conflicts.
         """
 
     def prune_quarantine(self, before: float, limit: int) -> int:
-        """Remove up to ``limit`` quarantined bodies that arrived before an instant; how many."""
+        """Remove up to ``limit`` quarantined bodies that arrived before an instant; returns how many it removed."""

@@ -1,14 +1,13 @@
-"""The ledger: the only truth, and what every implementation of it guarantees.
+"""The ledger, the only source of truth, and what every implementation of it guarantees.
 
-1. What `Ledger.append` returned for is on disk,
-   and survives a crash of the process and of the machine. What it raised for may or may not be
-   there; the sender has to try again.
-2. The same announcement is there once per source, however often and from wherever it is appended.
-3. Events become visible to `Ledger.read` in the order of their sequence, and none later below a
-   sequence that a reader has already seen.
-4. Sequences begin at 1. Nothing is ever changed, but by a replay, which `Ledger.replay_generation` tells.
+1. When `Ledger.append` returns, its entries are on disk and survive a crash of the process and of the
+   machine. If it raises, they may or may not be stored, and the sender has to try again.
+2. A source's event is stored once, however often and through whichever process it is appended.
+3. Events become visible to `Ledger.read` in the order of their sequences: after a reader has seen a
+   sequence, no event appears below it.
+4. Sequences start at 1. Only a replay changes stored events, and it raises `Ledger.replay_generation`.
 
-The contract suite in ``tests/ledger/test_contract.py`` holds every implementation to it.
+The contract suite in ``tests/ledger/test_contract.py`` tests every implementation.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
     from exporter.ledger.checkpoint_store import CheckpointStore
 
 PAGE_SIZE = 10_000
-"""How many events are read at a time, so that a reader never holds up a writer for long."""
+"""How many events one read returns at most, so that a reader never delays a writer for long."""
 HEARTBEAT_TIMEOUT = 30.0
 """Seconds after its newest heartbeat until an exporter counts as stopped: an outage begins at that heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedEvent:
-    """An event together with the body that announced it."""
+    """An event with the body that it was parsed from."""
 
     event: Event
     body: bytes
@@ -52,85 +51,85 @@ Entry = AcceptedEvent | QuarantinedBody | TestCallReceived
 
 
 class Ledger(Protocol):
-    """Where events are kept, for several threads. Every method may raise `exporter.domain.errors.StoreError`."""
+    """A store of events. Safe for several threads. Every method may raise `exporter.domain.errors.StoreError`."""
 
     @property
     def checkpoints(self) -> CheckpointStore:
-        """What is stored of the fold beside them."""
+        """The checkpoint and the baselines that are stored beside the events."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Keep all of ``entries`` or, where it raises, acknowledge none.
+        """Store all ``entries`` durably; if it raises, none may be acknowledged.
 
         Callers that wait at the same time may share a commit.
 
         Returns:
-            For each whether it was new; an event or a quarantined body that is not is counted
+            For each entry, whether it was new. An event or quarantined body that was not new counts
             as a duplicate.
         """
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
-        """Events past a sequence, in the order of their sequence; fewer than ``limit`` at the end."""
+        """Events after a sequence, in sequence order; fewer than ``limit`` only at the end of the ledger."""
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
-        """The events of a selection up to a sequence, in the order of their sequence."""
+        """The events of a selection up to and including a sequence, in sequence order."""
 
     def read_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
-        """The events of many request ids up to a sequence, in any order."""
+        """The events of many request ids up to and including a sequence, in any order."""
 
     def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
-        """The same, the last one first; what is not asked for is not read."""
+        """As `select`, newest first. It reads lazily, a few events at a time."""
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        """The events that arrived last, the newest first; or those past a sequence in its order."""
+        """The latest arrivals, newest first; with ``after``, the events after that sequence, in sequence order."""
 
     def body(self, sequence: int) -> bytes | None:
-        """The body of an event, as it arrived."""
+        """The body of an event as it arrived; None if there is no such event."""
 
     def quarantine(
         self, limit: int = 100, source: str | None = None, after: int | None = None
     ) -> list[QuarantinedBody]:
-        """What was not understood: the newest first, or what is past a sequence in its order."""
+        """Quarantined bodies, newest first; with ``after``, those after that sequence, in sequence order."""
 
     def quarantine_counts(self) -> Mapping[str, int]:
-        """How many bodies of each source are still in quarantine."""
+        """The number of bodies in quarantine, by source."""
 
     def delivery_counters(self) -> list[DeliveryCounter]:
-        """What is counted and not kept as an event."""
+        """The counters of deliveries that were not stored as events."""
 
     def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
-        """When each (source, name) was first declared, which is now for those that are new."""
+        """Record declared exports by (source, name); returns when each was first declared, ``now`` for new ones."""
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
-        """Note that the exporter named ``instance_id`` is there to listen at ``now``."""
+        """Record that the exporter ``instance_id`` is running at ``now``."""
 
     def outages(self) -> list[Outage]:
-        """When no exporter was there to listen, between two heartbeats, in order."""
+        """The periods with no running exporter, in order: more than `HEARTBEAT_TIMEOUT` without a heartbeat."""
 
     def append_decision(self, decision: Decision) -> None:
-        """Append a decision to the log of them."""
+        """Append a decision to the log of decisions."""
 
     def decisions(self, after: int = 0) -> list[Decision]:
-        """The decisions past a sequence of the log, in its order."""
+        """The decisions after a sequence of the log, in order."""
 
     def replay_generation(self) -> int:
-        """How often stored events were amended by a replay; when it grows, everything has to be folded again."""
+        """How many replays changed stored events. When it grows, readers have to fold all events again."""
 
     def last_sequence(self) -> int:
-        """The sequence of the newest event; 0 while there is none. Cheap: the health check."""
+        """The sequence of the newest event; 0 if there is none. Cheap enough for the health check."""
 
     def ledger_id(self) -> str:
-        """A random text that came with this ledger and tells it from any other; no I/O.
+        """A random text that identifies this ledger. No I/O.
 
-        It changes while the ledger is open, when another is put in its place: a backup, say. Then
-        the sequences that a reader knows mean other events, so that it has to forget everything and
-        read from 0. Ask before and after a read: what was read is of that ledger if both are equal.
+        It changes if another database, such as a restored backup, replaces this one while it is open.
+        Sequences then mean other events, so a reader has to drop its state and read from 0. A read
+        belongs to the ledger whose id was the same before and after it.
         """
 
     def checks(self) -> list[tuple[bool, str]]:
-        """For people: a sentence each on what keeps it, and whether that is as it should be."""
+        """Findings about the database, for people: for each, whether it is good, and a sentence."""
 
     def close(self) -> None:
-        """Commit what was submitted, and give everything back; nothing may be called afterwards."""
+        """Finish the commits that are waiting, and release all resources; no other call may follow."""

@@ -1,4 +1,4 @@
-"""What a replay needs of a ledger beside what every reader of it does: the bodies, and to amend what they meant."""
+"""The contract that a replay needs beside the ledger's: reading bodies and amending stored events."""
 
 from __future__ import annotations
 
@@ -14,53 +14,55 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import AcceptedEvent, Entry
 
 PAGE_SIZE = 1000
-"""How many bodies are read at a time: they are large, and what is amended holds up writers."""
+"""How many bodies are read, or events amended, at a time: bodies are large, and amending delays writers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalPosition:
-    """A place in the order of arrival of a source's events: the arrival in whole microseconds, and the sequence."""
+    """A position in a source's events in order of arrival: the arrival in microseconds, then the sequence."""
 
     arrived_us: int = -1
     sequence: int = 0
 
     @classmethod
     def of_event(cls, event: Event) -> ArrivalPosition:
-        """An event's place."""
+        """The position of an event."""
         return cls(to_micros(event.arrived_at), event.sequence)
 
 
 class ReplayStore(Protocol):
-    """The bodies of a ledger. Every method may raise `exporter.domain.errors.StoreError`."""
+    """A ledger as a replay uses it. Every method may raise `exporter.domain.errors.StoreError`."""
 
     def read_with_bodies(self, source: str, after: ArrivalPosition, limit: int = PAGE_SIZE) -> list[AcceptedEvent]:
-        """A source's events with their bodies past a place, in the order of arrival."""
+        """A source's events after a position, with their bodies, in order of arrival."""
 
     def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
-        """A source's newest events of those that arrived before an instant, in the order of arrival."""
+        """The last ``limit`` events of a source that arrived before an instant, in order of arrival."""
 
     def count_events(self, source: str) -> int:
-        """How many events a source has."""
+        """The number of a source's events."""
 
     def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
-        """Let each quarantined body be what it is understood as now, all of them or, where it raises, none.
+        """Replace quarantined bodies by what the parser makes of them now, in one transaction.
 
-        Events and test calls leave the quarantine; what is not understood stays, with its new reason.
+        Events and test calls leave the quarantine. A body that still cannot be parsed stays, with its new reason.
 
         Returns:
-            For each whether it was new; None where it had left the quarantine meanwhile.
+            For each body, whether it became a new entry; None if it had already left the quarantine.
         """
 
     def amend(self, events: Sequence[Event], *, last: bool) -> None:
-        """Let stored events mean what these of the same sequence say.
+        """Overwrite stored events with these, which have the same sequences.
 
-        Until ``last`` is true, readers are not told; from then on they fold everything again.
+        Args:
+            events: the new values.
+            last: raise `Ledger.replay_generation`, so that readers fold all events again.
         """
 
 
-def all_with_bodies(archive: ReplayStore, source: str) -> Iterator[AcceptedEvent]:
-    """All of a source's events with their bodies, in the order of arrival."""
-    place = ArrivalPosition()
-    while page := archive.read_with_bodies(source, place):
+def all_with_bodies(store: ReplayStore, source: str) -> Iterator[AcceptedEvent]:
+    """All events of a source with their bodies, in order of arrival."""
+    position = ArrivalPosition()
+    while page := store.read_with_bodies(source, position):
         yield from page
-        place = ArrivalPosition.of_event(page[-1].event)
+        position = ArrivalPosition.of_event(page[-1].event)

@@ -1,4 +1,4 @@
-"""Entries as rows of the ledger's tables, made before any lock is taken, and events out of columns."""
+"""Converts entries to rows of the tables, before any lock is taken, and columns back to events."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[object, ...]]
 InsertedKeys = Counter[tuple[str, bytes]]
-"""How often a (source, digest) was inserted: once, or not at all."""
+"""The (source, digest) pairs that were inserted, each once."""
 
 EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
-"""What is read of an event, in the order that `events_from_columns` takes."""
+"""The columns that an `Event` is read from, in the order that `events_from_columns` expects."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 _EPOCH_DAY = _EPOCH.toordinal()
@@ -31,32 +31,32 @@ class Batch:
     """The entries of one transaction.
 
     Attributes:
-        events: the rows of the received ones, in order, by the columns of the table but the sequence.
-        quarantined: likewise.
-        has_only_events: whether nothing is counted if all of them are new.
+        events: rows of the accepted events, in order, with all columns of the table but the sequence.
+        quarantined: rows of the quarantined bodies, likewise.
+        has_only_events: all entries are events, so that no counter changes if all are new.
     """
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
         self.events: Rows = [
-            (*event_row(each.event), bytearray(each.body)) for each in entries if isinstance(each, AcceptedEvent)
+            (*event_row(entry.event), bytearray(entry.body)) for entry in entries if isinstance(entry, AcceptedEvent)
         ]
-        self.quarantined: Rows = [quarantine_row(each) for each in entries if isinstance(each, QuarantinedBody)]
+        self.quarantined: Rows = [quarantine_row(entry) for entry in entries if isinstance(entry, QuarantinedBody)]
         self.has_only_events = len(self.events) == len(entries)
 
     def was_inserted(self, events: InsertedKeys | None, quarantined: InsertedKeys | None) -> list[bool]:
-        """For each entry whether it was new; the first of equals is.
+        """For each entry, whether it was new; of equal entries, the first was.
 
         Args:
-            events: what was inserted of them; None for all.
-            quarantined: likewise.
+            events: the events that were inserted; None if all were.
+            quarantined: the quarantined bodies, likewise.
         """
         if events is None and quarantined is None:
             return [True] * len(self._entries)
         return [_was_inserted(entry, events, quarantined) for entry in self._entries]
 
     def counter_rows(self, inserted: list[bool]) -> Rows:
-        """What is to be added to the tallies, by source, kind and label, with the newest arrival."""
+        """What to add to ``delivery_counters``: source, kind, reason, count and newest arrival."""
         if self.has_only_events and all(inserted):
             return []
         counts: Counter[tuple[str, str, str]] = Counter()
@@ -70,17 +70,17 @@ class Batch:
 
 
 def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
-    """Events out of the columns of `EVENT_COLUMNS`; equal texts become one, since they repeat."""
+    """Events from the columns of `EVENT_COLUMNS`; equal texts share one object, because they repeat."""
     sequence, source, digest, *texts, local, arrived, occurred, offset, skewed = columns
-    same: dict[object, object] = {}
+    interned: dict[object, object] = {}
     return list(
         map(
             Event,
-            *(map(same.setdefault, each, each) for each in (source, *texts)),
-            [_EPOCH + timedelta(0, each) for each in local],  # type: ignore[arg-type]
+            *(map(interned.setdefault, column, column) for column in (source, *texts)),
+            [_EPOCH + timedelta(0, seconds) for seconds in local],  # type: ignore[arg-type]
             digest,
-            [each / MICROSECONDS for each in arrived],  # type: ignore[operator]
-            [each / MICROSECONDS for each in occurred],  # type: ignore[operator]
+            [micros / MICROSECONDS for micros in arrived],  # type: ignore[operator]
+            [micros / MICROSECONDS for micros in occurred],  # type: ignore[operator]
             offset,
             map(bool, skewed),
             sequence,
@@ -109,10 +109,10 @@ def _arrived_at(entry: Entry) -> float:
 
 
 def event_row(event: Event) -> tuple[object, ...]:
-    """The columns of an event but its sequence and its body.
+    """An event's columns but its sequence and body.
 
-    In types that SQLite's driver knows: of bytes and of truth it asks first whether somebody adapts
-    them, which takes most of a microsecond each.
+    The values have types that SQLite's driver binds directly. For bytes and bool it first looks for an
+    adapter, which takes most of a microsecond each.
     """
     local = event.local_time
     return (
@@ -133,10 +133,10 @@ def event_row(event: Event) -> tuple[object, ...]:
 
 
 def quarantine_row(entry: QuarantinedBody) -> tuple[object, ...]:
-    """The columns of a quarantined body, in the order of the table but for its sequence."""
+    """A quarantined body's columns but its sequence, in the order of the table."""
     return entry.source, entry.digest, to_micros(entry.arrived_at), entry.reason, entry.detail, entry.body
 
 
 def columns_from_rows(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:
-    """Rows of `EVENT_COLUMNS` turned into its columns."""
+    """Turn rows of `EVENT_COLUMNS` into columns."""
     return list(zip(*rows, strict=True)) or [()] * len(EVENT_COLUMNS)

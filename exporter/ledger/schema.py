@@ -1,6 +1,6 @@
-"""The tables of the ledger, in SQLite and PostgreSQL; `exporter/ledger/migrations` makes them.
+"""The tables of the ledger, in SQLite and PostgreSQL; `exporter/ledger/migrations` creates them.
 
-Instants are whole microseconds since 1970, so that what is read back is what was written.
+Instants are whole microseconds since 1970, see `exporter.ledger.instants`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 tables_metadata = MetaData()
 
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers INTEGER keys only
 
 BLOCK_BITS = 14
-"""SQLite's indexes of exports are divided into blocks of 2 ** 14 sequences; see `exporter.ledger.sql.sqlite_lookup`."""
+"""A block of SQLite's indexes has 2 ** 14 sequences; see `exporter.ledger.sql.sqlite_lookup`."""
 
 _BLOCK = text(f"(sequence >> {BLOCK_BITS})")
 
@@ -46,8 +46,8 @@ events = Table(
     Column("utc_offset", Integer, nullable=False),
     Column("skewed", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    # The local time is part of what the digest is made of, so that this is one per source and digest;
-    # with it first, the index grows at its end, and a batch does not write a page of it per event.
+    # The digest covers the local time, so that this allows one row for each source and digest. With the
+    # local time before the digest, the index grows at its end, and a batch writes few of its pages.
     Index("events_unique", "source", "local_seconds", "digest", unique=True),
     Index("events_by_request_id", "source", "request_id", "sequence").ddl_if("postgresql"),
     Index("events_by_group", "source", "group_key", "sequence").ddl_if("postgresql"),
@@ -164,10 +164,10 @@ LEDGER_ID = "ledger_id"
 """The fact that every database has: a random text that no other has."""
 
 UNFINISHED_COPY_OF = "unfinished_copy_of"
-"""The fact of a database that ``migrate-store`` is still filling: the identity of the other one."""
+"""The fact of a database that ``migrate-store`` is still filling: the `LEDGER_ID` of the database it copies."""
 
 sqlite_metadata = MetaData()
-"""What only SQLite needs."""
+"""Tables that only SQLite has."""
 
 request_ids = Table(
     "request_ids",
@@ -179,14 +179,13 @@ request_ids = Table(
     Column("events", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Every request id of which there are events: their number, and between which sequences they are.
+"""Every request id that has events: how many, and the range of their sequences.
 
-The database keeps it by triggers, which migration 0.1.0 creates. After events are removed it may say
-more than there is of the sequences.
+Triggers keep it current; the migration creates them. Removing events does not narrow the range.
 """
 
 postgres_metadata = MetaData()
-"""What only PostgreSQL needs."""
+"""Tables that only PostgreSQL has."""
 
 sequence_heads = Table(
     "sequence_heads",
@@ -194,4 +193,4 @@ sequence_heads = Table(
     Column("table_name", Text, primary_key=True),
     Column("last_sequence", BigInteger, nullable=False),
 )
-"""The newest sequence of ``events`` and ``quarantine``; who writes holds their rows until the commit."""
+"""The newest sequence of ``events`` and ``quarantine``; a writer locks both rows until it commits."""
