@@ -1,8 +1,8 @@
-"""Many rows into SQLite in few steps.
+"""Appends many rows to SQLite in few statements.
 
-Python's driver gives up the interpreter's lock for every step of a statement, and beside a busy
-thread it waits for it up to a switch interval each time. So a batch is a handful of statements of
-many rows, whose numbers of rows are small or powers of two, so that they stay prepared.
+Python's driver releases the interpreter's lock for every step of a statement, and beside a busy thread
+each step waits up to a switch interval to get it back. So a batch becomes a few statements of many rows.
+Their row counts are small or powers of two, so that the prepared statements are reused.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from exporter.ledger.rows import Batch, InsertedKeys, Rows
 
 MAX_ROWS = 512
-"""In one statement; SQLite since 3.32 takes 32,766 values."""
+"""The most rows in one statement; SQLite since 3.32 allows 32,766 values."""
 EXACT_ROWS = 32
-"""Up to these one statement takes any number: 15 rows in one take 40 µs less than in four."""
+"""Up to this many rows go into one statement: 15 rows in one take 40 µs less than in four."""
 
 _UPSERT = (
     " ON CONFLICT (source, kind, reason) DO UPDATE SET"
@@ -32,7 +32,7 @@ _UPSERT = (
 
 
 def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
-    """Insert what is not there yet, within a transaction; for each entry whether it was new."""
+    """Insert the entries that are not stored yet, within a transaction; for each, whether it was new."""
     inserted = batch.was_inserted(
         _insert_unless_stored(cursor, events, batch.events),
         _insert_unless_stored(cursor, quarantine, batch.quarantined),
@@ -42,18 +42,18 @@ def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
 
 
 def fits_one_statement(batch: Batch) -> bool:
-    """Whether `append_in_one_statement` can take it."""
+    """Whether `append_in_one_statement` accepts the batch."""
     return batch.has_only_events and 0 < len(batch.events) <= EXACT_ROWS
 
 
 def append_in_one_statement(cursor: DBAPICursor, batch: Batch) -> bool:
-    """Insert a few events in a statement that is a transaction of its own.
+    """Insert a few events by one statement, which is its own transaction.
 
-    Three statements the less for a commit of what most often comes: beside a scrape each of them
-    waits for the interpreter's lock.
+    That saves the most common commit three statements, each of which waits for the interpreter's lock
+    beside a scrape.
 
     Returns:
-        False, and nothing was done, where one of them was there already: give all to `append`.
+        False, with nothing changed, if one of the events was stored already; the caller then uses `append`.
     """
     try:
         cursor.execute(_statement(events, len(batch.events), ""), list(chain.from_iterable(batch.events)))
@@ -66,20 +66,20 @@ def _insert_unless_stored(cursor: DBAPICursor, table: Table, rows: Rows) -> Inse
     count = _insert(cursor, table, rows, " ON CONFLICT DO NOTHING")
     if count == len(rows):
         return None
-    # Sequences only grow, so that the rows just inserted are those with the greatest. One value
-    # for all of them, since each row would be a step.
+    # Sequences only grow, so the rows just inserted have the highest ones. They come back as one value,
+    # because each row would be a step.
     cursor.execute(
         "SELECT group_concat(hex(source) || ' ' || hex(digest))"  # noqa: S608 - our own
         f" FROM (SELECT source, digest FROM {table.name} ORDER BY sequence DESC LIMIT ?)",
         (count,),
     )
     ((keys,),) = cursor.fetchall()
-    pairs = (each.split(" ") for each in (keys or "").split(",") if each)
+    pairs = (key.split(" ") for key in (keys or "").split(",") if key)
     return Counter((bytes.fromhex(source).decode(), bytes.fromhex(digest)) for source, digest in pairs)
 
 
 def _insert(cursor: DBAPICursor, table: Table, rows: Rows, conflict: str) -> int:
-    """How many were inserted, or updated."""
+    """Insert rows; returns how many it inserted or updated."""
     count = at = 0
     while at < len(rows):
         left = len(rows) - at

@@ -1,6 +1,6 @@
-"""A copy of a SQLite ledger that is consistent while an exporter writes to it, and the way back from one.
+"""Backs up a SQLite ledger while an exporter writes to it, and restores such a copy.
 
-Nothing appears under the name that was asked for before it is whole, checked and on disk.
+A file appears under its final name only after it is complete, checked and on disk.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 PAGES_PER_STEP = 1000
-"""How many pages are copied between two signs of progress."""
+"""How many pages are copied between two reports of progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSummary:
-    """What a ledger's file has: how many events, and how many bytes it takes."""
+    """The number of events in a ledger's file, and its size in bytes."""
 
     events: int
     bytes: int
@@ -39,17 +39,17 @@ class StoreSummary:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did: what is there now, and where the database before it is kept."""
+    """The result of a restore: the restored database, and the path that the previous one was moved to."""
 
     contents: StoreSummary
     previous: Path | None
 
 
 def summarize_store(path: Path) -> StoreSummary:
-    """What the ledger in a file has.
+    """Count the events in a ledger's file.
 
     Raises:
-        StoreRefusedError: it is no ledger, or a newer release's.
+        StoreRefusedError: it is not a ledger, or another release wrote it.
     """
     if not path.is_file():
         message = f"{path}: there is no such file; give one that `dataexport-exporter backup` wrote"
@@ -66,17 +66,17 @@ def summarize_store(path: Path) -> StoreSummary:
 
 
 def back_up(database: Path, target: Path, on_progress: Progress, *, overwrite: bool = False) -> StoreSummary:
-    """Copy a database as it is at one instant, while others may write to it.
+    """Copy a database as of one instant, while others may write to it.
 
     Args:
         database: the ledger's file.
         target: where the copy goes.
-        on_progress: told how many pages of how many are done.
-        overwrite: whether a file that is there already may be replaced.
+        on_progress: called with the pages copied so far and the total.
+        overwrite: replace an existing file.
 
     Raises:
-        StoreRefusedError: the target is there already, or the database is no ledger.
-        StoreError: it could not be read or written; nothing is left of it then.
+        StoreRefusedError: the target exists, or the database is not a ledger.
+        StoreError: reading or writing failed; no part of a copy is left.
     """
     if target.exists() and not overwrite:
         message = f"{target}: is there already; give another name, or --force to replace it"
@@ -91,18 +91,18 @@ def back_up(database: Path, target: Path, on_progress: Progress, *, overwrite: b
 
 
 def restore(copy: Path, database: Path, now: float, on_progress: Progress, *, force: bool = False) -> Restored:
-    """Put a copy in the place of a database that nobody uses, and keep the one that was there.
+    """Replace a database that no process uses by a copy, and keep the previous one under another name.
 
     Args:
-        copy: what `back_up` wrote.
+        copy: a file that `back_up` wrote.
         database: the ledger's file; it may be missing.
-        now: Unix seconds, for the heartbeat and for the name of what is kept.
-        on_progress: told how many pages of how many are done.
-        force: whether a fresh heartbeat is passed over.
+        now: Unix seconds, to judge heartbeats and to name the previous database.
+        on_progress: called with the pages copied so far and the total.
+        force: ignore a recent heartbeat.
 
     Raises:
-        StoreRefusedError: the copy is no ledger, or the database is in use.
-        StoreError: it could not be read or written; the database is as it was then.
+        StoreRefusedError: the copy is not a ledger, or the database is in use.
+        StoreError: reading or writing failed; the database is unchanged.
     """
     summarize_store(copy)
     with exclusive_use(database):
@@ -121,24 +121,24 @@ def restore(copy: Path, database: Path, now: float, on_progress: Progress, *, fo
 def _copy(source: Path, target: Path, on_progress: Progress) -> None:
     try:
         with closing(connect(source, "rw")) as old, closing(connect(target, "rwc")) as new:
-            # One read transaction around all steps: else each write of another process begins the copy anew.
+            # One read transaction around all steps: otherwise each write of another process restarts the copy.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_master").fetchone()
             old.backup(new, pages=PAGES_PER_STEP, progress=lambda _, rest, total: on_progress(total - rest, total))
             old.execute("COMMIT")
             new.execute("PRAGMA journal_mode = DELETE")
-            (found,) = new.execute("PRAGMA integrity_check(1)").fetchone()
+            (verdict,) = new.execute("PRAGMA integrity_check(1)").fetchone()
     except SqliteError as error:
         message = f"{source} could not be copied: {error}; no part of a copy is left"
         raise StoreError(message) from error
-    if found != "ok":
-        message = f"{source} is damaged, so is a copy of it, and none is left: {found}"
+    if verdict != "ok":
+        message = f"{source} is damaged, so is a copy of it, and none is left: {verdict}"
         raise StoreError(message)
 
 
 @contextmanager
 def _temporary_beside(target: Path) -> Iterator[Path]:
-    """A file to be made in the target's folder; what was put in the target's place is on disk afterwards."""
+    """A temporary file in the target's folder; afterwards, the target and its folder are synced to disk."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
@@ -157,23 +157,23 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy_owner(model: Path, made: Path) -> None:
-    """Whoever restores as root must not lock out the exporter's own user."""
+def _copy_owner(model: Path, restored: Path) -> None:
+    """Give the restored file the owner of ``model``, so that a restore by root does not lock out the exporter."""
     owner = model.stat()
     with suppress(PermissionError):
-        os.chown(made, owner.st_uid, owner.st_gid)
+        os.chown(restored, owner.st_uid, owner.st_gid)
 
 
 def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def _has_sqlite_header(database: Path) -> bool:
-    """Whether it begins as SQLite's files do; of any other, SQLite would throw the journals away."""
+    """Whether the file starts as SQLite's do. SQLite would delete the journals of any other file."""
     if not database.exists():
         return False
     with database.open("rb") as file:
@@ -181,9 +181,9 @@ def _has_sqlite_header(database: Path) -> bool:
 
 
 def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
-    """Refuse a database that somebody else uses, as far as the file itself can tell.
+    """Refuse a database that another program has locked, or that has a recent heartbeat.
 
-    A damaged file tells nothing; it may be what the restore is for.
+    A damaged file passes: it may be the reason for the restore.
     """
     with closing(connect(database, "rw")) as old:
         try:
@@ -194,10 +194,10 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
         except SqliteError:
             return
         try:
-            (seen,) = old.execute("SELECT max(last_seen_us) FROM heartbeats").fetchone()
+            (last_seen_us,) = old.execute("SELECT max(last_seen_us) FROM heartbeats").fetchone()
         except SqliteError:
             return
-        since = now - from_micros(seen or 0)
+        since = now - from_micros(last_seen_us or 0)
         if since < HEARTBEAT_TIMEOUT and not force:
             message = (
                 f"{database} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; "
@@ -207,7 +207,7 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
 
 
 def _move_aside(database: Path, now: float) -> Path | None:
-    """Keep the database under another name, with what belongs to it; nothing stale is left at its own."""
+    """Give the database and its journals another name, and return it; None if there is no database."""
     if not database.exists():
         return None
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -217,13 +217,13 @@ def _move_aside(database: Path, now: float) -> Path | None:
         number += 1
         previous = database.with_name(f"{database.name}.before-{moment}-{number}")
     if _has_sqlite_header(database):
-        # What is still in a journal comes into the file itself, if it can be read at all.
+        # Moves what is still in a journal into the file itself, if SQLite can read it.
         with closing(connect(database, "rw")) as old, suppress(SqliteError):
             old.execute("PRAGMA journal_mode = DELETE")
     os.link(database, previous)
-    for ending in ("-wal", "-journal", "-shm"):
-        journal = Path(f"{database}{ending}")
+    for suffix in ("-wal", "-journal", "-shm"):
+        journal = Path(f"{database}{suffix}")
         if journal.exists() and journal.stat().st_size:
-            journal.rename(f"{previous}{ending}")
+            journal.rename(f"{previous}{suffix}")
         journal.unlink(missing_ok=True)
     return previous

@@ -1,7 +1,7 @@
-"""SQLite as a ledger's file: safe settings, one writer at a time, and the file still there.
+"""The SQLite file of a ledger: safe settings, one writer at a time, and checks that the file is still there.
 
-https://sqlite.org/wal.html: before 3.51.3 a WAL database that several connections write can be
-corrupted ("WAL-reset bug"); older versions get a rollback journal.
+Before SQLite 3.51.3, several connections that write a WAL database can corrupt it (the "WAL-reset bug",
+https://sqlite.org/wal.html), so older versions use a rollback journal.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_TIMEOUT = 1.2
-"""How long to wait for another process; the sender gives up after three seconds."""
+"""Seconds to wait for another process; the sender gives up after three."""
 CHECKPOINT_PAGES = 4_000
-"""From how many pages in the write-ahead log on a commit moves them into the database: 16 MB.
+"""A commit that brings the write-ahead log to this many pages (16 MB) also moves them into the database.
 
-A page that changes often is moved once for all its changes, but whoever commits then waits for it.
-docs/performance.md has what was measured with 2,000 and 8,000.
+A page that changed often is moved only once, but that commit waits for the move. docs/performance.md has
+the measurements with 2,000 and 8,000.
 """
 LOG_BYTES = 64 << 20
-"""To what the write-ahead log is cut after a flood."""
+"""The size to which SQLite truncates the write-ahead log after it grew beyond it."""
 CACHE_KIB = 16 << 10
 SYNCHRONOUS_FULL = 2
 HEADER = b"SQLite format 3\0"
 
 Inode = tuple[int, int] | None
-"""Which file, on which device; None for none."""
+"""The device and number of a file; None if there is no file."""
 
 _SETTINGS = (
     f"busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
@@ -54,18 +54,18 @@ _SETTINGS = (
 
 
 def newest_driver(bundled: str = "pysqlite3.dbapi2") -> ModuleType:
-    """Python's own SQLite, or the bundled one where it is installed and newer."""
+    """The driver with the newer SQLite: Python's own, or the bundled one if it is installed."""
     try:
-        found = importlib.import_module(bundled)
+        driver = importlib.import_module(bundled)
     except ImportError:
         return sqlite3
-    return found if found.sqlite_version_info > sqlite3.sqlite_version_info else sqlite3
+    return driver if driver.sqlite_version_info > sqlite3.sqlite_version_info else sqlite3
 
 
 DRIVER: Any = newest_driver()
 SqliteError: type[Exception] = DRIVER.Error
 SqliteLockedError: type[Exception] = DRIVER.OperationalError
-"""What a database raises that another program has locked, among others; one that is damaged raises its base."""
+"""Raised, among other causes, if another program has locked the database. A damaged one raises its base class."""
 
 
 def journal_mode(version: tuple[int, int, int]) -> str:
@@ -74,24 +74,24 @@ def journal_mode(version: tuple[int, int, int]) -> str:
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection beside the ledger's own, to copy a file or to look into it.
+    """Open a connection beside the ledger's own, to copy or inspect a file.
 
     Args:
         path: the file.
-        mode: ``ro``, ``rw``, or ``rwc`` to make it.
+        mode: ``ro``, ``rw``, or ``rwc`` to create the file.
     """
-    found: sqlite3.Connection = DRIVER.connect(
+    connection: sqlite3.Connection = DRIVER.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
     )
-    return found
+    return connection
 
 
 @contextmanager
 def exclusive_use(path: Path) -> Iterator[None]:
-    """Keep every other process of this program from having the database open.
+    """Hold the database for this process alone, among the processes of this program.
 
     Raises:
-        StoreRefusedError: one has it open.
+        StoreRefusedError: another process has it open.
     """
     with _lock_use_file(
         path, fcntl.LOCK_EX, f"{path} is in use: a running exporter or command has it open; stop that first"
@@ -100,7 +100,7 @@ def exclusive_use(path: Path) -> Iterator[None]:
 
 
 def _lock_use_file(path: Path, kind: int, refusal: str) -> BinaryIO:
-    """The file whose shared lock says that somebody has the database open; to be closed."""
+    """Lock and return the file whose lock shows that a process has the database open; the caller closes it."""
     try:
         used = Path(f"{path}.use").open("ab")  # noqa: SIM115 - open for as long as the database is
     except OSError as error:
@@ -118,16 +118,16 @@ def _lock_use_file(path: Path, kind: int, refusal: str) -> BinaryIO:
 
 
 class SqliteFile:
-    """What a ledger in a SQLite file needs beside SQL.
+    """The file operations of a ledger in SQLite.
 
     Args:
-        url: of the file; its folder has to be there.
-        driver: the module to open it with.
+        url: the URL of the file, whose folder has to exist.
+        driver: the DB-API module to open it with.
 
     Attributes:
-        engine: what connects to it.
+        engine: SQLAlchemy's engine for the file.
         mode: the journal mode.
-        inode: the file that was opened; None before. From then on none is ever made.
+        inode: the file that was opened; None before that. Once it is set, no connection creates a file.
     """
 
     def __init__(self, url: URL, driver: ModuleType) -> None:
@@ -151,38 +151,39 @@ class SqliteFile:
         self._header = -1
 
     def shared_lock(self) -> BinaryIO:
-        """Keep others from having the file to themselves, until what is returned is closed."""
+        """Take a lock that keeps `exclusive_use` from others until the returned file is closed."""
         return _lock_use_file(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
 
     def remember_file(self) -> None:
-        """Remember which file was opened, and keep it open until `close_kept_open`.
+        """Remember which file was opened, and keep a connection to it until `close_kept_open`.
 
-        In WAL mode the last connection to be closed takes the log away, and the next makes a new
-        one; on a disk that refuses writes, nothing could be read any more.
+        In WAL mode, closing the last connection removes the log, and the next connection creates a new
+        one. On a disk that refuses writes, that would make the database unreadable.
         """
         self.inode = _inode(self.path)
         self._kept_connection = self._connect()
         self._kept_connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._wal_inode = _inode(self._wal_path)
-        # Closed only with everything else: whoever closes a file loses all locks that it has on it.
+        # Closed last, because a process that closes a file loses all its POSIX locks on it.
         self._header = os.open(self.path, os.O_RDONLY)
 
     def close_kept_open(self) -> None:
-        """Close what was kept open, after everything else."""
+        """Close the connection and the file that `remember_file` opened, after all other connections."""
         if self._kept_connection is not None:
             self._kept_connection.close()
             os.close(self._header)
             self._kept_connection = None
 
     def refuse_replaced(self, inode: Inode) -> None:
-        """Refuse to acknowledge writes to a file that was removed, replaced or overwritten underneath.
+        """Check that the open file was not removed, replaced or overwritten, before a write is acknowledged.
 
         Args:
-            inode: the file that was open before the write began.
+            inode: the file that was open when the write began.
 
         Raises:
-            StoreLostError: an open but unlinked file goes on taking inserts that nobody will see.
-            StoreError: its beginning is no database's, which SQLite would notice only at the next start.
+            StoreLostError: the path has another file or none; an unlinked file still accepts inserts, which
+                are lost.
+            StoreError: the file no longer starts as a database, which SQLite would notice only at the next start.
         """
         if _inode(self.path) != inode:
             message = f"{self.path} was removed or replaced while it was open"
@@ -192,18 +193,18 @@ class SqliteFile:
             raise StoreError(message)
 
     def was_replaced(self) -> bool:
-        """Whether another file lies at the path now. Nothing may be connected.
+        """Whether the path has another file now. No connection may be open.
 
-        The log that belongs to the one before is taken away: SQLite would write its pages into the other.
+        It removes the previous file's log, whose pages SQLite would write into the new file.
 
         Raises:
-            StoreError: no file lies there.
+            StoreError: the path has no file.
         """
-        found = _inode(self.path)
-        if found is None:
+        inode = _inode(self.path)
+        if inode is None:
             message = f"{self.path} was removed; put it or a backup back, or start again for a new one"
             raise StoreError(message)
-        if found == self.inode:
+        if inode == self.inode:
             return False
         if self._wal_inode is not None and _inode(self._wal_path) == self._wal_inode:
             self._wal_path.unlink()
@@ -211,7 +212,7 @@ class SqliteFile:
         return True
 
     def checks(self) -> list[tuple[bool, str]]:
-        """For people: a sentence each on how it is kept, and whether that is as it should be."""
+        """Findings about the database, for people: for each, whether it is good, and a sentence."""
         where = "Python's own" if self.driver is sqlite3 else "bundled with pysqlite3"
         why = "safe since 3.51.3" if self.mode == "wal" else "since a log for writes is not safe before 3.51.3"
         return [
@@ -220,12 +221,12 @@ class SqliteFile:
 
     @contextmanager
     def serialized(self) -> Iterator[None]:
-        """Without a log for writes, let the threads of this process read and write in turn.
+        """Without WAL, let only one thread of this process read or write at a time.
 
-        SQLite would let a reader try again and again, between commits that follow on each other.
+        SQLite's own locks would let a reader starve between successive commits.
 
         Raises:
-            StoreError: others took too long.
+            StoreError: another thread held the lock for `BUSY_TIMEOUT`.
         """
         if self.mode == "wal":
             yield
@@ -240,7 +241,11 @@ class SqliteFile:
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
-        """Hold the lock that serialises the writers of all processes."""
+        """Hold the lock that serialises the writers of all processes.
+
+        Raises:
+            StoreError: another process held the lock for `BUSY_TIMEOUT`.
+        """
         lock = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             deadline = time.monotonic() + BUSY_TIMEOUT
@@ -262,12 +267,12 @@ class SqliteFile:
         return self.path.with_name(f"{self.path.name}-wal")
 
     def _connect(self) -> Any:  # noqa: ANN401 - of either driver
-        # A file that is gone must not come back as an empty one.
+        # A file that was removed must not reappear as an empty one.
         mode = "rwc" if self.inode is None else "rw"
         connection = self.driver.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
-            isolation_level=None,  # transactions are begun below, and not by the driver
+            isolation_level=None,  # the driver begins no transactions; the code below does
             check_same_thread=False,  # the pool gives a connection to one thread at a time
             cached_statements=256,
         )
@@ -291,13 +296,13 @@ class SqliteFile:
 
 def _inode(path: Path) -> Inode:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _begin_transaction(connection: Connection) -> None:
     if connection.get_execution_options().get("writing", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    # Whoever reads asks one question at a time, which sees one state by itself.
+    # A reader runs one statement, which sees one state without a transaction.
