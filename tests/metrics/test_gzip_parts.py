@@ -20,9 +20,9 @@ ENGINES = [zlib, compression_engine()]
 engines = pytest.mark.parametrize("by", ENGINES, ids=lambda each: each.__name__)
 
 
-def body(press: PartCompressor, by: Engine, *texts: bytes) -> CompressedBody:
-    parts = [press.compress(text) for text in texts]
-    return CompressedBody(by, [part.deflated for part in parts], press.combine(part.sum for part in parts))
+def body(compressor: PartCompressor, by: Engine, *texts: bytes) -> CompressedBody:
+    parts = [compressor.compress(text) for text in texts]
+    return CompressedBody(by, [part.deflated for part in parts], compressor.combine(part.sum for part in parts))
 
 
 @engines
@@ -65,12 +65,12 @@ def test_a_sum_of_sums_is_the_sum_of_the_whole(texts: list[bytes], by: Engine) -
 
 @engines
 def test_parts_go_into_any_number_of_bodies_in_any_order(by: Engine) -> None:
-    press = PartCompressor(by)
-    one, two = (press.compress(text * 100) for text in (b"one\n", b"two\n"))
+    compressor = PartCompressor(by)
+    one, two = (compressor.compress(text * 100) for text in (b"one\n", b"two\n"))
 
-    assert press.inflate(two.deflated) == b"two\n" * 100
+    assert compressor.inflate(two.deflated) == b"two\n" * 100
     for first, second in ((one, two), (two, one), (two, two)):
-        both = CompressedBody(by, [first.deflated, second.deflated], press.combine([first.sum, second.sum]))
+        both = CompressedBody(by, [first.deflated, second.deflated], compressor.combine([first.sum, second.sum]))
         assert gzip.decompress(both.gzip(b"")) == b"".join(both.plain_pieces(b""))
         assert gzip.decompress(both.gzip(b"end"))[-7:-4] == (b"two" if second is two else b"one")
 

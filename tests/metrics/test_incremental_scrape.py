@@ -69,16 +69,16 @@ steps = st.lists(
 
 def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> str:
     """Everything read and rendered anew, with what is over the limit put together."""
-    reader = Projector(ledger, SOURCES, DECLARATIONS)
-    reader.catch_up()
+    projector = Projector(ledger, SOURCES, DECLARATIONS)
+    projector.catch_up()
     shown: list[ExportState] = []
     for slug in SOURCES:
-        keys = [key for key in reader.exports.all_keys() if key.source == slug]
-        keys.sort(key=lambda key: (reader.exports.first_sequence(key), key))
-        shown += [reader.export_state(key, now) for key in keys[:LIMIT]]
-        if over := [reader.export_state(key, now) for key in keys[LIMIT:]]:
+        keys = [key for key in projector.exports.all_keys() if key.source == slug]
+        keys.sort(key=lambda key: (projector.exports.first_sequence(key), key))
+        shown += [projector.export_state(key, now) for key in keys[:LIMIT]]
+        if over := [projector.export_state(key, now) for key in keys[LIMIT:]]:
             shown.append(combine(slug, over))
-    return rendered_by_library(Reference(shown, reader.list_sources()), openmetrics=openmetrics)
+    return rendered_by_library(Reference(shown, projector.list_sources()), openmetrics=openmetrics)
 
 
 @pytest.mark.parametrize("by", [zlib, compression_engine()], ids=lambda each: each.__name__)
@@ -87,7 +87,7 @@ def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> st
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARATIONS], now)
-    collector = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine=by)
+    renderer = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine=by)
     dropped = 0
     for number, step in enumerate(steps):
         if isinstance(step, Wait):
@@ -109,12 +109,12 @@ def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list
                 source=step.source,
             )
             ledger.append([accepted_event(told)])
-        collector.update(now)
+        renderer.update(now)
         for openmetrics in (False, True):
-            body = collector.body(openmetrics=openmetrics)
+            body = renderer.body(openmetrics=openmetrics)
             expected = of_the_library(ledger, now, openmetrics=openmetrics)
             assert b"".join(body.plain_pieces(b"")).decode() == expected
             assert gzip.decompress(body.gzip(b"# EOF\n")).decode() == expected + "# EOF\n"
-        assert collector.series == sum(not line.startswith("#") for line in expected.splitlines())
-        assert collector.dropped >= dropped
-        dropped = collector.dropped
+        assert renderer.series == sum(not line.startswith("#") for line in expected.splitlines())
+        assert renderer.dropped >= dropped
+        dropped = renderer.dropped

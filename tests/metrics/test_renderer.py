@@ -27,20 +27,20 @@ LABELS = {"source": "shop", "data_type": "events", "frequency": "4h", "partner":
 
 
 class World:
-    """A collector over a ledger that can be written to."""
+    """A renderer over a ledger that can be written to."""
 
     def __init__(self, *declarations: Declaration, exports_per_source: int = 200) -> None:
         self.ledger = MemoryLedger()
         self.ledger.record_declarations([(each.match.source, each.name) for each in declarations], at("0:00"))
         sources = {source.slug: source for source in (SHOP, OTHER_SHOP)}
-        self.collector = Renderer(Projector(self.ledger, sources, declarations), exports_per_source, REASONS)
+        self.renderer = Renderer(Projector(self.ledger, sources, declarations), exports_per_source, REASONS)
 
     def append(self, *events: Event) -> None:
         self.ledger.append([accepted_event(each) for each in events])
 
     def body(self, clock: str, *, openmetrics: bool = False) -> CompressedBody:
-        self.collector.update(at(clock))
-        return self.collector.body(openmetrics=openmetrics)
+        self.renderer.update(at(clock))
+        return self.renderer.body(openmetrics=openmetrics)
 
     def text(self, clock: str, *, openmetrics: bool = False) -> bytes:
         return b"".join(self.body(clock, openmetrics=openmetrics).plain_pieces(b""))
@@ -167,7 +167,7 @@ def test_exports_over_the_limit_of_a_source_are_shown_together_as_other() -> Non
     world = World(exports_per_source=2)
     world.append(one_of("first", "1:00"), one_of("second", "2:00"))
     assert world.value("9:00", "initiated_total", **OVERFLOW) is None
-    before = world.collector.series
+    before = world.renderer.series
     world.append(
         one_of("third", "3:00"),
         one_of("fourth", "4:00"),
@@ -189,7 +189,7 @@ def test_exports_over_the_limit_of_a_source_are_shown_together_as_other() -> Non
     assert 'partner="second"' in text
     assert 'partner="third"' not in text
     assert 'partner="far"' in text
-    assert world.collector.series > before
+    assert world.renderer.series > before
 
 
 def test_nothing_running_over_the_limit_is_running_since_never() -> None:
@@ -211,18 +211,18 @@ def test_a_dropped_series_is_counted_once() -> None:
     world = World(exports_per_source=1)
     world.append(one_of("first", "1:00"))
     world.text("9:00")
-    assert world.collector.dropped == 0
+    assert world.renderer.dropped == 0
     world.append(one_of("second", "2:00"))
     world.text("9:00")
-    each = world.collector.dropped
+    each = world.renderer.dropped
     assert each > 0
     world.append(one_of("second", "2:10", status="completed"))
     world.text("9:00")
     world.text("9:00", openmetrics=True)
-    assert world.collector.dropped == each
+    assert world.renderer.dropped == each
     world.append(one_of("third", "3:00"))
     world.text("9:00")
-    assert world.collector.dropped == 2 * each
+    assert world.renderer.dropped == 2 * each
 
 
 def test_what_is_shown_again_is_not_counted_as_dropped_until_it_falls_again() -> None:
@@ -231,15 +231,15 @@ def test_what_is_shown_again_is_not_counted_as_dropped_until_it_falls_again() ->
         world.append(event("initiated", at("0:00"), request_id="7", partner=partner))
     world.append(one_of("third", "1:00"))
     assert b'partner="third"' not in world.text("2:00")
-    each = world.collector.dropped
+    each = world.renderer.dropped
     world.append(event("initiated", at("4:00"), request_id="7"))
     assert b'partner="third"' in world.text("5:00")
     assert world.value("5:00", "initiated_total", **OVERFLOW) is None
-    assert world.collector.dropped == each
+    assert world.renderer.dropped == each
     world.append(event("initiated", at("4:00"), request_id="8"))
     world.append(event("initiated", at("8:00"), request_id="8"))
     world.text("9:00")
-    assert world.collector.dropped == each + 24  # a recurring export has four series more than another
+    assert world.renderer.dropped == each + 24  # a recurring export has four series more than another
 
 
 def test_what_is_over_the_limit_before_and_after_is_not_counted_for_the_moment_between() -> None:
@@ -247,19 +247,19 @@ def test_what_is_over_the_limit_before_and_after_is_not_counted_for_the_moment_b
     world.append(event("initiated", at("0:00"), request_id="z"))
     world.append(one_of("second", "1:00"))
     world.text("2:00")
-    each = world.collector.dropped
+    each = world.renderer.dropped
     world.append(event("initiated", at("4:00"), request_id="z"))  # its group goes, and it comes in its place
     text = world.text("5:00")
     assert b'export="z"' in text
     assert b'partner="second"' not in text
-    assert world.collector.dropped == each
+    assert world.renderer.dropped == each
 
 
 def test_what_falls_rises_and_falls_again_between_two_scrapes_is_counted_once() -> None:
     plain = World(exports_per_source=2)
     plain.append(*(one_of(partner, "1:00") for partner in ("first", "second", "third")))
     plain.text("9:00")
-    each = plain.collector.dropped
+    each = plain.renderer.dropped
     assert each > 0
     world = World(exports_per_source=2)
     world.append(event("initiated", at("0:00"), request_id="1"), event("initiated", at("0:01"), request_id="zz"))
@@ -268,7 +268,7 @@ def test_what_falls_rises_and_falls_again_between_two_scrapes_is_counted_once() 
     # In the order of the text, "1" comes first, then their group goes, and then "zz" comes.
     world.append(event("initiated", at("4:00"), request_id="1"), event("initiated", at("4:01"), request_id="zz"))
     assert b'partner="third"' not in world.text("5:00")
-    assert world.collector.dropped == each
+    assert world.renderer.dropped == each
 
 
 def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:
@@ -276,10 +276,10 @@ def test_however_many_names_there_are_the_scrape_has_no_more_series() -> None:
     for number in range(6):
         world.append(one_of(f"partner {number}", "1:00"))
     world.text("9:00")
-    most = world.collector.series
+    most = world.renderer.series
     world.append(*(one_of(f"partner {number}", "1:00") for number in range(6, 300)))
     world.text("9:00")
-    assert world.collector.series == most
+    assert world.renderer.series == most
     assert world.value("9:00", "initiated_total", **OVERFLOW) == 295
 
 

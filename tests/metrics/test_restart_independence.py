@@ -77,30 +77,32 @@ class Process:
     def __init__(self, ledger: MemoryLedger, configured: Configured, now: float) -> None:
         self.ledger, self.configured = ledger, configured
         ledger.record_declarations([(each.match.source, each.name) for each in configured.declarations], now)
-        self.reader = Projector(ledger, configured.sources, configured.declarations)
-        self.collector = Renderer(self.reader, configured.limit, REASONS)
-        self.collector.update(now)
+        self.projector = Projector(ledger, configured.sources, configured.declarations)
+        self.renderer = Renderer(self.projector, configured.limit, REASONS)
+        self.renderer.update(now)
 
     def stop(self, now: float, *, leaving: bool = True) -> None:
-        self.collector.update(now)
-        assert CheckpointWriter(self.ledger, "me", threading.Lock(), lambda: self.reader).write(now, stopping=leaving)
+        self.renderer.update(now)
+        assert CheckpointWriter(self.ledger, "me", threading.Lock(), lambda: self.projector).write(
+            now, stopping=leaving
+        )
 
     def shown(self) -> str:
-        return b"".join(self.collector.body(openmetrics=False).plain_pieces(b"")).decode()
+        return b"".join(self.renderer.body(openmetrics=False).plain_pieces(b"")).decode()
 
     def expected(self, now: float) -> str:
         """What the library writes of everything, read and worked out anew, and not from a checkpoint."""
-        reader = Projector(self.ledger.without_checkpoint(), self.configured.sources, self.configured.declarations)
-        reader.catch_up()
+        projector = Projector(self.ledger.without_checkpoint(), self.configured.sources, self.configured.declarations)
+        projector.catch_up()
         shown: list[ExportState] = []
         for slug in self.configured.sources:
-            keys = [key for key in reader.list_keys() if key.source == slug]
-            keys.sort(key=lambda key: (reader.exports.first_sequence(key), key))
+            keys = [key for key in projector.list_keys() if key.source == slug]
+            keys.sort(key=lambda key: (projector.exports.first_sequence(key), key))
             first, over = keys[: self.configured.limit], keys[self.configured.limit :]
-            shown += [reader.export_state(key, now) for key in first]
+            shown += [projector.export_state(key, now) for key in first]
             if over:
-                shown.append(combine(slug, [reader.export_state(key, now) for key in over]))
-        return rendered_by_library(Reference(shown, reader.list_sources()), openmetrics=False)
+                shown.append(combine(slug, [projector.export_state(key, now) for key in over]))
+        return rendered_by_library(Reference(shown, projector.list_sources()), openmetrics=False)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -259,8 +261,8 @@ class World:
             case Decide():
                 self._decide(step)
             case Prune():
-                self.process.collector.update(self.now)
-                pruner = Pruner(self.ledger, threading.Lock(), lambda: self.process.reader)
+                self.process.renderer.update(self.now)
+                pruner = Pruner(self.ledger, threading.Lock(), lambda: self.process.projector)
                 assert sum(pruner.prune(self.now, step.hours * HOUR - RETENTION_MARGIN)) >= 0
             case Replay():
                 self.ledger.amend(step.which, step.hours * HOUR)
@@ -288,7 +290,7 @@ class World:
         self.now += step.hours * HOUR
 
     def _decide(self, step: Decide) -> None:
-        keys = sorted(self.process.reader.exports.all_keys())
+        keys = sorted(self.process.projector.exports.all_keys())
         key = keys[step.which % len(keys)]
         self.ledger.append_decision(Decision(step.kind, key, self.now, self.now + step.hours * HOUR, "me", "because"))
 
@@ -311,13 +313,13 @@ class World:
 
     def check(self) -> None:
         """Look for a line that is not right."""
-        self.process.collector.update(self.now)
+        self.process.renderer.update(self.now)
         self._check()
 
     def _check(self) -> None:
         shown = self.process.shown()
         assert shown == self.process.expected(self.now)
-        assert self.process.collector.series == sum(not line.startswith("#") for line in shown.splitlines())
+        assert self.process.renderer.series == sum(not line.startswith("#") for line in shown.splitlines())
 
 
 @settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])

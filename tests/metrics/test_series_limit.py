@@ -67,20 +67,20 @@ def recomputed(kept: list[ExportState]) -> ExportState:
 
 @given(st.lists(st.tuples(keys, states | st.none()), max_size=30))
 def test_what_is_kept_up_is_what_would_be_added_up_anew(steps: list[tuple[ExportKey, ExportState | None]]) -> None:
-    overflow = HiddenExports()
+    hidden = HiddenExports()
     kept: dict[ExportKey, ExportState] = {}
     for key, state in steps:
         if state is not None:
-            overflow.update(key, state)
+            hidden.update(key, state)
             kept[key] = state
-        elif key in overflow:
-            overflow.remove(key)
+        elif key in hidden:
+            hidden.remove(key)
             del kept[key]
-        assert set(overflow) == set(kept)
-        assert len(overflow) == len(kept)
+        assert set(hidden) == set(kept)
+        assert len(hidden) == len(kept)
         if kept:
             assert (
-                overflow.combined_state("shop", "UTC")
+                hidden.combined_state("shop", "UTC")
                 == recomputed(list(kept.values()))
                 == combine("shop", list(kept.values()))
             )
@@ -104,17 +104,17 @@ def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
     most: int, steps: list[tuple[ExportKey, int | None]]
 ) -> None:
     limit = SeriesLimit(most)
-    births: dict[ExportKey, int] = {}
+    first_sequences: dict[ExportKey, int] = {}
     admitted: set[ExportKey] = set()
-    for key, birth in steps:
-        if birth is None:
+    for key, first_sequence in steps:
+        if first_sequence is None:
             moved = limit.remove(key)
-            births.pop(key, None)
+            first_sequences.pop(key, None)
         else:
-            moved = limit.add(key, birth)
-            births[key] = birth
-        expected = set(sorted(births, key=lambda each: (births[each], each))[:most])
-        assert {each for each in births if limit.admits(each)} == expected
+            moved = limit.add(key, first_sequence)
+            first_sequences[key] = first_sequence
+        expected = set(sorted(first_sequences, key=lambda each: (first_sequences[each], each))[:most])
+        assert {each for each in first_sequences if limit.admits(each)} == expected
         assert not limit.admits(ExportKey("shop", "group", "any", "never there"))
         assert moved == (admitted ^ expected) - {key}
         admitted = expected
@@ -123,8 +123,16 @@ def test_the_first_born_are_admitted_and_who_moves_for_them_is_told(
 def test_one_that_was_born_anew_and_back_again_moves_up_once() -> None:
     limit = SeriesLimit(1)
     first, second, third = (ExportKey("shop", "group", "any", name) for name in ("a", "b", "c"))
-    for key, birth in ((first, 1), (second, 2), (third, 3), (second, 4), (second, 2), (second, 4), (second, 2)):
-        limit.add(key, birth)
+    for key, first_sequence in (
+        (first, 1),
+        (second, 2),
+        (third, 3),
+        (second, 4),
+        (second, 2),
+        (second, 4),
+        (second, 2),
+    ):
+        limit.add(key, first_sequence)
     assert limit.remove(first) == {second}
     assert limit.remove(second) == {third}
     assert limit.admits(third)

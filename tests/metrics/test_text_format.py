@@ -38,8 +38,8 @@ def read_back(text: str, *, openmetrics: bool) -> list[tuple[str, dict[str, str]
 
 
 class World(NamedTuple):
-    reader: Projector
-    collector: Renderer
+    projector: Projector
+    renderer: Renderer
 
 
 NOW = at("20:00")
@@ -91,10 +91,10 @@ def world(*, with_history: bool) -> World:
         ledger.record_heartbeat("a watch", at("3:00"))
         ledger.record_heartbeat("another", at("13:00"))
     ledger.record_declarations([(each.match.source, each.name) for each in declarations], at("2:00"))
-    reader = Projector(ledger, {source.slug: source for source in (SHOP, FOUND_OUT, SILENT)}, declarations)
-    collector = Renderer(reader, exports_per_source=200, reasons=REASONS)
-    collector.update(NOW)
-    return World(reader, collector)
+    projector = Projector(ledger, {source.slug: source for source in (SHOP, FOUND_OUT, SILENT)}, declarations)
+    renderer = Renderer(projector, exports_per_source=200, reasons=REASONS)
+    renderer.update(NOW)
+    return World(projector, renderer)
 
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
@@ -105,7 +105,7 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
     name = f"{'day' if with_history else 'empty'}.{'openmetrics' if openmetrics else 'text'}.txt"
     actual = tmp_path / name
     actual.write_bytes(
-        b"".join(world(with_history=with_history).collector.body(openmetrics=openmetrics).plain_pieces(b""))
+        b"".join(world(with_history=with_history).renderer.body(openmetrics=openmetrics).plain_pieces(b""))
     )
     golden = GOLDEN / name
     expected = golden.read_text("utf-8") if golden.exists() else ""
@@ -115,9 +115,9 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
 @pytest.mark.parametrize("with_history", [False, True], ids=["empty", "day"])
 def test_the_scrape_is_what_the_library_writes_for_the_same_states(*, with_history: bool, openmetrics: bool) -> None:
-    reader, collector = world(with_history=with_history)
-    reference = Reference(reader.list_states(NOW), reader.list_sources())
-    assert b"".join(collector.body(openmetrics=openmetrics).plain_pieces(b"")).decode() == rendered_by_library(
+    projector, renderer = world(with_history=with_history)
+    reference = Reference(projector.list_states(NOW), projector.list_sources())
+    assert b"".join(renderer.body(openmetrics=openmetrics).plain_pieces(b"")).decode() == rendered_by_library(
         reference, openmetrics=openmetrics
     )
 
