@@ -113,7 +113,7 @@ def test_a_new_certificate_is_served_after_a_reload_and_no_connection_is_cut(tmp
         assert served(exporter) == "first"
 
         shutil.copy(second[1], pair[1])
-        exporter.hang_up()
+        exporter.send_sighup()
         wait_until(lambda: served(exporter) == "second", "the new certificate is served")
         assert served(exporter, name=None) == "second"
         assert exporter.value("dataexport_config_last_reload_successful") == 1

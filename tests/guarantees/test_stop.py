@@ -89,7 +89,7 @@ def test_reloads_under_load_lose_nothing_and_cut_no_connection(tmp_path: Path) -
     with Exporter(tmp_path) as exporter, Load(exporter, 8) as load:
         for number in range(20):
             exporter.config_path.write_text(f"[limits]\nrequest_bytes = {100_000 + number}\n", "utf-8")
-            exporter.hang_up()
+            exporter.send_sighup()
             load.wait_for(20)
         assert exporter.admin("/-/reload", "POST").status_code == 200
         load.wait_for(20)
@@ -115,7 +115,7 @@ def test_in_development_mode_nothing_is_warned_of(tmp_path: Path) -> None:
     with Exporter(tmp_path, environment={"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "default"}) as exporter:
         with Load(exporter, 4) as load:
             load.wait_for(50)
-            exporter.hang_up()
+            exporter.send_sighup()
             exporter.scrape()
             load.wait_for(50)
         assert exporter.terminate() == 0

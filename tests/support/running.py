@@ -166,7 +166,7 @@ class Exporter:
             process.wait()
             raise
 
-    def hang_up(self) -> None:
+    def send_sighup(self) -> None:
         """Send SIGHUP, which reloads the configuration."""
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGHUP)

@@ -235,11 +235,11 @@ def test_sighup_reloads_as_well(tmp_path: Path) -> None:
     good = '[[sources]]\nslug = "shop"\n'
     with Exporter(tmp_path, good) as exporter:
         exporter.config_path.write_text("[sources", "utf-8")
-        exporter.hang_up()
+        exporter.send_sighup()
         wait_until(lambda: exporter.value(RELOADED) == 0, "the wrong file is refused")
         declared = '[[exports]]\nname = "nightly"\nsource = "shop"\nmatch = { partner = "s3" }\ninterval = "24h"\n'
         exporter.config_path.write_text(good + declared, "utf-8")
-        exporter.hang_up()
+        exporter.send_sighup()
         wait_until(lambda: exporter.value(RELOADED) == 1, "the repaired file is taken")
         assert 'export="nightly"' in exporter.scrape()
         assert exporter.post(body(), "shop").json()["accepted"] == 1
