@@ -11,10 +11,13 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 from gunicorn.workers.base import Worker
+
+from exporter.server.http.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +107,7 @@ class LoopWorker(Worker):
     async def _serve(self) -> None:
         servers = [
             await self.loop.create_server(
-                pool.accept,
+                partial(Connection, pool),
                 sock=socket.sock,
                 ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,

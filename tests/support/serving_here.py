@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
 import uvloop
 
+from exporter.server.http.connection import Connection
 from exporter.server.http.connection_pool import ConnectionPool
 from exporter.server.http.messages import HttpResponse
 from running import PATIENCE_SECONDS
@@ -96,7 +98,7 @@ class LocalListener:
         asyncio.run_coroutine_threadsafe(call(), self.loop).result(PATIENCE_SECONDS)
 
     async def _listen(self) -> None:
-        self._server = await self.loop.create_server(self.pool.accept, "127.0.0.1", 0, ssl=self._context)
+        self._server = await self.loop.create_server(partial(Connection, self.pool), "127.0.0.1", 0, ssl=self._context)
         sockets = cast("asyncio.Server", self._server).sockets
         self.port: int = sockets[0].getsockname()[1]
         self._expiry = self.loop.create_task(self._expire_deadlines())

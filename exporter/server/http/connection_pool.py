@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from exporter.server.http.connection import Connection
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
 
     from exporter.server.http.messages import HttpHandler
+
+
+class PooledConnection(Protocol):
+    """What the pool has to know of a connection.
+
+    Attributes:
+        deadline: when the pool calls `on_deadline`, by the loop's clock.
+    """
+
+    deadline: float
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether it is the client's turn."""
+
+    def on_deadline(self) -> None:
+        """Act on a deadline that has passed."""
+
+    def drain(self) -> None:
+        """Close it after its current request."""
+
+    def abort(self) -> None:
+        """Close it at once."""
 
 
 class ConnectionPool:
@@ -30,27 +51,23 @@ class ConnectionPool:
         self.loop = loop
         self.stopping = False
         self._max_open = max_open
-        self._open: dict[Connection, None] = {}  # as an ordered set: the longest inactive first
+        self._open: dict[PooledConnection, None] = {}  # as an ordered set: the longest inactive first
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def accept(self) -> Connection:
-        """Create the protocol object of a new connection."""
-        return Connection(self)
-
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: PooledConnection) -> None:
         """Add an established connection, and abort another one if there are too many."""
         self._open[connection] = None
         if len(self._open) > self._max_open:
             waiting = (candidate for candidate in self._open if candidate.waits_for_client)
             next(waiting).abort()  # there is always one: the new connection waits
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: PooledConnection) -> None:
         """Remove a connection that was lost."""
         self._open.pop(connection, None)
 
-    def mark_active(self, connection: Connection) -> None:
+    def mark_active(self, connection: PooledConnection) -> None:
         """Move a connection to the end of the order, because a response was just sent."""
         del self._open[connection]
         self._open[connection] = None

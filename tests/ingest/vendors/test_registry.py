@@ -7,6 +7,7 @@ import asyncio
 import json
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ from exporter.config import loader
 from exporter.ingest.vendors import registry
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.metrics.process_metrics import ProcessMetrics
+from exporter.server.http.connection import Connection
 from exporter.server.listeners import Listeners
 from exporter.server.service import Service
 from running import PATIENCE_SECONDS, wait_until
@@ -70,7 +72,7 @@ def serving(path: Path) -> Iterator[tuple[str, str]]:
     listening = Listeners(config, made, loop)
 
     async def begin() -> list[asyncio.AbstractServer]:
-        return [await loop.create_server(each.accept, "127.0.0.1", 0) for each in listening.pools]
+        return [await loop.create_server(partial(Connection, each), "127.0.0.1", 0) for each in listening.pools]
 
     async def end(servers: list[asyncio.AbstractServer]) -> None:
         for server in servers:
