@@ -1,7 +1,7 @@
-"""A ledger copied table by table from one database into another, of the same kind or not.
+"""Copies a ledger table by table into another database, of the same kind or not.
 
-A copy that was begun bears a mark until it is whole and was compared, so that it can go on after a
-kill, and so that no exporter takes half a ledger for the whole.
+A copy is marked as unfinished until it is complete and compared. So it can be resumed after a kill, and no
+exporter starts on half a ledger.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
     from exporter.ledger.sql.database import Database
 
 ROWS_PER_TRANSACTION = 1000
-"""How many rows are copied in one transaction; a row may have a body of 64 KiB."""
+"""How many rows one transaction copies; a row may have a body of 64 KiB."""
 
 APPEND_ONLY_TABLES = [table_ for table_ in tables_metadata.sorted_tables if table_.autoincrement_column is not None]
-"""Tables whose rows never change: they are copied from where the copy ends."""
+"""Tables whose rows never change; a resumed copy continues after the last row copied."""
 
 MUTABLE_TABLES = [
     table_
     for table_ in tables_metadata.sorted_tables
     if table_ not in APPEND_ONLY_TABLES and table_ is not metadata_table
 ]
-"""Tables that are copied anew each time."""
+"""Tables that every copy replaces whole."""
 
 _NUMBERED_BY_SEQUENCE_HEADS = ("events", "quarantine")
 _SQLITE_SEQUENCE = table("sqlite_sequence", column("name"), column("seq", Integer))
 
 
 def heartbeat_age(database: Database, now: float) -> float:
-    """How many seconds ago the newest heartbeat of an exporter was."""
-    seen = database.rows(select(func.max(heartbeats.c.last_seen_us)))[0][0]
-    return now - from_micros(seen or 0)
+    """Seconds since the newest heartbeat of any exporter."""
+    last_seen_us = database.rows(select(func.max(heartbeats.c.last_seen_us)))[0][0]
+    return now - from_micros(last_seen_us or 0)
 
 
 def begin_copy(source: Database, target: Database) -> bool:
     """Mark the target as the unfinished copy of the source.
 
     Returns:
-        Whether it goes on with a copy that was begun before.
+        Whether it resumes an earlier copy.
 
     Raises:
-        StoreRefusedError: the target has a ledger of its own, or is the copy of another.
+        StoreRefusedError: the target has a ledger of its own, or is a copy of another one.
     """
     unfinished = target.rows(select(metadata_table.c.value).where(metadata_table.c.name == UNFINISHED_COPY_OF))
     if unfinished:
@@ -71,21 +71,21 @@ def begin_copy(source: Database, target: Database) -> bool:
 
 
 def mark_unfinished(source: Database, target: Database) -> None:
-    """Say in the target that it is not to be used yet, and what it is a copy of."""
+    """Record in the target that it is an unfinished copy, and of which ledger."""
     with target.writing("copy") as connection:
         connection.execute(metadata_table.insert(), {"name": UNFINISHED_COPY_OF, "value": source.ledger_id})
 
 
 def count_rows(database: Database) -> int:
-    """How many rows there are to copy."""
+    """The number of rows to copy."""
     return sum(_count_rows(database, table_) for table_ in APPEND_ONLY_TABLES + MUTABLE_TABLES)
 
 
 def copy_rows(source: Database, target: Database) -> Iterator[int]:
-    """Copy what the target does not have; yields the number of rows of each step.
+    """Copy the rows that the target lacks; yields the number of rows of each step.
 
     Raises:
-        StoreError: what one of the databases said; another call goes on from there.
+        StoreError: one of the databases failed; another call resumes there.
     """
     for table_ in APPEND_ONLY_TABLES:
         after = _last_sequence(target, table_)
@@ -98,35 +98,35 @@ def copy_rows(source: Database, target: Database) -> Iterator[int]:
         with target.writing("copy") as connection:
             _set_sequence_head(target, connection, table_, _sequence_head(source, table_))
     for table_ in MUTABLE_TABLES:
-        everything = _sorted_rows(source, table_)
+        rows = _sorted_rows(source, table_)
         with target.writing("copy") as connection:
             connection.execute(delete(table_))
-            for first in range(0, len(everything), ROWS_PER_TRANSACTION):
-                connection.execute(table_.insert(), _values(everything[first : first + ROWS_PER_TRANSACTION]))
-        yield len(everything)
+            for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+                connection.execute(table_.insert(), _values(rows[first : first + ROWS_PER_TRANSACTION]))
+        yield len(rows)
 
 
 def compare_rows(source: Database, target: Database) -> Iterator[str | int]:
-    """Compare every row; yields the number of rows that are the same, and a sentence on each table that differs.
+    """Compare every row; yields counts of equal rows, and a sentence for each table that differs.
 
     Raises:
-        StoreError: what one of the databases said.
+        StoreError: one of the databases failed.
     """
     for table_ in APPEND_ONLY_TABLES:
-        for page, other in zip_longest(_pages(source, table_, 0), _pages(target, table_, 0), fillvalue=()):
-            if page != other:
-                yield _difference(table_, page, other)
+        for source_page, target_page in zip_longest(_pages(source, table_, 0), _pages(target, table_, 0), fillvalue=()):
+            if source_page != target_page:
+                yield _difference(table_, source_page, target_page)
                 break
-            yield len(page)
+            yield len(source_page)
         if _sequence_head(source, table_) != _sequence_head(target, table_):
             yield f"{table_.name}: the next sequence differs"
     for table_ in MUTABLE_TABLES:
-        ours, theirs = _sorted_rows(source, table_), _sorted_rows(target, table_)
-        yield len(ours) if ours == theirs else _difference(table_, ours, theirs)
+        source_rows, target_rows = _sorted_rows(source, table_), _sorted_rows(target, table_)
+        yield len(source_rows) if source_rows == target_rows else _difference(table_, source_rows, target_rows)
 
 
 def finish_copy(source: Database, target: Database) -> None:
-    """Give the target the source's identity, and take the mark away: sequences mean the same in both."""
+    """Remove the mark, and give the target the source's ledger id: sequences mean the same in both."""
     metadata_rows = source.rows(select(metadata_table))
     with target.writing("copy") as connection:
         connection.execute(delete(metadata_table))
@@ -149,7 +149,7 @@ def _pages(database: Database, table_: Table, after: int) -> Iterator[Sequence[R
 
 
 def _sorted_rows(database: Database, table_: Table) -> list[Row[Any]]:
-    """Sorted here, since two databases may sort text differently."""
+    """All rows, sorted here because two databases may sort text differently."""
     return sorted(database.rows(select(table_)), key=lambda row: _key(table_, row))
 
 
@@ -157,12 +157,13 @@ def _values(rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in rows]  # noqa: SLF001 - public, but for the name
 
 
-def _difference(table_: Table, ours: Sequence[Row[Any]], theirs: Sequence[Row[Any]]) -> str:
-    mine, others = ({_key(table_, row): row for row in rows} for rows in (ours, theirs))
-    key = min(key for key in mine.keys() | others.keys() if mine.get(key) != others.get(key))
+def _difference(table_: Table, source_rows: Sequence[Row[Any]], target_rows: Sequence[Row[Any]]) -> str:
+    """A sentence about the first row, by its key, that differs."""
+    ours, theirs = ({_key(table_, row): row for row in rows} for rows in (source_rows, target_rows))
+    key = min(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     place = ", ".join(f"{column.name} {value!r}" for column, value in zip(table_.primary_key, key, strict=True))
-    what = "is missing in TO" if key not in others else "is missing in FROM" if key not in mine else "differs"
-    return f"{table_.name}: the row with {place} {what}"
+    problem = "is missing in TO" if key not in theirs else "is missing in FROM" if key not in ours else "differs"
+    return f"{table_.name}: the row with {place} {problem}"
 
 
 def _key(table_: Table, row: Row[Any]) -> tuple[Any, ...]:
@@ -170,15 +171,15 @@ def _key(table_: Table, row: Row[Any]) -> tuple[Any, ...]:
 
 
 def _sequence_head(database: Database, table_: Table) -> int:
-    """The newest sequence that was ever given, also where its row is gone."""
+    """The highest sequence that was ever assigned, even if its row was removed."""
     if database.is_sqlite:
-        given = select(_SQLITE_SEQUENCE.c.seq).where(_SQLITE_SEQUENCE.c.name == table_.name)
+        query = select(_SQLITE_SEQUENCE.c.seq).where(_SQLITE_SEQUENCE.c.name == table_.name)
     elif table_.name in _NUMBERED_BY_SEQUENCE_HEADS:
-        given = select(sequence_heads.c.last_sequence).where(sequence_heads.c.table_name == table_.name)
+        query = select(sequence_heads.c.last_sequence).where(sequence_heads.c.table_name == table_.name)
     else:
-        given = select(func.pg_sequence_last_value(_postgres_sequence(table_)))
-    found = database.rows(given)
-    return int(found[0][0] or 0) if found else 0
+        query = select(func.pg_sequence_last_value(_postgres_sequence(table_)))
+    rows = database.rows(query)
+    return int(rows[0][0] or 0) if rows else 0
 
 
 def _set_sequence_head(database: Database, connection: Connection, table_: Table, head: int) -> None:
@@ -190,7 +191,7 @@ def _set_sequence_head(database: Database, connection: Connection, table_: Table
             update(sequence_heads).where(sequence_heads.c.table_name == table_.name).values(last_sequence=head)
         )
     else:
-        # The least that a sequence can say is that 1 was not given yet.
+        # A sequence cannot be set to 0; "1, not assigned yet" means the same.
         connection.execute(select(func.setval(_postgres_sequence(table_), max(head, 1), head > 0)))
 
 

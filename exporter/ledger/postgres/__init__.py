@@ -1,1 +1,1 @@
-"""What only PostgreSQL needs: the engine and its connections, and how events are appended."""
+"""What only PostgreSQL needs: the engine, its connections, and appending."""

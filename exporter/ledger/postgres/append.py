@@ -1,8 +1,8 @@
-"""Many rows into PostgreSQL in few round trips, with sequences that become visible in their order.
+"""Appends many rows to PostgreSQL in few round trips, with sequences that become visible in order.
 
-A sequence of the server's own would not do: of two transactions the one with the higher number may
-be committed first, and a reader would pass by the lower for ever. So whoever writes holds a row
-until its commit, and takes the numbers from it; no other means are needed than row locks.
+PostgreSQL's own sequences do not guarantee that: of two transactions, the one with the higher number may
+commit first, and a reader would then skip the lower one for ever. So a writer takes its numbers from a row
+of ``sequence_heads`` that it locks until its commit. Row locks are all it needs, so a pooler may be between.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UPSERT = (
 
 
 def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
-    """Insert what is not there yet, within a transaction; for each entry whether it was new."""
+    """Insert the entries that are not stored yet, within a transaction; for each, whether it was new."""
     if batch.events or batch.quarantined:
         cursor.execute(_LOCK_HEADS)
     inserted = batch.was_inserted(
@@ -41,7 +41,7 @@ def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
         names, values = _names(delivery_counters), _arrays(delivery_counters)
         cursor.execute(
             f"INSERT INTO delivery_counters ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
-            [list(each) for each in zip(*counts, strict=True)],
+            [list(column) for column in zip(*counts, strict=True)],
         )
     return inserted
 
@@ -49,25 +49,25 @@ def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
 def _insert_unless_stored(cursor: Any, table: Table, rows: Rows) -> InsertedKeys | None:  # noqa: ANN401 - psycopg's
     if not rows:
         return None
-    cursor.execute(_statement(table), [list(each) for each in zip(*rows, strict=True)])
-    found = cursor.fetchall()
-    return None if len(found) == len(rows) else Counter((source, bytes(digest)) for source, digest in found)
+    cursor.execute(_statement(table), [list(column) for column in zip(*rows, strict=True)])
+    keys = cursor.fetchall()
+    return None if len(keys) == len(rows) else Counter((source, bytes(digest)) for source, digest in keys)
 
 
 @cache
 def _statement(table: Table) -> str:
-    """Of the rows given, the first of equals that are not there yet, numbered from the head on."""
+    """Insert the given rows that are not stored yet, the first of equal ones, numbered from the sequence head."""
     name, names, keys = table.name, _names(table), _KEYS[table.name]
-    same = " AND ".join(f"{name}.{key} = one.{key}" for key in keys)
+    equal = " AND ".join(f"{name}.{key} = first.{key}" for key in keys)
     return (
         f"WITH given AS (SELECT * FROM unnest({_arrays(table)}) WITH ORDINALITY AS given ({names}, place)),"  # noqa: S608
-        f" one AS (SELECT DISTINCT ON ({', '.join(keys)}) * FROM given ORDER BY {', '.join(keys)}, place),"
-        f" fresh AS (SELECT one.*, row_number() OVER (ORDER BY place) AS number FROM one"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {same})),"
+        f" first AS (SELECT DISTINCT ON ({', '.join(keys)}) * FROM given ORDER BY {', '.join(keys)}, place),"
+        f" missing AS (SELECT first.*, row_number() OVER (ORDER BY place) AS number FROM first"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {equal})),"
         f" inserted AS (INSERT INTO {name} (sequence, {names})"
-        f" SELECT (SELECT last_sequence FROM sequence_heads WHERE table_name = '{name}') + number, {names} FROM fresh"
+        f" SELECT (SELECT last_sequence FROM sequence_heads WHERE table_name = '{name}') + number, {names} FROM missing"
         " RETURNING source, digest),"
-        " moved AS (UPDATE sequence_heads SET last_sequence = last_sequence + (SELECT count(*) FROM fresh)"
+        " advanced AS (UPDATE sequence_heads SET last_sequence = last_sequence + (SELECT count(*) FROM missing)"
         f" WHERE table_name = '{name}')"
         " SELECT source, digest FROM inserted"
     )

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that never waits for longer than it may."""
+"""A connection to PostgreSQL whose waits have a deadline."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import psycopg
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection whose every wait ends by a deadline, also where the server does not answer at all.
+    """A connection that waits no longer than its deadline, even if the server does not answer at all.
 
     Attributes:
-        deadline: on the monotonic clock.
+        deadline: seconds on the monotonic clock.
     """
 
     deadline = 0.0
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """What ``gen`` returns.
+        """Run psycopg's ``gen`` to its end and return its result.
 
         Raises:
-            psycopg.OperationalError: it took too long; the connection is closed.
+            psycopg.OperationalError: the deadline passed, and the connection is closed.
         """
         left = max(0.1, self.deadline - time.monotonic())
         try:

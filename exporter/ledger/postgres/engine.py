@@ -1,7 +1,7 @@
-"""PostgreSQL as a ledger's server: whatever hangs is an error soon, and nothing outlives a transaction.
+"""The engine for PostgreSQL: a server that hangs soon becomes an error, and no state outlives a transaction.
 
-Every transaction brings its own settings, so that a pooler may give each to another connection of
-the server: no prepared statement, no session setting, no lock but of rows.
+Every transaction brings its own settings, so that a pooler may send each to another connection of the
+server. There are no prepared statements, no session settings, and no locks but those of a transaction.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from exporter.ledger.postgres.connection import LimitedConnection
 
 TRANSACTION_SECONDS = 1.4
-"""What a transaction may take; the sender gives up after three seconds."""
+"""Limit of a transaction; the sender gives up after three seconds."""
 OPEN_SECONDS = 600.0
-"""What a migration may take, and the wait for that of another process."""
+"""Limit of a migration, including the wait for that of another process."""
 CONNECT_SECONDS = 2
-"""What a new connection may take, for each address; less than 2 counts as 2."""
+"""Limit of a new connection, for each address; libpq takes less than 2 as 2."""
 MIGRATION_LOCK = 0x6461746165787074
-"""Of the transaction that migrates, so that two that start together do it one after the other."""
+"""The advisory lock of a migration, so that two processes that start together migrate one after the other."""
 
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
@@ -36,18 +36,18 @@ _NETWORK = {
 
 
 def create_postgres_engine(url: URL) -> Engine:
-    """An engine for the database; nothing is connected yet.
+    """Create an engine for the database. It connects on first use.
 
     Raises:
-        ArgumentError: from SQLAlchemy, where the URL names what it does not know.
+        ArgumentError: SQLAlchemy does not know something that the URL names.
     """
-    # Here, since the driver takes as long to import as to open a ledger, and SQLite needs none of it.
+    # Imported here because the driver takes as long to import as a ledger to open, and SQLite does not need it.
     from exporter.ledger.postgres.connection import LimitedConnection  # noqa: PLC0415
 
     defaults: dict[str, Any] = {name: value for name, value in _NETWORK.items() if name not in url.query}
     hosts = url.query.get("host", "")
     if not isinstance(hosts, str) or "," in hosts:
-        # Of several servers, the one that takes writes; after a failover another.
+        # Of several servers, connect to the one that accepts writes; after a failover, that is another.
         defaults = {"target_session_attrs": "read-write", **defaults}
     engine = create_engine(
         url,
@@ -60,7 +60,7 @@ def create_postgres_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _connect(_: object, __: object, arguments: list[Any], options: dict[str, Any]) -> LimitedConnection:
-        # Transactions are begun below. A pooler does not keep prepared statements.
+        # `_begin_transaction` begins transactions. A pooler does not keep prepared statements.
         connection = LimitedConnection.connect(
             *arguments, **(defaults | options), autocommit=True, prepare_threshold=None
         )
@@ -74,23 +74,23 @@ def create_postgres_engine(url: URL) -> Engine:
 def _begin_transaction(connection: Connection) -> None:
     options = connection.get_execution_options()
     seconds = OPEN_SECONDS if options.get("opening", False) else TRANSACTION_SECONDS
-    driver = cast("LimitedConnection", connection.connection.dbapi_connection)  # made above
+    driver = cast("LimitedConnection", connection.connection.dbapi_connection)  # from `_connect`
     driver.deadline = time.monotonic() + seconds
-    milliseconds = int(seconds * 800)  # so that the server says what it was, where it can
-    # In one message: without values it goes as it is.
+    milliseconds = int(seconds * 800)  # before the deadline, so that the server can report the cause
+    # One message for all: psycopg sends a statement without parameters as it is.
     connection.exec_driver_sql(
         f"BEGIN ISOLATION LEVEL READ COMMITTED {'READ WRITE' if options.get('writing', False) else 'READ ONLY'};"
         f" SET LOCAL statement_timeout = {milliseconds}; SET LOCAL lock_timeout = {milliseconds};"
-        # A process that stands still, or is cut off, must not keep the rows that others wait for.
+        # A process that hangs or is cut off must not keep row locks that others wait for.
         f" SET LOCAL idle_in_transaction_session_timeout = {2 * milliseconds}"
     )
 
 
 def checks(connection: Connection) -> list[tuple[bool, str]]:
-    """For people: a sentence each on how it is kept, and whether that is as it should be."""
-    wanted = ("server_version", "synchronous_commit", "fsync", "full_page_writes", "synchronous_standby_names")
-    found = connection.exec_driver_sql("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(wanted),))
-    settings = {row.name: row.setting for row in found}
+    """Findings about the server, for people: for each, whether it is good, and a sentence."""
+    names = ("server_version", "synchronous_commit", "fsync", "full_page_writes", "synchronous_standby_names")
+    rows = connection.exec_driver_sql("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(names),))
+    settings = {row.name: row.setting for row in rows}
     standbys = settings.get("synchronous_standby_names") or "none: what only the primary has is lost with it"
     return [
         (True, f"PostgreSQL {settings.get('server_version', 'unknown')}; synchronous standbys: {standbys}"),

@@ -1,1 +1,1 @@
-"""The ledger's contracts, kept in SQL: what SQLite and PostgreSQL have in common, and their look-ups."""
+"""The ledger's contracts in SQL, for SQLite and PostgreSQL, and the lookups of each."""

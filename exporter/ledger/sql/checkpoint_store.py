@@ -1,4 +1,4 @@
-"""Folds beside the ledger in its database; see `exporter.ledger.checkpoint_store` for what they are."""
+"""The checkpoint and the baselines in a database; `exporter.ledger.checkpoint_store` has the contract."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 _CHECKPOINT_NAME = "current"
 _EVENTS = "events"
 _MAX_KEYS = 500
-"""How many keys a statement names at the most."""
+"""How many keys one statement names at most."""
 _CHECKPOINT = select(
     checkpoint_header.c.revision,
     checkpoint_header.c.last_sequence,
@@ -57,7 +57,7 @@ class SqlCheckpointStore:
         self._database = database
 
     def load_header(self) -> Checkpoint | None:
-        """The checkpoint."""
+        """The checkpoint's header."""
         rows = self._database.rows(_CHECKPOINT)
         if not rows:
             return None
@@ -71,13 +71,13 @@ class SqlCheckpointStore:
         )
 
     def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        """The rows of the checkpoint past a key."""
+        """Rows of the checkpoint after a key."""
         return self._database.cached_query(_ROWS, after=after, most=limit)
 
     def write_rows(
         self, expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
     ) -> bool:
-        """Write rows, and remove those that are None."""
+        """Write rows and the new header in one transaction."""
         with self._database.writing("checkpoint") as connection:
             self._lock_out_writers(connection)
             current = connection.execute(_CHECKPOINT.with_for_update()).all()
@@ -110,7 +110,7 @@ class SqlCheckpointStore:
         return True
 
     def owner_heartbeat(self) -> float:
-        """The newest heartbeat of the owner of the checkpoint."""
+        """The newest heartbeat of the checkpoint's owner."""
         query = select(func.coalesce(func.max(heartbeats.c.last_seen_us), 0)).where(
             heartbeats.c.instance_id == checkpoint_header.c.owner_instance_id,
             checkpoint_header.c.name == _CHECKPOINT_NAME,
@@ -118,17 +118,17 @@ class SqlCheckpointStore:
         return from_micros(self._database.rows(query)[0][0])
 
     def pruning_state(self) -> PruningState:
-        """What was pruned."""
+        """What retention has removed so far."""
         rows = self._database.cached_query(_PRUNING)
         return PruningState(*rows[0]) if rows else PruningState()
 
     def baselines(self, after: int = 0) -> Sequence[tuple[str, str]]:
-        """The bases that were written past a revision of pruning."""
+        """The baselines written after a pruning revision."""
         rows = self._database.rows(select(baselines.c.key, baselines.c.document).where(baselines.c.revision > after))
         return [(row.key, row.document) for row in rows]
 
     def baseline(self, key: str) -> str | None:
-        """The base under a key."""
+        """The text of one baseline."""
         rows = self._database.rows(select(baselines.c.document).where(baselines.c.key == key))
         return rows[0].document if rows else None
 
@@ -140,7 +140,7 @@ class SqlCheckpointStore:
         read_up_to: int,
         conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
-        """Remove events, and keep what they amount to."""
+        """Remove events, and store the baselines that replace them."""
         new = PruningState(
             expected.revision + 1, expected.pruned_events + len(sequences), max(expected.last_sequence, *sequences)
         )
@@ -152,11 +152,9 @@ class SqlCheckpointStore:
             since = select(events.c.source, events.c.request_id, events.c.occurred_us).where(
                 events.c.sequence > read_up_to
             )
-            if any(
-                conflicts_with(row.source, row.request_id, from_micros(row.occurred_us))
-                for row in connection.execute(since)
-            ):
-                return False
+            for row in connection.execute(since):
+                if conflicts_with(row.source, row.request_id, from_micros(row.occurred_us)):
+                    return False
             for chunk in _chunks(sequences):
                 connection.execute(delete(events).where(events.c.sequence.in_(chunk)))
             texts = [{"key": key, "revision": new.revision, "document": text} for key, text in new_baselines.items()]
@@ -179,7 +177,7 @@ class SqlCheckpointStore:
         return len(sequences)
 
     def _lock_out_writers(self, connection: Connection) -> None:
-        """Keep all others from writing until the end of the transaction; in SQLite every one does."""
+        """Block other writers until the transaction ends; in SQLite every transaction that writes does."""
         if not self._database.is_sqlite:
             connection.execute(
                 select(sequence_heads.c.table_name).order_by(sequence_heads.c.table_name).with_for_update()

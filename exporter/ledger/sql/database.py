@@ -1,4 +1,4 @@
-"""A SQL database as the ledger uses it: one transaction at a time to write, errors as sentences."""
+"""An open database: transactions, retries, reopening a replaced SQLite file, errors as `StoreError`."""
 
 from __future__ import annotations
 
@@ -30,28 +30,27 @@ if TYPE_CHECKING:
 
 OperationObserver = Callable[[str, float, bool], None]
 RETRY_SECONDS = 0.5
-"""Seconds after which there is no time left to try another connection."""
+"""Seconds after which no second connection is tried."""
 
 
 class Database:
-    """An open database whose tables are this release's, for several threads.
+    """An open database with this release's tables. Safe for several threads.
 
-    Whatever failed, the next operation begins anew: with another connection, and where the file
-    was removed or replaced, with the one that lies there now.
+    After a failure, the next operation uses another connection. If the SQLite file was removed or
+    replaced, it opens the file that the path has then.
 
     Args:
-        url: as SQLAlchemy writes it.
-        observe: told of every operation: its name, how many seconds it took, whether it failed.
-        driver: the module to open a SQLite file with; by default the newest there is.
-        unfinished: whether it may be a copy that is not whole yet; then nobody waits for a
-            transaction, and it may take long.
+        url: SQLAlchemy's URL.
+        observe: called after every operation with its name, its seconds, and whether it failed.
+        driver: the DB-API module for a SQLite file; by default the one with the newest SQLite.
+        unfinished: accept an unfinished copy; transactions may then take long, because no sender waits.
 
     Attributes:
-        identity: a random text that came with the database. It changes when another file is put in
-            its place, even where that is a copy of it.
+        ledger_id: a random text that identifies the database. It changes if another file replaces the
+            open one, even a copy of it.
 
     Raises:
-        StoreRefusedError: it cannot be opened, or a newer release wrote it.
+        StoreRefusedError: it cannot be opened, or another release wrote it.
     """
 
     def __init__(
@@ -99,13 +98,13 @@ class Database:
         return postgresql.insert(table)
 
     def cached_query(self, query: Select[Any], **values: object) -> Sequence[tuple[Any, ...]]:
-        """All rows of a query that is asked at every scrape, or has many, and is made once; with its values apart.
+        """All rows of a query object that is reused: one that runs at every scrape, or returns many rows.
 
-        In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 20 µs
-        in the place of 100, or of 400 after a rest in which other work has had the caches.
+        In SQLite it uses of SQLAlchemy only the connection pool. That takes 20 µs instead of 100, or
+        instead of 400 when other work has filled the CPU's caches.
 
         Raises:
-            StoreError: what the database said.
+            StoreError: the database failed.
         """
         if self._file is None:
             return [tuple(row) for row in self.rows(query, **values)]
@@ -119,13 +118,13 @@ class Database:
             return rows
 
     def rows(self, query: Select[Any], **values: object) -> Sequence[Row[Any]]:
-        """All rows of a query, with what it leaves open as ``values``.
+        """All rows of a query, with ``values`` for its parameters.
 
-        In SQLite each row costs a handover of the interpreter's lock: where many are read, let the
-        database make one value of them.
+        In SQLite each row costs a handover of the interpreter's lock, so a query of many rows should
+        aggregate them into one value.
 
         Raises:
-            StoreError: what the database said.
+            StoreError: the database failed.
         """
         with self._translate_errors("read"), self._file.serialized() if self._file else nullcontext():
             inode = self._reopen_if_lost()
@@ -136,10 +135,10 @@ class Database:
 
     @contextmanager
     def writing(self, operation: str) -> Iterator[Connection]:
-        """A transaction that is on disk when this ends, under a name for the metrics.
+        """A transaction that is on disk when the block ends; ``operation`` is its name in the metrics.
 
         Raises:
-            StoreError: what the database said.
+            StoreError: the database failed.
         """
         with self._translate_errors(operation), self._writer_lock():
             inode = self._reopen_if_lost()
@@ -149,16 +148,16 @@ class Database:
 
     @contextmanager
     def appending(self, *, begin: bool = True) -> Iterator[DBAPICursor]:
-        """A transaction as that of `writing`, and a cursor of the driver's in it.
+        """A transaction as in `writing`, as a cursor of the driver.
 
-        In SQLite it passes by SQLAlchemy but for its pool of connections, which takes 80 µs off
-        the 300 to 480 of a commit of one to 16 events.
+        In SQLite it uses of SQLAlchemy only the connection pool. That saves 80 µs of the 300 to 480 that
+        a commit of one to 16 events takes.
 
         Args:
-            begin: False, in SQLite only, where there will be one statement, which is a transaction by itself.
+            begin: begin a transaction. False, in SQLite only, for a single statement, which is its own.
 
         Raises:
-            StoreError: what the database said.
+            StoreError: the database failed.
         """
         if self._file is None:
             with self.writing("append") as connection:
@@ -176,17 +175,17 @@ class Database:
 
     @contextmanager
     def _cursor(self) -> Iterator[DBAPICursor]:
-        """A cursor of the driver's on a pooled connection, which goes where something failed."""
+        """A cursor of the driver on a pooled connection, which is discarded after a failure."""
         pooled = self._engine.raw_connection()
         try:
             yield pooled.cursor()
         except BaseException:
-            pooled.invalidate()  # as in a transaction of SQLAlchemy's
+            pooled.invalidate()  # as `_transaction` does
             raise
         pooled.close()
 
     def checks(self) -> list[tuple[bool, str]]:
-        """For people: a sentence each on what it is, and whether that is as it should be."""
+        """Findings about the database, for people: for each, whether it is good, and a sentence."""
         if self._file is not None:
             return self._file.checks()
         with self._translate_errors("read"), self._transaction(writing=False) as connection:
@@ -200,7 +199,7 @@ class Database:
             self._shared_lock.close()
 
     def _compile(self, query: Select[Any]) -> tuple[str, Sequence[str], Mapping[str, Any]]:
-        """A query in SQLite's words, the names of its values in their order, and those that are always the same."""
+        """A query as SQL for SQLite, the names of its parameters in order, and the values fixed in the query."""
         compiled_query = self._compiled.get(query)
         if compiled_query is None:
             compiled = query.compile(dialect=self._engine.dialect)
@@ -222,12 +221,12 @@ class Database:
                 yield connection
                 connection.commit()
             except BaseException:
-                # Whatever it was, it may have been the connection's fault. What was not committed goes with it.
+                # The connection itself may be broken. Discarding it also rolls the transaction back.
                 connection.invalidate()
                 raise
 
     def _begin(self, *, writing: bool, opening: bool) -> Connection:
-        """A connection in a transaction; another one where the first had been dropped meanwhile."""
+        """A connection in a transaction; a second one if the pool's had been dropped by the server."""
         began = time.monotonic()
         while True:
             connection = self._engine.connect().execution_options(writing=writing, opening=opening)
@@ -262,11 +261,11 @@ class Database:
             self._file.remember_file()
 
     def _reopen_if_lost(self) -> Inode:
-        """Open what lies at the path now, where what was open is gone; before anything is asked of it.
+        """If the open file was lost, open the one that the path has now; called before every operation.
 
         Returns:
-            The file that is open from now on; after the operation it has to be there still, even
-            where another thread has opened yet another.
+            The file that is open. The operation has to check afterwards that the path still has it, because
+            another thread may have opened yet another file.
         """
         if self._is_lost:
             with self._reopening:
@@ -299,7 +298,7 @@ class Database:
 
     @contextmanager
     def _translate_errors(self, operation: str) -> Iterator[None]:
-        """Turn what the database raises into a `StoreError` that says what it said."""
+        """Raise the database's errors as a `StoreError` with their message, and report the operation."""
         began, failed = time.perf_counter(), True
         try:
             yield
@@ -317,7 +316,7 @@ def _parse(url: str) -> URL:
     try:
         return make_url(url)
     except ValueError as error:
-        # What SQLAlchemy says may be a part of the password.
+        # SQLAlchemy's message may contain a part of the password.
         message = (
             "store.url: its port is no number; characters such as @ : / in a password have to be written as %40 %3A %2F"
         )

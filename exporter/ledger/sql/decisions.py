@@ -57,7 +57,7 @@ def append_decision(connection: Connection, decision: Decision) -> None:
 
 
 def read_decisions(database: Database, after: int) -> list[Decision]:
-    """The decisions past a sequence, in order."""
+    """The decisions after a sequence of the log, in order."""
     return [
         Decision(kind, ExportKey(*key), from_micros(decided_us), from_micros(until_us), by, why, sequence)
         for sequence, kind, *key, decided_us, until_us, by, why in database.cached_query(_DECISIONS_AFTER, after=after)

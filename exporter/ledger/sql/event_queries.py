@@ -1,4 +1,4 @@
-"""Events read out of a database."""
+"""Reads events from a database, in SQLite as one JSON array per column."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from exporter.ledger.sql.database import Database
 
 SMALL_PAGE = 200
-"""A page where the caller will hardly want more."""
+"""Events in a page for a caller that rarely needs a second page."""
 
 _DIGEST = [column.name for column in EVENT_COLUMNS].index("digest")
 
 
 def fetch_events(database: Database, query: Select[Any], **values: object) -> list[Event]:
-    """The events of a query of `EVENT_COLUMNS`.
+    """Run a query of `EVENT_COLUMNS`.
 
     Raises:
-        StoreError: what the database said.
+        StoreError: the database failed.
     """
     if database.is_sqlite:
         return fetch_from_columns(database, aggregate_columns(query), **values)
@@ -37,17 +37,17 @@ def fetch_events(database: Database, query: Select[Any], **values: object) -> li
 
 
 def fetch_from_columns(database: Database, query: Select[Any], **values: object) -> list[Event]:
-    """The events of what `aggregate_columns` made of a query.
+    """Run a query that `aggregate_columns` returned.
 
     Raises:
-        StoreError: what the database said.
+        StoreError: the database failed.
     """
     [row] = database.rows(query, **values)
     return _events_from_json(row)
 
 
 def aggregate_columns(query: Select[Any] | TextualSelect) -> Select[Any]:
-    """A query with one value per column: in SQLite each row would cost a handover of the interpreter's lock."""
+    """Make a query return one value per column: in SQLite, each row costs a handover of the interpreter's lock."""
     inner = query.subquery()
     values = (func.hex(column) if column.name == "digest" else column for column in inner.c)
     return select(*map(func.json_group_array, values))
@@ -60,14 +60,14 @@ _PAGE: Select[Any] = (
     .limit(bindparam("most"))
 )
 _PAGE_AS_COLUMNS = aggregate_columns(_PAGE)
-"""Made once, since to make it takes longer than to find that there is no further event."""
+"""Built once, because building it takes longer than finding that there is no new event."""
 
 
 def read_page(database: Database, after: int, most: int) -> list[Event]:
-    """Up to ``most`` events past a sequence, in its order.
+    """Up to ``most`` events after a sequence, in sequence order.
 
     Raises:
-        StoreError: what the database said.
+        StoreError: the database failed.
     """
     if database.is_sqlite:
         [row] = database.cached_query(_PAGE_AS_COLUMNS, after=after, most=most)
@@ -76,6 +76,6 @@ def read_page(database: Database, after: int, most: int) -> list[Event]:
 
 
 def _events_from_json(row: Sequence[str]) -> list[Event]:
-    columns = [json.loads(each) for each in row]
+    columns = [json.loads(text) for text in row]
     columns[_DIGEST] = list(map(bytes.fromhex, columns[_DIGEST]))
     return events_from_columns(columns)

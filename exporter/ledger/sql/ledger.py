@@ -1,4 +1,4 @@
-"""The ledger in SQLite or PostgreSQL, by URL; see `exporter.ledger.contract` for what it guarantees."""
+"""The ledger in SQLite or PostgreSQL; `exporter.ledger.contract` has its guarantees."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_IDS_PER_QUERY = 500
 
 
 def _sources() -> Select[Any]:
-    """Every source that has events, by hops in an index: a DISTINCT would read all of it."""
+    """The sources that have events, by hops through an index; a DISTINCT would read all of it."""
     first = select(func.min(events.c.source).label("source")).cte("sources", recursive=True)
     following = select(func.min(events.c.source)).where(events.c.source > first.c.source).scalar_subquery()
     every = first.union_all(select(following).where(first.c.source.is_not(None)))
@@ -64,13 +64,13 @@ class SqlLedger:
     """A `exporter.ledger.contract.Ledger` in a database.
 
     Args:
-        url: ``sqlite:///path`` or ``postgresql+psycopg://…``, as SQLAlchemy writes it.
-        observe: told of every operation: its name, how many seconds it took, whether it failed.
-        driver: the module to open a SQLite file with; by default the newest there is.
-        unfinished: whether it may be a copy that is not whole yet.
+        url: SQLAlchemy's URL, ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        observe: called after every operation with its name, its seconds, and whether it failed.
+        driver: the DB-API module for a SQLite file; by default the one with the newest SQLite.
+        unfinished: accept an unfinished copy.
 
     Raises:
-        StoreRefusedError: it cannot be opened, or a newer release wrote it.
+        StoreRefusedError: it cannot be opened, or another release wrote it.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SqlLedger:
             return self._append(cursor, batch)
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
-        """Events past a sequence."""
+        """Events after a sequence."""
         return read_page(self._database, after, limit)
 
     def select(self, selection: Selection, upto: int) -> Iterator[Event]:
@@ -115,15 +115,15 @@ class SqlLedger:
         return [event for chunk in chunks for event in self._lookup.read_ids(source, chunk, upto)]
 
     def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
-        """The same, the last one first."""
+        """As `select`, newest first."""
         return _matching(selection, self._lookup.backwards(selection, upto))
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        """The events that arrived last, or those past a sequence."""
+        """The latest arrivals, or the events after a sequence."""
         if after is not None:
             query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
             if source is not None:
-                # Nothing but the order of sequences finds what follows on one; an index of sources would be sorted.
+                # The concatenation keeps the database from an index by source, whose rows it would have to sort.
                 query = query.where(events.c.source.concat("") == source)
             return fetch_events(self._database, query.order_by(events.c.sequence).limit(limit))
         sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
@@ -143,7 +143,7 @@ class SqlLedger:
     def quarantine(
         self, limit: int = 100, source: str | None = None, after: int | None = None
     ) -> list[QuarantinedBody]:
-        """What was not understood."""
+        """Quarantined bodies."""
         at = quarantine.c.sequence
         query = select(quarantine).order_by(at.desc() if after is None else at).limit(limit)
         if source is not None:
@@ -165,15 +165,16 @@ class SqlLedger:
         ]
 
     def quarantine_counts(self) -> Mapping[str, int]:
-        """How many bodies of each source are still in quarantine."""
+        """The number of bodies in quarantine, by source."""
         query = select(quarantine.c.source, func.count().label("number")).group_by(quarantine.c.source)
         return {row.source: row.number for row in self._database.rows(query)}
 
     def delivery_counters(self) -> list[DeliveryCounter]:
-        """What is counted and not kept as an event."""
-        rows = sorted(self._database.cached_query(_COUNTERS))  # not by the database, which may sort as people do
+        """The counters of deliveries that were not stored as events."""
+        rows = sorted(self._database.cached_query(_COUNTERS))  # here, because a database may sort by locale
         return [
-            DeliveryCounter(source, kind, label, total, from_micros(last)) for source, kind, label, total, last in rows
+            DeliveryCounter(source, kind, reason, total, from_micros(last_arrived_us))
+            for source, kind, reason, total, last_arrived_us in rows
         ]
 
     def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
@@ -190,61 +191,61 @@ class SqlLedger:
         return {(source, name): from_micros(declared) for source, name, declared in rows}
 
     def record_heartbeat(self, instance_id: str, now: float) -> None:
-        """Note that an instance is there; after a time away it begins anew."""
+        """Record that an exporter is running; after `HEARTBEAT_TIMEOUT` without a heartbeat, in a new row."""
         insert = self._database.insert(heartbeats)
         upsert = insert.on_conflict_do_update(
             index_elements=["instance_id", "started_us"], set_={"last_seen_us": insert.excluded.last_seen_us}
         )
         with self._database.writing("heartbeat") as connection:
-            key = self.ledger_id(), instance_id  # in another database, put in this one's place, it was not there before
-            began, seen = self._instances.get(key, (now, now))
-            if now - seen > HEARTBEAT_TIMEOUT:
-                began = now
-            row = {"instance_id": instance_id, "started_us": to_micros(began), "last_seen_us": to_micros(now)}
+            key = self.ledger_id(), instance_id  # a database that replaced this one starts a new row
+            started_at, last_seen_at = self._instances.get(key, (now, now))
+            if now - last_seen_at > HEARTBEAT_TIMEOUT:
+                started_at = now
+            row = {"instance_id": instance_id, "started_us": to_micros(started_at), "last_seen_us": to_micros(now)}
             connection.execute(upsert, row)
-        self._instances[key] = (began, now)
+        self._instances[key] = (started_at, now)
 
     def outages(self) -> list[Outage]:
-        """When nobody listened."""
+        """The periods in which no exporter was running."""
         outages: list[Outage] = []
-        seen: int | None = None
-        for began_us, seen_us in self._database.cached_query(_HEARTBEATS):
-            if seen is not None and began_us - seen > to_micros(HEARTBEAT_TIMEOUT):
-                outages.append(Outage(from_micros(seen), from_micros(began_us)))
-            seen = max(seen or 0, seen_us)
+        newest_us: int | None = None
+        for started_us, last_seen_us in self._database.cached_query(_HEARTBEATS):
+            if newest_us is not None and started_us - newest_us > to_micros(HEARTBEAT_TIMEOUT):
+                outages.append(Outage(from_micros(newest_us), from_micros(started_us)))
+            newest_us = max(newest_us or 0, last_seen_us)
         return outages
 
     def append_decision(self, decision: Decision) -> None:
-        """Append a decision to the log of them."""
+        """Append a decision to the log of decisions."""
         with self._database.writing("decide") as connection:
             decisions.append_decision(connection, decision)
 
     def decisions(self, after: int = 0) -> list[Decision]:
-        """The decisions past a sequence of the log."""
+        """The decisions after a sequence of the log."""
         return decisions.read_decisions(self._database, after)
 
     @property
     def replay_store(self) -> SqlReplayStore:
-        """The bodies, for a replay."""
+        """This ledger as a replay uses it."""
         return SqlReplayStore(
             self._database, lambda connection, entries: self._append(connection.connection.cursor(), Batch(entries))
         )
 
     def replay_generation(self) -> int:
-        """How often events were amended."""
-        found = self._database.cached_query(_REPLAY_GENERATION)
-        return int(found[0][0]) if found else 0
+        """How many replays changed stored events."""
+        rows = self._database.cached_query(_REPLAY_GENERATION)
+        return int(rows[0][0]) if rows else 0
 
     def last_sequence(self) -> int:
         """The sequence of the newest event."""
         return int(self._database.cached_query(_LAST_SEQUENCE)[0][0])
 
     def ledger_id(self) -> str:
-        """Which ledger this is."""
+        """The random text that identifies this ledger."""
         return self._database.ledger_id
 
     def checks(self) -> list[tuple[bool, str]]:
-        """What the database is, and whether that is as it should be."""
+        """Findings about the database, for people."""
         return self._database.checks()
 
     def close(self) -> None:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class PostgresLookup:
-    """Looks up what is in the ledger up to a sequence, page by page; each page may raise a `StoreError`."""
+    """Finds events up to a sequence, page by page; each page may raise a `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def forwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
-        """The events that may belong to a selection, in the order of their sequence."""
+        """Candidates for a selection, in sequence order; the caller still has to match them."""
         query = (
             _selection_query(selection).where(events.c.sequence <= upto).order_by(events.c.sequence).limit(PAGE_SIZE)
         )
@@ -38,16 +38,16 @@ class PostgresLookup:
             after = page[-1].sequence
 
     def backwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
-        """The same, the last one first, a few at a time."""
+        """As `forwards`, newest first, in small pages."""
         query = _selection_query(selection).order_by(events.c.sequence.desc()).limit(SMALL_PAGE)
         while page := fetch_events(self._database, query.where(events.c.sequence <= upto)):
             yield page
             upto = page[-1].sequence - 1
 
-    def read_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
-        """All events of some request ids, in any order."""
+    def read_ids(self, source: str, ids: Sequence[str], upto: int) -> list[Event]:
+        """All events of these request ids, in any order."""
         query = select(*EVENT_COLUMNS).where(events.c.source == source, events.c.sequence <= upto)
-        return fetch_events(self._database, query.where(events.c.request_id.in_(wanted)))
+        return fetch_events(self._database, query.where(events.c.request_id.in_(ids)))
 
 
 def _selection_query(selection: Selection) -> Select[Any]:

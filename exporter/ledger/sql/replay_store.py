@@ -1,4 +1,4 @@
-"""The bodies of a ledger in a database; see `exporter.ledger.replay_store`."""
+"""What a replay needs of a ledger in a database; `exporter.ledger.replay_store` has the contract."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REPLAY_GENERATION = "replay_generation"
 REPLAY_IN_PROGRESS = "replay_in_progress"
-"""The fact that some events were amended, and readers not yet told."""
+"""The fact that a replay amended events and has not raised the replay generation yet."""
 
 _AMENDED_COLUMNS = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")
 _AMENDED_TIME_COLUMNS = ("occurred_us", "utc_offset", "skewed")
@@ -36,7 +36,7 @@ class SqlReplayStore:
 
     Args:
         database: open.
-        append: keeps entries within a transaction; for each whether it was new.
+        append: stores entries within a transaction; returns for each whether it was new.
     """
 
     def __init__(self, database: Database, append: Callable[[Connection, list[Entry]], list[bool]]) -> None:
@@ -45,13 +45,13 @@ class SqlReplayStore:
 
     def read_with_bodies(self, source: str, after: ArrivalPosition, limit: int = PAGE_SIZE) -> list[AcceptedEvent]:
         """A source's events with their bodies."""
-        place = tuple_(events.c.arrived_us, events.c.sequence)
+        position = tuple_(events.c.arrived_us, events.c.sequence)
         query = select(*EVENT_COLUMNS, events.c.body).where(
-            events.c.source == source, place > (after.arrived_us, after.sequence)
+            events.c.source == source, position > (after.arrived_us, after.sequence)
         )
         rows = self._database.rows(query.order_by(events.c.arrived_us, events.c.sequence).limit(limit))
-        found = events_from_columns(columns_from_rows([row[:-1] for row in rows]))
-        return [AcceptedEvent(event, bytes(row.body)) for event, row in zip(found, rows, strict=True)]
+        page = events_from_columns(columns_from_rows([row[:-1] for row in rows]))
+        return [AcceptedEvent(event, bytes(row.body)) for event, row in zip(page, rows, strict=True)]
 
     def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
         """A source's newest events before an instant."""
@@ -61,20 +61,20 @@ class SqlReplayStore:
         return events_from_columns(columns_from_rows(rows))[::-1]
 
     def count_events(self, source: str) -> int:
-        """How many events a source has."""
-        found = self._database.rows(select(func.count()).select_from(events).where(events.c.source == source))
-        return int(found[0][0])
+        """The number of a source's events."""
+        rows = self._database.rows(select(func.count()).select_from(events).where(events.c.source == source))
+        return int(rows[0][0])
 
     def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
-        """Let each quarantined body be what it is understood as now."""
+        """Replace quarantined bodies by what the parser makes of them now."""
         with self._database.writing("replay") as connection:
             sequences = [old.sequence for old, _ in pairs]
             query = select(quarantine.c.sequence).where(quarantine.c.sequence.in_(sequences))
             still_quarantined = set(connection.execute(query).scalars())
             present = [(old, new) for old, new in pairs if old.sequence in still_quarantined]
-            understood = [(old, new) for old, new in present if isinstance(new, (AcceptedEvent, TestCallReceived))]
-            inserted = self._append(connection, [new for _, new in understood]) if understood else []
-            resolved = [old.sequence for old, _ in understood]
+            parsed = [(old, new) for old, new in present if isinstance(new, (AcceptedEvent, TestCallReceived))]
+            inserted = self._append(connection, [new for _, new in parsed]) if parsed else []
+            resolved = [old.sequence for old, _ in parsed]
             connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(resolved)))
             for old, new in present:
                 if isinstance(new, QuarantinedBody) and (old.reason, old.detail) != (new.reason, new.detail):
@@ -84,7 +84,7 @@ class SqlReplayStore:
         return [outcomes.get(old.sequence, False) if old.sequence in still_quarantined else None for old, _ in pairs]
 
     def amend(self, changed: Sequence[Event], *, last: bool) -> None:
-        """Let stored events mean what these say."""
+        """Overwrite stored events with these, which have the same sequences."""
         names = [column.name for column in events.c if column.name not in {"sequence", "body"}]
         rows = [dict(zip(names, event_row(event), strict=False)) for event in changed]
         values = [

@@ -1,11 +1,14 @@
-"""The events of an export in SQLite, whose indexes are divided into blocks.
+"""Finds the events of an export in SQLite, by indexes that are divided into blocks.
 
-An index of (request id, sequence) has one place for each export, so that with every event another
-page of it changes, and has to be written twice. In an index of (block, request id, sequence), where
-a block is 16,384 sequences, only the pages of the last block change, however many events are
-stored: an event costs half of the time, and with 10 million of them no more than with 10,000.
-A lookup asks every block then, some 3 µs each; for a request id only those between its first and
-its last event, which `exporter.ledger.schema.request_ids` knows.
+In an index of (request id, sequence), each export grows at its own place, so that every event changes
+another page, which SQLite then writes twice. In an index of (block, request id, sequence), where a block is
+16,384 sequences, only the pages of the last block change. An event costs half the time, and with 10 million
+stored no more than with 10,000. A lookup then has to search every block, about 3 µs each; for a request id,
+only the blocks between its first and last event, which `exporter.ledger.schema.request_ids` has.
+
+    sequence     1 … 16,383      16,384 … 32,767     32,768 …
+    block        0               1                   2
+    index        [a …][b …]      [a …][b …]          [a …][b …]   <- only these pages change
 """
 
 from __future__ import annotations
@@ -38,14 +41,14 @@ _NAMES = ", ".join(f"events.{column.name}" for column in EVENT_COLUMNS)
 _BLOCK = f"events.sequence >> {BLOCK_BITS}"
 _RANGE = "events.sequence > :after AND events.sequence <= :upto"
 
-# A cross join is not reordered: the blocks come first, and the index finds what is in each.
+# SQLite does not reorder a cross join: it takes block after block, and finds the events of each by the index.
 _BLOCKS_QUERY = """
     WITH RECURSIVE blocks (block) AS (SELECT :first UNION ALL SELECT block + 1 FROM blocks WHERE block < :last)
     SELECT {names} FROM blocks CROSS JOIN events
     ON {block} = blocks.block AND events.source = :source AND events.{column} = :wanted AND {range}
     ORDER BY events.sequence {order} LIMIT :most
 """
-# In the order of sequences, and not by an index that has the source, since everything of it would be sorted each time.
+# The plus keeps SQLite from an index by source, whose rows it would have to sort for every page.
 _SOURCE_QUERY = """
     SELECT {names} FROM events WHERE +events.source = :source AND {range}
     ORDER BY events.sequence {order} LIMIT :most
@@ -53,12 +56,12 @@ _SOURCE_QUERY = """
 
 
 def _statements(order: str) -> dict[str | None, Select[Any]]:
-    """The statements that look for one value of a column, or for all of a source."""
-    given = {"names": _NAMES, "block": _BLOCK, "range": _RANGE, "order": order}
+    """The statements that find the events with one value of a column, or all of a source."""
+    parts = {"names": _NAMES, "block": _BLOCK, "range": _RANGE, "order": order}
     in_blocks: dict[str | None, Select[Any]] = {
-        column: _as_columns(_BLOCKS_QUERY.format(column=column, **given)) for column in ("request_id", "group_key")
+        column: _as_columns(_BLOCKS_QUERY.format(column=column, **parts)) for column in ("request_id", "group_key")
     }
-    return {**in_blocks, None: _as_columns(_SOURCE_QUERY.format(**given))}
+    return {**in_blocks, None: _as_columns(_SOURCE_QUERY.format(**parts))}
 
 
 _FORWARDS, _BACKWARDS = _statements("ASC"), _statements("DESC")
@@ -73,7 +76,7 @@ _IDS_QUERY = _as_columns(f"""
     AND events.sequence <= :upto
 """)  # noqa: S608 - our own
 
-# Two questions, since both at once would be answered by reading everything.
+# Two subqueries: for minimum and maximum in one, SQLite would read the whole table.
 _SEQUENCE_RANGE: Select[Any] = select(
     select(func.min(events.c.sequence)).scalar_subquery().label("first"),
     select(func.max(events.c.sequence)).scalar_subquery().label("last"),
@@ -84,13 +87,13 @@ _ID_SEQUENCE_RANGE: Select[Any] = select(
 
 
 class SqliteLookup:
-    """Looks up what is in the ledger up to a sequence, page by page; each page may raise a `StoreError`."""
+    """Finds events up to a sequence, page by page; each page may raise a `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def forwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
-        """The events that may belong to a selection, in the order of their sequence."""
+        """Candidates for a selection, in sequence order; the caller still has to match them."""
         column, wanted = _most_selective(selection)
         first, last = self._sequence_range(selection.source, column, wanted, upto)
         blocks = 1
@@ -101,7 +104,7 @@ class SqliteLookup:
             first, blocks = (page[-1].sequence + 1, 1) if len(page) == PAGE_SIZE else (to + 1, blocks * 2)
 
     def backwards(self, selection: Selection, upto: int) -> Iterator[list[Event]]:
-        """The same, the last one first, a few at a time."""
+        """As `forwards`, newest first, in small pages."""
         column, wanted = _most_selective(selection)
         first, last = self._sequence_range(selection.source, column, wanted, upto)
         blocks = 1
@@ -111,12 +114,12 @@ class SqliteLookup:
             yield page
             last, blocks = (page[-1].sequence - 1, 1) if len(page) == SMALL_PAGE else (since - 1, blocks * 2)
 
-    def read_ids(self, source: str, wanted: Sequence[str], upto: int) -> list[Event]:
-        """All events of some request ids, in any order."""
-        return fetch_from_columns(self._database, _IDS_QUERY, source=source, wanted=json.dumps(wanted), upto=upto)
+    def read_ids(self, source: str, ids: Sequence[str], upto: int) -> list[Event]:
+        """All events of these request ids, in any order."""
+        return fetch_from_columns(self._database, _IDS_QUERY, source=source, wanted=json.dumps(ids), upto=upto)
 
     def _sequence_range(self, source: str, column: str | None, wanted: str | None, upto: int) -> tuple[int, int]:
-        """From which to which sequence there may be events with a value in a column."""
+        """The first and last sequence that events with this value in a column may have."""
         query = _ID_SEQUENCE_RANGE.params(source=source, wanted=wanted) if column == "request_id" else _SEQUENCE_RANGE
         for row in self._database.rows(query):
             if row.first is not None:
@@ -134,7 +137,7 @@ class SqliteLookup:
 
 
 def _most_selective(selection: Selection) -> tuple[str | None, str | None]:
-    """The column, and its value, that the fewest events of a selection share with others."""
+    """The column of a selection that fewest other events match, and its value; (None, None) for a whole source."""
     if selection.request_id is not None:
         return "request_id", selection.request_id
     if selection.group_key is not None:
