@@ -1,4 +1,4 @@
-"""From the bytes of an authenticated request to entries of the ledger.
+"""Turns the bytes of an authenticated request into entries of the ledger.
 
-`vendors` says what a body means; everything else here is the same for each of them.
+`vendors` parses what one vendor sends; everything else here is the same for every vendor.
 """

@@ -1,4 +1,4 @@
-"""From one authenticated body to the ledger: decode, interpret, date, append."""
+"""Stores one authenticated body: decodes it, has the vendor's adapter parse it, dates its events, appends them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 OLDER_THAN_RETENTION = "older_than_retention"
-"""The reason for quarantine that is none of the vendor's: events of that time were pruned."""
+"""The one reason for quarantine that comes from no vendor: events as old as this one were pruned."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a body, once all of it is on disk."""
+    """How the objects of one body were stored, counted once all of them are on disk."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -40,29 +40,31 @@ class Receipt:
 
     @property
     def is_test(self) -> bool:
-        """Whether the body was the vendor's test call and nothing else."""
+        """True if the body was the vendor's test call and nothing else."""
         return self.test_calls > 0 and self.accepted + self.duplicates + self.quarantined == 0
 
 
 class Intake:
-    """The way in, for all sources of one process.
+    """Stores the bodies of every source of one process.
 
     Args:
-        ledger: where events are kept.
-        most_event_bytes: the size limit of one object.
+        ledger: the ledger to append to.
+        most_event_bytes: the size limit of one object, in bytes.
     """
 
     def __init__(self, ledger: Ledger, most_event_bytes: int) -> None:
         self.retention = math.inf
-        """How many seconds old an event may be when it arrives; to be set once events were pruned,
-        since then nobody knows of an older one whether it was there before."""
+        """How many seconds old an event may be when it arrives.
+
+        Set it once events were pruned: the ledger can no longer tell an older event from a duplicate.
+        """
         self._ledger = ledger
         self._most_event_bytes = most_event_bytes
         self._offsets: dict[str, event_time.SettledOffset] = {}
         self._lock = threading.Lock()
 
     def load_offsets(self, sources: Iterable[Source]) -> None:
-        """Look up what the ledger knows of these sources, so that `prepare` need not.
+        """Read the UTC offsets of these sources from the ledger, so that `prepare` does not have to.
 
         Raises:
             StoreError: the ledger cannot be read.
@@ -72,75 +74,78 @@ class Intake:
                 self._offset_of(source)
 
     def set_offset(self, source: Source, settled: event_time.SettledOffset) -> None:
-        """Take this for what a source on ``auto`` has settled on, instead of what the ledger's newest events show."""
+        """Date the events of a source on ``auto`` by ``settled`` instead of by the ledger's newest events."""
         with self._lock:
             self._offsets[source.slug] = settled
 
     def ingest(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
-        """Keep what ``body`` says; when this returns, it is on disk.
+        """Store ``body``; it is on disk when this returns.
 
         Raises:
-            PayloadError: the body is nothing that could be kept.
-            StoreError: it could not be stored; it should be sent again.
+            PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
+            StoreError: the ledger could not store it; the vendor should send it again.
         """
         entries = self.prepare(source, body, arrived_at)
         return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
 
     def prepare(self, source: Source, body: bytes, arrived_at: float) -> list[Entry]:
-        """What of ``body`` is to be kept; it reads the ledger only of a source not recalled.
+        """Make the entries that store ``body``, one per object.
+
+        It reads the ledger only for a source on ``auto`` that `load_offsets` has not loaded.
 
         Args:
-            source: whose webhook it came to.
-            body: an object or a list of objects, as it arrived.
-            arrived_at: Unix seconds, of which microseconds are kept.
+            source: the source whose webhook received the body.
+            body: a JSON object or a list of them, as it arrived.
+            arrived_at: Unix seconds, rounded to microseconds.
 
         Raises:
-            PayloadError: the body is nothing that could be kept.
+            PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
+            StoreError: the ledger cannot be read.
         """
         arrived_at = round(arrived_at, 6)
-        # Local clocks are at most 14 hours ahead of UTC; the rest is for clocks that are wrong.
+        # A local clock is at most 14 hours ahead of UTC; the other 10 allow for clocks that are wrong.
         latest = _EPOCH + timedelta(1, arrived_at)
         objects = json_objects.decode(body, self._most_event_bytes)
         parse = registry.adapter_of(source).parse
         settled_offset = self._offset_of(source).offset if source.zone is None else None
         oldest = arrived_at - self.retention
-        readings: dict[
-            datetime, event_time.InterpretedTime
-        ] = {}  # the events of a list are often of the same few seconds
+        # The events of a list often share a few local times.
+        interpreted_times: dict[datetime, event_time.InterpretedTime] = {}
         entries: list[Entry] = []
         for json_object in objects:
             parsed = parse(json_object, latest)
             if not isinstance(parsed, ParsedEvent):
                 entries.append(_test_call_or_quarantined(source.slug, arrived_at, parsed, json_object.raw))
                 continue
-            reading = readings.get(parsed.local_time)
-            if reading is None:
-                reading = event_time.interpret_local_time(parsed.local_time, arrived_at, source.zone, settled_offset)
-                readings[parsed.local_time] = reading
-            event = Event(  # not by name, which takes twice as long
+            local_time = parsed.local_time
+            interpreted = interpreted_times.get(local_time)
+            if interpreted is None:
+                interpreted = event_time.interpret_local_time(local_time, arrived_at, source.zone, settled_offset)
+                interpreted_times[local_time] = interpreted
+            event = Event(  # positional: keyword arguments take twice as long
                 source.slug,
                 parsed.request_id,
                 parsed.partner,
                 parsed.data_type,
                 parsed.status,
                 parsed.frequency,
-                parsed.local_time,
+                local_time,
                 parsed.digest,
                 arrived_at,
-                reading.occurred_at,
-                reading.utc_offset,
-                reading.skewed,
+                interpreted.occurred_at,
+                interpreted.utc_offset,
+                interpreted.skewed,
             )
             entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw), oldest))
         return entries
 
     def receipt_for(self, source: Source, entries: list[Entry], inserted: list[bool]) -> Receipt:
-        """What became of ``entries``, and what their arrival teaches.
+        """Count how ``entries`` were stored, and let the new events settle the source's UTC offset.
 
         Args:
-            source: whose they are.
-            entries: as `prepare` made them.
-            inserted: the ledger's answer to them.
+            source: the source of the entries.
+            entries: the entries that `prepare` made.
+            inserted: what the ledger's ``append`` returned for them: one flag per entry, false for a duplicate.
         """
         accepted = quarantined = duplicates = test_calls = 0
         events = []
@@ -164,7 +169,7 @@ class Intake:
         with self._lock:
             offset = self._offsets.get(source.slug)
             if offset is None:
-                # More than five, since one late delivery among them unsettles nothing.
+                # More than five, so that one late delivery among them does not unsettle the offset.
                 newest_first = reversed(self._ledger.newest(source.slug, 4 * event_time.SETTLING_EVENTS))
                 offset = event_time.SettledOffset((event.local_time, event.arrived_at) for event in newest_first)
                 self._offsets[source.slug] = offset
@@ -172,13 +177,16 @@ class Intake:
 
 
 def quarantine_reasons() -> tuple[str, ...]:
-    """Why a body may be in quarantine: a reason of one of the vendors, or its age."""
+    """Every reason for which a body may be in quarantine: those of all vendors, and `OLDER_THAN_RETENTION`."""
     reasons = dict.fromkeys(reason for adapter in registry.VENDORS.values() for reason in adapter.reasons)
     return (*reasons, OLDER_THAN_RETENTION)
 
 
 def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> AcceptedEvent | QuarantinedBody:
-    """An event that happened before ``oldest`` goes to quarantine: it may have been counted, and removed since."""
+    """Return the event, or a quarantined body if it happened before ``oldest`` (Unix seconds).
+
+    Such an event may have been counted already and pruned since; storing it would count it twice.
+    """
     event = accepted_event.event
     if event.occurred_at >= oldest:
         return accepted_event

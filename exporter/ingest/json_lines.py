@@ -1,4 +1,9 @@
-"""Events as JSON lines: a source, an arrival and a verbatim body a line; written, and read again. Pure."""
+"""Formats and parses the JSON lines that events are exported to and replayed from. No I/O.
+
+Each line has a source, an arrival time and a verbatim body::
+
+    {"source": "shop", "arrived_at": 1780272002.5, "body": {"Export Request Id": 1690283492, ...}}
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,13 @@ _KEYS = ("source", "arrived_at", "body")
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One line: which source a body came to, when, in Unix seconds, and its bytes."""
+    """One parsed line.
+
+    Attributes:
+        source: the slug of the source that received the body.
+        arrived_at: Unix seconds.
+        body: the verbatim bytes of the body.
+    """
 
     source: str
     arrived_at: float
@@ -30,17 +41,17 @@ class EventLine:
 
 
 def format_line(accepted_event: AcceptedEvent) -> str:
-    """A stored event as a line; white space between the tokens of its body may differ."""
+    """Format a stored event as a line; line breaks between the tokens of its body become spaces."""
     body = accepted_event.body.decode().replace("\n", " ").replace("\r", " ")
     event = accepted_event.event
     return f'{{"source": {json.dumps(event.source)}, "arrived_at": {event.arrived_at!r}, "body": {body}}}'
 
 
 def parse_line(line: bytes) -> EventLine:
-    """What a line says.
+    """Parse a line.
 
     Raises:
-        PayloadError: it says nothing that can be replayed; with what would be right.
+        PayloadError: the line cannot be replayed; the message says what to write instead.
     """
     try:
         members = {key: (value, raw) for key, value, raw in _members(line.decode("utf-8-sig"))}
@@ -62,23 +73,29 @@ def parse_line(line: bytes) -> EventLine:
 
 
 def _parse_instant(value: object) -> float:
-    wanted = 'give Unix seconds, or a text such as "2026-12-31T16:50:52Z"'
+    advice = 'give Unix seconds, or a text such as "2026-12-31T16:50:52Z"'
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
-            message = f"its arrived_at {value[:64]!r} is no date and time; {wanted}"
+            message = f"its arrived_at {value[:64]!r} is no date and time; {advice}"
             raise PayloadError(message) from error
         value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     latest = datetime.max.replace(tzinfo=UTC).timestamp()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < latest:
-        message = f"its arrived_at is no instant after 1970; {wanted}"
+        message = f"its arrived_at is no instant after 1970; {advice}"
         raise PayloadError(message)
     return float(value)
 
 
 def _members(text: str) -> Iterator[tuple[str, object, str]]:
-    """The members of the object that a text is: key, value, and the value's own text."""
+    """Yield the members of a JSON object: the key, the value, and the verbatim text of the value.
+
+    Raises:
+        ValueError: the text is not a JSON object.
+        IndexError: the text ends too early.
+        RecursionError: a value is nested too deeply.
+    """
     at = _skip_whitespace(text, _expect(text, 0, "{"))
     while text[at] != "}":
         _expect(text, at, '"')
@@ -95,10 +112,11 @@ def _members(text: str) -> Iterator[tuple[str, object, str]]:
         raise ValueError(message)
 
 
-def _expect(text: str, at: int, sign: str) -> int:
+def _expect(text: str, at: int, character: str) -> int:
+    """Skip white space and ``character``; return the index after it."""
     at = _skip_whitespace(text, at)
-    if text[at] != sign:
-        message = f"expected {sign} at character {at}"
+    if text[at] != character:
+        message = f"expected {character} at character {at}"
         raise ValueError(message)
     return at + 1
 

@@ -1,4 +1,4 @@
-"""Bodies as they arrive: strict JSON, one object or a list of them, every object kept verbatim."""
+"""Decodes a webhook's body: strict JSON, one object or a list of them, with the verbatim bytes of each object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JsonObject:
     """One object of a body.
 
     Attributes:
-        pairs: its keys and values in order, so that a key given twice is seen.
+        pairs: its keys and values in order, so that a repeated key stays visible.
         raw: its bytes as they arrived.
     """
 
@@ -33,19 +33,19 @@ def _reject_constant(name: str) -> NoReturn:
     raise PayloadError(message)
 
 
-# An object becomes a tuple of its pairs; no other value of JSON becomes a tuple.
+# Only a JSON object decodes to a tuple, that of its pairs.
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_reject_constant)
 
 
 def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
-    """The objects of a body.
+    """Decode the objects of a body.
 
     Raises:
-        PayloadError: it is not JSON, or not an object or a list of objects.
-        PayloadTooLargeError: an object is over ``most_event_bytes``, or there are over 1,000.
+        PayloadError: the body is not JSON, or neither an object nor a list of objects.
+        PayloadTooLargeError: an object has more than ``most_event_bytes``, or the list more than `MAX_OBJECTS` objects.
     """
     try:
-        text = body.removeprefix(BOM_UTF8).decode()  # the codec utf-8-sig is one in Python
+        text = body.removeprefix(BOM_UTF8).decode()  # the codec utf-8-sig is slower: it is written in Python
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8: byte {error.start} is not valid there"
         raise PayloadError(message) from error
@@ -57,7 +57,7 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
     if _skip_whitespace(text, end) != len(text):
         message = f"the body is not JSON: more text after its end at character {end}"
         raise PayloadError(message)
-    if len(body) > most_event_bytes:  # else no part of it is
+    if len(body) > most_event_bytes:  # otherwise every object is within the limit
         _check_sizes(objects, most_event_bytes)
     return objects
 
@@ -99,7 +99,7 @@ def _parse_object(text: str, start: int) -> tuple[JsonObject, int]:
     except RecursionError as error:
         message = "the body is nested too deeply"
         raise PayloadError(message) from error
-    except ValueError as error:  # JSONDecodeError, or an integer of too many digits
+    except ValueError as error:  # JSONDecodeError, or an integer with too many digits for int()
         message = f"the body is not JSON: {error}"
         raise PayloadError(message) from error
     if not isinstance(value, tuple):

@@ -1,7 +1,7 @@
-"""Old bodies through the current parser: from quarantine, from lines, or where they are.
+"""Replays bodies through the current parser: quarantined ones, JSON lines, and those of stored events.
 
-A body is dated by its original arrival, and on a source that finds its zone out by itself
-(``auto``), by what the events that arrived before it show: as if it had been understood at once.
+Each body is dated as if the current parser had received it on arrival: by its original arrival time and,
+on a source whose time zone is ``auto``, by the UTC offset that the events before it had settled.
 """
 
 from __future__ import annotations
@@ -29,19 +29,25 @@ if TYPE_CHECKING:
     from exporter.ledger.replay_store import ReplayStore
 
 MAX_BODY_BYTES = 1 << 24
-"""What was taken once is taken again, whatever the limit is now."""
+"""A body that was accepted once is accepted again, even if the configured limit is lower now."""
 MAX_CLOCK_AHEAD = 120.0
-"""Seconds by which an arrival may be ahead of this machine's clock."""
+"""How many seconds an arrival time may be ahead of this machine's clock."""
 
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What became of the bodies.
+    """How many bodies ended up where.
 
     Attributes:
-        left: those that stay in quarantine, by reason.
-        moved: of a rebuild, by how many seconds events moved, and how many by each.
-        reworded: of a rebuild, how many events are called something else.
+        accepted: events that are new to the ledger.
+        duplicates: events that the ledger already had.
+        test_calls: the vendor's test calls.
+        bad_lines: JSON lines that could not be parsed.
+        unchanged: events that a rebuild left as they were.
+        still_quarantined: bodies that are in quarantine, by reason.
+        moved_by: the number of events that a rebuild changed, by how many seconds their time moved.
+        relabelled: events whose id, partner, type, status or frequency a rebuild changed.
+        changed: events that a rebuild changed in any way.
     """
 
     accepted: int = 0
@@ -56,51 +62,63 @@ class ReplayResult:
 
 
 class Replay:
-    """Replays into one ledger; other processes may use it meanwhile.
+    """Replays bodies into one ledger, which other processes may use at the same time.
 
     Args:
-        ledger: where events are kept.
-        archive: its bodies.
-        sources: the configured ones, by slug.
-        oldest: once events were removed, the instant before which nothing is taken, since it may be among them.
+        ledger: the ledger to append to.
+        store: the same ledger's bodies.
+        sources: the configured sources, by slug.
+        oldest: Unix seconds. Earlier events go to quarantine, because they may have been counted and pruned.
     """
 
     def __init__(
-        self, ledger: Ledger, archive: ReplayStore, sources: Mapping[str, Source], oldest: float = -math.inf
+        self, ledger: Ledger, store: ReplayStore, sources: Mapping[str, Source], oldest: float = -math.inf
     ) -> None:
         self._oldest = oldest
         self._ledger = ledger
-        self._archive = archive
+        self._store = store
         self._sources = sources
         self._intake = Intake(ledger, MAX_BODY_BYTES)
         self._offsets: dict[str, SettledOffset] = {}
 
     def replay_quarantine(self, sources: Iterable[str], reason: str | None, *, dry_run: bool) -> Iterator[ReplayResult]:
-        """Let what is understood by now leave the quarantine; yields after each page what was done so far."""
-        outcome = ReplayResult()
+        """Move the bodies that can be parsed now from quarantine to the events.
+
+        Args:
+            sources: slugs.
+            reason: replay only bodies quarantined for this reason; None for all.
+            dry_run: count, and change nothing.
+
+        Yields:
+            The totals so far, after each page: the same object each time.
+        """
+        result = ReplayResult()
         for slug in sources:
             after = 0
             while page := self._ledger.quarantine(PAGE_SIZE, slug, after):
                 after = page[-1].sequence
                 pairs = [(body, self.reinterpret(body)) for body in page if reason in {None, body.reason}]
-                outcomes = [True] * len(pairs) if dry_run else self._archive.resolve_quarantined(pairs)
-                for (_, new), inserted in zip(pairs, outcomes, strict=True):
-                    if inserted is not None:
-                        _count(outcome, new, new_to_ledger=inserted)
-                yield outcome
+                outcomes = [True] * len(pairs) if dry_run else self._store.resolve_quarantined(pairs)
+                for (_, entry), inserted in zip(pairs, outcomes, strict=True):
+                    if inserted is not None:  # None: another process resolved it first
+                        _count(result, entry, inserted=inserted)
+                yield result
 
     def replay_lines(
         self, lines: Iterable[bytes], source: str | None, now: float, on_bad_line: Callable[[str], object]
     ) -> Iterator[ReplayResult]:
-        """Take events from JSON lines; yields after each page what was done so far.
+        """Store the events of JSON lines.
 
         Args:
-            lines: as `exporter.ingest.json_lines` reads them; empty ones are passed over.
-            source: only those of this source; None for all.
-            now: no arrival lies after it.
-            on_bad_line: told of each line that is bad, by its number.
+            lines: in the form of `exporter.ingest.json_lines`; empty lines are skipped.
+            source: replay only the lines of this source; None for all.
+            now: Unix seconds; a line that arrived more than `MAX_CLOCK_AHEAD` later is bad.
+            on_bad_line: called for each bad line with its number and the problem.
+
+        Yields:
+            The totals so far, after each page: the same object each time.
         """
-        outcome = ReplayResult()
+        result = ReplayResult()
         rest = enumerate(lines, 1)
         while numbered := list(islice(rest, PAGE_SIZE)):
             entries: list[Entry] = []
@@ -110,66 +128,72 @@ class Replay:
                 try:
                     entries += self._entries_of_line(line, source, now)
                 except PayloadError as error:
-                    outcome.bad_lines += 1
+                    result.bad_lines += 1
                     on_bad_line(f"line {number}: {error}")
             for entry, inserted in zip(entries, self._ledger.append(entries) if entries else [], strict=True):
-                _count(outcome, entry, new_to_ledger=inserted)
-            yield outcome
+                _count(result, entry, inserted=inserted)
+            yield result
 
     def rebuild(self, sources: Iterable[str], *, dry_run: bool) -> Iterator[ReplayResult]:
-        """Date every stored event again, in the order of arrival; yields after each page what was done so far.
+        """Parse and date every stored event again, in order of arrival.
 
-        The ledger's readers are told with the last page, so that they fold the old or the new.
+        The last write starts a new replay generation, on which projections start over. So they show the old
+        events or the new ones, never a mixture.
+
+        Args:
+            sources: slugs.
+            dry_run: count, and change nothing.
+
+        Yields:
+            The totals so far, after each page: the same object each time.
         """
-        outcome = ReplayResult()
+        result = ReplayResult()
         for slug in sources:
             source = self._sources[slug]
             after = ArrivalPosition()
             offset = SettledOffset()
             self._intake.set_offset(source, offset)
-            while page := self._archive.read_with_bodies(slug, after):
+            while page := self._store.read_with_bodies(slug, after):
                 after = ArrivalPosition.of_event(page[-1].event)
                 changed = []
-                for old in page:
-                    new = self._reinterpreted_event(source, old)
-                    offset.add(new.local_time, new.arrived_at)
-                    if new == old.event:
-                        outcome.unchanged += 1
+                for stored in page:
+                    event = self._reinterpreted_event(source, stored)
+                    offset.add(event.local_time, event.arrived_at)
+                    if event == stored.event:
+                        result.unchanged += 1
                         continue
-                    changed.append(new)
-                    outcome.changed += 1
-                    outcome.moved_by[new.occurred_at - old.event.occurred_at] += 1
-                    outcome.relabelled += _labels(new) != _labels(old.event)
+                    changed.append(event)
+                    result.changed += 1
+                    result.moved_by[event.occurred_at - stored.event.occurred_at] += 1
+                    result.relabelled += _labels(event) != _labels(stored.event)
                 if changed and not dry_run:
-                    self._archive.amend(changed, last=False)
-                yield outcome
+                    self._store.amend(changed, last=False)
+                yield result
         if not dry_run:
-            self._archive.amend([], last=True)
-            yield outcome
+            self._store.amend([], last=True)
+            yield result
 
-    def reinterpret(self, old: QuarantinedBody) -> Entry:
-        """What a quarantined body is understood as now."""
-        source = self._sources[old.source]
-        self._offset_at(source, old.arrived_at)
+    def reinterpret(self, quarantined: QuarantinedBody) -> Entry:
+        """Parse a quarantined body again; it stays a quarantined body if the current parser rejects it too."""
+        source = self._sources[quarantined.source]
+        self._offset_at(source, quarantined.arrived_at)
         try:
-            (entry,) = self._intake.prepare(source, old.body, old.arrived_at)
+            (entry,) = self._intake.prepare(source, quarantined.body, quarantined.arrived_at)
         except PayloadError as error:
-            return replace(old, detail=str(error))
+            return replace(quarantined, detail=str(error))
         return self._quarantined_if_too_old(entry)
 
     def _quarantined_if_too_old(self, entry: Entry) -> Entry:
         return quarantined_if_too_old(entry, self._oldest) if isinstance(entry, AcceptedEvent) else entry
 
     def _offset_at(self, source: Source, arrived_at: float) -> SettledOffset:
-        """Date on a source on ``auto`` by what arrived before an instant."""
-        events = (
-            self._archive.newest_before(source.slug, arrived_at, 4 * SETTLING_EVENTS) if source.zone is None else []
-        )
+        """Date bodies of a source on ``auto`` by the events that arrived before an instant, in Unix seconds."""
+        events = self._store.newest_before(source.slug, arrived_at, 4 * SETTLING_EVENTS) if source.zone is None else []
         offset = SettledOffset((event.local_time, event.arrived_at) for event in events)
         self._intake.set_offset(source, offset)
         return offset
 
-    def _entries_of_line(self, line: bytes, wanted: str | None, now: float) -> list[Entry]:
+    def _entries_of_line(self, line: bytes, only_source: str | None, now: float) -> list[Entry]:
         event_line = json_lines.parse_line(line)
         source = self._sources.get(event_line.source)
         if source is None:
@@ -177,7 +201,7 @@ class Replay:
                 f"its source {event_line.source[:64]!r} is none; the sources are {', '.join(sorted(self._sources))}"
             )
             raise PayloadError(message)
-        if wanted not in {None, event_line.source}:
+        if only_source not in {None, event_line.source}:
             return []
         if event_line.arrived_at > now + MAX_CLOCK_AHEAD:
             message = "its arrived_at lies in the future"
@@ -193,27 +217,27 @@ class Replay:
                 self._offsets[event_line.source].add(entry.event.local_time, entry.event.arrived_at)
         return entries
 
-    def _reinterpreted_event(self, source: Source, old: AcceptedEvent) -> Event:
-        """What a stored event means by now; one that is not understood any more stays as it is."""
+    def _reinterpreted_event(self, source: Source, stored: AcceptedEvent) -> Event:
+        """Parse the body of a stored event again; the event stays as it is if the current parser rejects it."""
         try:
-            (entry,) = self._intake.prepare(source, old.body, old.event.arrived_at)
+            (entry,) = self._intake.prepare(source, stored.body, stored.event.arrived_at)
         except PayloadError:
-            return old.event
+            return stored.event
         if not isinstance(entry, AcceptedEvent):
-            return old.event
-        return replace(entry.event, sequence=old.event.sequence, digest=old.event.digest)
+            return stored.event
+        return replace(entry.event, sequence=stored.event.sequence, digest=stored.event.digest)
 
 
 def _labels(event: Event) -> tuple[str, ...]:
     return (event.request_id, event.partner, event.data_type, event.status, event.frequency)
 
 
-def _count(outcome: ReplayResult, entry: Entry, *, new_to_ledger: bool) -> None:
+def _count(result: ReplayResult, entry: Entry, *, inserted: bool) -> None:
     if isinstance(entry, QuarantinedBody):
-        outcome.still_quarantined[entry.reason] += 1
+        result.still_quarantined[entry.reason] += 1
     elif isinstance(entry, TestCallReceived):
-        outcome.test_calls += 1
-    elif new_to_ledger:
-        outcome.accepted += 1
+        result.test_calls += 1
+    elif inserted:
+        result.accepted += 1
     else:
-        outcome.duplicates += 1
+        result.duplicates += 1

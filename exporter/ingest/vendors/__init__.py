@@ -1,1 +1,1 @@
-"""Adapters, one module a vendor: what its bodies mean. They do no I/O and know no clock."""
+"""The adapters that parse each vendor's bodies, one module per vendor. They do no I/O and read no clock."""

@@ -1,6 +1,6 @@
-"""What an adapter has to offer: everything that the exporter needs to know of one vendor.
+"""The interface of a vendor's adapter: everything that the exporter needs to know about one vendor.
 
-A new vendor is a module beside this one with an `Adapter` in it, and a line in
+To add a vendor, write a module beside this one with an `Adapter` in it, and add that to
 `exporter.ingest.vendors.registry`.
 """
 
@@ -19,28 +19,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TestCall:
-    """A call that announces nothing, such as a vendor makes when someone creates the webhook."""
+    """A call without an event, such as a vendor makes when someone creates the webhook."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unrecognised:
-    """Why a body is not an announcement: a key of `Adapter.reasons`, and a sentence for people."""
+    """A body that could not be parsed.
+
+    Attributes:
+        reason: a key of `Adapter.reasons`.
+        detail: the problem of this body, in words.
+    """
 
     reason: str
     detail: str
 
 
 class Parse(Protocol):
-    """What one body says."""
+    """The type of `Adapter.parse`."""
 
     def __call__(self, body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unrecognised:
-        """What ``body`` says; its local time cannot lie after ``latest``."""
+        """Parse ``body``; an event whose local time is after ``latest`` is unrecognised."""
 
 
 class SampleBody(Protocol):
-    """Makes up a body."""
+    """The type of `Adapter.sample_body`."""
 
-    def __call__(  # noqa: PLR0913 - what an announcement says
+    def __call__(  # noqa: PLR0913 - the fields of an event
         self,
         *,
         status: str,
@@ -50,7 +55,7 @@ class SampleBody(Protocol):
         request_id: str,
         local_time: datetime,
     ) -> str:
-        """The body that the vendor would post; ``status`` is one of `exporter.domain.events`."""
+        """Make the body that the vendor would post; ``status`` is one of those in `exporter.domain.events`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,12 @@ class Adapter:
     """One vendor.
 
     Attributes:
-        name: the setting ``vendor``, and the segment of the webhook's path.
-        parse: reads a body. An announcement without a request id has an empty one.
-        reasons: why a body may not be understood, each with a sentence.
-        canonical_partner: the one spelling of a known partner; any other text as it is.
+        name: the value of the setting ``vendor``, and the vendor's segment of a webhook's path.
+        parse: parses one JSON object. An event without a request id has an empty one.
+        reasons: why a body may be unrecognised: the label of each reason, and a sentence that explains it.
+        canonical_partner: returns the one spelling of a known partner, and any other text unchanged.
         sample_body: makes up a body.
-        test_call: the body of its test call; None where it makes none.
+        test_call: the body of the vendor's test call; None if it makes none.
         schema: a JSON Schema of a body, with examples.
     """
 

@@ -1,8 +1,8 @@
-"""What CleverTap's export status webhook means; all knowledge of that vendor, and no I/O.
+"""Parses CleverTap's export status webhook. Everything that is specific to this vendor is here; no I/O.
 
-Its page "Status Alerts for Exports" documents six keys and one sample; its page "setup-webhooks"
-the call with ``is_test`` that is made when someone presses Create. A value that is not understood
-never makes a body wrong for good: the body goes to quarantine, with a reason of `REASONS`.
+CleverTap's page "Status Alerts for Exports" documents six keys and one sample. Its page "setup-webhooks"
+documents the call with ``is_test`` that CleverTap makes when someone presses Create. A body that cannot be
+parsed is not lost: it goes to quarantine with a reason from `REASONS`, and a later version can replay it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 KEYS = ("Export Request Id", "Partner", "Type", "Status", "Frequency", "Date and Time")
 _DOCUMENTED = frozenset(KEYS)
 KEY_SPELLINGS = {key.casefold(): key for key in KEYS}
-"""The spellings of keys that are understood, in lower case, each with the documented key that it means."""
+"""The documented key of each casefolded spelling."""
 _ID_KEY, *_TEXT_KEYS, _DATE_KEY = KEYS
-_in_order: Callable[[dict[str, object]], tuple[object, ...]] = itemgetter(*KEYS)
+_documented_values: Callable[[dict[str, object]], tuple[object, ...]] = itemgetter(*KEYS)
 _NUMERIC = frozenset({"Export Request Id", "Frequency"})
 MAX_TEXT = 128
-_TOO_LONG = 10**MAX_TEXT
+_TOO_LARGE = 10**MAX_TEXT
 _CACHED_OBJECT_BYTES = 1024
-"""Of an object; the values of larger ones are not remembered, so that what is remembered is bounded."""
+"""The values of larger objects are not cached, which bounds the memory of the caches."""
 EARLIEST_YEAR = 2000
 NOON = 12
 
@@ -70,7 +70,7 @@ PARTNERS = {
     "microsoft azure": "Microsoft Azure",
     "azure": "Microsoft Azure",
 }
-"""The spellings that occur in CleverTap's pages, and the usual short ones, by canonical name."""
+"""The canonical name of each spelling: those in CleverTap's pages, and the usual short ones."""
 
 _DATE = re.compile(
     r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4}),? "
@@ -80,14 +80,14 @@ _DATE = re.compile(
 
 
 class _Text(NamedTuple):
-    """A value as it is kept, and as it is compared."""
+    """A value as it is stored, and casefolded for the digest."""
 
     text: str
     folded: str
 
 
 class _Labels(NamedTuple):
-    """What the four values say that come again and again, and how they are compared, as one text."""
+    """The four values that recur in most events, and their casefolded texts joined for the digest."""
 
     partner: _Text
     data_type: str
@@ -97,7 +97,7 @@ class _Labels(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """A date and time, as it is kept, as people read it and as it is compared."""
+    """A local date and time: parsed, as text for messages, and casefolded for the digest."""
 
     local: datetime
     text: str
@@ -105,7 +105,7 @@ class _Moment(NamedTuple):
 
 
 class _UnrecognisedError(Exception):
-    """Carries the reason out of the reading of one value."""
+    """Carries the reason from the parsing of one value to `parse`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         self.result = Unrecognised(reason, detail)
@@ -113,13 +113,13 @@ class _UnrecognisedError(Exception):
 
 
 def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unrecognised:
-    """What one body says.
+    """Parse one object of a body.
 
     Args:
-        body: one object, as decoded.
-        latest: no local date and time can lie after this one; a day past the arrival in UTC.
+        body: the decoded object.
+        latest: the latest local time that an event may have: one day after its arrival in UTC.
     """
-    # Ids differ, and all else comes again and again: to read it anew takes 5 µs, to know it 0.2.
+    # Only the ids differ from event to event: parsing the other values takes 5 µs, a cache hit 0.2 µs.
     parse_labels, parse_moment = (
         (_cached_labels, _cached_moment) if len(body.raw) <= _CACHED_OBJECT_BYTES else (_labels, _parse_moment)
     )
@@ -128,57 +128,57 @@ def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unreco
         if values is None:
             return TestCall()
         request_id, partner, data_type, status, frequency_text, date_text = values
-        number = _parse_text(_ID_KEY, request_id)
+        id_text = _parse_text(_ID_KEY, request_id)
         try:
             labels, moment = parse_labels(partner, data_type, status, frequency_text), parse_moment(date_text)
-        except TypeError:  # a list among them has no hash, and is not remembered
+        except TypeError:  # the cache cannot hash a list
             labels, moment = _labels(partner, data_type, status, frequency_text), _parse_moment(date_text)
         if moment.local > latest or moment.local.year < EARLIEST_YEAR:
             return Unrecognised("date_out_of_range", f"{_DATE_KEY!r} is {moment.text!r}, which cannot be")
     except _UnrecognisedError as error:
         return error.result
     return ParsedEvent(
-        number.text,
+        id_text.text,
         PARTNERS.get(labels.partner.folded, labels.partner.text),
         labels.data_type,
         labels.status,
         labels.frequency,
         moment.local,
-        # The same for every delivery, whatever the order of its keys, its spaces or its case.
-        hashlib.sha256(f"{number.folded}\x1f{labels.folded}\x1f{moment.folded}".encode()).digest()[:16],
+        # Every delivery of an event has this digest, with its keys in any order and its texts in any case and spacing.
+        hashlib.sha256(f"{id_text.folded}\x1f{labels.folded}\x1f{moment.folded}".encode()).digest()[:16],
     )
 
 
 def canonical_partner(text: str) -> str:
-    """The one name of a known partner; any other text as it is."""
+    """Return the canonical name of a known partner, and any other text unchanged."""
     return PARTNERS.get(text.casefold(), text)
 
 
 def _values_in_order(pairs: tuple[tuple[str, object], ...]) -> tuple[object, ...] | None:
-    """The values of the six keys, in the documented order; None for the test call."""
+    """Return the values of the six keys in the documented order, or None for the test call."""
     values = dict(pairs)
     if len(values) == len(pairs) == len(KEYS) and values.keys() == _DOCUMENTED:
-        return _in_order(values)  # nearly always
+        return _documented_values(values)  # nearly always
     values = {}
     is_test = False
     for key, value in pairs:
-        name = key if key in _DOCUMENTED else KEY_SPELLINGS.get(" ".join(key.split()).casefold())
-        if name is None:
+        documented_key = key if key in _DOCUMENTED else KEY_SPELLINGS.get(" ".join(key.split()).casefold())
+        if documented_key is None:
             is_test = is_test or (key == "is_test" and value is True)
             continue
-        if name in values:
-            raise _UnrecognisedError("duplicate_key", f"the key {name!r} is there twice")
-        values[name] = value
+        if documented_key in values:
+            raise _UnrecognisedError("duplicate_key", f"the key {documented_key!r} is there twice")
+        values[documented_key] = value
     if is_test and not values:
         return None
     if len(values) < len(KEYS):
         missing = [repr(key) for key in KEYS if key not in values]
         raise _UnrecognisedError("missing_key", f"missing: {', '.join(missing)}")
-    return _in_order(values)
+    return _documented_values(values)
 
 
 def _parse_text(key: str, value: object) -> _Text:
-    """A value as trimmed text with single inner spaces."""
+    """Convert a value to text without outer spaces and with single inner ones."""
     if not isinstance(value, str):
         value = _digits(key, value)
         if len(value) <= MAX_TEXT:
@@ -200,8 +200,8 @@ def _digits(key: str, value: object) -> str:
     numeric = key in _NUMERIC
     if not numeric or not isinstance(value, int) or isinstance(value, bool):
         raise _UnrecognisedError("wrong_type", f"{key!r} should be {'a number or a string' if numeric else 'a string'}")
-    # Not str() of any: an integer of 4,300 digits or more refuses it.
-    return str(value) if abs(value) < _TOO_LONG else "9" * (MAX_TEXT + 1)
+    # str() raises ValueError for an integer of more than 4,300 digits.
+    return str(value) if abs(value) < _TOO_LARGE else "9" * (MAX_TEXT + 1)
 
 
 def _labels(*values: object) -> _Labels:
@@ -215,7 +215,7 @@ def _labels(*values: object) -> _Labels:
     )
 
 
-_cached_labels = lru_cache(maxsize=1024, typed=True)(_labels)  # typed: 4 is a frequency, 4.0 and True are none
+_cached_labels = lru_cache(maxsize=1024, typed=True)(_labels)  # typed: 1 is a frequency; 1.0 and True are not
 
 
 def _parse_moment(value: object) -> _Moment:

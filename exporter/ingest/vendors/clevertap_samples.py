@@ -1,4 +1,4 @@
-"""Made-up bodies in the form that CleverTap documents."""
+"""Makes up bodies in the form that CleverTap documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 NOON = 12
 MOST_DIGITS = 19
-"""An id of more is a text."""
+"""A sample's request id is a number if it has at most this many digits, and a string otherwise."""
 
 EXAMPLE = {
     "Export Request Id": 1690283492,
@@ -20,16 +20,16 @@ EXAMPLE = {
     "Frequency": "One Time",
     "Date and Time": "25/07/2023 4:50:52 PM",
 }
-"""The sample of its page "Status Alerts for Exports"."""
+"""The sample in CleverTap's page "Status Alerts for Exports"."""
 
 TEST_CALL = json.dumps({"is_test": True, "targetId": 1234, "key_values": {"key": "value"}, "profiles": []})
-"""What it posts once when someone creates the webhook."""
+"""The body that CleverTap posts once, when someone creates the webhook."""
 
 
 def sample_body(  # noqa: PLR0913 - the six keys
     *, status: str, partner: str, data_type: str, frequency: str, request_id: str, local_time: datetime
 ) -> str:
-    """The body that CleverTap would post."""
+    """Make the body that CleverTap would post for an event."""
     clock = f"{local_time.hour % 12 or 12}:{local_time:%M:%S} {'AM' if local_time.hour < NOON else 'PM'}"
     return json.dumps(
         {

@@ -1,4 +1,4 @@
-"""The vendors whose webhooks are understood, by the setting ``vendor``, and the paths of their webhooks."""
+"""The registered vendors by their names, which the setting ``vendor`` takes, and the paths of their webhooks."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
     from exporter.domain.exports import Source
     from exporter.ingest.vendors.adapter import Adapter
 
-VENDORS: dict[str, Adapter] = {each.name: each for each in (clevertap.ADAPTER,)}
+VENDORS: dict[str, Adapter] = {adapter.name: adapter for adapter in (clevertap.ADAPTER,)}
 DEFAULT = clevertap.ADAPTER.name
-"""The vendor of a source that names none."""
+"""The vendor of a source without the setting ``vendor``."""
 PREFIX = "/webhooks/"
-"""What the path of every webhook begins with; the vendor and the slug of a source follow."""
+"""Every webhook's path begins with this; the vendor's name and the source's slug follow."""
 
 
 def adapter_of(source: Source) -> Adapter:
-    """The adapter of a source."""
+    """Return the adapter of a source's vendor."""
     return VENDORS[source.vendor or DEFAULT]
 
 
 def webhook_path(vendor: str, slug: str) -> str:
-    """The path of a source's webhook."""
+    """Return the path of a source's webhook."""
     return f"{PREFIX}{vendor}/{slug}"
 
 
 def adapter_at(url: str) -> Adapter:
-    """The adapter that answers at the URL of a webhook; the default one where the path names none."""
+    """Return the adapter of the vendor in a webhook's URL, or the default one if the URL has no known vendor."""
     _, _, rest = urlsplit(url).path.rpartition(PREFIX)
     return VENDORS.get(rest.partition("/")[0], VENDORS[DEFAULT])
 
 
 def canonical_partners(text: str) -> set[str]:
-    """What a partner's name may mean, in lower case: the vendors' canonical spellings of it."""
-    return {each.canonical_partner(text).casefold() for each in VENDORS.values()}
+    """Return every vendor's canonical spelling of a partner's name, in lower case."""
+    return {adapter.canonical_partner(text).casefold() for adapter in VENDORS.values()}
