@@ -1,4 +1,4 @@
-"""From a body to the ledger: what is accepted, what is kept for later, what was there already."""
+"""An intake stores events, quarantines what it cannot parse, and counts duplicates and test calls."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class BrokenLedger(MemoryLedger):
         raise StoreError(message)
 
 
-class AskedLedger(MemoryLedger):
-    """A ledger that notes of which sources it was asked for the newest events."""
+class QueriedLedger(MemoryLedger):
+    """A ledger that records the sources whose newest events were read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[str | None] = []
+        self.queried: list[str | None] = []
 
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        self.asked.append(source)
+        self.queried.append(source)
         return super().newest(source, limit, after)
 
 
@@ -56,13 +56,18 @@ def intake(ledger: MemoryLedger) -> Intake:
     return Intake(ledger, most_event_bytes=65_536)
 
 
-def test_an_announcement_becomes_an_event_with_its_body(intake: Intake, ledger: MemoryLedger) -> None:
+def test_an_event_is_stored_with_its_body(intake: Intake, ledger: MemoryLedger) -> None:
     raw = b"  " + body("Completed", "01/06/2026 12:10:00 AM") + b"\n"
     assert intake.ingest(SHOP, raw, at("0:10") + 3.12345678) == Receipt(accepted=1)
-    (kept,) = ledger.read(0)
-    assert (kept.source, kept.request_id, kept.partner, kept.data_type) == ("shop", "1700000001", "Amazon S3", "events")
-    assert (kept.status, kept.frequency, kept.utc_offset, kept.skewed) == ("completed", "4h", 0, False)
-    assert (kept.occurred_at, kept.arrived_at) == (at("0:10"), round(at("0:10") + 3.123457, 6))
+    (stored,) = ledger.read(0)
+    assert (stored.source, stored.request_id, stored.partner, stored.data_type) == (
+        "shop",
+        "1700000001",
+        "Amazon S3",
+        "events",
+    )
+    assert (stored.status, stored.frequency, stored.utc_offset, stored.skewed) == ("completed", "4h", 0, False)
+    assert (stored.occurred_at, stored.arrived_at) == (at("0:10"), round(at("0:10") + 3.123457, 6))
     assert ledger.body(1) == raw.strip()
 
 
@@ -79,14 +84,19 @@ def test_the_vendors_test_call_is_counted_and_no_event(intake: Intake, ledger: M
     assert ledger.read(0) == []
 
 
-def test_a_body_that_is_not_understood_is_kept_with_its_reason(intake: Intake, ledger: MemoryLedger) -> None:
+def test_a_body_that_cannot_be_parsed_is_quarantined_with_its_reason(intake: Intake, ledger: MemoryLedger) -> None:
     raw = body(when="31/02/2026 1:00:00 AM")
     receipt = intake.ingest(SHOP, raw, NOW)
     assert receipt == Receipt(quarantined=1)
     assert not receipt.is_test
-    (kept,) = ledger.quarantine()
-    assert (kept.source, kept.reason, kept.body, kept.arrived_at) == ("shop", "bad_date", raw, NOW)
-    assert "31/02/2026" in kept.detail
+    (quarantined,) = ledger.quarantine()
+    assert (quarantined.source, quarantined.reason, quarantined.body, quarantined.arrived_at) == (
+        "shop",
+        "bad_date",
+        raw,
+        NOW,
+    )
+    assert "31/02/2026" in quarantined.detail
     assert intake.ingest(SHOP, raw, NOW + 5) == Receipt(duplicates=1)
 
 
@@ -96,7 +106,7 @@ def test_a_list_is_taken_as_a_whole(intake: Intake, ledger: MemoryLedger) -> Non
     receipt = intake.ingest(SHOP, raw, NOW)
     assert receipt == Receipt(accepted=2, duplicates=1, quarantined=1, test_calls=1)
     assert not receipt.is_test
-    assert [each.status for each in ledger.read(0)] == ["initiated", "completed"]
+    assert [event.status for event in ledger.read(0)] == ["initiated", "completed"]
     assert ledger.body(2) == json.dumps(second).encode()
 
 
@@ -128,7 +138,7 @@ def test_an_object_over_the_limit_is_refused(ledger: MemoryLedger) -> None:
     assert ledger.read(0) == []
 
 
-def test_what_could_not_be_stored_is_not_acknowledged_and_teaches_nothing() -> None:
+def test_an_event_that_could_not_be_stored_is_not_acknowledged_and_settles_no_offset() -> None:
     intake = Intake(BrokenLedger(), 65_536)
     for source in (SHOP, AUTO):
         with pytest.raises(StoreError, match="no room for 1"):
@@ -143,23 +153,25 @@ def test_what_could_not_be_stored_is_not_acknowledged_and_teaches_nothing() -> N
         ("25/07/9999 1:00:00 AM", Receipt(quarantined=1)),
     ],
 )
-def test_a_text_more_than_a_day_ahead_of_its_arrival_is_kept_aside(intake: Intake, when: str, receipt: Receipt) -> None:
+def test_a_local_time_more_than_a_day_ahead_of_the_arrival_is_quarantined(
+    intake: Intake, when: str, receipt: Receipt
+) -> None:
     assert intake.ingest(SHOP, body(when=when), NOW) == receipt
 
 
-def test_a_text_ahead_of_the_arrival_counts_as_the_arrival(intake: Intake, ledger: MemoryLedger) -> None:
+def test_a_local_time_ahead_of_the_arrival_counts_as_the_arrival(intake: Intake, ledger: MemoryLedger) -> None:
     intake.ingest(SHOP, body(when="01/06/2026 11:00:00 AM"), NOW)
     assert (ledger.read(0)[0].occurred_at, ledger.read(0)[0].skewed) == (NOW, True)
 
 
 def post(intake: Intake, occurred_at: float, late: float, offset: float, request_id: int = 1) -> None:
-    """A made-up body whose clock is ``offset`` hours ahead of UTC, delivered ``late`` minutes late."""
+    """Ingest a body whose clock is ``offset`` hours ahead of UTC, delivered ``late`` minutes late."""
     text = vendor_clock(occurred_at + offset * HOUR, UTC)
     intake.ingest(AUTO, body("Initiated", text, request_id), occurred_at + late * MINUTE)
 
 
 def offsets(ledger: MemoryLedger | SqlLedger) -> list[float]:
-    return [each.utc_offset / HOUR for each in ledger.read(0)]
+    return [event.utc_offset / HOUR for event in ledger.read(0)]
 
 
 def test_five_events_settle_the_offset_that_a_late_delivery_then_keeps(intake: Intake, ledger: MemoryLedger) -> None:
@@ -199,7 +211,7 @@ def test_each_source_settles_on_an_offset_of_its_own(intake: Intake, ledger: Mem
     assert ledger.read(5)[0].utc_offset == -0.25 * HOUR
 
 
-def test_a_settled_offset_is_known_again_after_a_restart(tmp_path: Path) -> None:
+def test_a_settled_offset_survives_a_restart(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     before = SqlLedger(url)
     intake = Intake(before, 65_536)
@@ -232,17 +244,17 @@ def test_the_documented_sample_is_accepted_at_its_time(intake: Intake, ledger: M
     assert intake.ingest(AUTO, sample, instant("2023-07-25T11:20:55") + 30 * DAY) == Receipt(duplicates=1)
 
 
-def test_what_was_recalled_is_not_looked_up_when_a_body_comes() -> None:
-    ledger = AskedLedger()
+def test_a_loaded_offset_is_not_read_from_the_ledger_when_a_body_comes() -> None:
+    ledger = QueriedLedger()
     intake = Intake(ledger, 65_536)
     intake.load_offsets([SHOP, AUTO])
-    assert ledger.asked == [AUTO.slug]
+    assert ledger.queried == [AUTO.slug]
     assert len(intake.prepare(AUTO, body(), NOW)) == 1
-    assert ledger.asked == [AUTO.slug]
+    assert ledger.queried == [AUTO.slug]
 
 
 def test_a_body_can_be_prepared_appended_and_accounted_for_in_three_steps(ledger: MemoryLedger) -> None:
     intake = Intake(ledger, 65_536)
     entries = intake.prepare(SHOP, json.dumps([fields(), fields(), {"is_test": True}]).encode(), NOW)
-    fresh = ledger.append(entries)
-    assert intake.receipt_for(SHOP, entries, fresh) == Receipt(accepted=1, duplicates=1, test_calls=1)
+    inserted = ledger.append(entries)
+    assert intake.receipt_for(SHOP, entries, inserted) == Receipt(accepted=1, duplicates=1, test_calls=1)

@@ -1,4 +1,4 @@
-"""Events as JSON lines: what is written is read, and a line that says nothing is told what would be right."""
+"""A formatted event parses back to the same, and a line that cannot be replayed is refused with advice."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ BODY = '{"a": 1}'
 
 
 def test_a_stored_event_is_read_as_it_was_written() -> None:
-    odd = event("completed", at("0:00"), delay=0.123456, source="shop")
+    stored = event("completed", at("0:00"), delay=0.123456, source="shop")
     raw = '{\r\n "a" : "x\\n\\u00fc ü {}[]\\"",\n "a": [1, {"b": null}]}'.encode()
-    line = format_line(AcceptedEvent(odd, raw))
+    line = format_line(AcceptedEvent(stored, raw))
     assert "\n" not in line
-    found = parse_line(line.encode())
-    assert (found.source, found.arrived_at) == ("shop", odd.arrived_at)
-    assert found.body == raw.replace(b"\n", b" ").replace(b"\r", b" ")
+    parsed = parse_line(line.encode())
+    assert (parsed.source, parsed.arrived_at) == ("shop", stored.arrived_at)
+    assert parsed.body == raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 @given(st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists), max_size=4), st.data())
-def test_any_body_comes_back_verbatim_whatever_stands_around_it(body: dict[str, object], data: st.DataObject) -> None:
+def test_any_body_comes_back_verbatim_with_the_members_in_any_order(
+    body: dict[str, object], data: st.DataObject
+) -> None:
     separators = data.draw(st.sampled_from([None, (",", ":")]))
     raw = json.dumps(body, ensure_ascii=data.draw(st.booleans()), separators=separators)
     members = ['"source": "s"', '"arrived_at" : 1.5', f'"body":  {raw}', '"more": [{}]']
@@ -51,7 +53,7 @@ def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "problem"),
     [
         (b"", "is no JSON object"),
         (b"[]", "is no JSON object: expected { at character 0"),
@@ -76,7 +78,7 @@ def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds:
         (b'{"source": "s", "arrived_at": null, "body": {}}', "its arrived_at is no instant after 1970"),
     ],
 )
-def test_what_cannot_be_replayed_is_told_what_would_be_right(line: bytes, said: str) -> None:
+def test_a_line_that_cannot_be_replayed_is_refused_with_advice(line: bytes, problem: str) -> None:
     with pytest.raises(PayloadError) as refusal:
         parse_line(line)
-    assert said in str(refusal.value)
+    assert problem in str(refusal.value)

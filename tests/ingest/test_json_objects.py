@@ -1,4 +1,4 @@
-"""A body is one object or a list of them, in strict JSON, and every object is kept verbatim."""
+"""A body is one JSON object or a list of them, in strict JSON, and the bytes of every object stay verbatim."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LIMIT = 1_000_000
 
 
 def raws(body: bytes) -> list[bytes]:
-    return [each.raw for each in decode(body, LIMIT)]
+    return [json_object.raw for json_object in decode(body, LIMIT)]
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "problem"),
     [
         (b"", "empty"),
         (b" \r\n\t ", "empty"),
@@ -59,8 +59,8 @@ def raws(body: bytes) -> list[bytes]:
         (b"x=1&y=2", "not JSON"),
     ],
 )
-def test_a_body_that_is_no_object_or_list_of_objects_is_refused(body: bytes, says: str) -> None:
-    with pytest.raises(PayloadError, match=says.replace("[", r"\[")):
+def test_a_body_that_is_no_object_or_list_of_objects_is_refused(body: bytes, problem: str) -> None:
+    with pytest.raises(PayloadError, match=problem.replace("[", r"\[")):
         decode(body, LIMIT)
 
 
@@ -84,11 +84,11 @@ def test_an_object_is_its_pairs_in_order_even_where_a_key_comes_twice() -> None:
     assert [key for key, _ in only.pairs] == ["b", "a", "b"]
 
 
-def test_white_space_and_a_byte_order_mark_around_it_are_no_part_of_an_object() -> None:
+def test_white_space_and_a_byte_order_mark_around_an_object_are_not_part_of_it() -> None:
     assert raws(b'\xef\xbb\xbf \r\n{"a" : 1 }\n') == [b'{"a" : 1 }']
 
 
-def test_an_object_is_kept_verbatim_wherever_it_stands_in_a_list() -> None:
+def test_an_object_stays_verbatim_at_any_place_in_a_list() -> None:
     first, second, third = b'{ "a":1.0e2,\t"a" : "\\u00fc"}', '{"ü": "🪣"}'.encode(), b"{}"
     assert raws(b"[" + first + b" ,\n" + second + b"," + third + b" ]") == [first, second, third]
 
@@ -104,9 +104,9 @@ def test_a_thousand_objects_are_taken_and_one_more_is_not() -> None:
         decode(b"[" + b",".join([b"{}"] * 1001) + b"]", LIMIT)
 
 
-def test_an_object_may_have_as_many_bytes_as_the_limit_says() -> None:
+def test_an_object_may_have_exactly_as_many_bytes_as_the_limit() -> None:
     body = '{"a": "üü"}'.encode()
-    assert [each.raw for each in decode(body, len(body))] == [body]
+    assert [json_object.raw for json_object in decode(body, len(body))] == [body]
     with pytest.raises(PayloadTooLargeError, match=f"object 1 has {len(body)} bytes; at most {len(body) - 1}"):
         decode(body, len(body) - 1)
     with pytest.raises(PayloadTooLargeError, match="object 2 has"):
@@ -132,15 +132,16 @@ objects = st.dictionaries(
 def test_the_bytes_of_every_object_mean_what_was_sent(sent: list[dict[str, object]], indent: int | str | None) -> None:
     for escaped in (True, False):
         body = json.dumps(sent, ensure_ascii=escaped, indent=indent).encode("utf-8", "replace")
-        found = decode(body, LIMIT)
-        assert [json.loads(each.raw) for each in found] == json.loads(body)
-        assert [[key for key, _ in each.pairs] for each in found] == [list(each) for each in json.loads(body)]
+        decoded = decode(body, LIMIT)
+        expected = json.loads(body)
+        assert [json.loads(json_object.raw) for json_object in decoded] == expected
+        assert [[key for key, _ in json_object.pairs] for json_object in decoded] == [list(keys) for keys in expected]
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:0123456789.eE+-ntf \\u', max_size=40).map(str.encode))
 def test_any_bytes_are_objects_or_refused(body: bytes) -> None:
     try:
-        found = decode(body, LIMIT)
+        decoded = decode(body, LIMIT)
     except PayloadError:
         return
-    assert all(each.raw in body for each in found)
+    assert all(json_object.raw in body for json_object in decoded)

@@ -1,4 +1,7 @@
-"""What a CleverTap body means. Every body but the two samples is made up."""
+"""The CleverTap adapter parses events and test calls, and gives a reason for every other body.
+
+All bodies but the two samples are made up.
+"""
 
 from __future__ import annotations
 
@@ -17,50 +20,50 @@ from exporter.ingest.vendors import adapter, clevertap
 from exporter.ingest.vendors.adapter import Unrecognised
 from exporter.ingest.vendors.clevertap import KEYS, REASONS, canonical_partner
 
-LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - the sender's clock has no zone
+LATEST = datetime(2026, 6, 2)  # noqa: DTZ001 - local times have no zone
 DATE = "Date and Time"
 
 
-def interpret(raw: bytes) -> ParsedEvent | adapter.TestCall | Unrecognised:
+def parse(raw: bytes) -> ParsedEvent | adapter.TestCall | Unrecognised:
     (only,) = json_objects.decode(raw, 1_000_000)
     return clevertap.parse(only, LATEST)
 
 
-def announced(raw: bytes) -> ParsedEvent:
-    meaning = interpret(raw)
-    assert isinstance(meaning, ParsedEvent), meaning
-    return meaning
+def parse_event(raw: bytes) -> ParsedEvent:
+    parsed = parse(raw)
+    assert isinstance(parsed, ParsedEvent), parsed
+    return parsed
 
 
 def reason(raw: bytes) -> str:
-    meaning = interpret(raw)
-    assert isinstance(meaning, Unrecognised), meaning
-    assert meaning.reason in REASONS
-    assert meaning.detail
-    return meaning.reason
+    parsed = parse(raw)
+    assert isinstance(parsed, Unrecognised), parsed
+    assert parsed.reason in REASONS
+    assert parsed.detail
+    return parsed.reason
 
 
 def with_value(key: str, value: object) -> bytes:
     return json.dumps(fields() | {key: value}).encode()
 
 
-def test_the_documented_sample_is_understood() -> None:
-    said = announced((SAMPLES / "completed-one-time.json").read_bytes())
-    assert said == ParsedEvent(
+def test_the_documented_sample_is_parsed() -> None:
+    parsed = parse_event((SAMPLES / "completed-one-time.json").read_bytes())
+    assert parsed == ParsedEvent(
         request_id="1690283492",
         partner="Google Cloud Storage",
         data_type="events",
         status="completed",
         frequency="one-time",
         local_time=datetime(2023, 7, 25, 16, 50, 52),  # noqa: DTZ001 - as above
-        digest=said.digest,
+        digest=parsed.digest,
     )
-    assert len(said.digest) == 16
+    assert len(parsed.digest) == 16
 
 
-def test_the_call_at_the_creation_of_a_webhook_is_no_announcement() -> None:
-    assert interpret((SAMPLES / "webhook-created-test.json").read_bytes()) == adapter.TestCall()
-    assert interpret(b'{"is_test": true}') == adapter.TestCall()
+def test_the_call_at_the_creation_of_a_webhook_is_a_test_call() -> None:
+    assert parse((SAMPLES / "webhook-created-test.json").read_bytes()) == adapter.TestCall()
+    assert parse(b'{"is_test": true}') == adapter.TestCall()
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"is_test": false}', b'{"is_test": 1}', b'{"is_test": "true"}'])
@@ -68,54 +71,55 @@ def test_without_a_true_is_test_a_body_without_the_keys_is_no_test_call(raw: byt
     assert reason(raw) == "missing_key"
 
 
-def test_an_announcement_that_says_is_test_is_an_announcement() -> None:
-    assert announced(with_value("is_test", value=True)) == announced(body())
+def test_an_event_with_is_test_is_an_event() -> None:
+    assert parse_event(with_value("is_test", value=True)) == parse_event(body())
 
 
-def test_is_test_beside_some_of_the_keys_is_an_announcement_that_lacks_the_others() -> None:
+def test_is_test_beside_some_of_the_keys_is_an_event_that_lacks_the_others() -> None:
     assert reason(b'{"is_test": true, "Status": "Completed"}') == "missing_key"
 
 
 def test_the_order_of_the_keys_does_not_matter() -> None:
     values = fields()
     assert (
-        len({announced(json.dumps({key: values[key] for key in order}).encode()) for order in permutations(KEYS)}) == 1
+        len({parse_event(json.dumps({key: values[key] for key in order}).encode()) for order in permutations(KEYS)})
+        == 1
     )
 
 
-def test_further_keys_are_passed_over() -> None:
-    assert announced(with_value("Bucket", {"nested": [1, {"is": None}]})) == announced(body())
+def test_further_keys_are_ignored() -> None:
+    assert parse_event(with_value("Bucket", {"nested": [1, {"is": None}]})) == parse_event(body())
 
 
 def test_spaces_and_case_do_not_matter() -> None:
     spaced = {f"  {key.replace(' ', '   ').upper()} ": value for key, value in fields().items()}
-    assert announced(json.dumps(spaced).encode()) == announced(body())
+    assert parse_event(json.dumps(spaced).encode()) == parse_event(body())
     loud = body("  INITIATED ", "  01/06/2026   12:00:00  am ", " 1700000001 ", Partner="AMAZON  s3", Type="EVENTS\n")
-    assert announced(loud) == announced(body())
+    assert parse_event(loud) == parse_event(body())
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_each_of_the_six_keys_has_to_be_there(key: str) -> None:
     values = fields()
     del values[key]
-    meaning = interpret(json.dumps(values).encode())
-    assert isinstance(meaning, Unrecognised)
-    assert (meaning.reason, meaning.detail) == ("missing_key", f"missing: {key!r}")
+    parsed = parse(json.dumps(values).encode())
+    assert isinstance(parsed, Unrecognised)
+    assert (parsed.reason, parsed.detail) == ("missing_key", f"missing: {key!r}")
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_none_of_the_six_keys_may_be_there_twice(key: str) -> None:
-    again = json.dumps({key.lower(): "whatever"})
-    assert reason(body()[:-1] + b", " + again[1:].encode()) == "duplicate_key"
+    second = json.dumps({key.lower(): "whatever"})
+    assert reason(body()[:-1] + b", " + second[1:].encode()) == "duplicate_key"
 
 
 def test_any_other_key_may_be_there_twice() -> None:
-    assert announced(body()[:-1] + b', "Note": 1, "Note": 2}') == announced(body())
+    assert parse_event(body()[:-1] + b', "Note": 1, "Note": 2}') == parse_event(body())
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", [None, True, 1.5, [], {}, ["Events"]])
-def test_a_value_of_another_type_is_told(key: str, value: object) -> None:
+def test_a_value_of_another_type_is_unrecognised(key: str, value: object) -> None:
     assert reason(with_value(key, value)) == "wrong_type"
 
 
@@ -126,32 +130,32 @@ def test_a_number_is_text_in_none_of_these(key: str) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", ["", "   ", "\t\n\u2003"])
-def test_an_empty_value_is_told(key: str, value: str) -> None:
+def test_an_empty_value_is_unrecognised(key: str, value: str) -> None:
     assert reason(with_value(key, value)) == "empty_text"
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", ["a\0b", "a\x1bb", "a\u202eb", "a\ud800b", "a\ufdd0b"])
-def test_a_value_with_control_characters_or_broken_unicode_is_told(key: str, value: str) -> None:
+def test_a_value_with_control_characters_or_broken_unicode_is_unrecognised(key: str, value: str) -> None:
     assert reason(with_value(key, value)) == "unprintable_text"
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", ["x" * 129, "İ" * 65, "ß" * 65])
-def test_a_value_that_is_too_long_in_any_case_is_told(key: str, value: str) -> None:
+def test_a_value_that_is_too_long_in_any_case_is_unrecognised(key: str, value: str) -> None:
     assert reason(with_value(key, value)) == "text_too_long"
 
 
 def test_a_value_may_have_128_characters() -> None:
-    assert announced(with_value("Type", "x" * 128)).data_type == "x" * 128
+    assert parse_event(with_value("Type", "x" * 128)).data_type == "x" * 128
 
 
 def test_a_request_id_is_a_number_or_a_string() -> None:
-    assert announced(body(request_id=1700000001)) == announced(body(request_id="1700000001"))
-    assert announced(body(request_id="a-1")).request_id == "a-1"
-    assert announced(body(request_id=-5)).request_id == "-5"
-    assert announced(body(request_id=2**63)).request_id == str(2**63)
-    assert announced(body(request_id=10**127)).request_id == "1" + "0" * 127
+    assert parse_event(body(request_id=1700000001)) == parse_event(body(request_id="1700000001"))
+    assert parse_event(body(request_id="a-1")).request_id == "a-1"
+    assert parse_event(body(request_id=-5)).request_id == "-5"
+    assert parse_event(body(request_id=2**63)).request_id == str(2**63)
+    assert parse_event(body(request_id=10**127)).request_id == "1" + "0" * 127
 
 
 @pytest.mark.parametrize("digits", [129, 4000])
@@ -169,12 +173,12 @@ def test_a_negative_number_counts_its_sign() -> None:
     [(4, "4h"), ("24", "24h"), ("Every 12 hours", "12h"), ("One Time", "one-time"), ("Full  Moon", "Full Moon")],
 )
 def test_a_frequency_has_one_label(value: object, label: str) -> None:
-    assert announced(with_value("Frequency", value)).frequency == label
+    assert parse_event(with_value("Frequency", value)).frequency == label
 
 
 @pytest.mark.parametrize("value", [1.0, True])
-def test_what_equals_a_number_that_was_understood_is_none_for_that(value: object) -> None:
-    assert announced(with_value("Frequency", 1)).frequency == "1h"
+def test_a_value_that_equals_a_cached_number_is_still_of_the_wrong_type(value: object) -> None:
+    assert parse_event(with_value("Frequency", 1)).frequency == "1h"
     assert reason(with_value("Frequency", value)) == "wrong_type"
 
 
@@ -196,11 +200,11 @@ def test_what_equals_a_number_that_was_understood_is_none_for_that(value: object
 )
 def test_the_known_spellings_of_a_partner_have_one_name(given_name: str, canonical: str) -> None:
     assert canonical_partner(given_name) == canonical
-    assert announced(with_value("Partner", given_name)).partner == canonical
+    assert parse_event(with_value("Partner", given_name)).partner == canonical
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "local_time"),
     [
         ("25/07/2023 4:50:52 PM", "2023-07-25T16:50:52"),
         ("25/07/2023 04:50:52 pm", "2023-07-25T16:50:52"),
@@ -218,8 +222,8 @@ def test_the_known_spellings_of_a_partner_have_one_name(given_name: str, canonic
         ("02/06/2026 12:00:00 AM", "2026-06-02T00:00:00"),
     ],
 )
-def test_a_date_is_read_day_first_on_a_twelve_hour_clock(text: str, wanted: str) -> None:
-    assert announced(with_value(DATE, text)).local_time == datetime.fromisoformat(wanted)
+def test_a_date_is_read_day_first_on_a_twelve_hour_clock(text: str, local_time: str) -> None:
+    assert parse_event(with_value(DATE, text)).local_time == datetime.fromisoformat(local_time)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ def test_a_date_is_read_day_first_on_a_twelve_hour_clock(text: str, wanted: str)
         "yesterday",
     ],
 )
-def test_a_date_that_cannot_be_is_told(text: str) -> None:
+def test_an_impossible_date_is_unrecognised(text: str) -> None:
     assert reason(with_value(DATE, text)) == "bad_date"
 
 
@@ -255,9 +259,9 @@ def test_a_date_before_2000_or_more_than_a_day_ahead_is_out_of_range(text: str) 
     assert reason(with_value(DATE, text)) == "date_out_of_range"
 
 
-def test_another_delivery_of_the_same_announcement_has_the_same_digest() -> None:
+def test_another_delivery_of_the_same_event_has_the_same_digest() -> None:
     spaced = json.dumps(dict(reversed(fields("  initiated").items())), indent=3).encode()
-    assert announced(spaced).digest == announced(body()).digest
+    assert parse_event(spaced).digest == parse_event(body()).digest
 
 
 @pytest.mark.parametrize(
@@ -271,14 +275,14 @@ def test_another_delivery_of_the_same_announcement_has_the_same_digest() -> None
         (DATE, "01/06/2026 12:00:01 AM"),
     ],
 )
-def test_every_key_makes_another_announcement(key: str, value: object) -> None:
-    assert announced(with_value(key, value)).digest != announced(body()).digest
+def test_another_value_of_any_key_makes_another_digest(key: str, value: object) -> None:
+    assert parse_event(with_value(key, value)).digest != parse_event(body()).digest
 
 
 def test_values_cannot_be_shifted_from_one_key_to_the_next() -> None:
-    one = announced(body(Partner="S3 Events", Type="x"))
-    other = announced(body(Partner="S3", Type="Events x"))
-    assert one.digest != other.digest
+    first = parse_event(body(Partner="S3 Events", Type="x"))
+    second = parse_event(body(Partner="S3", Type="Events x"))
+    assert first.digest != second.digest
 
 
 json_values = st.recursive(
@@ -289,14 +293,14 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*KEYS, "is_test", "Other"]), json_values))
-def test_any_object_has_a_meaning_or_a_reason(changes: dict[str, object]) -> None:
-    meaning = interpret(json.dumps(fields() | changes).encode())
-    if isinstance(meaning, Unrecognised):
-        assert meaning.reason in REASONS
-    elif isinstance(meaning, ParsedEvent):
-        texts = (meaning.request_id, meaning.partner, meaning.data_type, meaning.status, meaning.frequency)
+def test_any_object_is_parsed_or_has_a_reason(changes: dict[str, object]) -> None:
+    parsed = parse(json.dumps(fields() | changes).encode())
+    if isinstance(parsed, Unrecognised):
+        assert parsed.reason in REASONS
+    elif isinstance(parsed, ParsedEvent):
+        texts = (parsed.request_id, parsed.partner, parsed.data_type, parsed.status, parsed.frequency)
         assert all(text.isprintable() and 0 < len(text) <= 128 for text in texts)
-        assert meaning.local_time <= LATEST
+        assert parsed.local_time <= LATEST
 
 
 alike = st.sampled_from([4, 4.0, "4", True, "Amazon S3", "amazon  S3 ", "ß" * 65, "a\0b", "", [4], {"a": [4]}])
@@ -306,20 +310,18 @@ dates = st.sampled_from(
 
 
 @given(st.permutations(KEYS), st.dictionaries(st.sampled_from(KEYS), alike | json_values), dates | alike)
-def test_what_is_remembered_means_what_it_means_when_it_is_read(
-    order: list[str], changes: dict[str, object], when: object
-) -> None:
+def test_cached_values_parse_as_uncached_ones_do(order: list[str], changes: dict[str, object], when: object) -> None:
     values = fields() | {DATE: when} | changes
     raw = json.dumps({key: values[key] for key in order}).encode()
     large = raw[:-1] + b', "Note": "' + b"x" * 1024 + b'"}'
-    # Of the large one nothing is remembered, and its keys are looked at one by one.
-    assert interpret(raw) == interpret(raw) == interpret(large)
+    # Nothing of the large one is cached, and its keys take the slower path.
+    assert parse(raw) == parse(raw) == parse(large)
 
 
 @given(st.datetimes(datetime(2000, 1, 1), LATEST))  # noqa: DTZ001 - as above
-def test_a_date_as_the_sender_writes_it_is_read_back(moment: datetime) -> None:
+def test_a_date_in_the_vendors_form_is_read_back(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
     half, hour = ("AM", moment.hour) if moment.hour < 12 else ("PM", moment.hour - 12)
     text = f"{moment:%d/%m/%Y} {hour or 12}:{moment:%M:%S} {half}"
-    assert announced(with_value(DATE, text)).local_time == moment
+    assert parse_event(with_value(DATE, text)).local_time == moment
     assert moment - LATEST <= timedelta(0)
