@@ -51,7 +51,7 @@ def build() -> models.Dashboard:
                 "export",
                 "Export",
                 'source="$source"',
-                "A declared or recognised export; any is what has no name of its own.",
+                "A declared or detected export; any is what has no name of its own.",
                 every=False,
                 several=False,
             ),

@@ -55,7 +55,7 @@ def build() -> models.Dashboard:
                 "export",
                 "Export",
                 queries.OF_SOURCE,
-                "A declared or recognised export; any is what has no name of its own.",
+                "A declared or detected export; any is what has no name of its own.",
                 every=True,
                 several=True,
             ),
