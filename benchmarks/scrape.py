@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from report import Scale
 
 TURNS = 4
-"""Events of each export before the first scrape: two runs, so that it is recognised."""
+"""Events of each export before the first scrape: two runs, so that it is detected."""
 REPEATS = 11
 GROUP_SAMPLES = 36
 """Pushed to a group: with the two that Pushgateway adds, as many as an export has."""

@@ -155,7 +155,7 @@ def test_every_value_is_what_a_scrape_would_have_shown() -> None:
 def test_an_event_that_came_late_is_known_from_its_arrival_on() -> None:
     declared = [Declaration("hourly", Selection("shop", partner="Declared"), HOUR)]
     events = []
-    for partner, request_id in (("Declared", "1"), ("Recognised", "2"), ("Group", "new each run")):
+    for partner, request_id in (("Declared", "1"), ("Detected", "2"), ("Group", "new each run")):
         for run in range(20):
             run_id = f"{request_id} {run}" if partner == "Group" else request_id
             events.append(event("initiated", BEGINS + run * HOUR, partner=partner, request_id=run_id, frequency="1h"))

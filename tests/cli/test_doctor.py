@@ -30,7 +30,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) ->
     assert "arrivals suggest UTC offset +00:00" in result.stdout
 
 
-def test_the_doctor_shows_a_gap_a_silent_source_and_a_recognised_id(store: Store, tmp_path: Path) -> None:
+def test_the_doctor_shows_an_outage_a_silent_source_and_a_detected_export(store: Store, tmp_path: Path) -> None:
     now = time.time()
     store.ledger.record_heartbeat("first", now - 3 * DAY)
     store.ledger.record_heartbeat("second", now - 2 * DAY)

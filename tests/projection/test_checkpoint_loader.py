@@ -79,7 +79,7 @@ def test_an_export_that_is_gone_is_gone_from_the_checkpoint(ledger: Ledger) -> N
     writer = writer_of(ledger, projector)
     assert writer.write(NOW)
     ledger.append([accepted_event(event("initiated", at("9:00"), request_id="four", partner="Azure"))])
-    projector.catch_up()  # recognised: its group is empty
+    projector.catch_up()  # the id is detected: its group is empty
     assert writer.write(NOW)
     again = caught_up(ledger)
     assert again.checkpoint_revision == projector.checkpoint_revision

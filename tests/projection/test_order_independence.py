@@ -131,7 +131,7 @@ def counters_not_below(
     """The counters of every export at ``now``, none of them below what it was."""
     after = {key: counters(state) for key, state in states(exports, now).items()}
     for key, old in before.items():
-        if key in after:  # a group whose only id was recognised is gone
+        if key in after:  # a group whose only id was detected as an export is gone
             assert all(new >= past for new, past in zip(after[key], old, strict=True)), (key, old, after[key])
     return after
 

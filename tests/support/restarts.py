@@ -45,7 +45,7 @@ def from_the_ledger(exporter: Exporter) -> str:
 def send_some_of_everything(exporter: Exporter) -> None:
     now = time.time()
     for source in ("shop", "found-out"):
-        for hours in (5, 1):  # the same id again: it is recognised
+        for hours in (5, 1):  # a recurring id: the export is detected
             exporter.post(body("Initiated", vendor_clock(now - hours * HOUR)), source)
             exporter.post(body("Completed", vendor_clock(now - hours * HOUR + 600)), source)
         exporter.post(fields("Failed", vendor_clock(now), 2), source)

@@ -37,7 +37,7 @@ def mend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_history(now: float) -> list[tuple[float, bytes]]:
-    """Arrivals and bodies of two exports, one of which misses a run and is recognised."""
+    """Arrivals and bodies of two exports, one of which misses a run and is detected."""
     events = []
     for hours in (30, 26, 14, 10, 6, 2):
         begun = now - hours * HOUR

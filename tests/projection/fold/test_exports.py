@@ -36,7 +36,7 @@ def labels(webhook: Webhook) -> set[str]:
 
 
 @pytest.mark.parametrize(("second", "found"), [("1:59:59", {"any"}), ("2:00", {"1700000001"})])
-def test_an_id_is_recognised_when_it_comes_back_after_half_an_interval(second: str, found: set[str]) -> None:
+def test_an_id_is_detected_when_it_recurs_after_half_an_interval(second: str, found: set[str]) -> None:
     webhook = Webhook()
     webhook.deliver("Initiated", at("0:00"))
     webhook.deliver("Completed", at("0:10"))

@@ -85,9 +85,9 @@ def test_exports_are_told_with_their_state_and_null_for_never(exporter: Exporter
     assert (nightly["export"], nightly["source"], nightly["owner"]) == ("nightly", "quiet", "data")
     assert (nightly["last_completed"], nightly["last_received"], nightly["initiated"]) == (None, None, 0)
     assert nightly["deadline"] > time.time()
-    (recognised,) = [each for each in document["exports"] if each["export"] == "7"]
-    assert (recognised["initiated"], recognised["interval"], recognised["state"]) == (2, 4 * HOUR, "never completed")
-    assert time.time() - 2 * HOUR < recognised["last_initiated"] < time.time()
+    (detected,) = [each for each in document["exports"] if each["export"] == "7"]
+    assert (detected["initiated"], detected["interval"], detected["state"]) == (2, 4 * HOUR, "never completed")
+    assert time.time() - 2 * HOUR < detected["last_initiated"] < time.time()
 
 
 def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporter: Exporter) -> None:
