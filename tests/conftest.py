@@ -1,4 +1,4 @@
-"""Fixtures of several test modules."""
+"""Fixtures that several test modules use."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# A busy machine must not fail a test, so Hypothesis times neither an example nor the making of one.
-# A fixture that all examples of a test share is one that no example changes: a running server, or a folder.
-# The examples are other ones every time; a failure prints how to repeat it.
+# A busy machine must not fail a test, so Hypothesis times neither an example nor its generation.
+# All examples of a test share its function-scoped fixtures: a running server or a folder, which no example changes.
+# The examples differ from run to run; a failure prints how to repeat it.
 settings.register_profile(
     "untimed",
     deadline=None,
@@ -29,35 +29,35 @@ settings.register_profile(
 )
 settings.load_profile("untimed")
 
-# What tests write is read by nobody else: files with secrets in them are refused otherwise.
+# Only this user may read what tests write: the exporter refuses secrets in files that others can read.
 os.umask(0o077)
 
 
 @pytest.fixture
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder of the test's own, which is `tmp_path`."""
+    """Run the test in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def store(in_a_folder: Path) -> Iterator[Store]:
-    """A database in the working folder, where the commands look for it."""
-    made = Store(in_a_folder)
-    yield made
-    made.ledger.close()
+    """Create a database in the working folder, where the commands look for it."""
+    store = Store(in_a_folder)
+    yield store
+    store.ledger.close()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL for all tests that neither stop nor configure it; skips where there is none."""
+    """Start a PostgreSQL server for all tests that neither stop nor configure it; skips if there is none."""
     with Postgres() as server:
         yield server
 
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A new and empty database in it."""
+    """Create an empty database on that server, and drop it afterwards."""
     name = f"test_{uuid.uuid4().hex}"
     postgres.create(name)
     yield postgres.url(name)
@@ -66,12 +66,12 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
-    """A pooler before it, that gives a connection to each transaction."""
+    """Start a pgbouncer in front of that server."""
     with PgBouncer(postgres) as server:
         yield server
 
 
 @pytest.fixture
 def pooled_url(pooler: PgBouncer, postgres_url: str) -> str:
-    """The new database, by way of the pooler."""
+    """Return the URL of the new database through pgbouncer."""
     return pooler.url(postgres_url.rpartition("/")[2])

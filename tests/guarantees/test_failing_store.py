@@ -14,7 +14,7 @@ import pytest
 
 from builders import body
 from faults import hanging_syncs, held_by_another_process, injected, small_disk
-from refusals import ANSWER_SECONDS, accept, assert_refused, assert_said
+from refusals import RESPONSE_SECONDS, accept, assert_refused, assert_said
 from running import Exporter, assert_within, wait_until
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def assert_200_refused(exporter: Exporter) -> None:
             assert b"\r\nRetry-After: 5\r\n" in answer
         return median(took)
 
-    assert_within(ANSWER_SECONDS, refused, "half of 200 answers")
+    assert_within(RESPONSE_SECONDS, refused, "half of 200 responses")
 
 
 def assert_all_taken(exporter: Exporter) -> None:

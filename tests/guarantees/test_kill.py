@@ -23,12 +23,12 @@ pytestmark = pytest.mark.proof
 
 TIMES = 10 * PROOF
 SENDERS = 4
-OF_THE_PROCESS = "# HELP dataexport_webhook_requests"
+FIRST_PROCESS_METRIC = "# HELP dataexport_webhook_requests"
 
 
 def from_the_ledger(exporter: Exporter) -> str:
     """The part of a scrape that is about exports and sources."""
-    text, found, _ = exporter.scrape().partition(OF_THE_PROCESS)
+    text, found, _ = exporter.scrape().partition(FIRST_PROCESS_METRIC)
     assert found
     return text
 

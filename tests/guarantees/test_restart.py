@@ -56,7 +56,7 @@ def test_a_start_from_a_checkpoint_changes_nothing_and_a_damaged_one_is_survived
         exporter.terminate()  # which writes the checkpoint
         start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
-        # Events after the checkpoint; the last repeats an id that the checkpoint has not loaded, which is detected now.
+        # Newer events than the checkpoint's. Id 6 recurs, which only the ledger knows, so its export is detected now.
         now = time.time()
         for hours in (9, 8, 4, 0):
             exporter.post(fields("Initiated", vendor_clock(now - hours * HOUR), 7), "shop")

@@ -32,19 +32,21 @@ class TimeTravelLedger(MemoryLedger):
         self.now = float("inf")
         self._given_outages = list(outages)
         self.append(
-            sorted(entries, key=lambda each: (each.event if isinstance(each, AcceptedEvent) else each).arrived_at)
+            sorted(entries, key=lambda entry: (entry.event if isinstance(entry, AcceptedEvent) else entry).arrived_at)
         )
         if declared:
-            self.record_declarations([(each.match.source, each.name) for each in DECLARED], declared)
+            self.record_declarations(
+                [(declaration.match.source, declaration.name) for declaration in DECLARED], declared
+            )
 
     def outages(self) -> list[Outage]:
         return [outage for outage in self._given_outages if outage.ended_at <= self.now]
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
-        return [each for each in super().read(after, limit) if each.arrived_at <= self.now]
+        return [event for event in super().read(after, limit) if event.arrived_at <= self.now]
 
     def delivery_counters(self) -> list[DeliveryCounter]:
         """Return the counts as they were; duplicates and test calls, which have no history, are left out."""
-        counted = MemoryLedger()
-        counted.append([each for each in self._quarantined if each.arrived_at <= self.now])
-        return counted.delivery_counters()
+        ledger = MemoryLedger()
+        ledger.append([body for body in self._quarantined if body.arrived_at <= self.now])
+        return ledger.delivery_counters()

@@ -1,7 +1,7 @@
-"""Small builders: events, made-up bodies, and exports that follow a ledger.
+"""Builders of events, webhook bodies and projections.
 
-Every body that `body` makes is made up, in the form of the one that CleverTap documents. Instants
-are Unix seconds; unless a test says otherwise they lie on 2026-06-01, a day like any other.
+The bodies are made up, in the form that CleverTap documents. Instants are Unix seconds, on 2026-06-01 by default:
+a day without a summer-time change.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ SHOP = Source("shop", "UTC", UTC)
 
 
 def at(clock: str, day: int = 0) -> float:
-    """``at("4:50")`` is 4:50 UTC of the usual day; ``day`` counts from it."""
+    """Return a time of day in UTC as Unix seconds: ``at("4:50")`` on 2026-06-01, or ``day`` days later."""
     hours, minutes, seconds = (*map(int, clock.split(":")), 0)[:3]
     return MIDNIGHT + day * DAY + hours * HOUR + minutes * MINUTE + seconds
 
 
 def instant(text: str) -> float:
-    """An ISO date and time as Unix seconds; UTC where it names no offset."""
+    """Convert an ISO date and time to Unix seconds; it is in UTC if it has no offset."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def vendor_clock(occurred_at: float, zone: tzinfo = UTC) -> str:
-    """``Date and Time`` as CleverTap writes it: ``25/07/2023 4:50:52 PM``."""
+    """Format ``Date and Time`` as CleverTap does: ``25/07/2023 4:50:52 PM``."""
     local = datetime.fromtimestamp(occurred_at, zone)
     half = "AM" if local.hour < 12 else "PM"
     return f"{local:%d/%m/%Y} {local.hour % 12 or 12}:{local:%M:%S} {half}"
@@ -58,7 +58,7 @@ def vendor_clock(occurred_at: float, zone: tzinfo = UTC) -> str:
 def fields(
     status: str = "Initiated", when: str = "01/06/2026 12:00:00 AM", request_id: object = 1700000001, **changes: object
 ) -> dict[str, object]:
-    """The six keys of a made-up body; ``changes`` by key, with ``_`` for a space."""
+    """Return the six keys of a body with their values; ``changes`` replaces or adds some, with ``_`` for a space."""
     values: dict[str, object] = {
         "Export Request Id": request_id,
         "Partner": "Amazon S3",
@@ -73,11 +73,11 @@ def fields(
 def body(
     status: str = "Initiated", when: str = "01/06/2026 12:00:00 AM", request_id: object = 1700000001, **changes: object
 ) -> bytes:
-    """A made-up body of these `fields`."""
+    """Return the body with these `fields`."""
     return json.dumps(fields(status, when, request_id, **changes)).encode()
 
 
-def event(  # noqa: PLR0913 - as many as an event has fields
+def event(  # noqa: PLR0913 - one per field of an event
     status: str,
     occurred_at: float,
     *,
@@ -91,7 +91,7 @@ def event(  # noqa: PLR0913 - as many as an event has fields
     skewed: bool = False,
     utc_offset: int = 0,
 ) -> Event:
-    """An event that arrived ``delay`` seconds after it happened."""
+    """Make an event that arrives ``delay`` seconds after it happened."""
     texts = (request_id, partner, data_type, status, frequency, str(occurred_at))
     return Event(
         source=source,
@@ -110,9 +110,9 @@ def event(  # noqa: PLR0913 - as many as an event has fields
     )
 
 
-def accepted_event(each: Event) -> AcceptedEvent:
-    """An event with a made-up body."""
-    return AcceptedEvent(each, f"made up for {each.digest.hex()}".encode())
+def accepted_event(stored: Event) -> AcceptedEvent:
+    """Give an event a body of its own."""
+    return AcceptedEvent(stored, f"made up for {stored.digest.hex()}".encode())
 
 
 def catch_up(
@@ -133,12 +133,12 @@ def catch_up(
 
 
 def states(exports: ExportProjection, now: float, declared_at: float = 0) -> dict[ExportKey, ExportState]:
-    """The state of every export at ``now``."""
+    """Return the state of every export at ``now``."""
     return {key: exports.state(key, now, declared_at) for key in exports.all_keys()}
 
 
 class Webhook:
-    """One source with intake, ledger and projection: bodies go in, states come out."""
+    """One source with its intake, ledger and projection: takes bodies, and returns the exports' states."""
 
     def __init__(
         self, source: Source = SHOP, declarations: Sequence[Declaration] = (), outages: Sequence[Outage] = ()
@@ -152,23 +152,23 @@ class Webhook:
     def deliver(
         self, status: str, occurred_at: float, request_id: object = 1700000001, *, delay: float = 2, **changes: object
     ) -> Receipt:
-        """Ingest a made-up body of an event, ``delay`` seconds after it happened."""
+        """Ingest the body of an event, ``delay`` seconds after it happened."""
         when = vendor_clock(occurred_at, self.source.zone or UTC)
         return self.intake.ingest(self.source, body(status, when, request_id, **changes), occurred_at + delay)
 
     def states(self, now: float) -> dict[str, ExportState]:
-        """The states at ``now``, by their ``export`` label."""
+        """Return the states at ``now`` by their ``export`` label."""
         self._after = catch_up(self.exports, self.ledger, self._after)
         return {state.export: state for state in states(self.exports, now).values()}
 
     def only_state(self, now: float) -> ExportState:
-        """The state of the one export that there is."""
+        """Return the state of the only export."""
         (state,) = self.states(now).values()
         return state
 
 
 def bad_bodies(count: int, first: int = 0) -> Iterator[bytes]:
-    """Bodies that are refused, of several kinds and all different."""
+    """Yield different bodies of several kinds that the exporter refuses."""
     for number in range(first, first + count):
         yield (
             b"[" * (1 + number % 5_000),

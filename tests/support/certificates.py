@@ -1,4 +1,4 @@
-"""Certificates that openssl makes for a test."""
+"""Makes TLS certificates with openssl."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def make(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for loopback that its own key signed, and that key."""
+    """Make a self-signed certificate for loopback; return the paths of the certificate and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    made = subprocess.run(
+    result = subprocess.run(
         f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} "
         f"-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout {name}.key -out {name}.pem".split(),
         executable=program("openssl"),
@@ -23,6 +23,6 @@ def make(folder: Path, name: str) -> tuple[Path, Path]:
         text=True,
         check=False,
     )
-    assert made.returncode == 0, made.stderr
+    assert result.returncode == 0, result.stderr
     key.chmod(0o600)
     return certificate, key

@@ -1,4 +1,4 @@
-"""Checkpoints as tests write and read them."""
+"""Ledgers, projectors and checkpoint writers for the tests of checkpoints."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ NOW = at("12:00")
 
 @pytest.fixture(autouse=True)
 def short_memory() -> Iterator[None]:
+    """Make caches and pages so small that a few events exceed them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exports, "MAX_CACHED_IDS", 2)
         patch.setattr(projector_module, "PAGE_SIZE", 3)
@@ -53,10 +54,10 @@ def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
 
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    made.append([accepted_event(each) for each in runs(12)])
-    yield made
-    made.close()
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
+    ledger.append([accepted_event(run_event) for run_event in runs(12)])
+    yield ledger
+    ledger.close()
 
 
 def caught_up(

@@ -1,4 +1,4 @@
-"""The command line as tests call it, and a database as an exporter would have left it."""
+"""Runs commands in the test process, and fills a database for them as an exporter would have."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ def run(*arguments: str, **environment: str) -> Result:
 
 
 def said(result: Result, code: int) -> str:
-    """What is on standard error of a command that failed, and never a traceback."""
+    """Return what a failed command wrote to standard error, which must not be a traceback.
+
+    Args:
+        result: of the command.
+        code: the expected exit code.
+    """
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     assert result.stdout == ""
@@ -34,7 +39,7 @@ def said(result: Result, code: int) -> str:
 
 
 class Store:
-    """A database as an exporter would have left it."""
+    """A SQLite database with the events of one source, as an exporter would have left it."""
 
     def __init__(self, tmp_path: Path, timezone: str = "UTC", slug: str = "default") -> None:
         self.path = tmp_path / "dataexport.db"
@@ -43,19 +48,20 @@ class Store:
         self._intake = Intake(self.ledger, 65536)
 
     def deliver(self, status: str, ago: float, request_id: object = 1700000001, **changes: object) -> None:
-        """A body whose text is on a UTC clock, and that arrives as it happens."""
+        """Store an event that happened and arrived ``ago`` seconds ago, with its local time in UTC."""
         moment = time.time() - ago
         self._intake.ingest(self.source, body(status, vendor_clock(moment), request_id, **changes), moment)
 
     def arrive(self, sent: bytes, arrived_at: float) -> None:
-        """A body that came at a time of old."""
+        """Store a body that arrived at an instant in the past."""
         self._intake.ingest(self.source, sent, arrived_at)
 
     def take(self, sent: bytes) -> None:
+        """Store a body that arrives now."""
         self._intake.ingest(self.source, sent, time.time())
 
 
 def columns(result: Result) -> list[list[str]]:
-    """The cells of a table, by line."""
+    """Return the cells of each line of a table."""
     assert result.exit_code == 0, result.output
     return [re.split(r"  +", line) for line in result.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""Configurations as tests load them."""
+"""Loads configurations for tests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = No
 
 
 def problems(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> list[str]:
-    """What is said against a configuration, without the name of the file."""
-    with pytest.raises(ConfigurationError) as refused:
+    """Return the problems of a configuration, without the name of the file."""
+    with pytest.raises(ConfigurationError) as refusal:
         loaded(tmp_path, toml, environment)
-    assert str(refused.value) == "\n".join(refused.value.problems)
-    return [each.replace(f"{tmp_path / 'dataexport.toml'}: ", "") for each in refused.value.problems]
+    assert str(refusal.value) == "\n".join(refusal.value.problems)
+    return [problem.replace(f"{tmp_path / 'dataexport.toml'}: ", "") for problem in refusal.value.problems]

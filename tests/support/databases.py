@@ -1,4 +1,4 @@
-"""The databases that a ledger can be kept in, for tests that have to pass on each."""
+"""New ledgers in each kind of database, for tests that have to pass on all of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ONLY_IN = {
     "postgresql": {"events_by_request_id", "events_by_group"},
     "sqlite": {"events_by_block_and_request_id", "events_by_block_and_group"},
 }
-"""The indexes that one kind of database has."""
+"""The indexes that only one kind of database has."""
 SQLITE_DRIVERS = ["sqlite", "bundled-sqlite"]
 
 
 def sqlite_driver(name: str) -> ModuleType:
-    """Python's own SQLite, or the bundled one; where it is not installed, the test is skipped."""
+    """Return the module of Python's own SQLite or of the bundled one; skip the test if that is not installed."""
     if name == "sqlite":
         return sqlite3
     try:
@@ -35,16 +35,17 @@ def sqlite_driver(name: str) -> ModuleType:
 
 
 def compare_indexes_of(dialect: str) -> Callable[[object, str | None, str, bool, object], bool]:
-    """For Alembic, which takes no note of which indexes the schema has for one kind of database only.
+    """Return an ``include_object`` for Alembic, which does not know that some indexes are for one database only.
 
-    One that the database has all the same is still found to be too many.
+    It leaves out the indexes that the schema has for the other kind. If the database has one of them nevertheless,
+    Alembic still reports it.
     """
     others = {"sqlite": "postgresql", "postgresql": "sqlite"}[dialect]
     return lambda _item, name, kind, reflected, _compared: reflected or kind != "index" or name not in ONLY_IN[others]
 
 
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> SqlLedger:
-    """A new and empty ledger in the database that a fixture's parameter names."""
+    """Open an empty ledger in the kind of database that the fixture's parameter names."""
     if request.param == "postgresql":
         return SqlLedger(request.getfixturevalue("postgres_url"))
     if request.param == "pgbouncer":

@@ -1,4 +1,4 @@
-"""Every implementation of the ledger, one after the other."""
+"""A fixture that runs a test on every implementation of the ledger."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql", "pgbouncer"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    yield made
-    made.close()
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
+    yield ledger
+    ledger.close()

@@ -1,4 +1,4 @@
-"""Ways to break the store under a running exporter, and to mend it again."""
+"""Ways to break the store under a running exporter, and to repair it again."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from running import Exporter
 
-LETTING_GO_SECONDS = 5
-HOLD = """
+DETACH_SECONDS = 5
+LOCK_PROGRAM = """
 import fcntl, sqlite3, sys
 database, flock = sys.argv[1:]
 if flock == "flock":
@@ -36,40 +36,43 @@ sys.stdin.read()
 
 
 @contextmanager
-def injected(exporter: Exporter, calls: str, what: str) -> Iterator[Path]:
-    """Have system calls of a running exporter fail or wait, as strace's ``inject`` says; its trace.
+def injected(exporter: Exporter, calls: str, fault: str) -> Iterator[Path]:
+    """Make system calls of a running exporter fail or wait; yields the path of strace's trace.
 
-    Every thread counts its own calls where ``what`` holds ``when=``.
+    Args:
+        exporter: the running exporter.
+        calls: the names of the system calls, separated by commas.
+        fault: what strace's option ``inject`` does to them. With ``when=`` in it, every thread counts its own calls.
     """
-    trace, said = exporter.folder / "injected", exporter.folder / "strace.log"
+    trace, log_path = exporter.folder / "injected", exporter.folder / "strace.log"
     processes = family(exporter.pid)
     threads = [task / "status" for pid in processes for task in Path(f"/proc/{pid}/task").iterdir()]
     attach = [word for pid in processes for word in ("-p", str(pid))]
-    command = [tracer(), "-f", "-o", str(trace), "-e", f"trace={calls}", "-e", f"inject={calls}:{what}", *attach]
-    with said.open("wb") as log, subprocess.Popen(command, stderr=log) as strace:
+    command = [tracer(), "-f", "-o", str(trace), "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}", *attach]
+    with log_path.open("wb") as log, subprocess.Popen(command, stderr=log) as strace:
         try:
-            wait_until(lambda: said.read_bytes().count(b" attached") >= len(processes), "strace to be there")
+            wait_until(lambda: log_path.read_bytes().count(b" attached") >= len(processes), "strace to attach")
             wait_until(lambda: all(_traced(thread) for thread in threads), "every thread to be traced")
             yield trace
         finally:
-            strace.terminate()  # it lets go of everything
+            strace.terminate()  # which detaches it from all threads
             try:
-                strace.wait(LETTING_GO_SECONDS)
+                strace.wait(DETACH_SECONDS)
             except subprocess.TimeoutExpired:
-                strace.kill()  # it waits for good for what was killed while it was held up
+                strace.kill()  # it waits forever for a thread that was killed during an injected delay
 
 
 def _traced(status: Path) -> bool:
     try:
         return "TracerPid:\t0\n" not in status.read_text("ascii")
     except (FileNotFoundError, ProcessLookupError):
-        return True  # it has ended
+        return True  # the thread has ended
 
 
 @contextmanager
 def held_by_another_process(database: Path, lock: str) -> Iterator[None]:
-    """Another process has the lock of all writers (``flock``), or a transaction in SQLite."""
-    command = [sys.executable, "-c", HOLD, str(database), lock]
+    """Let another process hold the writers' file lock (``lock`` is ``flock``), or a write transaction in SQLite."""
+    command = [sys.executable, "-c", LOCK_PROGRAM, str(database), lock]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
@@ -78,7 +81,11 @@ def held_by_another_process(database: Path, lock: str) -> Iterator[None]:
 
 
 def hanging_syncs(folder: Path) -> tuple[dict[str, str], Path]:
-    """Environment variables with which no sync of a program returns while a file is there; and that file."""
+    """Make every sync of a program hang while a file exists.
+
+    Returns:
+        The environment variables for the program, and the path of that file.
+    """
     library, switch = folder / "slow_sync.so", folder / "syncs-hang"
     source = ROOT / "benchmarks" / "slow_sync.c"
     subprocess.run([compiler(), "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
@@ -87,14 +94,14 @@ def hanging_syncs(folder: Path) -> tuple[dict[str, str], Path]:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, as small as wanted; only root can have one."""
+    """Mount a file system of the given size; skips the test for users other than root."""
     if os.geteuid() != 0:
-        pytest.skip("a file system of its own needs root; injected errors stand for it")
+        pytest.skip("a file system of its own needs root; injected errors replace it")
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip(f"no file system can be mounted here: {result.stderr.strip()}")
     try:
         yield folder
     finally:

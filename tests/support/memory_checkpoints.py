@@ -1,4 +1,4 @@
-"""A checkpoint in memory: the contract of `exporter.ledger.checkpoint_store` in the fewest lines."""
+"""A checkpoint store in memory: the contract of `exporter.ledger.checkpoint_store` in the fewest lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MemoryCheckpointStore:
-    """An `exporter.ledger.checkpoint_store.CheckpointStore` beside a ledger in memory."""
+    """The `exporter.ledger.checkpoint_store.CheckpointStore` of a `MemoryLedger`."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
@@ -27,9 +27,9 @@ class MemoryCheckpointStore:
         return self.header
 
     def without_checkpoint(self) -> MemoryCheckpointStore:
-        other = copy(self)
-        other.header = None
-        return other
+        store = copy(self)
+        store.header = None
+        return store
 
     def read_rows(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         return sorted(row for row in self.rows.items() if row[0] > after)[:limit]
@@ -69,8 +69,8 @@ class MemoryCheckpointStore:
         read_up_to: int,
         conflicts_with: Callable[[str, str, float], bool],
     ) -> bool:
-        since = self._ledger.read(read_up_to, self._ledger.last_sequence())
-        conflict = any(conflicts_with(event.source, event.request_id, event.occurred_at) for event in since)
+        later = self._ledger.read(read_up_to, self._ledger.last_sequence())
+        conflict = any(conflicts_with(event.source, event.request_id, event.occurred_at) for event in later)
         if expected != self._pruning_state or conflict:
             return False
         self._ledger.remove(sequences)
@@ -81,5 +81,5 @@ class MemoryCheckpointStore:
         return True
 
     def prune_quarantine(self, before: float, limit: int) -> int:
-        old = [body.sequence for body in self._ledger.quarantine(10**6) if body.arrived_at < before]
-        return self._ledger.remove_quarantined(sorted(old)[:limit])
+        sequences = [body.sequence for body in self._ledger.quarantine(10**6) if body.arrived_at < before]
+        return self._ledger.remove_quarantined(sorted(sequences)[:limit])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MemoryLedger:
-    """An `exporter.ledger.contract.Ledger` that keeps everything in lists, under one lock."""
+    """An `exporter.ledger.contract.Ledger` that holds everything in lists."""
 
     def __init__(self) -> None:
         self._ledger_id = uuid.uuid4().hex
@@ -38,7 +38,7 @@ class MemoryLedger:
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
-            return [self._take(entry) for entry in entries]
+            return [self._insert(entry) for entry in entries]
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         return [stored.event for stored in self._events if stored.event.sequence > after][:limit]
@@ -49,8 +49,8 @@ class MemoryLedger:
         )
 
     def read_ids(self, source: str, request_ids: Iterable[str], upto: int) -> list[Event]:
-        wanted = set(request_ids)
-        return [each for each in self.select(Selection(source), upto) if each.request_id in wanted]
+        ids = set(request_ids)
+        return [event for event in self.select(Selection(source), upto) if event.request_id in ids]
 
     def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         return reversed([*self.select(selection, upto)])
@@ -127,10 +127,10 @@ class MemoryLedger:
         return self._ledger_id
 
     def without_checkpoint(self) -> MemoryLedger:
-        """The same ledger for a reader, without its checkpoint."""
-        other = copy(self)
-        other.checkpoints = self.checkpoints.without_checkpoint()
-        return other
+        """Return a view of the same events without their checkpoint."""
+        ledger = copy(self)
+        ledger.checkpoints = self.checkpoints.without_checkpoint()
+        return ledger
 
     def checks(self) -> list[tuple[bool, str]]:
         return []
@@ -138,14 +138,13 @@ class MemoryLedger:
     def close(self) -> None:
         pass
 
-    def _take(self, entry: Entry) -> bool:
+    def _insert(self, entry: Entry) -> bool:
         if isinstance(entry, AcceptedEvent):
             event = entry.event
             if not self._is_new(AcceptedEvent, event.source, event.digest):
                 return self._count(event.source, "duplicate", "", event.arrived_at)
             self._last_sequence += 1
-            numbered = replace(event, sequence=self._last_sequence)
-            self._events.append(AcceptedEvent(numbered, entry.body))
+            self._events.append(AcceptedEvent(replace(event, sequence=self._last_sequence), entry.body))
         elif isinstance(entry, QuarantinedBody):
             if not self._is_new(QuarantinedBody, entry.source, entry.digest):
                 return self._count(entry.source, "duplicate", "", entry.arrived_at)
@@ -161,9 +160,9 @@ class MemoryLedger:
         return is_new
 
     def _count(self, source: str, kind: str, label: str, now: float) -> bool:
-        """Count one more; False, as the answer for a duplicate."""
-        old = self._counters.get((source, kind, label), DeliveryCounter(source, kind, label, 0, 0))
+        """Add one to a counter; return False, which is what `append` returns for a duplicate."""
+        counter = self._counters.get((source, kind, label), DeliveryCounter(source, kind, label, 0, 0))
         self._counters[source, kind, label] = replace(
-            old, count=old.count + 1, last_arrived_at=max(old.last_arrived_at, now)
+            counter, count=counter.count + 1, last_arrived_at=max(counter.last_arrived_at, now)
         )
         return False

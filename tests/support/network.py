@@ -1,4 +1,4 @@
-"""A network between two programs that a test may cut without either noticing."""
+"""A TCP proxy that a test can make hang, without either side noticing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """Passes TCP connections on to a port of the loopback interface.
+    """Forwards TCP connections to a port of the loopback interface.
 
-    While it hangs, connections are taken and bytes are swallowed, and nothing comes back: no answer,
-    no end of the connection, no error. That is what a firewall does that has lost its state.
+    While it hangs, it accepts connections and discards their bytes, and sends nothing back: no response, no end of
+    the connection, no error. A firewall that has lost its state does the same.
 
     Args:
-        target: the port behind it.
+        target: the port to forward to.
     """
 
     def __init__(self, target: int) -> None:
@@ -35,25 +35,25 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         # A close alone does not wake a thread that waits in the kernel.
-        for each in [self._listener, *self._open]:
+        for opened in [self._listener, *self._open]:
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                opened.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        for each in [self._listener, *self._open]:
-            each.close()
+        for opened in [self._listener, *self._open]:
+            opened.close()
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """Pass nothing on; afterwards, the connections of until then are reset."""
+        """Forward nothing; at the end, close all connections of that time."""
         self._hanging.set()
         try:
             yield
         finally:
             self._hanging.clear()
-            for each in list(self._open):
+            for connection in list(self._open):
                 with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _start(self, work: object, *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
@@ -69,14 +69,14 @@ class Proxy:
                     continue
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._open.append(server)
-                self._start(self._pass_on, client, server)
-                self._start(self._pass_on, server, client)
+                self._start(self._forward, client, server)
+                self._start(self._forward, server, client)
 
-    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+    def _forward(self, reader: socket.socket, writer: socket.socket) -> None:
         with suppress(OSError):
-            while data := one.recv(65536):
+            while data := reader.recv(65536):
                 if not self._hanging.is_set():
-                    other.sendall(data)
+                    writer.sendall(data)
         with suppress(OSError):
             if not self._hanging.is_set():
-                other.shutdown(socket.SHUT_WR)
+                writer.shutdown(socket.SHUT_WR)

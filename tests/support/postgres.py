@@ -1,4 +1,4 @@
-"""A private PostgreSQL, and a pgbouncer before it: real ones, that tests may stop, pause and kill."""
+"""A private PostgreSQL server, and a pgbouncer in front of it, that tests may stop, pause and kill."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ STOP_SECONDS = 30
 
 
 class Process:
-    """A program in a folder of its own, of an unprivileged user where the tests run as root.
+    """A server program in a temporary folder; it runs as the user ``nobody`` if the tests run as root.
 
-    PostgreSQL and pgbouncer refuse to run as root, and the folders of pytest are closed to others.
+    PostgreSQL and pgbouncer refuse to run as root, and other users cannot read pytest's temporary folders.
     """
 
     def __init__(self, name: str) -> None:
@@ -64,24 +64,24 @@ class Process:
         return f"127.0.0.1:{self.port}"
 
     def url(self, database: str = USER) -> str:
-        """A database of it, as ``store.url`` names it."""
+        """Return the URL of a database, in the form of ``store.url``."""
         return f"postgresql+psycopg://{USER}:{PASSWORD}@{self.address}/{database}"
 
     def start(self) -> None:
-        """Start it, and wait until it lets somebody in."""
+        """Start the program, and wait until it accepts connections."""
         self.launch()
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
             assert self._process is not None
-            assert self._process.poll() is None, f"{self.name} ended by itself:\n{self.log()}"
+            assert self._process.poll() is None, f"{self.name} ended unexpectedly:\n{self.log()}"
             assert time.monotonic() < deadline, f"{self.name}: not ready after {START_SECONDS} s:\n{self.log()}"
             time.sleep(0.02)
 
     def launch(self) -> None:
-        """Start it without waiting for anything."""
+        """Start the program without waiting."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "INT", *self._command()],  # nor does it outlive tests that are killed
+                ["setpriv", "--pdeathsig", "INT", *self._command()],  # it ends with the tests, even if they are killed
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,44 +91,44 @@ class Process:
             )
 
     def stop(self) -> None:
-        """Stop it in order, without waiting for its clients."""
+        """Stop the program in order, without waiting for its clients."""
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGINT)
         self._process.wait(STOP_SECONDS)
         self._process = None
 
     def kill(self) -> None:
-        """End it and its children at once, as a power failure would."""
+        """Kill the program and its children at once, as a power failure would."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        process.send_signal(signal.SIGSTOP)  # it has no further children meanwhile
+        process.send_signal(signal.SIGSTOP)  # so that it starts no further children
         for pid in reversed(family(process.pid)):
             os.kill(pid, signal.SIGKILL)
         process.wait(STOP_SECONDS)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let nothing of it move, so that it answers as a network that hangs does."""
+        """Suspend the program and its children, so that clients see what a hanging network shows."""
         assert self._process is not None, "not started"
-        os.kill(self._process.pid, signal.SIGSTOP)  # it has no further children meanwhile
-        everybody = family(self._process.pid)
-        for each in everybody:
-            os.kill(each, signal.SIGSTOP)
+        os.kill(self._process.pid, signal.SIGSTOP)  # so that it starts no further children
+        pids = family(self._process.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for each in everybody:
-                os.kill(each, signal.SIGCONT)
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def write(self, name: str, text: str) -> None:
-        """A file that it can read, whatever the tests let others read."""
+        """Write a file in the folder that the program can read, whatever the umask of the tests."""
         path = self.folder / name
         path.write_text(text, "ascii")
         path.chmod(0o644)
 
     def log(self) -> str:
-        """Everything it has said so far."""
+        """Return the program's log so far."""
         return (self.folder / "log").read_text("utf-8", "replace")
 
     def _command(self) -> Sequence[str]:
@@ -142,19 +142,19 @@ class Process:
         return True
 
     def connect(self, database: str = USER) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of its own, without transactions."""
+        """Open a connection in autocommit mode."""
         url = self.url(database).replace("+psycopg", "")
         return psycopg.connect(url, connect_timeout=STOP_SECONDS, autocommit=True)
 
     def execute(self, statement: LiteralString | sql.Composed, *values: object) -> list[tuple[object, ...]]:
-        """What a statement answers."""
+        """Run a statement and return its rows."""
         with self.connect("postgres") as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def run(self, name: str, *arguments: str) -> None:
-        """One of PostgreSQL's programs, in the folder, until it ends well."""
-        done = subprocess.run(
+        """Run one of PostgreSQL's programs in the folder; it must succeed."""
+        result = subprocess.run(
             [postgres_program(name), *arguments],
             cwd=self.folder,
             env={**os.environ, "PGPASSWORD": PASSWORD},
@@ -163,15 +163,15 @@ class Process:
             check=False,
             **self._as,  # type: ignore[call-overload]
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 class Postgres(Process):
     """A PostgreSQL server on a free port of the loopback interface, with a database for the exporter.
 
     Args:
-        settings: of postgresql.conf, beside those that make it small.
-        primary: what it follows as a standby, from now on; its name there is ``standby``.
+        settings: settings of postgresql.conf, in addition to those that make the server small.
+        primary: the server that it follows as the standby named ``standby``; None for a primary.
     """
 
     def __init__(self, settings: Mapping[str, object] | None = None, primary: Postgres | None = None) -> None:
@@ -191,33 +191,33 @@ class Postgres(Process):
                 "data",
             )
             return
-        where = f"host=127.0.0.1 port={primary.port} user={USER} application_name=standby"
+        conninfo = f"host=127.0.0.1 port={primary.port} user={USER} application_name=standby"
         self.run(
             "pg_basebackup",
             "--pgdata=data",
             "--checkpoint=fast",
             "--no-sync",
             "--write-recovery-conf",
-            f"--dbname={where}",
+            f"--dbname={conninfo}",
         )
 
     def start(self) -> None:
-        """Start it, and make the database where there is none."""
+        """Start the server, and create the exporter's database if it does not exist."""
         super().start()
-        known = "SELECT 1 FROM pg_database WHERE datname = %s"
-        if not self.execute("SELECT 1 WHERE pg_is_in_recovery()") and not self.execute(known, USER):
+        exists = "SELECT 1 FROM pg_database WHERE datname = %s"
+        if not self.execute("SELECT 1 WHERE pg_is_in_recovery()") and not self.execute(exists, USER):
             self.create(USER)
 
     def create(self, database: str) -> None:
-        """A new and empty database."""
+        """Create an empty database."""
         self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
 
     def drop(self, database: str) -> None:
-        """Remove a database, whoever uses it."""
+        """Drop a database, and disconnect its clients."""
         self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
     def promote(self) -> None:
-        """Make a primary of a standby, and wait until it takes writes."""
+        """Promote the standby, and wait until it accepts writes."""
         assert self.execute("SELECT pg_promote()") == [(True,)], self.log()
 
     def _command(self) -> Sequence[str]:
@@ -227,7 +227,7 @@ class Postgres(Process):
             "unix_socket_directories": self.folder,
             "shared_buffers": "16MB",
             "jit": "off",
-            "fsync": "off",  # what a process wrote survives its end; only a machine's end would lose it
+            "fsync": "off",  # a write survives the end of the process; only a crash of the machine would lose it
             **self.settings,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -235,17 +235,17 @@ class Postgres(Process):
 
 
 class PgBouncer(Process):
-    """A pgbouncer that gives a connection of the server to each transaction.
+    """A pgbouncer that assigns a connection to the server for each transaction.
 
     Args:
-        server: what is behind it.
-        settings: of its configuration, beside those that are needed.
+        server: the server behind it.
+        settings: settings of its configuration, in addition to the necessary ones.
     """
 
     def __init__(self, server: Postgres, settings: Mapping[str, object] | None = None) -> None:
         super().__init__("pgbouncer")
         self.write("users", f'"{USER}" "{PASSWORD}"\n')
-        everything = {
+        all_settings = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
             "unix_socket_dir": "",
@@ -258,7 +258,7 @@ class PgBouncer(Process):
             "[databases]",
             f"* = host=127.0.0.1 port={server.port}",
             "[pgbouncer]",
-            *(f"{name} = {value}" for name, value in everything.items()),
+            *(f"{name} = {value}" for name, value in all_settings.items()),
         ]
         self.write("pgbouncer.ini", "\n".join(lines) + "\n")
 

@@ -1,11 +1,9 @@
-"""What a disk may hold after a power cut: a real server's writes and syncs, cut anywhere.
+"""Simulates what a disk may contain after a power cut, from a recording of a real server's writes and syncs.
 
-A recording is what strace saw of a server: every change of its database's files, every sync, and
-every answer at the moment at which it was about to be sent. `Disk` plays that back. What was synced
-is there; of the rest any part may be, sector by sector, and a file whose folder was not synced may
-be missing altogether. A write that has not returned yet is left out, a sync counts from when it
-has returned, and only for what was written before it began; so nothing is taken to be safer than
-it was.
+strace records every change of the database's files, every sync, and every response at the moment the server is
+about to send it. `Disk` plays the recording back, up to any moment. Synced data is on the disk; of the rest any part
+may be, sector by sector, and a file may be missing if its folder was not synced. To assume no more safety than there
+was, a write counts from its return on, and a sync counts from its return on, for the writes before its beginning.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 SECTOR = 512
 NAMES = ("-journal", "-wal", "")
-"""What SQLite appends to a database's name; `-shm` is left out, since it is made anew."""
+"""What SQLite appends to a database's name. `-shm` is left out, since SQLite rebuilds it."""
 
 _CALLS = (
     "openat,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,fdatasync,"
@@ -35,7 +33,7 @@ _RESULT = re.compile(r"\) += (-?\d+)")
 
 
 def recorder(strace: str, trace: Path, *more: str) -> list[str]:
-    """The words to put before a command, so that everything is recorded that matters here."""
+    """Return the command prefix with which strace records everything that `read` needs."""
     return [
         *(strace, "-DDD", "-f", "--seccomp-bpf", "-yy", "-xx", "-s", "4000000"),
         *("-o", str(trace), "-e", f"trace={_CALLS}", *more, "--"),
@@ -44,7 +42,7 @@ def recorder(strace: str, trace: Path, *more: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Write:
-    """Bytes at a place of a file."""
+    """A write of bytes at an offset of a file."""
 
     file: str
     offset: int
@@ -53,7 +51,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Truncate:
-    """A file cut off, or grown with zeros."""
+    """A change of a file's size: cut off, or extended with zeros."""
 
     file: str
     size: int
@@ -61,21 +59,21 @@ class Truncate:
 
 @dataclass(frozen=True)
 class Create:
-    """A file that was not there before."""
+    """The creation of a file."""
 
     file: str
 
 
 @dataclass(frozen=True)
 class Remove:
-    """A file's name taken out of its folder."""
+    """The removal of a file's name from its folder."""
 
     file: str
 
 
 @dataclass(frozen=True)
 class SyncBegun:
-    """A sync of a file, or of the folder where ``file`` is empty, by a thread."""
+    """The beginning of a thread's sync of a file, or of the folder if ``file`` is empty."""
 
     file: str
     thread: str
@@ -83,7 +81,7 @@ class SyncBegun:
 
 @dataclass(frozen=True)
 class SyncEnded:
-    """The end of the thread's sync."""
+    """The end of that sync."""
 
     file: str
     thread: str
@@ -92,7 +90,7 @@ class SyncEnded:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An answer about to be sent to a client's port."""
+    """A response that the server is about to send to a client's port."""
 
     port: int
     status: int
@@ -102,19 +100,19 @@ Record = Write | Truncate | Create | Remove | SyncBegun | SyncEnded | HttpRespon
 
 
 def read(trace: Path, database: Path, port: int) -> Iterator[Record]:
-    """What a trace says of a database's files, and of the answers of the listener on ``port``.
+    """Parse a trace: the changes of a database's files, and the responses of the listener on ``port``.
 
     Raises:
-        AssertionError: it holds something that is not played back here, which must not be overlooked.
+        AssertionError: the trace contains a call that `Disk` cannot play back.
     """
     files = {f"{database}{name}": database.name + name for name in NAMES} | {str(database.parent): ""}
     begun: dict[str, tuple[str, str]] = {}
-    known: set[str] = set()
+    existing: set[str] = set()
     with trace.open("rt", encoding="ascii") as lines:
         for line in lines:
             match = _LINE.match(line)
             if match is None:
-                continue  # a signal, or an end
+                continue  # a signal, or the end of a process
             thread, resumed, call, rest = match.groups()
             if call is not None and rest.endswith("<unfinished ...>"):
                 begun[thread] = call, rest
@@ -126,7 +124,7 @@ def read(trace: Path, database: Path, port: int) -> Iterator[Record]:
                 rest = first.removesuffix("<unfinished ...>").rstrip() + rest
             elif thread in begun:
                 continue
-            yield from _at_exit(call, rest, thread, files, known)
+            yield from _at_exit(call, rest, thread, files, existing)
 
 
 def _at_entry(call: str, rest: str, thread: str, files: dict[str, str], port: int) -> Iterator[Record]:
@@ -142,7 +140,7 @@ def _at_entry(call: str, rest: str, thread: str, files: dict[str, str], port: in
                 yield HttpResponse(int(peer[2]), int(sent[1]))
 
 
-def _at_exit(call: str, rest: str, thread: str, files: dict[str, str], known: set[str]) -> Iterator[Record]:
+def _at_exit(call: str, rest: str, thread: str, files: dict[str, str], existing: set[str]) -> Iterator[Record]:
     if call in {"sendto", "sendmsg"}:
         return
     result = _RESULT.search(rest, rest.rfind(")"))
@@ -150,16 +148,16 @@ def _at_exit(call: str, rest: str, thread: str, files: dict[str, str], known: se
     if call == "openat":
         path = _bytes(_TEXT.search(rest)).decode()
         name = files.get(path)
-        if name and worked and "O_CREAT" in rest and name not in known:
-            known.add(name)
+        if name and worked and "O_CREAT" in rest and name not in existing:
+            existing.add(name)
             yield Create(name)
         assert not (name and "O_TRUNC" in rest), rest
         return
     if call in {"rename", "renameat", "renameat2", "unlink", "unlinkat"}:
-        names = [files.get(_bytes(each).decode()) for each in _TEXT.finditer(rest)]
+        names = [files.get(_bytes(path).decode()) for path in _TEXT.finditer(rest)]
         if worked and any(names):
             assert call.startswith("unlink"), rest
-            known.discard(names[-1] or "")
+            existing.discard(names[-1] or "")
             yield Remove(names[-1] or "")
         return
     name = _file(rest, files)
@@ -189,46 +187,46 @@ def _data(rest: str) -> bytes:
 def _bytes(match: re.Match[str] | None) -> bytes:
     if match is None:
         return b""
-    assert not match[2], "strace cut a text off"
+    assert not match[2], "strace truncated a string"
     return bytes.fromhex(match[1].replace("\\x", ""))
 
 
 @dataclass
 class _Inode:
-    """A file's bytes: what is on disk, and the changes since that may be or not."""
+    """A file's content: the bytes that are surely on disk, and the changes since then that may be."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Write | Truncate] = field(default_factory=list)
 
-    def settle(self, count: int) -> None:
-        """The first ``count`` changes are on disk."""
-        for each in self.pending[:count]:
-            _apply(self.durable, each)
+    def sync(self, count: int) -> None:
+        """Move the first ``count`` changes to the disk."""
+        for change in self.pending[:count]:
+            _apply(self.durable, change)
         del self.pending[:count]
 
     def after_a_cut(self, chance: Random) -> bytearray:
-        """What may be found: of each sector, how it was after any number of its changes."""
-        found = bytearray(self.durable)
+        """Return a possible content: each sector as it was after some number of the changes."""
+        content = bytearray(self.durable)
         count = len(self.pending)
         kind = chance.random()
         if kind < 0.2 or not count:
-            return found
+            return content
         if kind < 0.3:
-            for each in self.pending:
-                _apply(found, each)
-            return found
-        # Either all sectors stop at about the same change, or each where it likes.
-        return self._torn(found, chance, chance.randrange(count) if kind < 0.6 else None)
+            for change in self.pending:
+                _apply(content, change)
+            return content
+        # Either all sectors stop at about the same change, or each at any.
+        return self._torn(content, chance, chance.randrange(count) if kind < 0.6 else None)
 
-    def _torn(self, found: bytearray, chance: Random, last: int | None) -> bytearray:
+    def _torn(self, content: bytearray, chance: Random, last: int | None) -> bytearray:
         count = len(self.pending)
         reached: dict[int, int] = {}
-        size, sized = len(found), chance.randint(0, count)
+        size, sized = len(content), chance.randint(0, count)
         for number, change in enumerate(self.pending):
             if isinstance(change, Truncate):
                 if number < sized:
                     size = change.size
-                    _apply(found, change)
+                    _apply(content, change)
                 continue
             end = change.offset + len(change.data)
             if number < sized:
@@ -239,9 +237,9 @@ class _Inode:
                 if number < reached[sector]:
                     part = slice(max(change.offset, sector * SECTOR), min(end, (sector + 1) * SECTOR))
                     data = change.data[part.start - change.offset : part.stop - change.offset]
-                    _apply(found, Write("", part.start, data))
-        _apply(found, Truncate("", size))
-        return found
+                    _apply(content, Write("", part.start, data))
+        _apply(content, Truncate("", size))
+        return content
 
 
 def _apply(content: bytearray, change: Write | Truncate) -> None:
@@ -254,35 +252,35 @@ def _apply(content: bytearray, change: Write | Truncate) -> None:
 
 
 class Disk:
-    """The files of a database as a disk holds them, while a recording is played back.
+    """The files of a database on a disk, while a recording is played back.
 
     Args:
-        lies: whether it says "synced" and does nothing, as if nobody had ever asked it to.
+        lies: ignore syncs, as a disk does that reports them done without doing them.
     """
 
     def __init__(self, *, lies: bool = False) -> None:
         self._lies = lies
         self._files: dict[str, _Inode] = {}
         self._folder: dict[str, _Inode] = {}
-        self._renamed: list[Create | Remove] = []
-        self._made: list[_Inode | None] = []
+        self._name_changes: list[Create | Remove] = []
+        self._created: list[_Inode | None] = []
         self._syncing: dict[str, int] = {}
 
     def play(self, record: Record, chance: Random) -> None:
-        """Take one record of a recording; ``chance`` decides what a failed sync left on disk."""
+        """Apply one record; ``chance`` decides what a failed sync leaves on disk."""
         if isinstance(record, Create):
             self._files[record.file] = _Inode()
-            self._renamed.append(record)
-            self._made.append(self._files[record.file])
+            self._name_changes.append(record)
+            self._created.append(self._files[record.file])
         elif isinstance(record, Remove):
             del self._files[record.file]
-            self._renamed.append(record)
-            self._made.append(None)
+            self._name_changes.append(record)
+            self._created.append(None)
         elif isinstance(record, Write | Truncate):
             self._files[record.file].pending.append(record)
         elif isinstance(record, SyncBegun):
             inode = self._files.get(record.file)
-            self._syncing[record.thread] = len(inode.pending if inode else self._renamed)
+            self._syncing[record.thread] = len(inode.pending if inode else self._name_changes)
         elif isinstance(record, SyncEnded) and not self._lies:
             self._synced(record, chance)
 
@@ -291,44 +289,44 @@ class Disk:
         if not record.file:
             if record.worked:
                 self._folder = self._names(count)
-                del self._renamed[:count], self._made[:count]
+                del self._name_changes[:count], self._created[:count]
             return
         inode = self._files[record.file]
         if record.worked:
-            inode.settle(count)
+            inode.sync(count)
             return
-        # The kernel takes the pages of a failed sync for clean: a later sync does not write them.
+        # The kernel marks the pages of a failed sync as clean: a later sync does not write them.
         later = inode.pending[count:]
         del inode.pending[count:]
         inode.durable, inode.pending = inode.after_a_cut(chance), later
 
     def _names(self, count: int) -> dict[str, _Inode]:
         names = dict(self._folder)
-        for change, made in zip(self._renamed[:count], self._made[:count], strict=True):
-            if made is not None:
-                names[change.file] = made
+        for change, inode in zip(self._name_changes[:count], self._created[:count], strict=True):
+            if inode is not None:
+                names[change.file] = inode
             else:
                 names.pop(change.file, None)
         return names
 
     def cut(self, chance: Random) -> dict[str, bytes]:
-        """The files as they may be found after a power cut at this moment, by name."""
-        names = self._names(chance.randint(0, len(self._renamed)))
+        """Return a possible content of each file after a power cut at this moment, by name."""
+        names = self._names(chance.randint(0, len(self._name_changes)))
         return {name: bytes(inode.after_a_cut(chance)) for name, inode in names.items()}
 
 
-def acknowledged(records: Iterable[Record], asked: dict[int, list[str]]) -> Iterator[tuple[Record, str]]:
-    """Each record with the request that it answers with 200, if it is such an answer; else with ''.
+def acknowledged(records: Iterable[Record], requests: dict[int, list[str]]) -> Iterator[tuple[Record, str]]:
+    """Yield each record with the request that it acknowledges, or '' if it is not a response with status 200.
 
     Args:
         records: the recording.
-        asked: the requests of each client port, in order.
+        requests: the requests of each client port, in order.
     """
-    next_of = dict.fromkeys(asked, 0)
+    next_index = dict.fromkeys(requests, 0)
     for record in records:
         if isinstance(record, HttpResponse):
-            request = asked[record.port][next_of[record.port]]
-            next_of[record.port] += 1
+            request = requests[record.port][next_index[record.port]]
+            next_index[record.port] += 1
             yield record, request if record.status == 200 else ""
         else:
             yield record, ""

@@ -1,4 +1,4 @@
-"""Projectors over a generated history, and what they show."""
+"""Projectors over generated histories, and the states they show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LedgerWithOutages(MemoryLedger):
-    """A ledger with given outages."""
+    """A ledger whose outages a test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ def shown_states(projector: Projector, world: World) -> list[list[ExportState]]:
 
 
 def first_sequences(projector: Projector) -> dict[ExportKey, int]:
-    """The sequence of the first event of each export."""
+    """Return the sequence of the first event of each export."""
     return {key: projector.exports.first_sequence(key) for key in projector.exports.all_keys()}
 
 
 def folded_at_once(ledger: MemoryLedger, world: World) -> Projector:
-    """A projector that folds everything at once and caches all request ids."""
+    """Return a projector that has folded everything at once, with all request ids in its cache."""
     projector = projector_of(ledger, world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exports, "MAX_CACHED_IDS", 20_000)

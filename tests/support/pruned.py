@@ -1,4 +1,4 @@
-"""Ledgers of which old events were pruned."""
+"""Ledgers and pruners for the tests of retention."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ LATE = at("0:00", day=500)
 
 
 def pruner_of(ledger: Ledger, projector: Projector) -> Pruner:
-    def refreshed() -> Projector:
+    def caught_up() -> Projector:
         projector.catch_up()
         return projector
 
-    return Pruner(ledger, threading.Lock(), refreshed)
+    return Pruner(ledger, threading.Lock(), caught_up)
 
 
 @pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    made: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
-    yield made
-    made.close()
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
+    yield ledger
+    ledger.close()
 
 
 def runs(days: Sequence[int], request_id: str = "one") -> list[Event]:
@@ -54,4 +54,5 @@ def states(projector: Projector) -> list[ExportState]:
 
 
 def pruned_by(ledger: Ledger, projector: Projector, now: float = LATE) -> int:
+    """Prune the ledger; return how many events and quarantined bodies were removed."""
     return sum(pruner_of(ledger, projector).prune(now, RETENTION))

@@ -1,4 +1,4 @@
-"""The same states as a scrape shows, in the client library's own classes and words."""
+"""Renders states with the official client library, to compare with the exporter's own renderer."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ HELP = {family.name: family.documentation for family in families.EXPORT_FAMILIES
 
 
 class Reference(ClientCollector):
-    """The same states as `exporter.metrics.renderer` shows, in the client library's own classes."""
+    """A collector of the client library for the same families as `exporter.metrics.renderer` renders."""
 
     def __init__(self, states: Sequence[ExportState], sources: Sequence[SourceState]) -> None:
-        self._states = sorted(states, key=lambda each: [getattr(each, label) for label in LABELS])
+        self._states = sorted(states, key=lambda state: [getattr(state, label) for label in LABELS])
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
-        """All families, in the order of a scrape."""
+        """Yield all families in the order of a scrape."""
         for name, attribute in GAUGES.items():
             yield self._gauge(name, attribute)
         yield self._durations()
@@ -58,7 +58,7 @@ class Reference(ClientCollector):
             yield self._counter(name, [state for state in self._states if state.recurring])
         yield self._gauge("muted", "muted")
         yield self._info()
-        yield from self._of_sources()
+        yield from self._source_families()
 
     def _gauge(self, name: str, attribute: str) -> Metric:
         metric = GaugeMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=LABELS)
@@ -76,11 +76,13 @@ class Reference(ClientCollector):
         name = "dataexport_run_duration_seconds"
         metric = HistogramMetricFamily(name, HELP[name], labels=("source", "export"))
         for labels in sorted({(state.source, state.export) for state in self._states}):
-            own = [state for state in self._states if (state.source, state.export) == labels]
-            counts = [sum(state.duration_buckets[index] for state in own) for index in range(len(DURATION_BOUNDS) + 1)]
+            matching = [state for state in self._states if (state.source, state.export) == labels]
+            counts = [
+                sum(state.duration_buckets[index] for state in matching) for index in range(len(DURATION_BOUNDS) + 1)
+            ]
             bounds = [*(str(bound) for bound in DURATION_BOUNDS), "+Inf"]
             buckets = [(bound, float(sum(counts[: index + 1]))) for index, bound in enumerate(bounds)]
-            metric.add_metric(labels, buckets, sum(state.duration_sum for state in own))
+            metric.add_metric(labels, buckets, sum(state.duration_sum for state in matching))
         return metric
 
     def _info(self) -> Metric:
@@ -91,7 +93,7 @@ class Reference(ClientCollector):
             metric.add_metric([str(value).lower() if isinstance(value, bool) else value for value in values], 1)
         return metric
 
-    def _of_sources(self) -> Iterator[Metric]:
+    def _source_families(self) -> Iterator[Metric]:
         def counter(name: str, values: Sequence[tuple[Sequence[str], float]], *more: str) -> Metric:
             metric = CounterMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=("source", *more))
             for labels, value in values:
@@ -129,6 +131,6 @@ class Reference(ClientCollector):
 
 
 def rendered_by_library(reference: Reference, *, openmetrics: bool) -> str:
-    """The text without its end mark."""
+    """Return the text of a scrape, without the end mark of OpenMetrics."""
     text = (generate_openmetrics if openmetrics else generate_latest)(reference).decode()
     return text.removesuffix("# EOF\n")

@@ -1,4 +1,4 @@
-"""An exporter that has seen some of everything, and what must be the same after a restart."""
+"""Sends an exporter events of every kind, and asserts that a restart changes nothing that it shows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ source = "shop"
 match = { request_id = "nobody" }
 interval = "4h"
 """
-OF_THE_PROCESS = "# HELP dataexport_webhook_requests"
+FIRST_PROCESS_METRIC = "# HELP dataexport_webhook_requests"
 
 
 def from_the_ledger(exporter: Exporter) -> str:
-    """The part of a scrape that is about exports and sources."""
-    text, found, _ = exporter.scrape().partition(OF_THE_PROCESS)
-    assert found
+    """Return the part of a scrape that comes from the ledger: the metrics of exports and sources."""
+    text, separator, _ = exporter.scrape().partition(FIRST_PROCESS_METRIC)
+    assert separator
     return text
 
 
@@ -59,7 +59,7 @@ def send_some_of_everything(exporter: Exporter) -> None:
 
 
 def start_without_outage(exporter: Exporter) -> None:
-    """Start it as if it had been heard of just now: on a busy machine more than thirty seconds may have passed."""
+    """Start the exporter with a fresh heartbeat: on a busy machine its last one may be over 30 s old, an outage."""
     url = make_url(exporter.environment.get("DATAEXPORT_STORE_URL", f"sqlite:///{exporter.database}"))
     if url.get_backend_name() == "sqlite":
         url = url.set(database=str(exporter.database.parent / str(url.database)))
@@ -71,7 +71,7 @@ def start_without_outage(exporter: Exporter) -> None:
 
 
 def assert_a_kill_changes_nothing(exporter: Exporter) -> None:
-    """With some of everything in its ledger, it shows the same when it was killed and started again."""
+    """Assert that an exporter with events of every kind shows the same after it was killed and started again."""
     send_some_of_everything(exporter)
     before = from_the_ledger(exporter)
     assert 'export="1700000001"' in before

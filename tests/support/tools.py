@@ -1,4 +1,4 @@
-"""Tools that tests need and that may be missing or too old, and how long the proofs take."""
+"""Finds the tools that tests need, which may be missing or too old; and scales the tests of `make prove`."""
 
 from __future__ import annotations
 
@@ -19,71 +19,71 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OLDEST = {"prometheus": (3, 0), "promtool": (3, 0), "alertmanager": (0, 27), "amtool": (0, 27)}
-"""The versions from which the tests pass; Debian 12 has older ones, which are enough for the rules."""
+"""The oldest versions with which the tests pass. Debian 12 has older ones, which suffice for the rules."""
 
 PROVING = "PROOF" in os.environ
-"""Whether this is `make prove`."""
+"""True under `make prove`."""
 PROOF = int(os.environ.get("PROOF", "1"))
-"""How many times as long as usual the proofs take; ``make prove PROOF=10`` sets it."""
+"""The factor by which the proofs run longer; ``make prove PROOF=10`` sets it."""
 
 
 def thorough(test: Callable[..., None]) -> Callable[..., None]:
-    """Try a property of Hypothesis with more examples in `make prove`, which then tries it as well."""
+    """Mark a Hypothesis test so that `make prove` runs it too, with more examples."""
     with_more: Callable[..., None] = settings(max_examples=300 * PROOF if PROVING else 100)(test)
     marked: Callable[..., None] = pytest.mark.thorough(with_more)
     return marked
 
 
 def tool(name: str, oldest: tuple[int, int] | None = None) -> str:
-    """The path of a tool, of a version from ``oldest`` on; else the test is skipped, or fails where CI is true."""
-    found = find_tool(name)
-    if found is None:
+    """Return the path of a tool that has at least the version ``oldest``; otherwise, see `missing`."""
+    path = find_tool(name)
+    if path is None:
         message = f"{name} is not there; scripts/install-tools gets it"
-    elif _version(found) < (oldest or OLDEST[name]):
+    elif _version(path) < (oldest or OLDEST[name]):
         message = f"{name} is too old; with Go, scripts/install-tools builds a current one"
     else:
-        return found
+        return path
     return missing(message)
 
 
 def program(name: str) -> str:
-    """The path of a program of any version, among the administrator's as well; else as with `tool`."""
-    found = find_tool(name) or shutil.which(name, path="/usr/sbin")
-    return found or missing(f"{name} is not there; scripts/install-tools gets it")
+    """Return the path of a program of any version, which may be in /usr/sbin; otherwise, see `missing`."""
+    path = find_tool(name) or shutil.which(name, path="/usr/sbin")
+    return path or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
 def compiler() -> str:
-    """The path of a C compiler; else the test is skipped, or fails where CI is true."""
+    """Return the path of a C compiler; otherwise, see `missing`."""
     return shutil.which("cc") or missing("no C compiler is there")
 
 
 def tracer() -> str:
-    """The path of strace; else, or where no process may be traced, the test is skipped, or fails where CI is true."""
-    found = find_tool("strace")
-    if found is None:
+    """Return the path of strace; if it is missing or may not trace here, see `missing`."""
+    path = find_tool("strace")
+    if path is None:
         missing("strace is not there; scripts/install-tools gets it")
-    if not _may_trace(found):
+    if not _may_trace(path):
         missing("strace may not trace here; a container needs the capability SYS_PTRACE")
-    return found
+    return path
 
 
 def postgres_program(name: str) -> str:
-    """The path of a program of PostgreSQL's server, or pgbouncer; else as with `tool`.
+    """Return the path of one of PostgreSQL's server programs, or of pgbouncer; otherwise, see `missing`.
 
-    Debian keeps the server's programs out of the path, and pgbouncer with those of the administrator.
+    Debian installs the server's programs outside PATH, and pgbouncer in /usr/sbin.
     """
     folders = [
         ROOT / ".tools" / "bin",
-        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name), reverse=True),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True),
         os.environ.get("PATH", ""),
         "/usr/sbin",
     ]
-    found = shutil.which(name, path=os.pathsep.join(map(str, folders)))
-    return found or missing(f"{name} is not there; scripts/install-tools gets it")
+    path = shutil.which(name, path=os.pathsep.join(map(str, folders)))
+    return path or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
 def missing(message: str) -> NoReturn:
-    """Skip the test, or fail it where CI is true."""
+    """Skip the test, or fail it if the environment variable CI is ``true``."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
@@ -91,13 +91,13 @@ def missing(message: str) -> NoReturn:
 
 @cache
 def _may_trace(strace: str) -> bool:
-    tried = [strace, "-f", "-o", os.devnull, "true"]
-    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    command = [strace, "-f", "-o", os.devnull, "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @cache
 def _version(path: str) -> tuple[int, ...]:
-    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    match = re.search(r"version v?(\d+)\.(\d+)", told.stdout + told.stderr)
-    assert match is not None, told
+    result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"version v?(\d+)\.(\d+)", result.stdout + result.stderr)
+    assert match is not None, result
     return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""A vendor that has nothing in common with CleverTap: no key, no status word, no way to write a date, no request id."""
+"""A vendor that shares nothing with CleverTap: other keys, status words and dates, and no request ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exporter.ingest.json_objects import JsonObject
 
 PHASES = {"begun": INITIATED, "landed": COMPLETED}
-WORDS = {status: phase for phase, status in PHASES.items()}
+PHASE_OF_STATUS = {status: phase for phase, status in PHASES.items()}
 TARGETS = {"the lake": "Data Lake", "lake": "Data Lake"}
 FORMAT = "%Y%m%dT%H%M%S"
 
@@ -25,17 +25,17 @@ def canonical_partner(text: str) -> str:
 
 
 def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unrecognised:
-    given = dict(body.pairs)
-    if given == {"hello": True}:
+    values = dict(body.pairs)
+    if values == {"hello": True}:
         return TestCall()
     try:
-        phase, target, kind, every, stamp = (str(given[key]) for key in ("phase", "target", "kind", "every", "stamp"))
-        local = datetime.strptime(stamp, FORMAT)  # noqa: DTZ007 - the sender's clock has no zone
+        phase, target, kind, every, stamp = (str(values[key]) for key in ("phase", "target", "kind", "every", "stamp"))
+        local = datetime.strptime(stamp, FORMAT)  # noqa: DTZ007 - local times have no zone
     except (KeyError, ValueError) as error:
         return Unrecognised("not_a_toy", f"it is no toy: {error}")
     if phase not in PHASES or local > latest:
         return Unrecognised("odd_toy", f"a toy is not {phase} at {stamp}")
-    digest = hashlib.sha256("/".join(map(str, given.values())).encode()).digest()[:16]
+    digest = hashlib.sha256("/".join(map(str, values.values())).encode()).digest()[:16]
     return ParsedEvent(
         request_id="",
         partner=canonical_partner(target),
@@ -47,13 +47,13 @@ def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unreco
     )
 
 
-def sample_body(  # noqa: PLR0913 - what an announcement says
+def sample_body(  # noqa: PLR0913 - the fields of an event
     *, status: str, partner: str, data_type: str, frequency: str, request_id: str, local_time: datetime
 ) -> str:
     del request_id  # toys have none
     return json.dumps(
         {
-            "phase": WORDS[status],
+            "phase": PHASE_OF_STATUS[status],
             "target": partner,
             "kind": data_type.lower(),
             "every": frequency,

@@ -1,4 +1,4 @@
-"""Strategies for histories of events: jobs on several sources, some across clock changes, declared or not."""
+"""Hypothesis strategies for histories of events: jobs of several sources, some across clock changes, some declared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCES = {
     "york": Source("york", "America/New_York", ZoneInfo("America/New_York")),
     "wild": Source("wild"),
 }
-# A usual day, and the evenings before both summer-time changes of New York.
+# An ordinary day, and the evenings before both summer-time changes in New York.
 BEGINNINGS = [instant("2026-06-01T00:00"), instant("2026-03-07T07:30"), instant("2026-10-31T05:30")]
 FREQUENCIES = {"4h": 4 * HOUR, "8h": 8 * HOUR, "24h": DAY}
 PARTNERS = ["Amazon S3", "amazon s3", "Azure"]
@@ -36,7 +36,7 @@ ENDINGS = ["completed", "completed", "completed", "failed", "queued", ""]
 
 @dataclass(frozen=True)
 class World:
-    """Events, declarations and outages to be folded."""
+    """The input of a fold: events, declarations and outages."""
 
     events: tuple[Event, ...]
     declarations: tuple[Declaration, ...]
@@ -46,21 +46,21 @@ class World:
         return ExportProjection(SOURCES, self.declarations, self.outages)
 
     def nows(self) -> list[float]:
-        last = max((each.occurred_at for each in self.events), default=BEGINNINGS[0])
+        last = max((job_event.occurred_at for job_event in self.events), default=BEGINNINGS[0])
         return [last + 3 * MINUTE, last + 5 * HOUR, last + 3 * DAY]
 
     def folded_in_order(self) -> ExportProjection:
         """Fold all events at once in chronological order."""
         exports = self.exports()
         ledger = MemoryLedger()
-        ledger.append([accepted_event(each) for each in sorted(self.events, key=pack_sort_key)])
+        ledger.append(list(map(accepted_event, sorted(self.events, key=pack_sort_key))))
         catch_up(exports, ledger)
         return exports
 
 
 @st.composite
 def jobs(draw: st.DrawFn) -> list[Event]:
-    """Events of one recurring or one-time job, which may change its schedule."""
+    """Generate the events of one recurring or one-time job, which may change its schedule."""
     frequency = draw(st.sampled_from([*FREQUENCIES, "4h", "4h", "one-time", "now and then"]))
     interval = FREQUENCIES.get(frequency, 6 * HOUR)
     begins = draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 8)) * 30 * MINUTE
@@ -101,7 +101,7 @@ def jobs(draw: st.DrawFn) -> list[Event]:
 
 @st.composite
 def stray_events(draw: st.DrawFn) -> Event:
-    """Any event at any time, with an id that a job may have as well."""
+    """Generate an event of any kind at any time, with an id that a job may also have."""
     return event(
         draw(st.sampled_from(["initiated", "completed", "failed", "paused"])),
         draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 200)) * 15 * MINUTE,
@@ -122,16 +122,16 @@ def outage_lists(draw: st.DrawFn) -> tuple[Outage, ...]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    events = [each for job in draw(st.lists(jobs(), min_size=1, max_size=4)) for each in job]
+    events = [job_event for job in draw(st.lists(jobs(), min_size=1, max_size=4)) for job_event in job]
     events += draw(st.lists(stray_events(), max_size=6))
-    once = {(each.source, each.digest): each for each in events}
+    unique = {(job_event.source, job_event.digest): job_event for job_event in events}
     declared = draw(st.lists(st.sampled_from(DECLARATIONS), unique=True))
-    return World(tuple(once.values()), tuple(declared), draw(outage_lists()))
+    return World(tuple(unique.values()), tuple(declared), draw(outage_lists()))
 
 
 @st.composite
 def crowds(draw: st.DrawFn) -> World:
-    """Few ids at few times, so that coincidences that are rare among jobs are common."""
+    """Generate events of few ids at few times, among which coincidences are common that are rare among jobs."""
     moments = st.tuples(
         st.sampled_from(["initiated", "completed", "failed"]),
         st.integers(0, 12),
@@ -147,9 +147,9 @@ def crowds(draw: st.DrawFn) -> World:
 
 @st.composite
 def throngs(draw: st.DrawFn) -> World:
-    """Many events of few ids, within half an interval, so that most are compacted before an id recurs.
+    """Generate many events of few ids within half an interval, so that most are compacted before an id recurs.
 
-    An event from days before or after sometimes makes an id recur.
+    An id sometimes recurs through an event days before or after.
     """
     minutes = [*range(0, 11 * 60, 20), -3 * 24 * 60, 2 * 24 * 60]
     moments = st.tuples(st.sampled_from(minutes), st.sampled_from(["33", "33", "44", "55"]))
