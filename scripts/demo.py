@@ -1,7 +1,7 @@
-"""The whole chain on loopback with made-up traffic, until Ctrl-C: ``make demo``.
+"""Runs the whole chain on loopback with made-up events until Ctrl-C: ``make demo``.
 
-Exports of every kind: on time, late, stuck, never run, one-time; and one every minute that skips
-a run now and then, so that a page and its resolution can be watched within minutes.
+There are exports of every kind: on time, overdue, stuck, never run and one-time. One runs every minute and skips a
+run now and then, so that a page and its resolution can be watched within minutes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ owner = "data-platform"
 
 
 def body(request_id: int, partner: str, status: str, frequency: str, at: float) -> dict[str, object]:
-    """A made-up body in the documented form, on a UTC clock."""
+    """Make a body in the documented form, with its local time in UTC."""
     return {
         "Export Request Id": request_id,
         "Partner": partner,
@@ -68,13 +68,13 @@ def body(request_id: int, partner: str, status: str, frequency: str, at: float) 
 
 
 def history(now: float) -> list[dict[str, object]]:
-    """Three days of recurring exports, of which one is late by now and one is stuck, and a one-time one."""
+    """Make three days of recurring exports, one of them overdue by now and one stuck, and a one-time export."""
     bodies = []
     plans = (
         (1700000001, "Amazon S3", 4, 1.0, True),
         (1700000002, "Google Cloud Storage", 8, 2.0, True),
         (1700000003, "Amazon S3", 24, 3.0, True),
-        (1700000004, "Google Cloud Storage", 4, 7.0, True),  # late: the newest run was seven hours ago
+        (1700000004, "Google Cloud Storage", 4, 7.0, True),  # overdue: the newest run was seven hours ago
         (1700000005, "Google Cloud Storage", 24, 9.0, False),  # stuck: the newest run never completed
     )
     for request_id, partner, hours, age, completes in plans:
@@ -88,8 +88,8 @@ def history(now: float) -> list[dict[str, object]]:
     return bodies
 
 
-def tell(path: str, notification: dict[str, Any]) -> None:
-    """Print a notification as it would stand in a chat."""
+def print_notification(path: str, notification: dict[str, Any]) -> None:
+    """Print a notification as a chat would show it."""
     for attachment in notification.get("attachments", []):
         print(
             f"\n{path.removeprefix('/chat/').upper()} {attachment['title']}\n{attachment['text'].strip()}", flush=True
@@ -97,7 +97,7 @@ def tell(path: str, notification: dict[str, Any]) -> None:
 
 
 def every_minute(post: Callable[[object], None]) -> None:
-    """A run a minute; of six, two are left out, so that the deadline passes and is met again."""
+    """Post a run a minute, but skip two of six, so that the deadline passes and is met again."""
     for count in itertools.count():
         skipped = count % 6 in {4, 5}
         if not skipped:
@@ -109,12 +109,12 @@ def every_minute(post: Callable[[object], None]) -> None:
 
 
 def main() -> None:
-    """Start everything, and leave it running."""
+    """Start everything, and leave it running until Ctrl-C."""
     missing = [name for name in ("prometheus", "alertmanager") if find_tool(name) is None]
     if missing:
         sys.exit(f"demo: {' and '.join(missing)} not found; scripts/install-tools gets them")
-    for each in (signal.SIGTERM, signal.SIGHUP):  # told to end, or its terminal is gone: as with Ctrl-C
-        signal.signal(each, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a stop, and a closed terminal, end it as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     now = time.time()
@@ -132,7 +132,7 @@ def main() -> None:
         command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve", "--config", str(config)]
         stack.enter_context(started("exporter", command, FOLDER, f"http://127.0.0.1:{admin}"))
         post(history(now))
-        monitoring = stack.enter_context(Monitoring(FOLDER, f"127.0.0.1:{admin}", tell))
+        monitoring = stack.enter_context(Monitoring(FOLDER, f"127.0.0.1:{admin}", print_notification))
         print(
             f"webhook       {url}\n"
             f"status page   http://127.0.0.1:{admin}/\n"

@@ -1,4 +1,4 @@
-"""Write the ledger of a made-up fortnight, always the same, with the release that runs this.
+"""Write the ledger of a made-up fortnight, the same every time, with the release that runs this.
 
     python scripts/golden_ledger.py tests/golden/ledger-0.1.0.db
 
@@ -34,7 +34,7 @@ DECLARED = (("shop", "nightly"), ("shop", "silent"))
 
 
 def bodies() -> Iterator[tuple[Source, float, bytes]]:
-    """What arrived, where and when."""
+    """Yield the source, the arrival time and the bytes of each body."""
     chance = Random(20260518)  # noqa: S311 - made-up data has to be the same every time
     for number in range(DAYS * 24):
         now = SINCE + number * HOUR
@@ -50,36 +50,36 @@ def bodies() -> Iterator[tuple[Source, float, bytes]]:
                 if number % 72 != 2:
                     yield source, now + 4000, body(source, "Completed", now + 3990, run, "Azure", "Every 24 hours")
             if number % 50 == 7:
-                again = body(source, "Completed", now, 1_700_200_000 + number, "Google Cloud Storage", "One Time")
-                yield from ((source, now + 2, again), (source, now + 8, again))
+                one_time = body(source, "Completed", now, 1_700_200_000 + number, "Google Cloud Storage", "One Time")
+                yield from ((source, now + 2, one_time), (source, now + 8, one_time))  # a duplicate
             if number % 90 == 11:
                 yield source, now, json.dumps({"Partner": f"unclear {number}"}).encode()
                 yield source, now, b'{"is_test": true}'
 
 
-def body(source: Source, status: str, when: float, run: int, partner: str, often: str) -> bytes:  # noqa: PLR0913, PLR0917 - as many as a body has keys
-    """A body as CleverTap documents it, in the clock of its source."""
+def body(source: Source, status: str, when: float, run: int, partner: str, frequency: str) -> bytes:  # noqa: PLR0913, PLR0917 - the keys of a body
+    """Make a body as CleverTap documents it, in its source's time zone."""
     return json.dumps(
         {
             "Export Request Id": run,
             "Partner": partner,
             "Type": "Profiles" if partner == "Azure" else "Events",
             "Status": status,
-            "Frequency": often,
+            "Frequency": frequency,
             "Date and Time": datetime.fromtimestamp(when, source.zone or UTC).strftime("%d/%m/%Y %I:%M:%S %p"),
         }
     ).encode()
 
 
 def main(target: Path) -> None:
-    """Write the ledger into a file that is not there yet."""
+    """Write the ledger to a new file."""
     if target.exists():
         sys.exit(f"{target} is there already; golden ledgers are never written again")
     ledger = SqlLedger(f"sqlite:///{target}")
     with closing(ledger):
         ledger.record_declarations(DECLARED, SINCE)
         intake = Intake(ledger, most_event_bytes=65_536)
-        for source, arrived_at, sent in sorted(bodies(), key=lambda each: each[1]):
+        for source, arrived_at, sent in sorted(bodies(), key=lambda arrival: arrival[1]):
             intake.ingest(source, sent, arrived_at)
     hours = ((0, 101), (107, DAYS * 24))  # an outage of six of them
     heartbeats = [

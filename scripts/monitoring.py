@@ -1,6 +1,6 @@
-"""A real Prometheus and a real Alertmanager with the shipped rules and routes, and a receiver of pages.
+"""Runs a real Prometheus and Alertmanager with the shipped rules and routes, and a receiver of their notifications.
 
-Used by the demo and by the end-to-end tests; how a server is started, by all that start one for a while.
+The demo and the end-to-end tests use it. `started` starts any server for a while.
 """
 
 from __future__ import annotations
@@ -31,31 +31,36 @@ STOP_SECONDS = 20
 
 
 def find_tool(name: str) -> str | None:
-    """The path of a tool: in ``.tools/bin`` of the checkout, else on the path; None where it is not."""
+    """Return the path of a tool in ``.tools/bin`` of the checkout, or else in PATH; None if it is in neither."""
     return shutil.which(name, path=os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")]))
 
 
 @dataclass
 class Receiver:
-    """A small HTTP server that keeps what Alertmanager posts, by path, and tells ``told`` of it."""
+    """A small HTTP server that records the notifications of Alertmanager.
+
+    Attributes:
+        posts: the path and the body of each notification.
+        on_notification: called with the path and the body of each.
+    """
 
     posts: list[tuple[str, Any]] = field(default_factory=list)
-    told: Callable[[str, Any], object] = lambda *_: None
+    on_notification: Callable[[str, Any], object] = lambda *_: None
 
     def __enter__(self) -> Self:
-        posts, told = self.posts, self.told
+        posts, on_notification = self.posts, self.on_notification
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 posts.append((self.path, json.loads(body)))
-                told(*posts[-1])
+                on_notification(*posts[-1])
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(b"ok")  # as a chat service answers
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: what arrived is kept."""
+                """Log nothing: `posts` has every request."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -69,31 +74,32 @@ class Receiver:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The host and port on which it listens."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     def of(self, path: str, status: str) -> list[Any]:
-        """The notifications that came to ``path`` with this status, in order."""
-        return [body for where, body in self.posts if where == path and body.get("status") == status]
+        """Return the notifications that came to ``path`` with this status, in order."""
+        return [body for posted_to, body in self.posts if posted_to == path and body.get("status") == status]
 
 
 class Monitoring:
     """Prometheus scraping an exporter every second, and Alertmanager notifying a `Receiver`.
 
-    The rules, routes, inhibitions and templates are the shipped ones; only the addresses and the
-    waiting times are its own.
+    The rules, routes, inhibitions and templates are the shipped ones; only the addresses and the waiting times differ.
 
     Args:
-        folder: for its data, its configuration and its logs.
+        folder: where to write data, configuration and logs.
         target: the address of the exporter's admin listener.
-        told: called with the path and the body of every notification.
+        on_notification: called with the path and the body of every notification.
     """
 
-    def __init__(self, folder: Path, target: str, told: Callable[[str, Any], object] = lambda *_: None) -> None:
+    def __init__(
+        self, folder: Path, target: str, on_notification: Callable[[str, Any], object] = lambda *_: None
+    ) -> None:
         self._folder = folder
         self._target = target
         self._stack = ExitStack()
-        self.receiver = Receiver(told=told)
+        self.receiver = Receiver(on_notification=on_notification)
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
         self.alertmanager_url = f"http://127.0.0.1:{free_port()}"
 
@@ -112,10 +118,10 @@ class Monitoring:
         self._stack.close()
 
     def query(self, expression: str) -> list[Any]:
-        """The result of an instant query."""
-        answer = requests.get(f"{self.prometheus_url}/api/v1/query", {"query": expression}, timeout=PATIENCE_SECONDS)
-        answer.raise_for_status()
-        result: list[Any] = answer.json()["data"]["result"]
+        """Return the result of an instant query."""
+        response = requests.get(f"{self.prometheus_url}/api/v1/query", {"query": expression}, timeout=PATIENCE_SECONDS)
+        response.raise_for_status()
+        result: list[Any] = response.json()["data"]["result"]
         return result
 
     def _alertmanager(self) -> list[str]:
@@ -145,8 +151,8 @@ class Monitoring:
         }
         path = self._folder / "prometheus.yaml"
         path.write_text(yaml.safe_dump(config), "utf-8")
-        # One notification that is lost, since nobody was there or in time to take it, is told again
-        # after a minute by default: as long as anybody here waits.
+        # If Alertmanager was not ready for a notification, Prometheus repeats it after a minute by default,
+        # which is as long as a test waits.
         return [
             *prometheus_command(path, self._folder / "prometheus", self.prometheus_url),
             "--rules.alert.resend-delay=10s",
@@ -154,7 +160,7 @@ class Monitoring:
 
 
 def prometheus_command(config: Path, data: Path, url: str) -> list[str]:
-    """How Prometheus is started on its data; what is older than its usual retention stays."""
+    """Return the command that starts Prometheus on its data, with a retention that removes nothing."""
     return [
         find_tool("prometheus") or "prometheus",
         f"--config.file={config}",
@@ -168,18 +174,18 @@ def prometheus_command(config: Path, data: Path, url: str) -> list[str]:
 def started(
     name: str, command: Sequence[str], folder: Path, url: str, variables: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """A server that was started and is ready; at the end it is stopped.
+    """Start a server, wait until it is ready, and stop it at the end.
 
     Args:
-        name: what it says is in the log of this name.
-        command: that starts it.
-        folder: that it works in, and of the log.
-        url: where it says under ``/-/ready`` whether it is.
-        variables: of the environment, which has none of the exporter's own but these.
+        name: the name of its log file, without the suffix.
+        command: the command that starts it.
+        folder: its working folder, with its log.
+        url: its base URL; it is ready if ``/-/ready`` below that responds with success.
+        variables: its variables of the exporter; it inherits none from this process.
 
     Raises:
-        RuntimeError: it ended by itself.
-        TimeoutError: it was not ready in a minute.
+        RuntimeError: the server ended.
+        TimeoutError: the server was not ready within `PATIENCE_SECONDS`.
     """
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -189,15 +195,15 @@ def started(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # A session of its own: Ctrl-C is for whoever started this, who then ends it in order.
+            # Ctrl-C does not reach a session of its own; this process stops the server in order.
             start_new_session=True,
         )
 
     def ready() -> bool:
         if process.poll() is not None:
-            message = f"{name} has ended by itself: see {log.name}"
+            message = f"{name} ended unexpectedly: see {log.name}"
             raise RuntimeError(message)
-        return answers(f"{url}/-/ready")
+        return responds(f"{url}/-/ready")
 
     try:
         wait_for(ready, f"{name} to be ready")
@@ -207,15 +213,15 @@ def started(
 
 
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without the exporter's own variables, but with these."""
+    """Return this process's environment without the exporter's variables, with ``changes`` added."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Wait until ``condition`` holds.
+    """Wait until ``condition`` is true.
 
     Raises:
-        TimeoutError: it did not in a minute.
+        TimeoutError: it was not within `PATIENCE_SECONDS`.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
@@ -225,8 +231,8 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def answers(url: str) -> bool:
-    """Whether ``url`` answers with success."""
+def responds(url: str) -> bool:
+    """Return True if ``url`` responds with success."""
     try:
         return requests.get(url, timeout=PATIENCE_SECONDS).ok
     except requests.ConnectionError:
@@ -234,7 +240,7 @@ def answers(url: str) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that was started here."""
+    """Stop a process with SIGTERM, or with SIGKILL after `STOP_SECONDS`."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

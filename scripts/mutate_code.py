@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Change the code in one place after the other, and demand that the tests notice.
+"""Change the code in one place after another, and require that the tests detect each change.
 
 The places are a fixed random sample; cosmic-ray's operators change them. Each change is tested with the tests that
-cover its line: the quick ones of the test files that are about it first, then the others. A change that no test
-notices is judged in `tests/mutants/judged.toml`.
+cover its line: first the quick ones of the test files that are about it, then the others. A change that no test
+detects needs a verdict in `tests/mutants/judged.toml`.
 
-It works in copies of the repository below ``.mutants``, where it also keeps which test covers which line until the
+It works in copies of the repository below ``.mutants``, where it also records which test covers which line, until the
 code or the tests change. To test one change with some tests: ``--only TEXT --tests tests/domain/test_slots.py``.
 """
 
@@ -46,24 +46,24 @@ if TYPE_CHECKING:
 MODULES = tuple(
     f"exporter/{package}/**/*.py" for package in ("domain", "ledger", "projection", "ingest", "metrics", "server/http")
 )
-"""What is changed."""
+"""The modules to change."""
 LEFT_OUT = ("exporter/ledger/migrations/",)
 TESTS = tuple(
     f"tests/{package}" for package in ("domain", "ledger", "projection", "ingest", "metrics", "server", "config", "cli")
 )
-"""The tests that may notice; those not here start whole systems and add minutes, not knowledge of a line."""
+"""The tests to run. The others start whole systems: they would add minutes and detect little more."""
 SAMPLE = 300
-LEAST_NOTICED = 0.96
+MIN_DETECTED = 0.96
 JUDGED = ROOT / "tests" / "mutants" / "judged.toml"
 WORK = ROOT / ".mutants"
 SEED = "1"
 FIRST_FILES = 3
-"""How many test files the first attempt collects; most changes are noticed there."""
-FIRST_SECONDS, MOST_SECONDS = 3.0, 30.0
-"""Limits of the first and of the second attempt: how long their tests took when they were recorded."""
-NOTICED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE}
+"""How many test files the first attempt collects, which detects most changes."""
+FIRST_SECONDS, SECOND_SECONDS = 3.0, 30.0
+"""Limits of the first and the second attempt, in the recorded seconds of their tests."""
+DETECTED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE}
 SURVIVED, DOUBTFUL = "survived", "doubtful"
-"""No test noticed; the tests that noticed do not pass, or are nearly as slow, on the unchanged code."""
+"""No test detected it; the tests that did fail on the unchanged code too, or are nearly as slow there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ class Mutant:
     """One change of one module.
 
     Attributes:
-        path: of the module, from the root.
-        line: the number of the line.
-        name: the module's and the function's name, the line before and after, and which of several alike.
-        text: the module, changed.
+        path: the module's path from the root of the repository.
+        line: the number of the changed line.
+        name: the module's and the function's name, the line before and after, and its number among equal ones.
+        text: the changed module.
     """
 
     path: str
@@ -84,31 +84,31 @@ class Mutant:
 
 
 def modules(patterns: Sequence[str]) -> list[str]:
-    """The paths that the patterns match, from the root."""
-    found = {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
-    return sorted(path for path in found if not path.startswith(LEFT_OUT))
+    """Return the paths that the patterns match, from the root of the repository."""
+    paths = {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
+    return sorted(path for path in paths if not path.startswith(LEFT_OUT))
 
 
 def sample(paths: Iterable[str], count: int) -> list[Mutant]:
-    """Take a fixed random sample of mutants, each at a place of its own.
+    """Take a fixed random sample of mutants, at most one per place.
 
-    A place is known by its function and the text of its line, so that a change elsewhere, or a module moved to another
-    folder, does not change the sample.
+    A place is identified by its function and the text of its line, so that the sample stays the same if other code
+    changes, or a module moves to another folder.
     """
     ranked = sorted((place.rank, place.path, place.line, place) for path in paths for place in _places(path))
-    found: dict[str, Mutant] = {}
+    mutants: dict[str, Mutant] = {}
     for *_, place in ranked:
-        if len(found) == count:
+        if len(mutants) == count:
             break
         mutant = next(_mutants(place), None)
         if mutant is not None:
-            found.setdefault(mutant.name, mutant)
-    return list(found.values())
+            mutants.setdefault(mutant.name, mutant)
+    return list(mutants.values())
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Place:
-    """Where operators can change a module; they come with the number of their occurrence in it."""
+    """A place that operators can change; each operator has the number of its occurrence in the module."""
 
     rank: str
     path: str
@@ -124,15 +124,15 @@ def _hash(*parts: object) -> str:
 def _places(path: str) -> Iterator[_Place]:
     source = (ROOT / path).read_text("utf-8")
     lines, nodes, functions = source.splitlines(), list(ast_nodes(get_ast(source))), functions_of(path)
-    ways: defaultdict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
+    operators_at: defaultdict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
     for name in plugins.operator_names():
         kind = plugins.get_operator(name)
         if not kind.arguments():
             positions = (position for node in nodes for position, _ in kind().mutation_positions(node))
             for occurrence, position in enumerate(positions):
-                ways[position].append((name, occurrence))
+                operators_at[position].append((name, occurrence))
     alike: Counter[tuple[str, str, int]] = Counter()
-    for (line, column), operators in sorted(ways.items()):
+    for (line, column), operators in sorted(operators_at.items()):
         text, owner = lines[line - 1], functions.owner(line)
         key = owner, text.strip(), column - len(text) + len(text.lstrip())
         alike[key] += 1
@@ -140,15 +140,15 @@ def _places(path: str) -> Iterator[_Place]:
         for name, occurrence in operators:
             order[_hash(rank, name, seen[name])] = name, occurrence
             seen[name] += 1
-        yield _Place(rank, path, line, owner, [order[each] for each in sorted(order)])
+        yield _Place(rank, path, line, owner, [order[operator_rank] for operator_rank in sorted(order)])
 
 
 class Functions:
-    """Where the classes and functions of a module are."""
+    """Finds the class or function of a line in a module."""
 
     def __init__(self, path: str) -> None:
         self._module = PurePosixPath(path.removesuffix("/__init__.py")).name.removesuffix(".py")
-        self._found: list[tuple[int, int, int, str]] = []
+        self._spans: list[tuple[int, int, int, str]] = []
         self._find(ast.parse((ROOT / path).read_text("utf-8")), self._module)
 
     def _find(self, node: ast.AST, owner: str) -> None:
@@ -158,23 +158,23 @@ class Functions:
                 name = f"{owner}.{child.name}"
                 body = sys.maxsize if isinstance(child, ast.ClassDef) else child.body[0].lineno
                 first = min(node.lineno for node in (child, *child.decorator_list))
-                self._found.append((first, child.end_lineno or child.lineno, body, name))
+                self._spans.append((first, child.end_lineno or child.lineno, body, name))
             self._find(child, name)
 
     def owner(self, line: int) -> str:
-        """The names of the module, class and function that the line is in, with dots between."""
+        """Return the dotted name of the module, class and function that contain the line."""
         return max(
-            ((first, name) for first, last, _, name in self._found if first <= line <= last), default=(0, self._module)
+            ((first, name) for first, last, _, name in self._spans if first <= line <= last), default=(0, self._module)
         )[1]
 
     def body(self, line: int) -> range | None:
-        """The lines of the function's body that the line is in; none if it is run when the module is imported."""
-        bodies = [(body, last) for _, last, body, _ in self._found if body <= line <= last]
+        """Return the lines of the function body that contains the line; None if it runs on import."""
+        bodies = [(body, last) for _, last, body, _ in self._spans if body <= line <= last]
         return range(max(bodies)[0], max(bodies)[1] + 1) if bodies else None
 
     def bodies(self) -> set[int]:
-        """The lines of all bodies."""
-        return {line for _, last, body, _ in self._found for line in range(body, last + 1)}
+        """Return the lines of all function bodies."""
+        return {line for _, last, body, _ in self._spans for line in range(body, last + 1)}
 
 
 functions_of = cache(Functions)
@@ -193,14 +193,14 @@ def _mutants(place: _Place) -> Iterator[Mutant]:
 
 
 def _meaning(source: str) -> str:
-    """The program without annotations and what only the type checker reads, neither of which is run."""
+    """Return the syntax tree without annotations and imports for type checking, which never run."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns, given = None, node.args
-            # The operators take the * before parameters by name for a multiplication.
-            given.args = [*given.posonlyargs, *given.args, *given.kwonlyargs]
-            given.posonlyargs, given.kwonlyargs = [], []
+            node.returns, parameters = None, node.args
+            # The operators mistake the * before keyword-only parameters for a multiplication.
+            parameters.args = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs]
+            parameters.posonlyargs, parameters.kwonlyargs = [], []
         elif isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.AnnAssign):
@@ -214,17 +214,17 @@ def _change(old: str, new: str, path: str) -> str:
     before, after = old.splitlines(), new.splitlines()
     opcodes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     (_, i, j, k, m), *_ = [code for code in opcodes if code[0] != "equal"]
-    was, becomes = (" ".join(" ".join(part).split()) for part in (before[i:j], after[k:m]))
+    replaced, replacement = (" ".join(" ".join(part).split()) for part in (before[i:j], after[k:m]))
     functions = functions_of(path)
     owner = functions.owner(i + 1)
     nth = sum(text == before[i] and functions.owner(line) == owner for line, text in enumerate(before[: i + 1], 1))
-    return f"{was} -> {becomes or 'nothing'}" + (f" #{nth}" if nth > 1 else "")
+    return f"{replaced} -> {replacement or 'nothing'}" + (f" #{nth}" if nth > 1 else "")
 
 
 def record(jobs: int) -> None:
-    """Run the tests once in a copy, and keep what each covers and how long it takes, if the last time is outdated."""
-    stamp, known = WORK / "recorded", _fingerprint()
-    if stamp.exists() and stamp.read_text() == known:
+    """Run the tests once in a copy, and record what each covers and how long it takes, unless that is up to date."""
+    stamp, fingerprint = WORK / "recorded", _fingerprint()
+    if stamp.exists() and stamp.read_text() == fingerprint:
         return
     shutil.rmtree(WORK, ignore_errors=True)
     tree = copy_tree(0)
@@ -238,7 +238,7 @@ def record(jobs: int) -> None:
         message = f"the tests could not be recorded: pytest exited with {code}"
         raise SystemExit(message)
     subprocess.run([*python, "coverage", "combine", "--quiet"], cwd=tree, env=environment, check=True)
-    stamp.write_text(known)
+    stamp.write_text(fingerprint)
 
 
 def _fingerprint() -> str:
@@ -249,14 +249,14 @@ def _fingerprint() -> str:
 
 
 def _files() -> list[str]:
-    """The files that git knows of, or would."""
+    """Return the files that git tracks, and the new ones that it does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     return sorted(name for name in set(listed.split("\0")) if (ROOT / name).is_file())
 
 
 def copy_tree(number: int) -> Path:
-    """A copy of the repository, compiled."""
+    """Make a compiled copy of the repository."""
     tree = WORK / f"tree{number}"
     shutil.rmtree(tree, ignore_errors=True)
     for name in _files():
@@ -265,7 +265,7 @@ def copy_tree(number: int) -> Path:
     for name in (".venv", ".tools"):
         if (ROOT / name).exists():
             (tree / name).symlink_to((ROOT / name).resolve())
-    # Otherwise stale bytecode is told by whole seconds and sizes, which a mutant may share with another.
+    # By default Python detects stale bytecode by whole seconds and sizes, which two mutants may share.
     compiled = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=checked-hash", "exporter", "tests"]
     subprocess.run(compiled, cwd=tree, check=True)
     return tree
@@ -273,11 +273,11 @@ def copy_tree(number: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Tests to run together, or test files.
+    """Tests to run together.
 
     Attributes:
-        tests: their names.
-        seconds: how long they took when they were recorded.
+        tests: names of tests or of test files.
+        seconds: the recorded duration of all of them.
     """
 
     tests: list[str]
@@ -285,7 +285,7 @@ class Attempt:
 
 
 class Choice:
-    """Which tests may notice a mutant."""
+    """Chooses the tests that may detect a mutant."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = json.loads((WORK / "seconds.json").read_text("utf-8"))
@@ -293,7 +293,7 @@ class Choice:
         self._data.read()
 
     def attempts(self, mutant: Mutant) -> list[Attempt]:
-        """The first attempt, with the quick tests that are about the line, and the second with others."""
+        """Return up to two attempts: the quick tests that are about the line, then others that cover it."""
         quick = sorted(self._covering(mutant), key=lambda test: (self._seconds[test], test))
         files = Counter(_file(test) for test in quick)
         path = PurePosixPath(mutant.path)
@@ -301,7 +301,7 @@ class Choice:
         # A test file that covers the line with most of its tests is about it.
         best = sorted(files, key=lambda file: (file != mirror, -files[file], file))
         first = self._attempt(FIRST_SECONDS, [test for test in quick if _file(test) in best[:FIRST_FILES]], best)
-        second = self._attempt(MOST_SECONDS, [test for test in quick if test not in first.tests], best)
+        second = self._attempt(SECOND_SECONDS, [test for test in quick if test not in first.tests], best)
         return [attempt for attempt in (first, second) if attempt.tests]
 
     def _attempt(self, seconds: float, quick: Iterable[str], files: list[str]) -> Attempt:
@@ -318,7 +318,7 @@ class Choice:
         by_line = self._data.contexts_by_lineno(str(WORK / "tree0" / mutant.path))
         functions = functions_of(mutant.path)
         body = functions.body(mutant.line)
-        # Which test imports a module first is chance: a line outside of functions counts as covered by all its tests.
+        # Any test may import a module first, so all tests of the module count as covering lines outside functions.
         lines = functions.bodies() if body is None else [mutant.line]
         for candidates in (lines, body or ()):
             covering = {test for line in candidates for test in by_line.get(line, ()) if test in self._seconds}
@@ -332,7 +332,7 @@ def _file(test: str) -> str:
 
 
 class Worker:
-    """A copy of the repository, in which one module is changed at a time, and a process that runs tests in it."""
+    """A copy of the repository with one changed module at a time, and a process that runs tests in it."""
 
     def __init__(self, number: int) -> None:
         self._tree = copy_tree(number)
@@ -347,7 +347,7 @@ class Worker:
         )
 
     def outcome(self, mutant: Mutant, attempt: Attempt) -> tuple[str, str]:
-        """How the attempt ends on the mutant, and what says so."""
+        """Run an attempt on a mutant; return its outcome and the detail, such as the failed test."""
         tests, timeout = attempt.tests, 10 + 5 * attempt.seconds
         module = self._tree / mutant.path
         unchanged = module.read_bytes()
@@ -358,7 +358,7 @@ class Worker:
             module.write_bytes(unchanged)
         if kind == Kind.PASSED:
             return SURVIVED, ""
-        # It counts only if the same tests, as far as they came, pass on the unchanged code, and with time to spare.
+        # The outcome counts only if the same tests, up to that one, pass on the unchanged code, with time to spare.
         control, reason, spent = self._run(tests, detail if kind in {Kind.FAILED, Kind.TIMEOUT} else None, timeout)
         if control != Kind.PASSED:
             return DOUBTFUL, f"{kind}, but on the unchanged code {control}: {reason}"
@@ -372,22 +372,22 @@ class Worker:
         return Kind(kind), detail, seconds
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.communicate()
 
 
 def judged() -> dict[str, str]:
-    """The verdict on each survivor, by its name."""
+    """Return the verdict on each judged survivor, by its name."""
     survivors = tomllib.loads(JUDGED.read_text("utf-8")).get("survivor", [])
-    for each in survivors:
-        if each["verdict"] not in {"equivalent", "gap"} or not each["reason"]:
-            message = f"{JUDGED.name}: a verdict is equivalent or gap, and has a reason: {each['mutation']}"
+    for survivor in survivors:
+        if survivor["verdict"] not in {"equivalent", "gap"} or not survivor["reason"]:
+            message = f"{JUDGED.name}: a verdict is equivalent or gap, and has a reason: {survivor['mutation']}"
             raise SystemExit(message)
-    return {each["mutation"]: each["verdict"] for each in survivors}
+    return {survivor["mutation"]: survivor["verdict"] for survivor in survivors}
 
 
 def main() -> int:
-    """Test the sample, or some of it; 1 if too few mutants are noticed, or a survivor was not judged."""
+    """Test the sample, or a part of it; return 1 if too few mutants are detected or a survivor has no verdict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="print the mutants, and test none")
     parser.add_argument("--only", metavar="TEXT", default="", help="mutants whose name contains it")
@@ -398,9 +398,9 @@ def main() -> int:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time (default: %(default)s)")
     options = parser.parse_args()
-    mutants = [each for each in sample(modules(options.modules), options.sample) if options.only in each.name]
+    mutants = [mutant for mutant in sample(modules(options.modules), options.sample) if options.only in mutant.name]
     if options.list:
-        print(*(each.name for each in mutants), sep="\n")
+        print(*(mutant.name for mutant in mutants), sep="\n")
         return 0
     if options.tests:
         attempts = [[Attempt(options.tests, 2 * FIRST_SECONDS)]] * len(mutants)
@@ -412,19 +412,21 @@ def main() -> int:
 
 
 def test(mutants: Sequence[Mutant], attempts: Sequence[Sequence[Attempt]], jobs: int) -> list[str]:
-    """The outcome of each of the mutants: one of the kinds of a run, survived or doubtful."""
+    """Return the outcome of each mutant: a `Kind`, `SURVIVED` or `DOUBTFUL`."""
     workers: SimpleQueue[Worker] = SimpleQueue()
     for number in range(jobs):
         workers.put(Worker(number))
 
     def outcome(mutant: Mutant, attempts: Sequence[Attempt]) -> str:
-        worker, began, kind, detail = workers.get(), time.monotonic(), SURVIVED, "no test covers it"
+        worker, started_at, kind, detail = workers.get(), time.monotonic(), SURVIVED, "no test covers it"
         for attempt in attempts:
             kind, detail = worker.outcome(mutant, attempt)
-            if kind in NOTICED:
+            if kind in DETECTED:
                 break
         workers.put(worker)
-        print(f"{kind:12} {time.monotonic() - began:5.1f} s  {mutant.name}  {detail and f'({detail})'}", flush=True)
+        print(
+            f"{kind:12} {time.monotonic() - started_at:5.1f} s  {mutant.name}  {detail and f'({detail})'}", flush=True
+        )
         return kind
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -435,22 +437,22 @@ def test(mutants: Sequence[Mutant], attempts: Sequence[Sequence[Attempt]], jobs:
 
 
 def report(mutants: Sequence[Mutant], outcomes: Sequence[str]) -> int:
-    """Compare the survivors with the verdicts; the exit code."""
+    """Compare the survivors with the verdicts, print the totals, and return the exit code."""
     verdicts = judged()
-    noticed = {mutant.name for mutant, kind in zip(mutants, outcomes, strict=True) if kind in NOTICED}
-    others = [(mutant.name, kind) for mutant, kind in zip(mutants, outcomes, strict=True) if kind not in NOTICED]
+    detected = {mutant.name for mutant, kind in zip(mutants, outcomes, strict=True) if kind in DETECTED}
+    others = [(mutant.name, kind) for mutant, kind in zip(mutants, outcomes, strict=True) if kind not in DETECTED]
     unjudged = [(name, kind) for name, kind in others if kind != SURVIVED or name not in verdicts]
-    needless = [(name, "judged, but noticed") for name in verdicts if name in noticed]
+    needless = [(name, "judged, but detected") for name in verdicts if name in detected]
     for name, problem in unjudged + needless:
         print(f"{problem}: {name}", file=sys.stderr)
     equivalent = sum(verdicts.get(name) == "equivalent" for name, _ in others)
     counted = len(mutants) - equivalent
-    share = len(noticed) / counted if counted else 1.0
+    share = len(detected) / counted if counted else 1.0
     print(", ".join(f"{count} {kind}" for kind, count in Counter(outcomes).most_common()))
     print(
-        f"{len(mutants)} mutants, {equivalent} equivalent; {len(noticed)} of the other {counted} noticed: {share:.1%}"
+        f"{len(mutants)} mutants, {equivalent} equivalent; {len(detected)} of the other {counted} detected: {share:.1%}"
     )
-    return 1 if unjudged or needless or share < LEAST_NOTICED else 0
+    return 1 if unjudged or needless or share < MIN_DETECTED else 0
 
 
 if __name__ == "__main__":

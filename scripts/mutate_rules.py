@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Change the alerting rules in one place after the other, and demand that the rule tests notice each change.
+"""Change the alerting rules in one place after another, and require that the rule tests detect each change.
 
-Changed are comparisons, thresholds, ranges, guards (``and``, ``unless``, ``or``), aggregations, label
-matchers and ``for``. A change that no test notices is a gap in the tests, unless it changes nothing
-that can be observed: then `EXCUSED` says why.
+It changes comparisons, thresholds, ranges, guards (``and``, ``unless``, ``or``), aggregations, label matchers and
+``for``. A change that no test detects is a gap in the tests, unless it has no observable effect: then `EXCUSED` says
+why.
 
-For speed, each change is tested with the rules that it can reach, and with what the tests expect of those.
+For speed, it tests each change only with the rules that the change can affect, and with the checks of those rules.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ EXCUSED: dict[str, str] = {
     "ExportWatchdog: 1 -> 0": "an alert has no value to its receiver",
     "ExportWatchdog: 1 -> 2": "an alert has no value to its receiver",
 }
-"""Changes that no test can notice, by their name, and why."""
+"""The changes that no test can detect, by name, and why."""
 
 _COMPARISONS = {">": (">=", "<"), ">=": (">", "<"), "<": ("<=", ">"), "==": ("!=",)}
 _AGGREGATIONS = {"max": "min", "min": "max", "sum": "max", "topk": "bottomk"}
@@ -82,30 +82,30 @@ class Mutant:
 
     Attributes:
         rule: the name of the record or the alert.
-        what: what became what, and which occurrence of it.
+        change: the text before and after, and the number of its occurrence.
         key: the part of the rule: ``expr`` or ``for``.
         text: that part, changed.
     """
 
     rule: str
-    what: str
+    change: str
     key: str
     text: str
 
     @property
     def name(self) -> str:
-        """A name that lasts while the rule does."""
-        return f"{self.rule}: {self.what}"
+        """A name that stays the same until the rule changes."""
+        return f"{self.rule}: {self.change}"
 
 
 def name_of(rule: dict[str, Any]) -> str:
-    """The name of a record or an alert."""
+    """Return the name of a record or an alert."""
     name: str = rule.get("record") or rule["alert"]
     return name
 
 
 def mutants(rule: dict[str, Any]) -> Iterator[Mutant]:
-    """Every change of a rule."""
+    """Yield every change of a rule."""
     name, expression = name_of(rule), rule["expr"]
     seen: dict[str, int] = {}
     for start, end, new in sorted(_changes(expression)):
@@ -121,7 +121,7 @@ def mutants(rule: dict[str, Any]) -> Iterator[Mutant]:
 
 
 def _changes(text: str) -> Iterator[tuple[int, int, str]]:
-    """Places in an expression, and what to put there."""
+    """Yield the start and the end of each place to change in an expression, and the new text."""
     for match in re.finditer(r"(?<![=!<>])(>=|<=|==|>|<)(?![=~])", text):
         yield from ((*match.span(), new) for new in _COMPARISONS[match[0]])
     for match in re.finditer(r"\[(\d+[mhd])\]", text):
@@ -140,7 +140,7 @@ def _changes(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _guards(text: str) -> Iterator[tuple[int, int, str]]:
-    """Each ``and``, ``unless`` and ``or`` with what it rules, to be left out; the first two also reversed."""
+    """Yield the removal of each ``and``, ``unless`` and ``or`` with its right side; also reverse the first two."""
     for match in re.finditer(r"\b(and|unless|or)\b", text):
         yield (match.start(), _clause_end(text, match.end(), match[0]), "")
         if match[0] != "or":
@@ -148,7 +148,7 @@ def _guards(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _clause_end(text: str, start: int, keyword: str) -> int:
-    """Where the right side of a set operator ends: ``or`` binds weaker than the other two."""
+    """Return where the right side of a set operator ends; ``or`` binds weaker than the other two."""
     depth = 0
     ends = {"or"} if keyword == "or" else {"or", "and", "unless"}
     for match in re.finditer(r"[()]|\b(?:and|unless|or)\b", text[start:]):
@@ -172,7 +172,7 @@ def _duration(seconds: int) -> str:
 
 
 class Bench:
-    """The rules and their tests, cut down to what a change can reach."""
+    """Runs the rule tests, reduced to the rules that a change can affect."""
 
     def __init__(self) -> None:
         self.document = yaml.safe_load(RULES.read_text("utf-8"))
@@ -181,40 +181,40 @@ class Bench:
         self.promtool = find_tool("promtool") or "promtool"
 
     def mutants(self) -> list[Mutant]:
-        """All of them."""
+        """Return every change of every rule."""
         return [mutant for rule in self.rules.values() for mutant in mutants(rule)]
 
     def reach(self, name: str) -> frozenset[str]:
-        """The rules that use this one, directly or not, and what all of these need."""
+        """Return the rules that use this one, directly or not, and the rules that those need."""
         affected, needed = {name}, set[str]()
-        while more := {each for each, rule in self.rules.items() if self._uses(rule) & affected} - affected:
+        while more := {user for user, rule in self.rules.items() if self._uses(rule) & affected} - affected:
             affected |= more
-        wanted = set(affected)
-        while wanted - needed:
-            needed |= wanted
-            wanted = set().union(*(self._uses(self.rules[each]) for each in needed))
+        required = set(affected)
+        while required - needed:
+            needed |= required
+            required = set().union(*(self._uses(self.rules[rule_name]) for rule_name in needed))
         return frozenset(needed)
 
-    def notices(self, reach: frozenset[str], mutant: Mutant | None) -> bool:
-        """Whether a test fails with the rules of ``reach``, one of them changed."""
+    def detects(self, reach: frozenset[str], mutant: Mutant | None) -> bool:
+        """Return True if a test fails with the rules of ``reach``, one of which ``mutant`` changes."""
         document = deepcopy(self.document)
         for group in document["groups"]:
             group["rules"] = [rule for rule in group["rules"] if name_of(rule) in reach]
             for rule in group["rules"]:
                 if mutant is not None and name_of(rule) == mutant.rule:
                     rule[mutant.key] = mutant.text
-        metrics = {metric for each in reach for metric in METRIC.findall(self.rules[each]["expr"])}
+        metrics = {metric for rule_name in reach for metric in METRIC.findall(self.rules[rule_name]["expr"])}
         with tempfile.TemporaryDirectory() as folder:
             rules = Path(folder) / "rules.yaml"
             rules.write_text(json.dumps(document), "utf-8")
-            for name, whole in self.tests.items():
-                tests = [kept for test in whole["tests"] if (kept := _cut(test, reach, metrics))]
+            for name, test_file in self.tests.items():
+                tests = [reduced for test in test_file["tests"] if (reduced := _reduced(test, reach, metrics))]
                 if not tests:
                     continue
                 path = Path(folder) / name
-                path.write_text(json.dumps(whole | {"rule_files": [str(rules)], "tests": tests}), "utf-8")
-                done = subprocess.run([self.promtool, "test", "rules", path], capture_output=True, check=False)
-                if done.returncode:
+                path.write_text(json.dumps(test_file | {"rule_files": [str(rules)], "tests": tests}), "utf-8")
+                result = subprocess.run([self.promtool, "test", "rules", path], capture_output=True, check=False)
+                if result.returncode:
                     return True
         return False
 
@@ -222,20 +222,20 @@ class Bench:
         return set(RECORD.findall(rule["expr"]))
 
 
-def _cut(test: dict[str, Any], reach: frozenset[str], metrics: set[str]) -> dict[str, Any] | None:
-    """A test with only the checks and the series that concern the rules of ``reach``; None if none does."""
-    cut = dict(test)
-    cut["alert_rule_test"] = [each for each in test.get("alert_rule_test", []) if each["alertname"] in reach]
-    cut["promql_expr_test"] = []
+def _reduced(test: dict[str, Any], reach: frozenset[str], metrics: set[str]) -> dict[str, Any] | None:
+    """Return a test with only the checks and the series of the rules in ``reach``; None if there are none."""
+    reduced = dict(test)
+    reduced["alert_rule_test"] = [check for check in test.get("alert_rule_test", []) if check["alertname"] in reach]
+    reduced["promql_expr_test"] = []
     for check in test.get("promql_expr_test", []):
-        named = set(RECORD.findall(check["expr"])) | set(re.findall(r'alertname="(\w+)"', check["expr"]))
-        if named <= reach:
-            samples = [each for each in check.get("exp_samples", []) if _concerns(each["labels"], reach)]
-            cut["promql_expr_test"].append(check | {"exp_samples": samples})
-    cut["input_series"] = [
-        each for each in test["input_series"] if re.split(r"\{", each["series"], maxsplit=1)[0] in metrics
+        names = set(RECORD.findall(check["expr"])) | set(re.findall(r'alertname="(\w+)"', check["expr"]))
+        if names <= reach:
+            samples = [sample for sample in check.get("exp_samples", []) if _concerns(sample["labels"], reach)]
+            reduced["promql_expr_test"].append(check | {"exp_samples": samples})
+    reduced["input_series"] = [
+        series for series in test["input_series"] if re.split(r"\{", series["series"], maxsplit=1)[0] in metrics
     ]
-    return cut if cut["input_series"] and (cut["alert_rule_test"] or cut["promql_expr_test"]) else None
+    return reduced if reduced["input_series"] and (reduced["alert_rule_test"] or reduced["promql_expr_test"]) else None
 
 
 def _concerns(labels: str, reach: frozenset[str]) -> bool:
@@ -244,7 +244,7 @@ def _concerns(labels: str, reach: frozenset[str]) -> bool:
 
 
 def main() -> int:
-    """Test all changes, or some; 1 if one is not noticed and not excused."""
+    """Test all changes, or some; return 1 if one is neither detected nor excused."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="print the names of the changes, and test none")
     parser.add_argument(
@@ -253,38 +253,40 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time (default: %(default)s)")
     options = parser.parse_args()
     bench = Bench()
-    everything = bench.mutants()
-    stale = EXCUSED.keys() - {mutant.name for mutant in everything}
-    chosen = [mutant for mutant in everything if fnmatch(mutant.name, options.only)]
+    all_mutants = bench.mutants()
+    stale = EXCUSED.keys() - {mutant.name for mutant in all_mutants}
+    chosen = [mutant for mutant in all_mutants if fnmatch(mutant.name, options.only)]
     if options.list:
         print(*(mutant.name for mutant in chosen), sep="\n")
         return 0
-    began = time.monotonic()
+    started_at = time.monotonic()
     reaches = {mutant.rule: bench.reach(mutant.rule) for mutant in chosen}
     with ThreadPoolExecutor(options.jobs) as pool:
-        sound = pool.map(lambda reach: not bench.notices(reach, None), sorted(set(reaches.values()), key=sorted))
+        sound = pool.map(lambda reach: not bench.detects(reach, None), sorted(set(reaches.values()), key=sorted))
         if not all(sound):
             print("the tests fail without any change", file=sys.stderr)
             return 1
-        noticed = []
+        detected = []
         for mutant, caught in zip(
-            chosen, pool.map(lambda each: bench.notices(reaches[each.rule], each), chosen), strict=True
+            chosen, pool.map(lambda mutant: bench.detects(reaches[mutant.rule], mutant), chosen), strict=True
         ):
-            noticed.append(caught)
+            detected.append(caught)
             if not caught and mutant.name not in EXCUSED:
-                print(f"not noticed: {mutant.name}", file=sys.stderr, flush=True)
-    missed = [mutant.name for mutant, caught in zip(chosen, noticed, strict=True) if not caught]
+                print(f"not detected: {mutant.name}", file=sys.stderr, flush=True)
+    missed = [mutant.name for mutant, caught in zip(chosen, detected, strict=True) if not caught]
     unexcused = [name for name in missed if name not in EXCUSED]
-    needless = [each.name for each, caught in zip(chosen, noticed, strict=True) if caught and each.name in EXCUSED]
+    needless = [
+        mutant.name for mutant, caught in zip(chosen, detected, strict=True) if caught and mutant.name in EXCUSED
+    ]
     for text, names in (
-        ("excused, but noticed", needless),
+        ("excused, but detected", needless),
         ("excused, but no such change", sorted(stale)),
     ):
         for name in names:
             print(f"{text}: {name}", file=sys.stderr)
     print(
-        f"{len(chosen)} changes, {sum(noticed)} noticed, {len(missed) - len(unexcused)} excused, "
-        f"{len(unexcused)} not noticed; {time.monotonic() - began:.0f} s"
+        f"{len(chosen)} changes, {sum(detected)} detected, {len(missed) - len(unexcused)} excused, "
+        f"{len(unexcused)} not detected; {time.monotonic() - started_at:.0f} s"
     )
     return 1 if unexcused or needless or stale else 0
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS = "MUTATION_SECONDS"
-"""Names the environment variable with the path of the file to write, which has the seconds of each test."""
+"""The environment variable with the path of the file to write, which gets the seconds of each test."""
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 _JSON = ":data:"
 
@@ -25,14 +25,14 @@ _failed: set[str] = set()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Record the lines of this process, and of those that the test starts, under the name of the test."""
+    """Record the covered lines of this process and of those that the test starts under the test's name."""
     recording = Coverage.current()
     if recording is not None:
         recording.switch_context(item.nodeid)
-        given = os.environ.get(_FOR_CHILDREN, "")
-        if given.startswith(_JSON):
-            changed = json.loads(given.removeprefix(_JSON)) | {"context": item.nodeid}
-            os.environ[_FOR_CHILDREN] = _JSON + json.dumps(changed)
+        serialized = os.environ.get(_FOR_CHILDREN, "")
+        if serialized.startswith(_JSON):
+            config = json.loads(serialized.removeprefix(_JSON)) | {"context": item.nodeid}
+            os.environ[_FOR_CHILDREN] = _JSON + json.dumps(config)
     return (yield)
 
 
@@ -44,7 +44,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the seconds of the tests that passed; what fails on the unchanged code cannot notice a change."""
+    """Write the seconds of the tests that passed; a test that fails on the unchanged code cannot detect a change."""
     if not hasattr(session.config, "workerinput"):
         passed = {test: seconds for test, seconds in _seconds.items() if test not in _failed}
         Path(os.environ[SECONDS]).write_text(json.dumps(passed), "utf-8")

@@ -2,10 +2,10 @@
 
 It is started in a copy of the repository and reads a request from each line of its standard input:
 ``{"tests": [names of tests or files], "until": the last test to run or null, "timeout": seconds}``.
-It answers with a line ``[kind, detail, seconds]``; the kind is one of `Kind`, and the detail of a failure or a timeout
+It responds with a line ``[kind, detail, seconds]``; the kind is one of `Kind`, and the detail of a failure or a timeout
 is the test.
 
-The copy's own modules are imported in the fork, so that it meets whatever they contain by then.
+Each fork imports the copy's own modules, so that it runs their current content.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ import hypothesis
 import pytest
 
 LOG = "pytest.log"
-"""The file in the copy with what pytest printed last."""
+"""The file in the copy with pytest's last output."""
 RUNNING = "pytest.running"
 """The file in the copy with the name of the test that was started last."""
 OPTIONS = (
     *("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"),
-    "--assert=plain",  # plugins are imported already, too late to rewrite their asserts
+    "--assert=plain",  # the plugins are imported already, too late for pytest to rewrite their asserts
 )
 
 
@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 
 class Chosen:
-    """A pytest plugin that runs some tests of the files, and remembers the one that failed."""
+    """A pytest plugin that runs only the chosen tests of the files, and records the one that failed."""
 
     def __init__(self, tests: list[str], until: str | None) -> None:
         self.failed = ""
@@ -59,7 +59,7 @@ class Chosen:
         self._until = until
 
     def pytest_configure(self) -> None:
-        """Search for one failing example, always the same way, and do not shrink it."""
+        """Have Hypothesis search for one failing example, the same way every time, without shrinking it."""
         hypothesis.settings.register_profile(
             "mutation",
             parent=hypothesis.settings.default,
@@ -71,16 +71,16 @@ class Chosen:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the chosen tests, up to the last one."""
-        kept = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & self._tests]
-        names = [item.nodeid for item in kept]
-        items[:] = kept[: names.index(self._until) + 1] if self._until in names else kept
+        chosen = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & self._tests]
+        names = [item.nodeid for item in chosen]
+        items[:] = chosen[: names.index(self._until) + 1] if self._until in names else chosen
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Write down which test runs, in case it never ends."""
+        """Write the name of the running test to a file, in case the test never ends."""
         Path(RUNNING).write_text(nodeid, "utf-8")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember the first failure."""
+        """Record the first failure."""
         if report.failed:
             self.failed = self.failed or report.nodeid
 
@@ -93,7 +93,7 @@ def import_exporter() -> None:
 
 
 def import_libraries() -> None:
-    """Import what the exporter and the tests' support use, then forget the modules of the copy itself."""
+    """Import the libraries of the exporter and the tests, then drop the copy's own modules."""
     here = f"{Path.cwd()}{os.sep}"
     for plugin in entry_points(group="pytest11"):
         plugin.load()
@@ -104,7 +104,7 @@ def import_libraries() -> None:
         if (getattr(module, "__file__", None) or "").startswith(here) and name != "__main__":
             del sys.modules[name]
     gc.collect()
-    gc.freeze()  # pytest collects all garbage several times a run
+    gc.freeze()  # so that pytest's full collections, several per run, skip these objects
 
 
 def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
@@ -118,28 +118,28 @@ def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
         return Kind.FAILED, chosen.failed
     try:
         import_exporter()
-    except BaseException as problem:  # noqa: BLE001 - whatever a changed module raises
+    except BaseException as problem:  # noqa: BLE001 - a changed module may raise anything
         return Kind.UNIMPORTABLE, repr(problem)
     return Kind.ERROR, str(code)
 
 
-def run_in_child(tests: list[str], until: str | None, timeout: float, answer: int) -> NoReturn:
-    """Be the fork: run the tests, write the outcome to a descriptor, and exit."""
+def run_in_child(tests: list[str], until: str | None, timeout: float, writer: int) -> NoReturn:
+    """Run the tests in the forked child, write the outcome to a descriptor, and exit."""
     try:
         os.setsid()
-        signal.alarm(int(timeout) + 5)  # ends a test that hangs if this process's parent was stopped
+        signal.alarm(int(timeout) + 5)  # ends a hanging test even if the parent has been killed
         log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for descriptor in (1, 2):
             os.dup2(log, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.write(answer, json.dumps(run(tests, until)).encode())
+        os.write(writer, json.dumps(run(tests, until)).encode())
     finally:
         os._exit(0)
 
 
 def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:
-    """Run the tests in a fork of this process, and end whatever they leave running."""
-    began = time.monotonic()
+    """Run the tests in a fork of this process, and kill the processes that they leave running."""
+    started_at = time.monotonic()
     Path(RUNNING).write_text("", "utf-8")
     reader, writer = os.pipe()
     child = os.fork()
@@ -148,20 +148,20 @@ def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Ki
         run_in_child(tests, until, timeout, writer)
     os.close(writer)
     ready, _, _ = select.select([reader], [], [], timeout)
-    answer = os.read(reader, 65536) if ready else b""
+    outcome = os.read(reader, 65536) if ready else b""
     os.close(reader)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    spent = time.monotonic() - began
+    spent = time.monotonic() - started_at
     if not ready:
         return Kind.TIMEOUT, Path(RUNNING).read_text("utf-8"), spent
-    kind, detail = json.loads(answer) if answer else (Kind.ERROR, "the process died")
+    kind, detail = json.loads(outcome) if outcome else (Kind.ERROR, "the process died")
     return Kind(kind), detail, spent
 
 
 def main() -> None:
-    """Answer requests until the input ends."""
+    """Run the requested tests until the input ends."""
     import_libraries()
     for line in sys.stdin:
         request = json.loads(line)

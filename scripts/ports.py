@@ -1,4 +1,4 @@
-"""Ports of the loopback interface for servers that run for a while: no two of a process are the same."""
+"""Chooses ports of the loopback interface for servers, a different one each time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 PORTS = range(10_000, 32_000)
-"""Below those from which the kernel takes the near ends of connections.
-
-One of those may be gone before a server has it, where other tests make many connections meanwhile.
-"""
+"""Ports below the ephemeral ones, which the kernel may give to a connection before the server binds its port."""
 
 
 def ports_of(environment: Mapping[str, str]) -> range:
-    """Those of `PORTS` that are for this process alone, where pytest-xdist divided the tests among several.
+    """Return those of `PORTS` that this process may use, apart from the other workers of pytest-xdist.
 
     Args:
-        environment: its variables; pytest-xdist tells its workers their name and their number there.
+        environment: the process's variables, in which pytest-xdist puts the worker's name and the number of workers.
     """
     worker = int(environment.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     return PORTS[worker :: int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
 
 
 def _in_turn(ports: range) -> Iterator[int]:
-    """All of them before any comes again; in an order that another run beside this one does not have."""
+    """Yield all ports before any repeats, in an order that differs from that of another run at the same time."""
     return itertools.cycle(random.sample(ports, len(ports)))
 
 
@@ -38,16 +35,20 @@ _ports = _in_turn(ports_of(os.environ))
 
 
 def free_port() -> int:
-    """A port on which nothing listens, and which this process gives to nobody else.
+    """Return a port on which nothing listens, and which this process has not given out lately.
 
-    A server that is not there yet, or that a test stopped for a moment, keeps its port: chosen
-    anew by chance each time, one in some forty runs of all tests met the same port twice.
+    So a server that has not started yet, or that a test has stopped for a moment, keeps its port. With a random
+    choice each time, about one in forty runs of all tests met the same port twice.
     """
     return first_free(_ports)
 
 
 def first_free(ports: Iterable[int]) -> int:
-    """The first of them on which nothing listens."""
+    """Return the first port on which nothing listens.
+
+    Raises:
+        OSError: something listens on every one of them.
+    """
     for port in ports:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
