@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from commands import Store, run, said
+from commands import Store, error_output, run
 from exporter import __version__
 from exporter.cli.main import COMMANDS
 from running import Exporter
@@ -37,10 +37,10 @@ def test_the_version_is_told() -> None:
 
 
 def test_a_command_or_an_option_that_does_not_exist_is_wrong_usage() -> None:
-    assert "No such command" in said(run("serv"), 2)
-    assert "No such option" in said(run("exports", "--jso"), 2)
-    assert "Missing argument 'FILE'" in said(run("check-config"), 2)
-    assert "0 is not in the range" in said(run("events", "--limit", "0"), 2)
+    assert "No such command" in error_output(run("serv"), 2)
+    assert "No such option" in error_output(run("exports", "--jso"), 2)
+    assert "Missing argument 'FILE'" in error_output(run("check-config"), 2)
+    assert "0 is not in the range" in error_output(run("events", "--limit", "0"), 2)
 
 
 def test_check_config_says_that_a_file_is_fine(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_check_config_says_that_a_file_is_fine(tmp_path: Path) -> None:
 def test_check_config_says_every_problem_on_a_line_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text('[log]\nlevel = "loud"\n[[sources]]\nslug = "A"\n', "utf-8")
-    lines = said(run("check-config", str(path)), 2).splitlines()
+    lines = error_output(run("check-config", str(path)), 2).splitlines()
     assert [line.startswith(f"{path}: ") for line in lines] == [True, True]
-    assert "cannot be read" in said(run("check-config", str(tmp_path / "missing")), 2)
-    assert "cannot be read" in said(run("check-config", str(tmp_path)), 2)
+    assert "cannot be read" in error_output(run("check-config", str(tmp_path / "missing")), 2)
+    assert "cannot be read" in error_output(run("check-config", str(tmp_path)), 2)
 
 
 @pytest.mark.parametrize("command", [*READERS, "serve"])
@@ -64,12 +64,12 @@ def test_a_wrong_configuration_is_exit_code_2(command: str, tmp_path: Path) -> N
     path = tmp_path / "wrong.toml"
     path.write_text("[server", "utf-8")
     for result in (run(command, "--config", str(path)), run(command, DATAEXPORT_CONFIG=str(path))):
-        assert said(result, 2).startswith(f"{path}: is not TOML")
+        assert error_output(result, 2).startswith(f"{path}: is not TOML")
 
 
 @pytest.mark.parametrize("command", READERS)
 def test_a_command_that_only_looks_makes_no_database(command: str, tmp_path: Path) -> None:
-    sentence = said(run(command), 1)
+    sentence = error_output(run(command), 1)
     assert sentence.startswith("error: store.url: there is no database at dataexport.db; start the exporter first")
     assert list(tmp_path.iterdir()) == []
 
@@ -77,7 +77,7 @@ def test_a_command_that_only_looks_makes_no_database(command: str, tmp_path: Pat
 @pytest.mark.parametrize("command", [*READERS, "serve"])
 def test_a_file_that_is_no_database_is_refused_in_one_sentence(command: str, tmp_path: Path) -> None:
     (tmp_path / "dataexport.db").write_bytes(b"this is no database" * 1000)
-    sentence = said(run(command, DATAEXPORT_LOG_LEVEL="error"), 1)
+    sentence = error_output(run(command, DATAEXPORT_LOG_LEVEL="error"), 1)
     assert re.fullmatch(r"error: store\.url: cannot open .*: file is not a database\n", sentence)
 
 
@@ -88,14 +88,14 @@ def test_a_database_of_a_newer_release_is_refused_in_one_sentence(command: str, 
     database.execute("UPDATE alembic_version SET version_num = '9999_from_the_future'")
     database.commit()
     database.close()
-    sentence = said(run(command, DATAEXPORT_LOG_LEVEL="error"), 1)
+    sentence = error_output(run(command, DATAEXPORT_LOG_LEVEL="error"), 1)
     assert sentence.startswith("error: a newer release of dataexport-exporter wrote this database")
     assert sentence.count("\n") == 1
 
 
 def test_a_folder_that_is_not_there_is_refused_in_one_sentence() -> None:
     result = run("serve", DATAEXPORT_STORE_URL="sqlite:////nowhere/at/all.db", DATAEXPORT_LOG_LEVEL="error")
-    assert said(result, 1).startswith("error: store.url: there is no folder /nowhere/at for the database")
+    assert error_output(result, 1).startswith("error: store.url: there is no folder /nowhere/at for the database")
 
 
 def test_an_address_that_is_taken_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import HOUR, accepted_event, at, body, event, vendor_clock
-from commands import run, said
+from commands import error_output, run
 from databases import SQLITE_DRIVERS, new_ledger
 from exporter.cli.commands.replay import format_rebuild
 from exporter.domain.events import QuarantinedBody
@@ -138,7 +138,7 @@ def test_the_commands_work_on_postgresql(postgres_url: str, tmp_path: Path, monk
     assert "muted until" in doctor.stdout
     assert "MiB free" not in doctor.stdout
     for command, instead in (("backup", "pg_dump"), ("restore", "pg_restore")):
-        assert f"with PostgreSQL, do this instead: {instead} " in said(run(command, "file"), 2)
+        assert f"with PostgreSQL, do this instead: {instead} " in error_output(run(command, "file"), 2)
 
 
 SHOP = Source("shop", "UTC", UTC)

@@ -25,7 +25,7 @@ def run(*arguments: str, **environment: str) -> Result:
     return CliRunner(env=environment).invoke(main, arguments)
 
 
-def said(result: Result, code: int) -> str:
+def error_output(result: Result, code: int) -> str:
     """Return what a failed command wrote to standard error, which must not be a traceback.
 
     Args:

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from builders import HOUR, body, fields, vendor_clock
-from commands import Store, run, said
+from commands import Store, error_output, run
 from exporter.cli.commands.backup import require_sqlite_file
 from exporter.domain.errors import StoreError
 from exporter.ledger.sql.ledger import SqlLedger
@@ -113,7 +113,7 @@ def test_a_backup_under_load_has_everything_that_was_acknowledged_before_it_bega
 def test_a_file_that_is_there_is_replaced_only_by_force(store: Store, tmp_path: Path) -> None:
     store.deliver("Completed", 5)
     (tmp_path / "copy.db").write_text("something else", "utf-8")
-    sentence = said(run("backup", "copy.db"), 1)
+    sentence = error_output(run("backup", "copy.db"), 1)
     assert sentence.startswith("error: copy.db: is there already; give another name, or --force to replace it")
     assert (tmp_path / "copy.db").read_text("utf-8") == "something else"
     assert run("backup", "copy.db", "--force").stdout.startswith("copy.db: 1 events, ")
@@ -131,7 +131,7 @@ def test_a_backup_has_the_permissions_of_the_ledger(store: Store, tmp_path: Path
 
 def test_a_folder_that_is_not_there_is_named(store: Store) -> None:
     assert store.path.exists()
-    sentence = said(run("backup", "nowhere/copy.db"), 1)
+    sentence = error_output(run("backup", "nowhere/copy.db"), 1)
     assert sentence == (
         "error: nowhere: cannot be written to: No such file or directory; give a folder that is there and writable\n"
     )
@@ -144,7 +144,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (store.path.stat().st_size // 2, before[1]))
     try:
-        sentence = said(run("backup", "copy.db"), 1)
+        sentence = error_output(run("backup", "copy.db"), 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert sentence.startswith("error: dataexport.db could not be copied: ")
@@ -156,7 +156,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
 def test_what_cannot_be_moved_into_place_is_an_error_and_leaves_no_half_file(store: Store, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").touch()
-    sentence = said(run("backup", "folder", "--force"), 1)
+    sentence = error_output(run("backup", "folder", "--force"), 1)
     assert sentence == "error: folder: cannot be written: Is a directory; no part of a copy is left\n"
     assert names(tmp_path) >= {"folder", store.path.name}
     assert not [name for name in names(tmp_path) if name.startswith(".folder")]
@@ -169,7 +169,7 @@ def test_a_damaged_ledger_makes_no_backup(store: Store, tmp_path: Path) -> None:
     with store.path.open("r+b") as file:
         file.seek(store.path.stat().st_size - 3 * 4096)
         file.write(b"\xff" * 2 * 4096)
-    sentence = said(run("backup", "copy.db"), 1)
+    sentence = error_output(run("backup", "copy.db"), 1)
     assert "is damaged, so is a copy of it, and none is left" in sentence
     assert "copy.db" not in names(tmp_path)
 
@@ -197,11 +197,11 @@ def test_only_a_ledger_of_this_release_or_an_older_one_is_restored(store: Store,
         other.execute("CREATE TABLE events (a)")
     with closing(sqlite3.connect(copy)) as newer, newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999_from_the_future'")
-    assert "there is no such file" in said(run("restore", "missing.db"), 1)
-    assert "there is no such file" in said(run("restore", str(tmp_path)), 1)
+    assert "there is no such file" in error_output(run("restore", "missing.db"), 1)
+    assert "there is no such file" in error_output(run("restore", str(tmp_path)), 1)
     for name in ("text", "empty", "other.db"):
-        assert f"{name}: is no ledger (" in said(run("restore", name), 1)
-    assert said(run("restore", "copy.db"), 1).startswith("error: a newer release of dataexport-exporter wrote")
+        assert f"{name}: is no ledger (" in error_output(run("restore", name), 1)
+    assert error_output(run("restore", "copy.db"), 1).startswith("error: a newer release of dataexport-exporter wrote")
     assert store.path.read_bytes() == before
 
 
@@ -210,7 +210,7 @@ def test_a_fresh_heartbeat_refuses_a_restore_unless_forced(store: Store) -> None
     ledger = SqlLedger(f"sqlite:///{store.path}")
     ledger.record_heartbeat("elsewhere", time.time() - 7)
     ledger.close()
-    sentence = said(run("restore", str(copy)), 1)
+    sentence = error_output(run("restore", str(copy)), 1)
     said_age = re.search(
         r"is in use: the newest heartbeat of an exporter in it is (\d+) s old; stop the .+, and wait", sentence
     )
@@ -231,7 +231,7 @@ def test_a_lock_of_another_program_refuses_a_restore_even_if_forced(store: Store
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        sentence = said(run("restore", str(copy), "--force"), 1)
+        sentence = error_output(run("restore", str(copy), "--force"), 1)
         holder.communicate()
     assert "is in use: another program holds SQLite's lock on it" in sentence
 
@@ -241,7 +241,7 @@ def test_while_it_is_restored_nobody_opens_it(store: Store) -> None:
     refusals: list[str] = []
 
     def open_it(_done: int, _pages: int) -> None:
-        refusals.append(said(run("exports"), 1))
+        refusals.append(error_output(run("exports"), 1))
 
     sqlite_backup.restore(copy, store.path, time.time(), open_it)
     assert refusals[0].endswith("is just being restored; try again\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import MIDNIGHT, body, vendor_clock
-from commands import Store, run, said
+from commands import Store, error_output, run
 from exporter.cli.commands.migrate_store import metric_differences
 from exporter.config import loader
 from exporter.domain.decisions import Decision
@@ -148,33 +148,33 @@ def test_the_copy_is_the_same_ledger() -> None:
 @pytest.mark.usefixtures("filled")
 def test_a_target_with_a_ledger_of_its_own_is_refused() -> None:
     assert run("migrate-store", HERE, THERE).exit_code == 0
-    again = said(run("migrate-store", HERE, THERE), 1)
+    again = error_output(run("migrate-store", HERE, THERE), 1)
     assert again == "error: TO has a ledger of its own (1 events); give a new database\n"
-    assert "dataexport.db is in use" in said(run("migrate-store", HERE, HERE), 1)
+    assert "dataexport.db is in use" in error_output(run("migrate-store", HERE, HERE), 1)
 
 
 @pytest.mark.usefixtures("filled")
 def test_an_unfinished_copy_of_another_ledger_is_refused() -> None:
     with closing(Database("sqlite:///other.db")) as other, closing(Database(THERE)) as target:
         store_copy.begin_copy(other, target)
-    assert "unfinished copy of another ledger" in said(run("migrate-store", HERE, THERE), 1)
+    assert "unfinished copy of another ledger" in error_output(run("migrate-store", HERE, THERE), 1)
 
 
 @pytest.mark.usefixtures("in_a_folder")
 def test_a_database_that_an_exporter_uses_is_refused(tmp_path: Path) -> None:
     with Exporter(tmp_path):
-        assert "dataexport.db is in use" in said(run("migrate-store", HERE, THERE), 1)
+        assert "dataexport.db is in use" in error_output(run("migrate-store", HERE, THERE), 1)
         assert not (tmp_path / "copy.db").exists()
         with closing(Database("sqlite:///empty.db")):
             pass
-        assert "dataexport.db is in use" in said(run("migrate-store", "sqlite:///empty.db", HERE), 1)
+        assert "dataexport.db is in use" in error_output(run("migrate-store", "sqlite:///empty.db", HERE), 1)
 
 
 @pytest.mark.usefixtures("filled")
 def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
     with Exporter(tmp_path):
         pass
-    refused = said(run("migrate-store", HERE, THERE), 1)
+    refused = error_output(run("migrate-store", HERE, THERE), 1)
     assert "FROM is in use: the newest heartbeat of an exporter in it is" in refused
     assert run("migrate-store", HERE, THERE, "--force").exit_code == 0
 
@@ -188,12 +188,12 @@ def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("filled")
 def test_a_database_that_is_not_there_is_named(arguments: tuple[str, str], message: str) -> None:
-    assert message in said(run("migrate-store", *arguments), 1)
+    assert message in error_output(run("migrate-store", *arguments), 1)
 
 
 @pytest.mark.usefixtures("filled")
 def test_a_wrong_url_is_refused_without_repeating_it() -> None:
-    refused = said(run("migrate-store", HERE, "mysql://user:canary@db.example/ledger"), 2)
+    refused = error_output(run("migrate-store", HERE, "mysql://user:canary@db.example/ledger"), 2)
     assert "Invalid value for 'TO': give" in refused
     assert "canary" not in refused
 

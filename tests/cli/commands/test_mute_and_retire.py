@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import HOUR, MINUTE, body, vendor_clock
-from commands import Store, run, said
+from commands import Store, error_output, run
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, ActiveDecisions, Decision
 from exporter.domain.exports import ExportKey
 from running import Exporter, wait_until
@@ -164,7 +164,7 @@ def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: S
     path.write_text(declared, "utf-8")
     (state,) = json.loads(run("exports", *config, "--json").stdout)
     assert (state["muted"], state["muted_why"], state["state"]) == (True, "moved", "muted")
-    sentence = said(run("retire", *config, "--export", "nightly", *WHY), 1)
+    sentence = error_output(run("retire", *config, "--export", "nightly", *WHY), 1)
     assert sentence.startswith("error: 'nightly' is declared in the configuration")
     assert len(store.ledger.decisions()) == 1
 
@@ -172,19 +172,19 @@ def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: S
 def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> None:
     store.deliver("Initiated", MINUTE, 1)
     store.deliver("Initiated", MINUTE, 2, Partner="Azure")
-    sentence = said(run("mute", "--source", "default", "--until", "1h", *WHY), 1)
+    sentence = error_output(run("mute", "--source", "default", "--until", "1h", *WHY), 1)
     assert sentence.splitlines() == [
         "error: several exports fit; say more of --source, --export, --partner, --type and --frequency:",
         '  --source "default" --export "any" --partner "Amazon S3" --type "events" --frequency "4h"',
         '  --source "default" --export "any" --partner "Microsoft Azure" --type "events" --frequency "4h"',
     ]
-    sentence = said(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
+    sentence = error_output(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
     assert sentence.startswith("error: no export fits; there are:\n")
-    assert said(run("unmute", "--partner", "Azure", *WHY), 1) == "error: there is none to choose from\n"
+    assert error_output(run("unmute", "--partner", "Azure", *WHY), 1) == "error: there is none to choose from\n"
     assert store.ledger.decisions() == []
     for number in range(25):
         store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
-    assert said(run("mute", "--until", "1h", *WHY), 1).endswith("  … and 7 more\n")
+    assert error_output(run("mute", "--until", "1h", *WHY), 1).endswith("  … and 7 more\n")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
 )
 def test_what_is_missing_or_wrong_is_named(store: Store, options: tuple[str, ...], sentence: str) -> None:
     assert store.path.exists()
-    assert sentence in said(run("mute", *options), 2)
+    assert sentence in error_output(run("mute", *options), 2)
 
 
 def test_the_login_name_stands_for_who_decides_and_is_asked_for_where_there_is_none(
@@ -220,5 +220,5 @@ def test_a_user_without_a_name_has_to_say_who_decides(store: Store, monkeypatch:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)  # as in a container
-    assert "--by: this user has no name; say who decides" in said(run("mute", "--until", "1h", *WHY), 2)
+    assert "--by: this user has no name; say who decides" in error_output(run("mute", "--until", "1h", *WHY), 2)
     assert run("mute", "--until", "1h", "--by", "Ann", *WHY).exit_code == 0

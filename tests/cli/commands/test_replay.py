@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from builders import HOUR, MINUTE, body, vendor_clock
-from commands import Store, run, said
+from commands import Store, error_output, run
 from exporter.cli.main import main
 from exporter.ingest.replay import Replay
 from exporter.ingest.vendors import clevertap
@@ -377,4 +377,4 @@ def test_bodies_are_read_in_pages_in_the_order_of_arrival(store: Store) -> None:
 )
 def test_wrong_usage_is_told(store: Store, options: tuple[str, ...], said_then: str) -> None:
     assert store.path.exists()
-    assert said_then in said(run("replay", *options), 2)
+    assert said_then in error_output(run("replay", *options), 2)

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from builders import vendor_clock
-from commands import run, said
+from commands import error_output, run
 from running import Exporter
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def test_send_shows_the_token_of_a_file(requests_mock: Mocker, tmp_path: Path) -
 
 def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: Mocker) -> None:
     requests_mock.post(URL, exc=requests.exceptions.ReadTimeout("timed out"))
-    assert said(run("send", "--url", URL), 1) == f"error: --url {URL}: no answer: timed out\n"
+    assert error_output(run("send", "--url", URL), 1) == f"error: --url {URL}: no answer: timed out\n"
     requests_mock.post(URL, status_code=401, text='{"status": 401}')
-    assert said(run("send", "--url", URL), 1) == 'error: 401 {"status": 401}\n'
+    assert error_output(run("send", "--url", URL), 1) == 'error: 401 {"status": 401}\n'
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: 
 def test_send_names_the_option_that_is_wrong(tmp_path: Path, option: str, value: str) -> None:
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "wide").write_text("☃", "utf-8")
-    sentence = said(run("send", option, value), 1)
+    sentence = error_output(run("send", option, value), 1)
     assert sentence.startswith(f"error: {option}")
     assert sentence.count("\n") == 1
 

@@ -16,7 +16,7 @@ import requests
 import uvloop
 
 import exporter
-from commands import run, said
+from commands import error_output, run
 from exporter.config import loader
 from exporter.ingest.vendors import registry
 from exporter.ledger.sql.ledger import SqlLedger
@@ -159,12 +159,12 @@ def test_a_fleet_that_is_posted_has_the_form_of_the_vendor_in_the_url(path: Path
 
 def test_send_refuses_a_test_call_for_a_vendor_that_makes_none() -> None:
     url = "http://127.0.0.1:1/webhooks/toy/box"
-    assert said(run("send", "--url", url, "--test-call"), 1) == "error: --test-call: toy makes no such call\n"
+    assert error_output(run("send", "--url", url, "--test-call"), 1) == "error: --test-call: toy makes no such call\n"
 
 
 def test_an_unknown_vendor_is_refused_with_the_known_ones(path: Path) -> None:
     path.write_text(CONFIGURATION.replace('"toy"', '"tin"'), "utf-8")
-    assert "give one of clevertap, toy" in said(run("check-config", str(path)), 2)
+    assert "give one of clevertap, toy" in error_output(run("check-config", str(path)), 2)
 
 
 def test_an_export_is_chosen_by_any_vendors_spelling_of_its_partner(path: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_export_is_chosen_by_any_vendors_spelling_of_its_partner(path: Path) 
         run("send", "--url", f"{public}{registry.webhook_path('toy', 'box')}", "--partner", "LAKE", "--frequency", "4")
     selector = ["--source", "box", "--frequency", "4", "--partner"]
     arguments = ["--config", str(path), "--until", "2h", "--why", "a test"]
-    assert "no export fits" in said(run("mute", *arguments, *selector, "pond"), 1)
+    assert "no export fits" in error_output(run("mute", *arguments, *selector, "pond"), 1)
     assert run("mute", *arguments, *selector, "lake").exit_code == 0
 
 
