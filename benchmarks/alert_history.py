@@ -1,4 +1,4 @@
-"""When alerts would have fired: a real Prometheus on a history that was told to it afterwards."""
+"""Finds when alerts would have fired, with a real Prometheus on a backfilled history."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ if TYPE_CHECKING:
     from exporter.cli.backfill import BackfillInput
 
 EVALUATION = 60
-"""Seconds between two evaluations."""
+"""Seconds between two evaluations of an alert."""
 LABELS = ("source", "export", "partner", "data_type", "frequency")
 
 
 class History:
-    """A real Prometheus on the history of a ledger.
+    """A real Prometheus with the backfilled history of a ledger.
 
     Args:
-        folder: for the history, its blocks and its log.
+        folder: where to write the history, its blocks and the log.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self.url = f"http://127.0.0.1:{free_port()}"
 
-    def load(self, knowledge: BackfillInput, names: set[str]) -> int:
-        """Tell the metrics of these names, and whether the exporter was up, and make blocks of it."""
-        told = Backfill(knowledge, SINCE, UNTIL, 300)
-        for _ in told.fold():
+    def load(self, backfill_input: BackfillInput, names: set[str]) -> int:
+        """Backfill the metrics of these names and ``up`` into blocks; return the number of samples."""
+        backfill = Backfill(backfill_input, SINCE, UNTIL, 300)
+        for _ in backfill.fold():
             pass
         path = self._folder / "history.om"
         with path.open("w") as file:
             for family in FAMILIES:
                 if family.sample_name in names or family.name in names:
-                    file.writelines(told.text(family))
+                    file.writelines(backfill.text(family))
             file.write("# TYPE up gauge\n")
             for second in range(int(SINCE), int(UNTIL), MINUTE):
                 file.write(f"up {int(not OUTAGE[0] < second < OUTAGE[1])} {second}\n")
             file.write("# EOF\n")
-        # As few blocks as possible, since the whole file is read again for each of them.
+        # As few blocks as possible, since promtool reads the whole file again for each of them.
         command: list[str | Path] = [
             find_tool("promtool") or "promtool",
             "tsdb",
@@ -66,42 +66,42 @@ class History:
             "--max-block-duration=1000h",
         ]
         command += ["openmetrics", "--label=job=dataexport", "--label=instance=one", path, self._folder / "data"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
         path.unlink()
-        return told.samples
+        return backfill.samples
 
     def episodes(self, alert: str, expression: str, wait: float = 0) -> list[Episode]:
-        """When an alert with this expression would have fired."""
+        """Return when an alert with this expression, and ``wait`` seconds of ``for``, would have fired."""
         points: dict[Key, list[float]] = defaultdict(list)
         for begins in range(int(SINCE), int(UNTIL), 7 * DAY):
             ends = min(begins + 7 * DAY - EVALUATION, UNTIL)
-            answer = requests.post(
+            response = requests.post(
                 f"{self.url}/api/v1/query_range",
                 {"query": expression, "start": str(begins), "end": str(ends), "step": str(EVALUATION)},
                 timeout=600,
             )
-            assert answer.ok, f"{alert}: {answer.text}"
-            for each in answer.json()["data"]["result"]:
-                labels = [each["metric"].get(name, "") for name in LABELS]
+            assert response.ok, f"{alert}: {response.text}"
+            for series in response.json()["data"]["result"]:
+                labels = [series["metric"].get(name, "") for name in LABELS]
                 key: Key = (labels[0], labels[1], labels[2], labels[3], labels[4])
-                points[key] += [float(second) for second, _ in each["values"]]
-        found = []
+                points[key] += [float(second) for second, _ in series["values"]]
+        episodes = []
         for key, seconds in points.items():
             start = last = seconds[0]
             for second in [*seconds[1:], float("inf")]:
-                # While the exporter is down, its own alert stands for those of the exports.
-                away = OUTAGE[0] < last < OUTAGE[1] + EVALUATION and second < OUTAGE[1] + 10 * MINUTE
-                if second - last > EVALUATION and not away:
+                # While the exporter is down, its own alert replaces those of the exports.
+                is_outage = OUTAGE[0] < last < OUTAGE[1] + EVALUATION and second < OUTAGE[1] + 10 * MINUTE
+                if second - last > EVALUATION and not is_outage:
                     if last - start >= wait:
-                        found.append(Episode(alert, key, start + wait, last))
+                        episodes.append(Episode(alert, key, start + wait, last))
                     start = second
                 last = second
-        return sorted(found, key=lambda each: (each.begins, each.key))
+        return sorted(episodes, key=lambda episode: (episode.begins, episode.key))
 
     @contextmanager
     def served(self) -> Iterator[None]:
-        """Prometheus runs on it."""
+        """Run Prometheus on the history."""
         config_path = self._folder / "prometheus.yaml"
         config_path.write_text("{}", "utf-8")
         command = [*prometheus_command(config_path, self._folder / "data", self.url), "--query.timeout=10m"]
@@ -110,5 +110,5 @@ class History:
 
 
 def names_in(expression: str) -> set[str]:
-    """The metrics of ours that an expression names, without the suffixes of histograms."""
+    """Return the names of the exporter's metrics in an expression."""
     return set(re.findall(r"dataexport[:_][a-z0-9_]+", expression))

@@ -1,4 +1,4 @@
-"""Lines over one axis, as SVG that needs nothing but a browser."""
+"""Draws line charts as SVG."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ COLOURS = ("#2a6fb0", "#c2571a")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One figure: lines with their names over the same places; its axis begins at 0."""
+    """One chart: named lines over the same x values, with a y axis that begins at 0."""
 
     title: str
     at: Sequence[float]
     lines: dict[str, Sequence[float]]
 
     def svg(self, axis: str) -> str:
-        """Its drawing, ``WIDTH`` by ``HEIGHT``."""
+        """Return its SVG elements, ``WIDTH`` by ``HEIGHT`` pixels; ``axis`` is the unit of x."""
         top = 1.15 * max((max(values) for values in self.lines.values()), default=1) or 1
         begin, end = self.at[0], max(self.at[-1], self.at[0] + 1e-9)
         wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -52,7 +52,7 @@ class Panel:
 
 
 def draw(title: str, axis: str, panels: Sequence[Panel]) -> str:
-    """All panels, two in a row, under one title."""
+    """Return an SVG with all panels, two per row, under one title."""
     rows = -(-len(panels) // 2)
     wide, high = 2 * WIDTH, rows * HEIGHT + 26
     parts = [

@@ -1,4 +1,4 @@
-"""How many events a second are on disk and acknowledged, beside pushes that are not on disk."""
+"""Measures how many events a second are acknowledged on disk, and how many pushes a Pushgateway takes in memory."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ SAMPLES = (1, 10)
 
 @dataclass(slots=True)
 class Stream:
-    """An exporter under load, each event of which is new, and counted on disk afterwards."""
+    """Sends new events to an exporter, and checks afterwards that they are on disk."""
 
     server: Server
     ledger: Path
     job: Job
 
-    def take(self, seconds: float, *, lists: bool = False, scraped: bool = False) -> Load:
-        """Send for so long.
+    def send(self, seconds: float, *, lists: bool = False, scraped: bool = False) -> Load:
+        """Send for so many seconds.
 
         Raises:
-            RuntimeError: something acknowledged is not there.
+            RuntimeError: an acknowledged event is not in the ledger, or an event was refused.
         """
         job = replace(self.job, kind="list", many=LIST) if lists else self.job
         before = made_up.stored(self.ledger)
         with _scraped(self.server) if scraped else contextlib.nullcontext():
             done = load.send(self.server, job, seconds)
-        kept = made_up.stored(self.ledger) - before
-        # What was under way at the end is stored as well, though nobody waited for the answer.
-        if done.refused or kept < done.requests * job.step:
-            message = f"{done.requests * job.step} events acknowledged, {kept} stored, {done.refused} refused"
+        stored = made_up.stored(self.ledger) - before
+        # More may be stored than acknowledged: the generator does not wait for the last responses.
+        if done.refused or stored < done.requests * job.step:
+            message = f"{done.requests * job.step} events acknowledged, {stored} stored, {done.refused} refused"
             raise RuntimeError(message)
         unused = done.requests + done.broken + 2 * job.connections
         self.job = replace(self.job, first=self.job.first + unused * job.step)
@@ -70,7 +70,7 @@ class Stream:
 def stream(
     ledger: Path, exports: int, since: int, more: dict[str, str] | None = None, connections: int = 16
 ) -> Iterator[Stream]:
-    """An exporter whose exports have all run twice, and the events that follow."""
+    """Start an exporter whose exports have all run twice; yields a stream of the events after those."""
     first = 4 * exports
     made_up.fill_ledger(ledger, first, exports, since)
     with processes.exporter(ledger, exports, more) as server:
@@ -78,12 +78,12 @@ def stream(
 
 
 def measure(scale: Scale, places: Places) -> Result:
-    """Measure it, all cases in turn in each round."""
+    """Measure all cases in turn in each round."""
     folder, since = places.folder, made_up.began(20_000)
     loads: dict[tuple[str, str], list[Load]] = {}
     notes = []
 
-    def tell(case: str, server: str, done: Load) -> None:
+    def record(case: str, server: str, done: Load) -> None:
         loads.setdefault((case, server), []).append(done)
 
     with contextlib.ExitStack() as running:
@@ -95,17 +95,19 @@ def measure(scale: Scale, places: Places) -> Result:
         unstored = running.enter_context(processes.exporter(unstored_ledger, EXPORTS, storing=False))
         theirs = dict(_gateways(running, folder)) if processes.pushgateway_binary() else {}
         for _ in range(scale.rounds):
-            tell(SINGLE, "exporter", ours.take(scale.seconds))
-            tell(UNSTORED, "exporter", _answered(unstored, replace(ours.job, first=4 * EXPORTS), scale.seconds))
-            tell(LISTS, "exporter", ours.take(scale.seconds, lists=True))
-            tell(MANY, "exporter", many.take(scale.seconds))
-            tell(SCRAPED, "exporter", many.take(scale.seconds, scraped=True))
+            record(SINGLE, "exporter", ours.send(scale.seconds))
+            record(UNSTORED, "exporter", _answered(unstored, replace(ours.job, first=4 * EXPORTS), scale.seconds))
+            record(LISTS, "exporter", ours.send(scale.seconds, lists=True))
+            record(MANY, "exporter", many.send(scale.seconds))
+            record(SCRAPED, "exporter", many.send(scale.seconds, scraped=True))
             if slow:
-                tell(SLOW, "exporter", slow.take(scale.seconds))
+                record(SLOW, "exporter", slow.send(scale.seconds))
             for (case, name), (server, job) in theirs.items():
-                tell(case, name, _answered(server, job, scale.seconds))
-        held, memory = made_up.stored(ours.ledger), ours.server.memory()[0] / 1e6
-        notes.append(f"Afterwards the exporter has {held:,} events of {EXPORTS:,} exports and {memory:.0f} MB of RSS.")
+                record(case, name, _answered(server, job, scale.seconds))
+        events, memory = made_up.stored(ours.ledger), ours.server.memory()[0] / 1e6
+        notes.append(
+            f"Afterwards the exporter has {events:,} events of {EXPORTS:,} exports and {memory:.0f} MB of RSS."
+        )
         notes.append(f"Generator: {load.generator()}, {ours.job.connections} connections unless said otherwise.")
         if not slow:
             notes.append("Without a C compiler there is no slow disk.")
@@ -116,10 +118,10 @@ def measure(scale: Scale, places: Places) -> Result:
 
 
 def _answered(server: Server, job: Job, seconds: float) -> Load:
-    """Send for so long to a server that stores nothing.
+    """Send for so many seconds to a server that stores nothing on disk.
 
     Raises:
-        RuntimeError: something was refused.
+        RuntimeError: a request was refused.
     """
     done = load.send(server, job, seconds)
     if done.refused:
@@ -129,7 +131,7 @@ def _answered(server: Server, job: Job, seconds: float) -> Load:
 
 
 def slow_sync(folder: Path) -> dict[str, str]:
-    """What makes every sync of a process slow, as environment variables; nothing without a C compiler."""
+    """Return environment variables that make every sync of a process slow; empty without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return {}
@@ -158,7 +160,7 @@ def _gateway(*, checked: bool) -> str:
 
 
 def _ceilings(server: Server, seconds: float) -> Iterator[str]:
-    """What the generator alone can do: the same requests to a path that is answered 404."""
+    """Measure the generator's limit: the same requests to a path that the server does not have."""
     since = made_up.began(2)
     for job in (Job("event", since=since), Job("list", many=LIST, since=since), Job("push", many=max(SAMPLES))):
         done = load.send(server, replace(job, prefix="/nowhere"), min(seconds, 3))
@@ -167,11 +169,11 @@ def _ceilings(server: Server, seconds: float) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _scraped(server: Server) -> Iterator[None]:
-    enough = threading.Event()
-    fetch(server.admin_port, compressed=True)  # what came while nobody scraped belongs to no scrape of every second
+    stopping = threading.Event()
+    fetch(server.admin_port, compressed=True)  # so that the first timed scrape renders one second of events too
 
     def work() -> None:
-        while not enough.wait(1):
+        while not stopping.wait(1):
             fetch(server.admin_port, compressed=True)
 
     thread = threading.Thread(target=work)
@@ -179,20 +181,20 @@ def _scraped(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        enough.set()
+        stopping.set()
         thread.join()
 
 
 def _row(case: str, server: str, rounds: list[Load]) -> Row:
-    each = LIST if case == LISTS else 1
-    rates = [done.per_second * each for done in rounds]
+    per_request = LIST if case == LISTS else 1
+    rates = [done.per_second * per_request for done in rounds]
     figures = {
         "events or pushes/s": median(rates),
         "least": min(rates),
         "most": max(rates),
         "p50 ms": median(done.p50_ms for done in rounds),
         "p99 ms": median(done.p99_ms for done in rounds),
-        "server CPU us each": median(done.server_busy / done.per_second / each for done in rounds) * 1e6,
+        "server CPU us each": median(done.server_busy / done.per_second / per_request for done in rounds) * 1e6,
         "server busy": median(done.server_busy for done in rounds),
         "generator busy": median(done.busy for done in rounds),
         "broken": sum(done.broken for done in rounds),
@@ -204,7 +206,7 @@ def _findings(rows: list[Row]) -> list[Finding]:
     rates = {(row.case, row.server): row.figures["events or pushes/s"] for row in rows}
     slowest = {(row.case, row.server): row.figures["p99 ms"] for row in rows}
     checked, unchecked = _gateway(checked=True), _gateway(checked=False)
-    wanted = [
+    comparisons = [
         (SINGLE, (UNSTORED, "exporter"), 0.6),
         (SINGLE, (_pushes(10), checked), 12.0),
         (SINGLE, (_pushes(1), checked), None),
@@ -212,18 +214,18 @@ def _findings(rows: list[Row]) -> list[Finding]:
         (LISTS, (_pushes(10), unchecked), 2.0),
         (LISTS, (_pushes(1), unchecked), None),
     ]
-    found = [
+    findings = [
         Finding(f"{case} / {other[0]}, {other[1]}", rates[case, "exporter"] / rates[other], goal=goal)
-        for case, other, goal in wanted
+        for case, other, goal in comparisons
         if other in rates
     ]
     other = (_pushes(10), checked)
     if other in slowest:
         ratio = slowest[SINGLE, "exporter"] / slowest[other]
-        found.append(Finding(f"p99: {SINGLE} / {other[0]}, {checked}", ratio, goal=0.1, more_is_better=False))
+        findings.append(Finding(f"p99: {SINGLE} / {other[0]}, {checked}", ratio, goal=0.1, more_is_better=False))
     if (SLOW, "exporter") in slowest:
-        found.append(Finding(f"p99: {SLOW}", slowest[SLOW, "exporter"], "ms", goal=100, more_is_better=False))
-    kept = rates[SCRAPED, "exporter"] / rates[MANY, "exporter"]
-    found.append(Finding(f"{SCRAPED} / not scraped", kept))
-    found.append(Finding(f"p99: {SCRAPED}", slowest[SCRAPED, "exporter"], "ms", goal=50, more_is_better=False))
-    return found
+        findings.append(Finding(f"p99: {SLOW}", slowest[SLOW, "exporter"], "ms", goal=100, more_is_better=False))
+    ratio_scraped = rates[SCRAPED, "exporter"] / rates[MANY, "exporter"]
+    findings.append(Finding(f"{SCRAPED} / not scraped", ratio_scraped))
+    findings.append(Finding(f"p99: {SCRAPED}", slowest[SCRAPED, "exporter"], "ms", goal=50, more_is_better=False))
+    return findings

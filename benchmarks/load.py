@@ -1,4 +1,4 @@
-"""The load generator: wrk where it is installed, else processes of this interpreter."""
+"""Generates load, with wrk if it is installed, or else with processes of this interpreter."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Job:
     Attributes:
         kind: one event, a list of events, or a push.
         first: the number of the first event or push.
-        spread: over how many exports or groups.
-        many: events of a list, or samples of a push.
-        since: when the first run of every export began.
-        prefix: put before the path.
-        connections: how many, kept open.
+        spread: the number of exports or groups.
+        many: the number of events in a list, or of samples in a push.
+        since: when the first run of every export began, in Unix seconds.
+        prefix: what to put before the path.
+        connections: the number of connections, which stay open.
     """
 
     kind: Kind
@@ -49,11 +49,11 @@ class Job:
 
     @property
     def step(self) -> int:
-        """By how much one request moves the number on."""
+        """By how much the number grows with each request."""
         return self.many if self.kind == "list" else 1
 
     def request(self, number: int) -> tuple[str, str, bytes]:
-        """Method, path and body of the request with this number."""
+        """Return the method, path and body of the request with this number."""
         if self.kind == "push":
             return "PUT", self.prefix + made_up.group(number, self.spread), made_up.push(number, self.many)
         if self.kind == "event":
@@ -64,13 +64,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of it.
+    """The result of a load.
 
     Attributes:
-        refused: answers with a code of 400 or more.
-        broken: connections that failed, and answers that did not come.
-        busy: processor seconds of the generator for each second; one thread can have 1.
-        server_busy: processor seconds of the server for each second.
+        refused: responses with a status of 400 or more.
+        broken: connections that failed, and responses that did not arrive.
+        busy: the generator's processor seconds per second; one thread can use 1.
+        server_busy: the server's processor seconds per second.
     """
 
     requests: int
@@ -84,27 +84,27 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Answered requests for each second."""
+        """Requests with a response, per second."""
         return self.requests / self.seconds
 
 
 def generator() -> str:
-    """Which generator `send` uses."""
+    """Return the name of the generator that `send` uses."""
     return "wrk, 1 thread" if shutil.which("wrk") else f"Python, {_PROCESSES} processes"
 
 
 def send(server: Server, job: Job, seconds: float) -> Load:
-    """Send one request after another on connections that are kept open."""
-    own, others = _processor_seconds(), server.processor_seconds()
+    """Send one request after another on connections that stay open."""
+    used, server_used = _processor_seconds(), server.processor_seconds()
     done = _wrk(server.port, job, seconds) if shutil.which("wrk") else _processes(server.port, job, seconds)
-    own, others = _processor_seconds() - own, server.processor_seconds() - others
-    return replace(done, busy=own / done.seconds, server_busy=others / done.seconds)
+    used, server_used = _processor_seconds() - used, server.processor_seconds() - server_used
+    return replace(done, busy=used / done.seconds, server_busy=server_used / done.seconds)
 
 
 def _wrk(port: int, job: Job, seconds: float) -> Load:
     script = Path(__file__).with_name("load.lua")
     command = ["wrk", "-t1", f"-c{job.connections}", f"-d{seconds:.0f}s", "--timeout=10s", f"-s{script}"]
-    numbers = [str(each) for each in (job.first, job.spread, job.many, job.since)]
+    numbers = [str(number) for number in (job.first, job.spread, job.many, job.since)]
     command += [f"http://127.0.0.1:{port}", "--", job.kind, job.prefix, *numbers]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60)
     return Load(**json.loads(done.stdout.rpartition("RESULT ")[2]))
@@ -114,7 +114,7 @@ def _processes(port: int, job: Job, seconds: float) -> Load:
     began = time.perf_counter()
     with ProcessPoolExecutor(_PROCESSES) as pool:
         parts = list(pool.map(_one_process, *zip(*((port, job, seconds, n) for n in range(_PROCESSES)), strict=True)))
-    latencies = sorted(each for part, _ in parts for each in part)
+    latencies = sorted(latency for part, _ in parts for latency in part)
     hundredths = statistics.quantiles(latencies, n=100)
     return Load(
         requests=len(latencies),
@@ -147,7 +147,7 @@ def _one_process(port: int, job: Job, seconds: float, share: int) -> tuple[list[
             number += job.connections * job.step
         connection.close()
 
-    threads = [threading.Thread(target=work, args=(share * connections + each,)) for each in range(connections)]
+    threads = [threading.Thread(target=work, args=(share * connections + place,)) for place in range(connections)]
     for thread in threads:
         thread.start()
     for thread in threads:

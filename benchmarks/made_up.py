@@ -1,7 +1,7 @@
-"""Made-up events and pushes, all told by a number; load.lua makes the same texts.
+"""Makes up events and pushes from their numbers; load.lua makes the same texts.
 
-Event ``n`` belongs to export ``n % exports``. Every export runs every four hours for ten minutes,
-and its events are numbered in the order of history: Initiated, Completed, Initiated, and so on.
+Event ``n`` belongs to export ``n % exports``. Every export runs every four hours for ten minutes, and its events are
+numbered in chronological order: Initiated, Completed, Initiated, and so on.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ TYPES = ("Events", "Profiles", "Campaigns")
 
 
 def began(runs: int) -> int:
-    """When the first of so many runs began, if the last one began an hour ago.
+    """Return when the first of so many runs began, in Unix seconds, if the last one began an hour ago.
 
-    An hour, so that nothing falls due by the time alone while something is measured.
+    An hour ago, so that no deadline passes during a measurement.
     """
     return int(time.time()) - 3600 - (runs - 1) * INTERVAL
 
 
 def occurred_at(number: int, exports: int, since: int) -> int:
-    """When an event happened."""
+    """Return when an event happened, in Unix seconds."""
     turn = number // exports
     return since + turn // 2 * INTERVAL + turn % 2 * DURATION
 
 
 def text_at(seconds: int) -> str:
-    """An instant as the vendor writes it."""
+    """Format an instant as the vendor does."""
     return f"{datetime.fromtimestamp(seconds, UTC):%d/%m/%Y %I:%M:%S %p}"
 
 
 def event(number: int, exports: int, since: int) -> bytes:
-    """The body of an event."""
+    """Make the body of an event."""
     export, turn = number % exports, number // exports
     text = (
         f'{{"Export Request Id": {1_000_000_000 + export}, "Partner": "{PARTNERS[export % 3]}", '
@@ -59,35 +59,35 @@ def event(number: int, exports: int, since: int) -> bytes:
 
 
 def events(numbers: Iterable[int], exports: int, since: int) -> bytes:
-    """The body of a list of events."""
+    """Make the body of a list of events."""
     return b"[%b]" % b",".join(event(number, exports, since) for number in numbers)
 
 
 def push(number: int, samples: int) -> bytes:
-    """The body of a push: as many gauges, each with one sample."""
+    """Make the body of a push of so many gauges, each with one sample."""
     return "".join(f"# TYPE bench_{index} gauge\nbench_{index} {number}\n" for index in range(samples)).encode()
 
 
 def group(number: int, groups: int) -> str:
-    """The path of a push."""
+    """Return the path of a push."""
     return f"/metrics/job/bench/instance/{number % groups}"
 
 
 def fill_ledger(path: Path, count: int, exports: int, since: int) -> None:
-    """Write the first ``count`` events into a ledger, each as if it had arrived at once."""
+    """Ingest the first ``count`` events into a ledger, with arrivals 2 s after each list's first event."""
     ledger = SqlLedger(f"sqlite:///{path}")
     intake = Intake(ledger, 65536)
     size = min(MAX_OBJECTS, exports)  # so that all events of a list happened at the same time
     for first in range(0, count, size):
-        some = min(size, count - first)
+        number = min(size, count - first)
         intake.ingest(
-            SOURCE, events(range(first, first + some), exports, since), occurred_at(first, exports, since) + 2
+            SOURCE, events(range(first, first + number), exports, since), occurred_at(first, exports, since) + 2
         )
     ledger.close()
 
 
 def stored(path: Path) -> int:
-    """How many events a ledger holds, as another process sees it."""
+    """Return the number of events in a ledger, as another process sees it."""
     ledger = SqlLedger(f"sqlite:///{path}")
     count = ledger.last_sequence()
     ledger.close()
@@ -95,7 +95,7 @@ def stored(path: Path) -> int:
 
 
 def post_events(port: int, numbers: Sequence[int], exports: int, since: int) -> None:
-    """Post events to an exporter in the longest lists that it takes."""
+    """Post events to an exporter in the longest lists that it accepts."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for at in range(0, len(numbers), MAX_OBJECTS):
         connection.request("POST", WEBHOOK, events(numbers[at : at + MAX_OBJECTS], exports, since))

@@ -1,6 +1,6 @@
-"""A month of made-up exports with planted faults, and what alerts should say of it.
+"""A month of simulated exports with planted faults, and the alerts that should fire.
 
-A fleet of 40 exports in three sources, 30 days over both changes of summer time, and 20 faults.
+The fleet has 40 exports in three sources, 30 days across both summer-time changes, and 20 faults.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MINUTE = 60
 ZONES = {
     "sydney": ZoneInfo("Australia/Sydney"),  # an hour less on 4 October
     "newyork": ZoneInfo("America/New_York"),  # an hour more on 1 November
-    "berlin": ZoneInfo("Europe/Berlin"),  # an hour more on 25 October; not configured, but found out
+    "berlin": ZoneInfo("Europe/Berlin"),  # an hour more on 25 October; not configured: the exporter settles it
 }
 OUTAGE = (
     datetime(2026, 10, 20, 12, 40, tzinfo=UTC).timestamp(),
@@ -71,7 +71,7 @@ first_expected = 2026-10-13T00:00:00Z
 
 @dataclass
 class Fault:
-    """A planted fault: from an instant on, so many runs of an export are of this kind."""
+    """A planted fault: from a day on, so many runs of an export are of this kind."""
 
     kind: str
     number: int
@@ -81,13 +81,13 @@ class Fault:
 
     @property
     def begins(self) -> float:
-        """Its first run is the first one due from then on."""
+        """When it begins: its first run is the first one due from then on."""
         return SINCE + self.day * DAY
 
 
 @dataclass
 class Expected:
-    """An alert that the truth asks for, with the window in which it has to begin."""
+    """An alert that should fire, with the window in which it has to begin."""
 
     alert: str
     key: Key
@@ -95,13 +95,13 @@ class Expected:
     earliest: float
     latest: float
     ends: float
-    wanted: bool = True
-    found: list[Episode] = field(default_factory=list)
+    required: bool = True
+    episodes: list[Episode] = field(default_factory=list)
 
 
 @dataclass
 class Episode:
-    """A time in which an alert fired."""
+    """A period in which an alert fired."""
 
     alert: str
     key: Key
@@ -111,25 +111,25 @@ class Episode:
 
 @dataclass
 class Incident:
-    """A planted fault as an SRE sees it: an export, and from when until when it is in trouble."""
+    """A planted fault as an SRE sees it: an export, and the period in which it is in trouble."""
 
     fault: str
     key: Key
     due: float
-    promised: float
+    deadline: float
     ends: float
     to_page: bool = True
 
 
 def fleet() -> list[SimulatedExport]:
-    """38 exports that run; a declared one that never does, and one declared only to be muted, come to it."""
+    """Return the 39 exports that run, one of them muted; the declared export that never runs comes on top."""
     hours = [4] * 10 + [8] * 6 + [12] * 4 + [24] * 14 + [0] * 4
     partners = ("Amazon S3", "Google Cloud Storage", "Microsoft Azure")
     slugs = list(ZONES)
     plans = []
-    for number, every in enumerate(hours):
+    for number, interval_hours in enumerate(hours):
         slug = slugs[number % 3]
-        plans.append(_plan(number, slug, partners[number // 3 % 3], every))
+        plans.append(_plan(number, slug, partners[number // 3 % 3], interval_hours))
     plans[13] = _plan(13, "newyork", "New ids", 8, new_ids=True)
     plans[14] = _plan(14, "berlin", "New ids", 8, new_ids=True)
     plans[31] = _plan(31, "sydney", "One bucket", 24)
@@ -167,11 +167,11 @@ FAULTS = [
     Fault(MISSED, 31, 23.6, note="two exports to one bucket"),
     Fault(MISSED, 38, 16.5, note="muted"),
 ]
-"""Beside these: the export that never ran, and the hour in which the exporter was down."""
+"""The export that never ran, and the hour in which the exporter was down, come on top."""
 
 
-def fate(plan: SimulatedExport, due: float, _dice: float) -> str:
-    """What becomes of a run."""
+def outcome(plan: SimulatedExport, due: float, _dice: float) -> str:
+    """Return the outcome of a run: the kind of a fault, or empty for a good run."""
     for fault in FAULTS:
         if fault.number == plan.number and fault.begins <= due < fault.begins + fault.runs * (plan.interval or DAY):
             return MISSED if fault.kind == STOPPED else fault.kind
@@ -179,7 +179,7 @@ def fate(plan: SimulatedExport, due: float, _dice: float) -> str:
 
 
 def key_of(plan: SimulatedExport) -> Key:
-    """The labels of its series, once it came back."""
+    """Return the labels of an export's series, once it was detected."""
     if plan.partner == "Muted":
         return (plan.source, "muted", "Muted", "", "24h")
     frequency = f"{plan.interval // HOUR}h" if plan.interval else "one-time"
@@ -188,23 +188,23 @@ def key_of(plan: SimulatedExport) -> Key:
 
 
 class Truth:
-    """What really happened, whether or not anybody heard of it."""
+    """The starts and ends of all runs, those during the outage included."""
 
-    def __init__(self, plans: Iterable[SimulatedExport], happenings: Iterable[SimulatedWebhook]) -> None:
+    def __init__(self, plans: Iterable[SimulatedExport], webhooks: Iterable[SimulatedWebhook]) -> None:
         self.plans = {plan.number: plan for plan in plans}
         by_id = {(plan.source, str(plan.request_id)): plan.number for plan in plans}
         by_group = {(plan.source, plan.partner, plan.frequency): plan.number for plan in plans}
         self.starts: dict[int, list[float]] = defaultdict(list)
         self.ends: dict[int, list[float]] = defaultdict(list)
-        for each in happenings:
-            if each.body is not None:
-                said = json.loads(each.body)
-                group = (each.source, said["Partner"], said["Frequency"])
-                number = by_id.get((each.source, str(said["Export Request Id"])), by_group.get(group, -1))
-                (self.starts if said["Status"] == "Initiated" else self.ends)[number].append(each.at)
+        for webhook in webhooks:
+            if webhook.body is not None:
+                values = json.loads(webhook.body)
+                group = (webhook.source, values["Partner"], values["Frequency"])
+                number = by_id.get((webhook.source, str(values["Export Request Id"])), by_group.get(group, -1))
+                (self.starts if values["Status"] == "Initiated" else self.ends)[number].append(webhook.at)
 
     def expected(self) -> tuple[list[Expected], list[Incident]]:
-        """The alerts and incidents that follow from the planted faults, by the words of the promise."""
+        """Return the alerts and incidents that should follow from the planted faults."""
         alerts: list[Expected] = []
         incidents = []
         for fault in FAULTS:
@@ -216,9 +216,9 @@ class Truth:
             if incident.to_page:
                 alerts += self._alerts(fault, plan, expectation, incident)
         never: Key = ("berlin", "never-ran", "Never", "", "24h")
-        promised = NEVER_DUE + 28.8 * HOUR
-        incidents.append(Incident("never ran", never, NEVER_DUE, promised, UNTIL))
-        alerts.append(Expected("ExportNeverCompleted", never, "never ran", promised, promised + 4.8 * HOUR, UNTIL))
+        deadline = NEVER_DUE + 28.8 * HOUR
+        incidents.append(Incident("never ran", never, NEVER_DUE, deadline, UNTIL))
+        alerts.append(Expected("ExportNeverCompleted", never, "never ran", deadline, deadline + 4.8 * HOUR, UNTIL))
         down: Key = ("", "", "", "", "")
         alerts.append(
             Expected(
@@ -240,26 +240,26 @@ class Truth:
     ) -> Iterator[Expected]:
         key, grace = incident.key, expectation.grace
         if plan.interval:
-            begins = incident.promised
+            begins = incident.deadline
             yield Expected("ExportOverdue", key, incident.fault, begins, begins + grace, incident.ends)
             if incident.ends > begins + grace + plan.interval:
                 begins += plan.interval
                 yield Expected("ExportOverdueCritical", key, incident.fault, begins, begins + grace, incident.ends)
         if fault.kind == STUCK:
             start = next(start for start in self.starts[plan.number] if start >= incident.due)
-            # An id that is made anew never comes again: its run is given up an interval after it was told.
-            told_for = expectation.max_runtime + plan.interval if plan.new_id_each_run else 0
-            later = (each for each in self.starts[plan.number] if each > start + told_for)
+            # An id that is new each run never recurs: its run is superseded an interval after the alert fires.
+            stuck_for = expectation.max_runtime + plan.interval if plan.new_id_each_run else 0
+            later = (other for other in self.starts[plan.number] if other > start + stuck_for)
             ends = next(later, UNTIL) if plan.interval else UNTIL
             begins = start + expectation.max_runtime
-            # Where a run may take as long as its interval, the next one takes its place at about that time.
-            wanted = begins + TOLERANCE < ends
+            # If a run may take as long as its interval, the next one supersedes it at about that time.
+            required = begins + TOLERANCE < ends
             slack = grace or 30 * MINUTE
-            yield Expected("ExportRunStuck", key, incident.fault, begins - 10, begins + slack, ends, wanted=wanted)
+            yield Expected("ExportRunStuck", key, incident.fault, begins - 10, begins + slack, ends, required=required)
 
 
 def _slots(plan: SimulatedExport) -> Iterator[float]:
-    """When runs are due, by the clock on the wall of the project."""
+    """Yield when runs are due, by the project's local time."""
     for day in range(40):
         midnight = datetime.fromtimestamp(SINCE, plan.zone).replace(hour=0, minute=0) + timedelta(days=day)
         for second in range(0, DAY, plan.interval):

@@ -1,4 +1,4 @@
-"""The two servers, started as a user starts them, on loopback and on free ports."""
+"""Starts the exporter and Pushgateway as a user does, on free ports of loopback."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.01
 NOT_INHERITED = ("DATAEXPORT_", "PYTHONDONTWRITEBYTECODE")
-"""What only this process is to know; what is installed has its bytecode, which pip has made."""
+"""Prefixes of variables that the servers do not inherit; pip has compiled the bytecode of what is installed."""
 
 
 class Server:
     """A running server.
 
     Attributes:
-        port: where it takes what is sent.
-        admin_port: where it shows metrics and whether it is ready.
-        ready_after: seconds from its start until it said that it was ready.
+        port: the port for events or pushes.
+        admin_port: the port for metrics and readiness.
+        ready_after: seconds from its start until it was ready.
     """
 
     def __init__(
@@ -49,24 +49,23 @@ class Server:
     ) -> None:
         self.port, self.admin_port = ports
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, env=inherited | environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
             )
-        while not _says_ready(self.admin_port):
-            if self._process.poll() is not None or time.perf_counter() - began > patience:
+        while not _is_ready(self.admin_port):
+            if self._process.poll() is not None or time.perf_counter() - started_at > patience:
                 self.stop()
                 message = f"{command[0]} did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}"
                 raise RuntimeError(message)
             time.sleep(POLL_SECONDS)
-        self.ready_after = time.perf_counter() - began
+        self.ready_after = time.perf_counter() - started_at
 
     def memory(self) -> tuple[float, float]:
-        """Resident and proportional memory of all its processes, in bytes.
+        """Return the resident and the proportional memory of all its processes, in bytes.
 
-        Resident memory counts what processes share once for each of them, proportional memory
-        once in all.
+        Resident memory counts shared pages once per process, proportional memory once in total.
         """
         resident = proportional = 0
         for pid in _family(self._process.pid):
@@ -77,7 +76,7 @@ class Server:
         return float(resident), float(proportional)
 
     def processor_seconds(self) -> float:
-        """How long all its processes have kept a processor busy."""
+        """Return the processor time of all its processes, in seconds."""
         ticks = 0
         for pid in _family(self._process.pid):
             fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
@@ -85,11 +84,11 @@ class Server:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def open_files(self) -> int:
-        """How many file descriptors all its processes hold."""
+        """Return the number of open file descriptors of all its processes."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in _family(self._process.pid))
 
     def stop(self) -> None:
-        """End it as a service manager does."""
+        """Stop it as a service manager does."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -100,9 +99,9 @@ class Server:
 
 
 def _installed(name: str) -> Path:
-    """The command with nothing installed beside it that an image has not, where `make bench` put it; else ours.
+    """Return the command from the environment that `make bench` makes with the packages of the image, or else ours.
 
-    A library may look for others and take longer where they are: structlog imports `rich`.
+    Other packages may slow it down: structlog imports `rich` if that is installed.
     """
     lean = Path(sys.prefix) / "bench" / "bin" / name
     return lean if lean.exists() else Path(sys.executable).with_name(name)
@@ -117,21 +116,21 @@ def exporter(
     patience: float = START_SECONDS,
     storing: bool = True,
 ) -> Iterator[Server]:
-    """An exporter with one source, on UTC and without a credential; else in its default settings.
+    """Start an exporter with one source in UTC, without a credential, and default settings otherwise.
 
     Args:
         ledger: its database.
-        exports: how many it shows, 200 at the least.
+        exports: its limit of exports, at least 200.
         more: further environment variables.
         patience: seconds within which it has to be ready.
-        storing: False for one that answers without storing anything.
+        storing: False for one that acknowledges events without storing them.
     """
     webhook, admin = free_port(), free_port()
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{webhook}",
         "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         "DATAEXPORT_STORE_URL": f"sqlite:///{ledger}",
-        "DATAEXPORT_STORE_RETENTION": "36500d",  # nothing is removed while something is measured
+        "DATAEXPORT_STORE_RETENTION": "36500d",  # nothing is pruned during a measurement
         "DATAEXPORT_EXPORTS_PER_SOURCE": str(max(200, exports)),
         "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
         **(more or {}),
@@ -148,19 +147,19 @@ def exporter(
 
 
 def sync(path: Path) -> None:
-    """Have a file on disk, so that nothing writes it while something is measured."""
+    """Sync a file, so that the kernel does not write it during a measurement."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def pushgateway_binary() -> str | None:
-    """Where Pushgateway is; Debian's package calls it prometheus-pushgateway."""
+    """Return the path of Pushgateway, which Debian calls prometheus-pushgateway; None if it is not installed."""
     return shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
 
 
 @contextlib.contextmanager
 def pushgateway(persistence: Path, *, checked: bool) -> Iterator[Server]:
-    """A Pushgateway in its default settings but for its address and where its file is.
+    """Start a Pushgateway with default settings, except for its address and its file.
 
     Args:
         persistence: its file.
@@ -181,7 +180,7 @@ def pushgateway(persistence: Path, *, checked: bool) -> Iterator[Server]:
         server.stop()
 
 
-def _says_ready(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", "/-/ready")
@@ -193,10 +192,10 @@ def _says_ready(port: int) -> bool:
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all that came from it."""
+    """Return the ids of a process and all its descendants."""
     children = [
         int(child)
-        for each in Path(f"/proc/{pid}/task").iterdir()
-        for child in (each / "children").read_text("ascii").split()
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text("ascii").split()
     ]
-    return [pid, *(one for child in children for one in _family(child))]
+    return [pid, *(descendant for child in children for descendant in _family(child))]

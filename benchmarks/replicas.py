@@ -1,6 +1,6 @@
-"""What one and two exporters on one PostgreSQL take and show, beside one on SQLite; docs/scaling.md has figures.
+"""Measures ingest and scrapes of one and two exporters on one PostgreSQL, and of one on SQLite.
 
-Needs PostgreSQL's server (`scripts/install-tools`), and starts its own, which syncs as it would in service.
+docs/scaling.md has the figures. It starts its own PostgreSQL server (see `scripts/install-tools`), with fsync on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
-import load  # noqa: E402 - of this folder; those of the tests come after
+import load  # noqa: E402 - after sys.path
 import made_up  # noqa: E402
 import processes  # noqa: E402
 from load import Job  # noqa: E402
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 EXPORTS = 1000
 CONNECTIONS = 16
 APART = 10_000_000
-"""So many numbers lie between the events of one generator and the next, so that all are new."""
+"""The distance between the event numbers of two generators, so that all events are new."""
 
 
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=10, help="of each load")
-    arguments.add_argument("--rounds", type=int, default=3, help="medians of so many are told")
-    given = arguments.parse_args()
+    arguments.add_argument("--rounds", type=int, default=3, help="print the medians of so many")
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name, ExitStack() as running:
         folder = Path(name)
-        for what, told in describe(folder).items():
-            print(f"- {what}: {told}")
+        for what, value in describe(folder).items():
+            print(f"- {what}: {value}")
         database = running.enter_context(Postgres({"fsync": "on", "shared_buffers": "128MB"}))
         [(version,)] = database.execute("SHOW server_version")
         print(f"- postgresql: {version}, default settings but for shared_buffers = 128MB\n")
@@ -68,23 +68,23 @@ def main() -> None:
         for servers in cases.values():
             made_up.post_events(servers[0].port, range(4 * EXPORTS), EXPORTS, since)
         turns = [(case, servers, scrapers) for scrapers in (1, 2, 4) for case, servers in cases.items()]
-        shown = Result(f"Scrapes of {EXPORTS:,} exports, 10 events a second")
-        shown.rows += [scraped(*turn, given.seconds) for turn in turns]
-        print(shown.text(), flush=True)
-        taken = Result(f"Single events, {CONNECTIONS} connections in all")
-        taken.rows += posted(cases, given.rounds, given.seconds, since)
-        print(taken.text())
+        scrapes = Result(f"Scrapes of {EXPORTS:,} exports, 10 events a second")
+        scrapes.rows += [scraped(*turn, options.seconds) for turn in turns]
+        print(scrapes.text(), flush=True)
+        ingest = Result(f"Single events, {CONNECTIONS} connections in all")
+        ingest.rows += posted(cases, options.rounds, options.seconds, since)
+        print(ingest.text())
     print(f"- load after: {os.getloadavg()[0]:.2f}")
 
 
 def started(running: ExitStack, ledger: Path, more: dict[str, str] | None = None) -> Server:
-    """An exporter that is there until the end."""
+    """Start an exporter that runs until the end."""
     return running.enter_context(processes.exporter(ledger, EXPORTS, more))
 
 
 def posted(cases: dict[str, list[Server]], rounds: int, seconds: float, since: int) -> Iterator[Row]:
-    """How many events a second all exporters of a case take together, the cases in turn."""
-    found: dict[str, list[list[Load]]] = {case: [] for case in cases}
+    """Measure how many events a second all exporters of a case accept together; the cases take turns."""
+    loads: dict[str, list[list[Load]]] = {case: [] for case in cases}
     firsts = iter(range(4 * EXPORTS, sys.maxsize, 400_000))
     with ThreadPoolExecutor() as pool:
         for _ in range(rounds):
@@ -93,29 +93,29 @@ def posted(cases: dict[str, list[Server]], rounds: int, seconds: float, since: i
                 job = Job("event", spread=EXPORTS, since=since, connections=CONNECTIONS // len(servers))
                 jobs = [replace(job, first=first + place * APART) for place in range(len(servers))]
                 done = list(pool.map(load.send, servers, jobs, [seconds] * len(servers)))
-                assert not any(each.refused or each.broken for each in done), done
-                found[case].append(done)
-    for case, turns in found.items():
-        rates = [sum(each.per_second for each in done) for done in turns]
+                assert not any(result.refused or result.broken for result in done), done
+                loads[case].append(done)
+    for case, turns in loads.items():
+        rates = [sum(result.per_second for result in done) for done in turns]
         figures = {
             "events/s": median(rates),
             "least": min(rates),
             "most": max(rates),
-            "p50 ms": median(each.p50_ms for done in turns for each in done),
-            "p99 ms": median(max(each.p99_ms for each in done) for done in turns),
-            "exporters busy": median(sum(each.server_busy for each in done) for done in turns),
+            "p50 ms": median(result.p50_ms for done in turns for result in done),
+            "p99 ms": median(max(result.p99_ms for result in done) for done in turns),
+            "exporters busy": median(sum(result.server_busy for result in done) for done in turns),
         }
         yield Row(case, "exporter", figures)
 
 
 def scraped(case: str, servers: list[Server], scrapers: int, seconds: float) -> Row:
-    """How long scrapes take that go on without a pause, each scraper on an exporter in turn."""
-    took: list[float] = []
+    """Measure scrapes without a pause, with the scrapers spread over the exporters."""
+    durations: list[float] = []
     until = time.perf_counter() + seconds
 
     def work(place: int) -> None:
         while time.perf_counter() < until:
-            took.append(fetch(servers[place % len(servers)].admin_port, compressed=True).seconds)
+            durations.append(fetch(servers[place % len(servers)].admin_port, compressed=True).seconds)
 
     def trickle() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", servers[0].port, timeout=10)
@@ -129,14 +129,14 @@ def scraped(case: str, servers: list[Server], scrapers: int, seconds: float) -> 
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(scrapers)]
     threads.append(threading.Thread(target=trickle))
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    hundredths = quantiles(took, n=100)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    hundredths = quantiles(durations, n=100)
     figures = {
         "scrapers": float(scrapers),
-        "scrapes/s": len(took) / seconds,
+        "scrapes/s": len(durations) / seconds,
         "p50 ms": hundredths[49] * 1000,
         "p99 ms": hundredths[98] * 1000,
     }

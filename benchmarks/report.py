@@ -1,4 +1,4 @@
-"""What a measure found, as tables in Markdown and as JSON."""
+"""The results of a measurement, as Markdown tables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Scale:
 
     Attributes:
         seconds: how long a load lasts.
-        rounds: how often everything is done; medians are told.
+        rounds: how often everything is repeated; results are medians.
         exports: numbers of exports to scrape.
-        stored: numbers of stored events of 1,000 exports, the fewest first.
-        started: exports and stored events to start with.
-        fleet: a number of exports to scrape that takes minutes.
+        stored: numbers of stored events of 1,000 exports, in ascending order.
+        started: numbers of exports and of stored events for the start.
+        fleet: a number of exports whose scrape takes minutes to measure.
     """
 
     seconds: float
@@ -41,11 +41,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A ratio or a figure that has a goal.
+    """A ratio or a figure, which may have a goal.
 
     Attributes:
-        goal: the least or the most that it should be; None for none.
-        more_is_better: whether the goal is the least.
+        goal: its lower or upper bound; None for none.
+        more_is_better: True if the goal is a lower bound.
     """
 
     what: str
@@ -56,27 +56,27 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """The goal, and whether it was met."""
+        """The goal, and ``met`` or ``missed``; empty without a goal."""
         if self.goal is None:
             return ""
-        return f"{self.wanted}: {'met' if self.met else 'missed'}"
+        return f"{self.goal_text}: {'met' if self.met else 'missed'}"
 
     @property
-    def wanted(self) -> str:
-        """The goal alone; empty for none."""
+    def goal_text(self) -> str:
+        """The goal alone; empty without one."""
         sign = ">" if self.more_is_better else "<"
         return "" if self.goal is None else f"{sign} {number(self.goal)} {self.unit}"
 
     @property
     def met(self) -> bool:
-        """Whether a goal was met."""
+        """True if the goal was met."""
         goal = self.goal or 0
         return self.value > goal if self.more_is_better else self.value < goal
 
 
 @dataclass(slots=True)
 class Result:
-    """Everything that one measure found."""
+    """Everything that one measurement found."""
 
     title: str
     rows: list[Row] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Its tables and notes."""
+        """Return its tables and notes in Markdown."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
         cells = [
             [row.case, row.server, *(number(row.figures[name]) if name in row.figures else "" for name in columns)]
@@ -92,30 +92,32 @@ class Result:
         ]
         parts = [f"## {self.title}", "", *_table(["case", "server", *columns], cells)]
         if self.findings:
-            found = [[each.what, f"{number(each.value)} {each.unit}", each.verdict] for each in self.findings]
-            parts += ["", *_table(["ratio or goal", "measured", "goal"], found)]
+            lines = [
+                [finding.what, f"{number(finding.value)} {finding.unit}", finding.verdict] for finding in self.findings
+            ]
+            parts += ["", *_table(["ratio or goal", "measured", "goal"], lines)]
         if self.notes:
             parts += ["", *(f"- {note}" for note in self.notes)]
         return "\n".join(parts) + "\n"
 
 
-def goals(kept: Mapping[str, Any]) -> str:
-    """Every goal, whether it was met, and in which run; out of the results that are kept."""
+def goals(results: Mapping[str, Any]) -> str:
+    """Return a table of every goal in saved results, with its verdict and the date of its measurement."""
     rows = []
-    for name, result in kept.items():
-        for each in result["findings"]:
-            finding = Finding(**each)
+    for name, result in results.items():
+        for fields in result["findings"]:
+            finding = Finding(**fields)
             if finding.goal is not None:
                 met = "met" if finding.met else "missed"
                 measured = f"{number(finding.value)} {finding.unit}"
-                rows.append([finding.what, measured, finding.wanted, met, name, result["machine"]["at"]])
+                rows.append([finding.what, measured, finding.goal_text, met, name, result["machine"]["at"]])
     missed = sum(row[3] == "missed" for row in rows)
     head = ["what", "measured", "goal", "", "measure", "at"]
     return "\n".join(["## Goals", "", *_table(head, rows), "", f"{len(rows) - missed} met, {missed} missed."])
 
 
 def number(value: float) -> str:
-    """A figure with three digits that count."""
+    """Format a figure with three significant digits."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Measures the exporter beside Pushgateway on this machine; see README.md in this folder."""
+"""Measures the exporter and Pushgateway on this machine; see README.md in this folder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> None:
-    """Measure what was asked for, print it, and keep it beside what else was measured before."""
+    """Run the chosen measurements, print the results, and save them with the earlier ones of the others."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument(
         "--quick", action="store_true", help="a smoke run of two minutes; its figures mean little and are not kept"
@@ -62,42 +62,42 @@ def main() -> None:
     arguments.add_argument(
         "--folder", type=Path, help="on a real disk; large ledgers are kept there, and need not be made the next time"
     )
-    given = arguments.parse_args()
-    if not given.goals:
+    options = arguments.parse_args()
+    if not options.goals:
         with contextlib.ExitStack() as stack:
-            made = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
-            made.mkdir(exist_ok=True)
-            for name in given.only:
-                _measure(name, made, quick=given.quick)
-    if not given.quick:
-        print(goals(_kept()))
+            saved = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+            saved.mkdir(exist_ok=True)
+            for name in options.only:
+                _measure(name, saved, quick=options.quick)
+    if not options.quick:
+        print(goals(_saved_results()))
     if not processes.pushgateway_binary():
         print("Pushgateway is not installed (Debian: prometheus-pushgateway), so there are no ratios to it.")
 
 
-def _measure(name: str, kept: Path, *, quick: bool) -> None:
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=kept) as folder:
+def _measure(name: str, saved: Path, *, quick: bool) -> None:
+    started_at = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=saved) as folder:
         machine = describe(Path(folder))
-        result = MEASURES[name](QUICK if quick else FULL, Places(Path(folder), kept))
+        result = MEASURES[name](QUICK if quick else FULL, Places(Path(folder), saved))
     machine["load after"] = f"{os.getloadavg()[0]:.2f}"
-    machine["took"] = f"{time.perf_counter() - began:.0f} s"
+    machine["took"] = f"{time.perf_counter() - started_at:.0f} s"
     print("\n".join(f"- {what}: {value}" for what, value in machine.items()), end="\n\n")
     print(result.text(), flush=True)
     if not quick:
-        everything = _kept() | {name: {"machine": machine, **asdict(result)}}
-        found = {each: everything[each] for each in MEASURES if each in everything}
-        LATEST.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        results = _saved_results() | {name: {"machine": machine, **asdict(result)}}
+        ordered = {measure: results[measure] for measure in MEASURES if measure in results}
+        LATEST.write_text(json.dumps(ordered, indent=2) + "\n", "utf-8")
 
 
-def _kept() -> dict[str, Any]:
-    """The newest results of each measure."""
-    found: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
-    return found
+def _saved_results() -> dict[str, Any]:
+    """Return the newest results of each measurement."""
+    results: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
+    return results
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """What the figures were measured on."""
+    """Describe the machine and the software of a measurement."""
     driver = newest_driver()
     models = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
     software = [f"{name} {version(name)}" for name in ("dataexport-exporter", "gunicorn", "Flask", "SQLAlchemy")]
@@ -114,24 +114,24 @@ def describe(folder: Path) -> dict[str, str]:
 
 
 def _sync_milliseconds(folder: Path) -> float:
-    """How long a small durable write takes; near 0 in a folder that is no disk."""
-    took = []
+    """Measure how long a small synced write takes; near 0 in a folder in memory."""
+    durations = []
     with (folder / "probe").open("wb") as file:
         for _ in range(100):
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             file.write(bytes(4096))
             file.flush()
             os.fsync(file.fileno())
-            took.append(time.perf_counter() - began)
-    return median(took) * 1000
+            durations.append(time.perf_counter() - started_at)
+    return median(durations) * 1000
 
 
 def _pushgateway_version() -> str:
     binary = processes.pushgateway_binary()
     if binary is None:
         return "not installed"
-    told = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10)
-    return (told.stdout or told.stderr).partition("(")[0].removeprefix("pushgateway, version").strip()
+    result = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10)
+    return (result.stdout or result.stderr).partition("(")[0].removeprefix("pushgateway, version").strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long a webhook takes beside hundreds of clients that send or read as slowly as they can."""
+"""Measures how long a webhook takes while hundreds of clients send or read as slowly as they can."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ MODES = {
     "slow bodies": (_LINE + b"Content-Length: 60000\r\n\r\n", b"x"),
     "answers that are not read": (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50),
 }
-"""What a slow client sends at first, and then once a second."""
+"""The bytes that a slow client sends first, and those that it then sends once a second."""
 
 
 def measure(scale: Scale, places: Places) -> Result:
-    """Measure it beside each kind of slow client."""
+    """Measure with each kind of slow client."""
     since = made_up.began(20_000)
     ledger = places.folder / "slow-clients.db"
     numbers = count(4_000)
@@ -43,9 +43,11 @@ def measure(scale: Scale, places: Places) -> Result:
     with processes.exporter(ledger, 1_000) as server:
         for mode, (first, then) in {"none": (b"", b""), **MODES}.items():
             with slow_clients(server, first, then) if first or then else contextlib.nullcontext():
-                took = _posts(server, scale.seconds * scale.rounds, numbers, since)
-            hundredths = statistics.quantiles(took, n=100)
-            rows.append(Row(mode, "exporter", {"p50 ms": hundredths[49], "p99 ms": hundredths[98], "POSTs": len(took)}))
+                durations = _posts(server, scale.seconds * scale.rounds, numbers, since)
+            hundredths = statistics.quantiles(durations, n=100)
+            rows.append(
+                Row(mode, "exporter", {"p50 ms": hundredths[49], "p99 ms": hundredths[98], "POSTs": len(durations)})
+            )
     findings = [
         Finding(
             f"p99 of a POST beside {SLOW_CLIENTS} slow clients, {row.case}",
@@ -60,52 +62,52 @@ def measure(scale: Scale, places: Places) -> Result:
 
 
 def _posts(server: Server, seconds: float, numbers: Iterator[int], since: int) -> list[float]:
-    """Milliseconds that POSTs took."""
-    took = []
+    """Return the milliseconds that each POST took."""
+    durations = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("POST", made_up.WEBHOOK, made_up.event(next(numbers), 1_000, since))
         status = connection.getresponse().status
         connection.close()
-        took.append((time.perf_counter() - began) * 1000)
+        durations.append((time.perf_counter() - started_at) * 1000)
         if status != http.HTTPStatus.OK:
             message = f"a webhook was answered {status}"
             raise RuntimeError(message)
-    return took
+    return durations
 
 
 @contextlib.contextmanager
 def slow_clients(server: Server, first: bytes, then: bytes) -> Iterator[None]:
-    """Connections that send ``first``, and ``then`` once a second; one that is closed is opened anew."""
-    enough = threading.Event()
+    """Open connections that send ``first``, and ``then`` once a second; those that the server closes are reopened."""
+    stopping = threading.Event()
 
-    def opened() -> socket.socket:
+    def connect() -> socket.socket:
         client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         client.sendall(first)
         client.settimeout(0)
         return client
 
-    clients = [opened() for _ in range(SLOW_CLIENTS)]
+    clients = [connect() for _ in range(SLOW_CLIENTS)]
 
     def work() -> None:
-        while not enough.wait(BYTE_SECONDS):
+        while not stopping.wait(BYTE_SECONDS):
             for place, client in enumerate(clients):
                 try:
                     client.send(then)
                 except BlockingIOError:
-                    pass  # the server reads nothing more, since its answers are not read
+                    pass  # the server reads no more requests, since the client does not read its responses
                 except OSError:
                     client.close()
-                    clients[place] = opened()
+                    clients[place] = connect()
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
         yield
     finally:
-        enough.set()
+        stopping.set()
         thread.join()
         for client in clients:
             client.close()

@@ -1,4 +1,4 @@
-"""From the start of the process to the end of its first scrape, beside Pushgateway."""
+"""Measures the time from the start of the process to the end of its first scrape, of the exporter and Pushgateway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import made_up
 import processes
 from report import Finding, Result, Row
 from scrape import GROUP_SAMPLES, TURNS, fetch
-from stored import ROOM, named, told, without_checkpoint
+from stored import ROOM, history_of, size_of, without_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 SHARE = 0.8
 FEW_EXPORTS = 500
 FEW_SECONDS = 0.7
-"""Within which so many exports are shown, each with `TURNS` events."""
+"""The goal for `FEW_EXPORTS` exports with `TURNS` events each, in seconds."""
 SAMPLES = (10, GROUP_SAMPLES)
 TIMES = 3
-"""How often in a round, since a start is short and a machine may be slower for some seconds."""
+"""Starts per round: a start is short, and a machine may be slower for some seconds."""
 
 
 @dataclass(slots=True)
 class Case:
-    """One server on one file, and what was found so far."""
+    """One server with one file, and its figures so far."""
 
     name: str
     server: str
@@ -57,7 +57,7 @@ class Case:
         return median(map(sum, zip(self.ready, self.first, strict=True)))
 
     def row(self) -> Row:
-        """The medians."""
+        """Return the medians."""
         figures = {
             "start to first scrape s": self.took,
             "ready s": median(self.ready),
@@ -71,17 +71,17 @@ class Case:
 
 
 def measure(scale: Scale, places: Places) -> Result:
-    """Measure it, all in turn in each round."""
+    """Measure all cases in turn in each round."""
     exports, events = scale.started
-    ledger = ledgers.kept(places.kept, events, exports, ROOM)
+    ledger = ledgers.saved_ledger(places.saved, events, exports, ROOM)
     with ExitStack() as stack:
         path = stack.enter_context(ledgers.copied(ledger, places.folder))
         cold = without_checkpoint(path, exports)
-        small = ledgers.kept(places.kept, TURNS * FEW_EXPORTS, FEW_EXPORTS, ROOM)
+        small = ledgers.saved_ledger(places.saved, TURNS * FEW_EXPORTS, FEW_EXPORTS, ROOM)
         small_path = stack.enter_context(ledgers.copied(small, places.folder))
         cases = [
-            Case(named(ledger), "exporter", path, lambda: processes.exporter(path, exports)),
-            Case(named(small), "exporter", small_path, lambda: processes.exporter(small_path, FEW_EXPORTS)),
+            Case(size_of(ledger), "exporter", path, lambda: processes.exporter(path, exports)),
+            Case(size_of(small), "exporter", small_path, lambda: processes.exporter(small_path, FEW_EXPORTS)),
         ]
         if processes.pushgateway_binary():
             cases += [_pushgateway(exports, samples, places.folder) for samples in SAMPLES]
@@ -90,23 +90,26 @@ def measure(scale: Scale, places: Places) -> Result:
                 case.take_turn()
         rows = [case.row() for case in cases]
     rows[0].figures["without a checkpoint s"] = cold
-    own, few, *others = cases
+    ours, few, *others = cases
     findings = [
         Finding(
-            f"start to first scrape: {own.name} / Pushgateway, {other.name}",
-            own.took / other.took,
+            f"start to first scrape: {ours.name} / Pushgateway, {other.name}",
+            ours.took / other.took,
             goal=SHARE if other is others[-1] else None,
             more_is_better=False,
         )
         for other in others
     ]
     findings.append(Finding(f"start to first scrape: {few.name}", few.took, "s", FEW_SECONDS, more_is_better=False))
-    notes = [told(ledger), "The files were read a moment ago, so that they come from memory and not from the disk."]
+    notes = [
+        history_of(ledger),
+        "The files were read a moment ago, so that they come from memory and not from the disk.",
+    ]
     return Result("Start", rows, findings, notes)
 
 
 def _pushgateway(groups: int, samples: int, folder: Path) -> Case:
-    """One that was filled and stopped, so that all groups are in its file."""
+    """Fill and stop a Pushgateway, so that all groups are in its file; return its case."""
     file = folder / f"start-{samples}.data"
     file.unlink(missing_ok=True)
     with processes.pushgateway(file, checked=False) as server:

@@ -1,4 +1,4 @@
-"""Start, scrape, ingest and memory, by the number of stored events: nothing but the file may grow."""
+"""Measures start, scrape, ingest and memory by the number of stored events: only the file may grow."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from exporter.ledger.sqlite import file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ledgers import Kept, Places
+    from ledgers import Places, SavedLedger
     from load import Load
     from report import Scale
 
 EXPORTS = 1000
 ROOM = 2000
-"""Runs of each export that fit in after the last one of a ledger, so that nothing is sent that lies ahead."""
+"""How many runs of each export fit between its last one in a ledger and now, so that no event is in the future."""
 RENEWED = 100_000
-"""A ledger of so many events or fewer is copied anew for each round, since what is sent would make another of it."""
-FOLDED_ANEW = 1_000_000
-"""With more events than that nobody waits for all of them to be folded again."""
+"""A ledger of at most so many events is copied again for each round, since the events of a round would multiply it."""
+MAX_COLD_EVENTS = 1_000_000
+"""The largest ledger for which a start without a checkpoint is measured."""
 STEADY = 60
-"""Scrapes with nothing new in a round: of a few milliseconds each, so that a median of few tells the noise."""
+"""Scrapes with nothing new per round: each takes a few milliseconds, so that a median of few would be noise."""
 READY_SECONDS = 5.0
 GROWTH = 1.2
 
 
 @dataclass(slots=True)
 class Case:
-    """One size, and what was found so far."""
+    """One size, and its figures so far."""
 
-    ledger: Kept
+    ledger: SavedLedger
     path: Path
     job: Job
     ready: list[float] = field(default_factory=list)
@@ -53,11 +53,11 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As it is told."""
-        return named(self.ledger)
+        """The description of its ledger."""
+        return size_of(self.ledger)
 
     def take_turn(self, seconds: float) -> None:
-        """Start, scrape, and send for so long."""
+        """Start, scrape, and send events for so many seconds."""
         if self.ledger.events <= RENEWED:
             shutil.copyfile(self.ledger.path, self.path)
             processes.sync(self.path)
@@ -67,11 +67,11 @@ class Case:
             self.later += [fetch(server.admin_port, compressed=True).seconds for _ in range(STEADY)]
             self.memory.append(server.memory())
             stream = Stream(server, self.path, self.job)
-            self.loads.append(stream.take(seconds))
+            self.loads.append(stream.send(seconds))
             self.job = stream.job
 
     def row(self) -> Row:
-        """The medians."""
+        """Return the medians."""
         figures = {
             "ready s": median(self.ready),
             "longest s": max(self.ready),
@@ -88,18 +88,18 @@ class Case:
 
 
 def measure(scale: Scale, places: Places) -> Result:
-    """Measure it at every size, all in turn in each round."""
+    """Measure every size in turn in each round."""
     result = Result("Stored events")
     with ExitStack() as stack:
         cases = []
         for events in scale.stored:
-            ledger = ledgers.kept(places.kept, events, EXPORTS, ROOM)
+            ledger = ledgers.saved_ledger(places.saved, events, EXPORTS, ROOM)
             path = stack.enter_context(ledgers.copied(ledger, places.folder))
             job = Job("event", first=events, spread=EXPORTS, since=ledger.since)
             cases.append(Case(ledger, path, job))
-            result.notes.append(told(ledger))
+            result.notes.append(history_of(ledger))
         for case in cases:
-            if 0 < case.ledger.events <= FOLDED_ANEW:
+            if 0 < case.ledger.events <= MAX_COLD_EVENTS:
                 case.cold = without_checkpoint(case.path, EXPORTS)
         for _ in range(scale.rounds):
             for case in cases:
@@ -110,21 +110,21 @@ def measure(scale: Scale, places: Places) -> Result:
     return result
 
 
-def named(ledger: Kept) -> str:
-    """A ledger as it is told."""
+def size_of(ledger: SavedLedger) -> str:
+    """Describe the size of a ledger."""
     return f"{ledger.events:,} events of {ledger.exports:,} exports"
 
 
-def told(ledger: Kept) -> str:
-    """How a ledger was made."""
+def history_of(ledger: SavedLedger) -> str:
+    """Describe how a ledger was made."""
     return (
-        f"{named(ledger)}: made {ledger.made_at} in {ledger.fill_seconds:.0f} s; the first exporter folded them "
+        f"{size_of(ledger)}: made {ledger.made_at} in {ledger.fill_seconds:.0f} s; the first exporter folded them "
         f"all, and was ready after {ledger.fold_seconds:.0f} s (whatever else the machine did then)."
     )
 
 
 def without_checkpoint(path: Path, exports: int) -> float:
-    """Seconds until an exporter is ready that has to fold every event; it leaves a checkpoint."""
+    """Return the seconds until an exporter is ready that folds every event; it writes a checkpoint at its end."""
     with closing(file.connect(path, "rw")) as connection:
         connection.execute("UPDATE checkpoint_header SET fingerprint = ''")
     with processes.exporter(path, exports) as server:

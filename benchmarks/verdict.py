@@ -1,4 +1,4 @@
-"""How the alerts did: each planted fault beside what was told of it, and what was told for nothing."""
+"""Judges the alerts: those that each planted fault raised, and those that were raised without a fault."""
 
 from __future__ import annotations
 
@@ -24,120 +24,120 @@ CORE = ("ExportOverdue", "ExportOverdueCritical", "ExportNeverCompleted", "Expor
 """Alerts whose every episode follows from the planted faults."""
 
 
-def judged(expected: list[Expected], found: list[Episode]) -> list[Episode]:
-    """Give every episode to the expectation that it meets; what is left over was raised for nothing."""
+def unexpected(expected: list[Expected], raised: list[Episode]) -> list[Episode]:
+    """Assign every episode to the expected alert that it meets; return the others, which have no cause."""
     extra = []
-    for episode in found:
-        for each in expected:
-            same = (each.alert, each.key) == (episode.alert, episode.key)
-            if same and each.earliest - EVALUATION <= episode.begins and episode.begins <= each.ends:
-                each.found.append(episode)
+    for episode in raised:
+        for alert in expected:
+            same = (alert.alert, alert.key) == (episode.alert, episode.key)
+            if same and alert.earliest - EVALUATION <= episode.begins and episode.begins <= alert.ends:
+                alert.episodes.append(episode)
                 break
         else:
             extra.append(episode)
     return extra
 
 
-def fault_of(each: Expected) -> str:
-    """What is wrong with how an expectation was met; empty where it was met as it should be."""
-    if not each.found:
-        return "MISSING" if each.wanted else ""
-    first, last = each.found[0], each.found[-1]
-    if first.begins > each.latest + 2 * EVALUATION:
-        return f"LATE by {format_duration(first.begins - each.latest)}"
-    if len(each.found) > 1:
-        return f"IN {len(each.found)} PIECES"
-    if abs(min(last.ends, UNTIL) - min(each.ends, UNTIL)) > TOLERANCE:
-        return f"ENDS {format_duration(last.ends - each.ends)} {'after' if last.ends > each.ends else 'before'} the run"
+def problem_of(alert: Expected) -> str:
+    """Return what is wrong with how an expected alert fired; empty if nothing is."""
+    if not alert.episodes:
+        return "MISSING" if alert.required else ""
+    first, last = alert.episodes[0], alert.episodes[-1]
+    if first.begins > alert.latest + 2 * EVALUATION:
+        return f"LATE by {format_duration(first.begins - alert.latest)}"
+    if len(alert.episodes) > 1:
+        return f"IN {len(alert.episodes)} PIECES"
+    if abs(min(last.ends, UNTIL) - min(alert.ends, UNTIL)) > TOLERANCE:
+        side = "after" if last.ends > alert.ends else "before"
+        return f"ENDS {format_duration(last.ends - alert.ends)} {side} the run"
     return ""
 
 
-def tell_alerts(
+def print_alerts(
     expected: list[Expected],
-    found: Mapping[str, list[Episode]],
+    raised: Mapping[str, list[Episode]],
     left_out: list[str],
     truth: Truth,
-    happenings: list[SimulatedWebhook],
+    webhooks: list[SimulatedWebhook],
 ) -> bool:
-    """Print what each alert did; whether all were right."""
+    """Print how each alert did; return True if all were right."""
     rows, wrong, extras = [], [], []
     for alert in CORE:
-        own = [each for each in expected if each.alert == alert]
-        extra = judged(own, found.get(alert, []))
-        faults = [(each, fault_of(each)) for each in own]
-        met = [each for each in own if each.found]
-        wrong += [(each, text) for each, text in faults if text]
+        of_alert = [item for item in expected if item.alert == alert]
+        extra = unexpected(of_alert, raised.get(alert, []))
+        problems = [(item, problem_of(item)) for item in of_alert]
+        met = [item for item in of_alert if item.episodes]
+        wrong += [(item, problem) for item, problem in problems if problem]
         extras += extra
-        wanted = [each for each in own if each.wanted]
-        missing = sum(not each.found for each in wanted)
-        slow = [each.found[0].begins - each.earliest for each in met]
+        required = [item for item in of_alert if item.required]
+        missing = sum(not item.episodes for item in required)
+        delays = [item.episodes[0].begins - item.earliest for item in met]
         rows.append(
             (
                 alert,
-                str(len(wanted)),
-                str(len(wanted) - missing),
+                str(len(required)),
+                str(len(required) - missing),
                 str(missing),
                 str(len(extra)),
-                format_duration(max(slow, default=0)) if met else "",
+                format_duration(max(delays, default=0)) if met else "",
             )
         )
     print(format_table(("ALERT", "EXPECTED", "RAISED", "MISSING", "EXTRA", "LONGEST AFTER ITS TIME"), rows), end="\n\n")
-    for each, text in wrong:
-        print(f"{each.alert} {' '.join(each.key)} ({each.fault}): {text}")
+    for item, problem in wrong:
+        print(f"{item.alert} {' '.join(item.key)} ({item.fault}): {problem}")
     for episode in extras:
-        print(f"EXTRA {_said(episode)}: {_reason(episode, truth, happenings)}")
-    for alert in found:
+        print(f"EXTRA {_format(episode)}: {_reason(episode, truth, webhooks)}")
+    for alert, episodes in raised.items():
         if alert not in CORE:
-            own_found = found[alert]
-            print(f"not judged: {alert}, {len(own_found)} episodes")
-            for episode in own_found[:12]:
-                print(f"    {_said(episode)}")
+            print(f"not judged: {alert}, {len(episodes)} episodes")
+            for episode in episodes[:12]:
+                print(f"    {_format(episode)}")
     print(f"not evaluated: {', '.join(left_out)}\n")
     return not wrong and not extras
 
 
-def _said(episode: Episode) -> str:
-    begins, ends = (datetime.fromtimestamp(each, UTC) for each in (episode.begins, episode.ends))
+def _format(episode: Episode) -> str:
+    begins, ends = (datetime.fromtimestamp(instant, UTC) for instant in (episode.begins, episode.ends))
     length = format_duration(episode.ends - episode.begins)
     return f"{episode.alert} {' '.join(episode.key)} {begins:%d %b %H:%M} to {ends:%d %b %H:%M} UTC ({length})"
 
 
-def _reason(episode: Episode, truth: Truth, happenings: list[SimulatedWebhook]) -> str:
-    """What may have led to an episode that nobody planted."""
+def _reason(episode: Episode, truth: Truth, webhooks: list[SimulatedWebhook]) -> str:
+    """Return what may have caused an episode without a planted fault."""
     [number] = [number for number, plan in truth.plans.items() if key_of(plan) == episode.key] or [-1]
     if number < 0:
         return "of no export in the plan"
     plan = truth.plans[number]
-    lost = [each for each in happenings if each.body and OUTAGE[0] <= each.at < OUTAGE[1]]
-    mine = {*truth.starts[number], *truth.ends[number]} & {each.at for each in lost}
-    if mine and 0 < episode.begins - OUTAGE[1] < 2 * (plan.interval or DAY):
-        return f"{len(mine)} of its webhooks were lost while the exporter was down"
+    lost = {webhook.at for webhook in webhooks if webhook.body and OUTAGE[0] <= webhook.at < OUTAGE[1]}
+    lost &= {*truth.starts[number], *truth.ends[number]}
+    if lost and 0 < episode.begins - OUTAGE[1] < 2 * (plan.interval or DAY):
+        return f"{len(lost)} of its webhooks were lost while the exporter was down"
     earlier, later = (datetime.fromtimestamp(episode.begins + shift, plan.zone).utcoffset() for shift in (-DAY, MINUTE))
     return "the clocks changed in the day before" if earlier != later else "no reason is known"
 
 
-def tell_confusion(
-    incidents: list[Incident], found: Mapping[str, list[Episode]], usual: Mapping[str, list[Episode]]
+def print_confusion(
+    incidents: list[Incident], raised: Mapping[str, list[Episode]], common: Mapping[str, list[Episode]]
 ) -> None:
-    """Print how many of the planted faults each set of rules told, and what it told beside them."""
-    ours = [episode for alert in CORE[:4] for episode in found.get(alert, [])]
+    """Print how many of the planted faults each set of rules detected, and its false pages."""
+    ours = [episode for alert in CORE[:4] for episode in raised.get(alert, [])]
     rows = []
-    for name, episodes in {"shipped alerts": ours, **usual}.items():
-        troubled = [each for each in incidents if each.to_page]
+    for name, episodes in {"shipped alerts": ours, **common}.items():
+        to_page = [incident for incident in incidents if incident.to_page]
         delays, false, lasting = [], Counter[str](), 0.0
-        for each in troubled:
-            own = [episode for episode in episodes if _tells(episode, each)]
-            if own:
-                delays.append(max(0.0, min(episode.begins for episode in own) - each.promised))
+        for incident in to_page:
+            matching = [episode for episode in episodes if _matches(episode, incident)]
+            if matching:
+                delays.append(max(0.0, min(episode.begins for episode in matching) - incident.deadline))
         for episode in episodes:
-            if not any(_tells(episode, each) for each in troubled):
+            if not any(_matches(episode, incident) for incident in to_page):
                 false[" ".join(episode.key)] += 1
                 lasting += episode.ends - episode.begins
         rows.append(
             (
                 name,
-                f"{len(delays)} of {len(troubled)}",
-                str(len(troubled) - len(delays)),
+                f"{len(delays)} of {len(to_page)}",
+                str(len(to_page) - len(delays)),
                 format_duration(sorted(delays)[len(delays) // 2]) if delays else "",
                 format_duration(max(delays, default=0)),
                 str(sum(false.values())),
@@ -149,5 +149,5 @@ def tell_confusion(
     print(format_table(heads, rows))
 
 
-def _tells(episode: Episode, incident: Incident) -> bool:
+def _matches(episode: Episode, incident: Incident) -> bool:
     return episode.key == incident.key and incident.due <= episode.begins <= incident.ends

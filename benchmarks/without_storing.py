@@ -1,7 +1,7 @@
-"""The exporter with a ledger that claims to have stored what it is given: what everything but the store costs.
+"""Runs the exporter with a ledger that only claims to store events, to measure the cost of everything but the store.
 
-Started by `ingest.py` in the place of the command, with its arguments. Every request takes the same way through
-connections, Flask, JSON and the vendor's format, and is answered as if its events were new.
+`ingest.py` starts it instead of the command, with the same arguments. Every request passes through connections, Flask,
+JSON and the vendor's adapter as usual, and gets the response for new events.
 """
 
 from __future__ import annotations
