@@ -20,7 +20,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
 
 import load  # noqa: E402 - after sys.path
 import made_up  # noqa: E402
