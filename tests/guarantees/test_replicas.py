@@ -31,7 +31,7 @@ EVENTS = ("dataexport_webhook_events_total", {"source": "default", "status": "in
 
 WRITERS = """
 import sys, threading
-from builders import at, event, received
+from builders import accepted_event, at, event
 from exporter.ledger.sql.ledger import SqlLedger
 
 ledger = SqlLedger(sys.argv[1])
@@ -43,7 +43,7 @@ over = threading.Event()
 def write(writer):
     n = 0
     while n < int(sys.argv[3]) or not over.is_set():
-        ledger.append([received(event("initiated", at("0:00") + n, request_id=f"{sys.argv[2]}-{writer}"))])
+        ledger.append([accepted_event(event("initiated", at("0:00") + n, request_id=f"{sys.argv[2]}-{writer}"))])
         n += 1
 
 writers = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
