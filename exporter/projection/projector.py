@@ -102,7 +102,8 @@ class Projector:
 
     def _current_ledger_version(self) -> str:
         """Return a text that changes when the ledger is replaced or a replay amends its events."""
-        return f"{self._ledger.ledger_id()} {self._ledger.replay_generation()}"
+        generation = self._ledger.replay_generation()  # first, because a read is what notices a replaced ledger
+        return f"{self._ledger.ledger_id()} {generation}"
 
     def _load_checkpoint(self) -> None:
         """Continue from the checkpoint, or start from scratch without a valid one."""

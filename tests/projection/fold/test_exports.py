@@ -63,6 +63,13 @@ def test_events_without_an_id_stay_in_their_groups_however_often_they_come() -> 
     assert sorted(exports.event_count(key) for key in exports.all_keys()) == [4, 4]
 
 
+def test_ids_of_a_source_that_is_not_configured_are_not_looked_up() -> None:
+    exports = ExportProjection({"shop": SHOP})
+    exports.drop_id_cache()
+    elsewhere = event("initiated", at("0:00"), source="closed-shop")
+    assert exports.ids_to_look_up([elsewhere, started("0:00")]) == {"shop": {"1700000001"}}
+
+
 def test_one_long_run_does_not_come_back() -> None:
     webhook = Webhook()
     webhook.deliver("Initiated", at("0:00"))
