@@ -22,8 +22,8 @@ class _Submission(Generic[Item, Result]):
     """The items of one caller, and what became of them.
 
     Attributes:
-        taken: whether a leader took it into a commit.
-        wake: a lock that its caller waits for; it is released once, to lead or with the outcome.
+        taken: whether a leader has taken it into a commit.
+        wake: the lock that its caller waits for. It is released once: to lead, or with the outcome.
     """
 
     __slots__ = ("error", "items", "results", "taken", "wake")
@@ -40,16 +40,16 @@ class _Submission(Generic[Item, Result]):
 class GroupCommit(Generic[Item, Result]):
     """Gathers what its callers submit into one call of ``commit`` at a time.
 
-    There is no thread for it. A caller that finds nobody committing leads: it commits in its own thread,
-    for itself and for all who wait. Whoever comes meanwhile waits; when the leader is done, the first of
-    them leads the next commit. So each caller leads at most one commit, which holds its own items.
+    There is no commit thread. A caller that finds no commit in progress becomes the leader: it commits in its
+    own thread, for itself and for every caller that waits. Callers that arrive during a commit wait; when it is
+    done, the first of them leads the next one. So each caller leads at most one commit, which contains its items.
 
         caller A   |-- commit (A) --|
         caller B       waits........|-- commit (B, C) --|
         caller C            waits.......................|
 
     Args:
-        commit: keeps all items it is given, or raises; returns a result for each.
+        commit: stores all items it is given, or raises; returns a result for each.
     """
 
     def __init__(self, commit: Callable[[list[Item]], list[Result]]) -> None:
@@ -57,18 +57,16 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: deque[_Submission[Item, Result]] = deque()
         self._leading = False
         self._closed = False
-        self._changed = threading.Condition()  # guards the three above; told when nobody leads any more
+        self._changed = threading.Condition()  # guards the three above; notified when a commit is done
 
     def append(self, items: list[Item]) -> list[Result]:
-        """Commit ``items``, together with whatever else waits.
-
-        It returns when the commit is done, however long that takes.
+        """Commit ``items`` together with those of other waiting callers; returns when the commit is done.
 
         Returns:
             The results, item by item.
 
         Raises:
-            StoreError: they could not be committed, or this is closed.
+            StoreError: the commit failed, or the group commit is closed.
         """
         own: _Submission[Item, Result] = _Submission(items)
         with self._changed:
@@ -86,7 +84,7 @@ class GroupCommit(Generic[Item, Result]):
         return own.results
 
     def close(self) -> None:
-        """Wait until everything that was submitted is committed, and take nothing more."""
+        """Wait until everything submitted is committed, and refuse further items."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._leading)
@@ -108,7 +106,7 @@ class GroupCommit(Generic[Item, Result]):
                     submission.wake.release()
 
     def _take_batch(self) -> list[_Submission[Item, Result]]:
-        """The first of those that wait; only the leader takes any away."""
+        """Take the first waiting submissions; only the leader calls this."""
         batch: list[_Submission[Item, Result]] = []
         count = 0
         while self._waiting and count < MAX_BATCH:
