@@ -14,8 +14,25 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 INITIATED = "initiated"
+RUNNING = "running"
+"""A run is in progress: no second start, but the first news of a run whose start was not announced."""
 COMPLETED = "completed"
-FAILED_STATUSES = frozenset({"failed", "failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"})
+FAILED = "failed"
+
+STATUS_WORDS = {
+    INITIATED: ("started", "begun"),
+    RUNNING: ("in progress",),
+    COMPLETED: ("complete", "success", "successful", "succeeded", "done", "finished"),
+    FAILED: ("failure", "error", "stopped", "cancelled", "canceled", "aborted", "expired"),
+}
+"""The statuses that change a run, each with its synonyms."""
+_STATUS_OF_WORD = {word: status for status, synonyms in STATUS_WORDS.items() for word in (status, *synonyms)}
+
+
+def canonical_status(text: str) -> str:
+    """Return the status of `STATUS_WORDS` that a sender's word means; any other word in lower case."""
+    word = text.lower()
+    return _STATUS_OF_WORD.get(word.replace("-", " ").replace("_", " "), word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,7 @@ class ParsedEvent:
         request_id: empty if the vendor gives none.
         partner: the canonical name of a known partner, else the sender's text.
         data_type: in lower case.
-        status: in lower case.
+        status: as `canonical_status` returns it.
         frequency: `exporter.domain.frequency.Frequency.label`.
         local_time: the sender's date and time, without a zone.
         digest: 16 bytes that are the same for every delivery of the same event.

@@ -31,7 +31,7 @@ DECLARATIONS = [
     Declaration("silent", Selection("shop", request_id="nobody"), interval=4 * HOUR),
     Declaration("22", Selection("wild", partner="azure", frequency="8h")),
 ]
-ENDINGS = ["completed", "completed", "completed", "failed", "queued", ""]
+ENDINGS = ["completed", "completed", "completed", "failed", "running", "queued", ""]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def jobs(draw: st.DrawFn) -> list[Event]:
 def stray_events(draw: st.DrawFn) -> Event:
     """Generate an event of any kind at any time, with an id that a job may also have."""
     return event(
-        draw(st.sampled_from(["initiated", "completed", "failed", "paused"])),
+        draw(st.sampled_from(["initiated", "running", "completed", "failed", "paused"])),
         draw(st.sampled_from(BEGINNINGS)) + draw(st.integers(0, 200)) * 15 * MINUTE,
         request_id=draw(st.sampled_from(["11", "22", "33"])),
         partner=draw(st.sampled_from(PARTNERS)),
@@ -133,7 +133,7 @@ def worlds(draw: st.DrawFn) -> World:
 def crowds(draw: st.DrawFn) -> World:
     """Generate events of few ids at few times, among which coincidences are common that are rare among jobs."""
     moments = st.tuples(
-        st.sampled_from(["initiated", "completed", "failed"]),
+        st.sampled_from(["initiated", "running", "completed", "failed"]),
         st.integers(0, 12),
         st.sampled_from(["33", "44"]),
         st.sampled_from(["4h", "4h", "4h", "8h", "one-time"]),

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain import frequency
-from exporter.domain.events import ParsedEvent
+from exporter.domain.events import ParsedEvent, canonical_status
 from exporter.ingest.vendors.adapter import Adapter, TestCall, Unrecognised
 from exporter.ingest.vendors.clevertap_samples import EXAMPLE, TEST_CALL, sample_body
 
@@ -209,7 +209,7 @@ def _labels(*values: object) -> _Labels:
     return _Labels(
         partner=partner,
         data_type=data_type.text.lower(),
-        status=status.text.lower(),
+        status=canonical_status(status.text),
         frequency=frequency.parse(frequency_text.text).label,
         folded="\x1f".join(text.folded for text in texts),
     )

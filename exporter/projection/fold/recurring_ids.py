@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from exporter.domain.events import COMPLETED, INITIATED
+from exporter.domain.events import COMPLETED, INITIATED, RUNNING
 from exporter.domain.exports import key_of_group
 from exporter.projection.fold.runs import has_recurred
 
@@ -34,6 +34,9 @@ class RecurringId:
         self._interval = min(interval, self._interval or interval)
         if event.status == INITIATED:
             self._start_span = _widen(self._start_span, event.occurred_at)
+        elif event.status == RUNNING:  # it may be a first start, but no second one
+            first_start, last_start = self._start_span
+            self._start_span = (min(first_start or event.occurred_at, event.occurred_at), last_start)
         elif event.status == COMPLETED:
             self._completion_span = _widen(self._completion_span, event.occurred_at)
 

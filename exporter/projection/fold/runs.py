@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from exporter.domain import daylight_saving, deadlines, slots
-from exporter.domain.events import COMPLETED, FAILED_STATUSES, INITIATED
+from exporter.domain.events import COMPLETED, FAILED, INITIATED, RUNNING
 from exporter.domain.frequency import parse
 from exporter.projection.fold.sort_keys import EPOCH_OFFSET, SORT_KEY
 
@@ -97,7 +97,8 @@ class Runs:
         """
         if self.slot_expectation is None:
             return False
-        return self.last_start_seen + max(self.slot_expectation.grace, deadlines.MIN_GRACE) > instant
+        newest_start = max(self.last_start_seen, self.last_slot_start)
+        return newest_start + max(self.slot_expectation.grace, deadlines.MIN_GRACE) > instant
 
     def apply(
         self,
@@ -116,10 +117,14 @@ class Runs:
         arrived_at = (arrived - EPOCH_OFFSET) / 1e6
         self.last_received = max(self.last_received, arrived_at)
         if event_text.status == INITIATED:
+            self.last_start_seen = occurred_at
             self._start(event_text.request_id, occurred_at, expectation, outages, retired)
+        elif event_text.status == RUNNING:
+            if event_text.request_id not in self.open_runs:
+                self._start(event_text.request_id, occurred_at, expectation, outages, retired)
         elif event_text.status == COMPLETED:
             self._complete(event_text.request_id, occurred_at)
-        elif event_text.status in FAILED_STATUSES:
+        elif event_text.status == FAILED:
             self._close_run(event_text.request_id)
             self.failed += 1
             self.last_failed = occurred_at
@@ -146,7 +151,6 @@ class Runs:
         outages: Sequence[Outage],
         retired: Sequence[float],
     ) -> None:
-        self.last_start_seen = occurred_at
         started_at = self.open_runs.get(request_id)
         if started_at is not None:
             # Without an interval, starts that are further apart than a run may last are two runs.

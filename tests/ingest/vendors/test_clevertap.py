@@ -176,6 +176,24 @@ def test_a_frequency_has_one_label(value: object, label: str) -> None:
     assert parse_event(with_value("Frequency", value)).frequency == label
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("Initiated", "started", "BEGUN"), "initiated"),
+        (("Running", "in progress", "In-Progress", "IN_PROGRESS"), "running"),
+        (("Completed", "complete", "Success", "succeeded", "successful", "done", "Finished"), "completed"),
+        (
+            ("Failed", "failure", "Error", "stopped", "cancelled", "canceled", "aborted", "expired"),
+            "failed",
+        ),
+        (("Paused",), "paused"),
+        (("On  Hold",), "on hold"),
+    ],
+)
+def test_every_synonym_of_a_status_is_that_status_and_another_word_stays(words: tuple[str, ...], status: str) -> None:
+    assert {parse_event(with_value("Status", word)).status for word in words} == {status}
+
+
 @pytest.mark.parametrize("value", [1.0, True])
 def test_a_value_that_equals_a_cached_number_is_still_of_the_wrong_type(value: object) -> None:
     assert parse_event(with_value("Frequency", 1)).frequency == "1h"
