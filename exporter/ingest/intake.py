@@ -53,15 +53,23 @@ class Intake:
     """
 
     def __init__(self, ledger: Ledger, most_event_bytes: int) -> None:
-        self.retention = math.inf
-        """How many seconds old an event may be when it arrives.
-
-        Set it once events were pruned: the ledger can no longer tell an older event from a duplicate.
-        """
+        self._retention = math.inf
         self._ledger = ledger
         self._most_event_bytes = most_event_bytes
         self._offsets: dict[str, event_time.SettledOffset] = {}
         self._lock = threading.Lock()
+
+    @property
+    def retention(self) -> float:
+        """How many seconds old an event may be when it arrives; infinite until `refuse_older_than` was called."""
+        return self._retention
+
+    def refuse_older_than(self, retention: float) -> None:
+        """Quarantine an event that is more than ``retention`` seconds old when it arrives.
+
+        Call it once events were pruned: the ledger can no longer tell whether an older event is a duplicate.
+        """
+        self._retention = retention
 
     def load_offsets(self, sources: Iterable[Source]) -> None:
         """Read the UTC offsets of these sources from the ledger, so that `prepare` does not have to.
@@ -108,7 +116,7 @@ class Intake:
         objects = json_objects.decode(body, self._most_event_bytes)
         parse = registry.adapter_of(source).parse
         settled_offset = self._offset_of(source).offset if source.zone is None else None
-        oldest = arrived_at - self.retention
+        oldest = arrived_at - self._retention
         # The events of a list often share a few local times.
         interpreted_times: dict[datetime, event_time.InterpretedTime] = {}
         entries: list[Entry] = []

@@ -176,7 +176,7 @@ class Service:
         self._apply_retention(intake, config)
         self._model.reconfigure(projection_config(config), self.now())
         if math.isfinite(self.intake.retention):  # events may have been pruned while the model was reconfigured
-            intake.retention = config.retention
+            intake.refuse_older_than(config.retention)
         self.config, self.intake = config, intake
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
 
@@ -199,7 +199,7 @@ class Service:
     def _apply_retention(self, intake: Intake, config: Config) -> None:
         """Once any event was pruned, refuse older ones: the ledger could no longer recognise a duplicate."""
         if self._ledger.checkpoints.pruning_state().revision:
-            intake.retention = config.retention
+            intake.refuse_older_than(config.retention)
 
 
 def projection_config(config: Config) -> ProjectionConfig:

@@ -325,7 +325,7 @@ def test_quarantined_bodies_go_as_well_and_their_tallies_stay(ledger: Ledger) ->
 def test_an_event_that_is_older_than_what_is_kept_is_quarantined() -> None:
     ledger = MemoryLedger()
     intake = Intake(ledger, 65_536)
-    intake.retention = RETENTION
+    intake.refuse_older_than(RETENTION)
     old, kept = (body(when=vendor_clock(at("0:00"))), body(when=vendor_clock(at("0:01"))))
     assert intake.ingest(SHOP, old, at("0:00:01") + RETENTION) == Receipt(quarantined=1)
     assert intake.ingest(SHOP, kept, at("0:01") + RETENTION) == Receipt(accepted=1)
@@ -348,7 +348,7 @@ def after_pruning(ledger: Ledger, intake: Intake) -> tuple[list[bytes], Projecto
 
 def test_a_pruned_event_that_is_delivered_again_is_not_counted_again(ledger: Ledger) -> None:
     intake = Intake(ledger, 65_536)
-    intake.retention = RETENTION
+    intake.refuse_older_than(RETENTION)
     bodies, projector = after_pruning(ledger, intake)
     before = states(projector)
     for each in bodies[:24]:
