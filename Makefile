@@ -27,7 +27,7 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	alerts/check
-	scripts/check-pins
+	$(BIN)/python scripts/check_pins.py
 
 demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
 	$(BIN)/python scripts/demo.py
