@@ -53,6 +53,76 @@ def test_a_recurring_frequency_has_its_interval_and_one_label(text: str, label: 
 
 
 @pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Recurring (every 4 hours)", "4h"),
+        ("Recurring - Every 8 hours", "8h"),
+        ("Recurring: daily", "24h"),
+        ("Scheduled export, runs every 12 hours", "12h"),
+        ("Repeats every 15 minutes", "15m"),
+        ("Every day at 02:00", "24h"),
+        ("Daily at 2:30 a.m. (UTC)", "24h"),
+        ("every day at 2 AM IST", "24h"),
+        ("Every 24 hours starting at midnight", "24h"),
+        ("Daily (every 24 hours)", "24h"),
+        ("once per 12 hrs", "12h"),
+        ("every four hours", "4h"),
+        ("Every other day", "48h"),
+        ("Every 2nd day", "48h"),
+        ("Weekly on Monday", "168h"),
+        ("every Monday at 09:00", "168h"),
+        ("Runs twice a day", "12h"),
+        ("Every 4 hours.", "4h"),
+        ("Runs once daily at 02:00", "24h"),
+        ("One Time export", "one-time"),
+        ("One time (only once)", "one-time"),
+        ("Export runs once, at 02:00", "one-time"),
+    ],
+)
+def test_a_phrase_with_exactly_one_reading_is_that_frequency(text: str, label: str) -> None:
+    assert parse(text).label == label
+    assert parse(text) == parse(label)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "every 4 or 8 hours",
+        "every 4 to 6 hours",
+        "every 4-6 hours",
+        "4 times a day",
+        "every day except Sunday",
+        "every weekday",
+        "every day at 02:00 and 14:00",
+        "every day at 02:00, 14:00",
+        "Daily, weekly",
+        "every 1.5 hours",
+        "every -4 hours",
+        "every 4 hours 30 minutes",
+        "half an hour",
+        "every hour and a half",
+        "Recurring one time",
+        "one time every day",
+        "once or twice a day",
+        "weekly on Monday and Thursday",
+        "weekly on Monday, Thursday",
+        "daily on Monday",
+        "not every 4 hours",
+        "every 4 hours until 18:00",
+        "first day",
+        "Recurring",
+        "Recurring (4)",
+        "every 0 hours at 02:00",
+        "monthly at 02:00",
+        "at 02:00",
+        "0.5 daily",
+    ],
+)
+def test_an_ambiguous_phrase_passes_as_text(text: str) -> None:
+    assert parse(text) == Frequency(text, 0)
+
+
+@pytest.mark.parametrize(
     "text", ["whenever", "every", "hours", "h", "0 hours", "0", "-4", "4.5 hours", "99999 days", "99999999", "monthly"]
 )
 def test_what_is_not_understood_passes_as_text_without_an_interval(text: str) -> None:
