@@ -6,7 +6,6 @@ its place, the value given, and what would be right.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from exporter.config import secret_files, tls
+from exporter.config import secret_files, store_url, tls
 from exporter.config.credentials import Credentials
 from exporter.config.environment import FILE_VARIABLES, overlay_environment
 from exporter.config.settings import DEFAULT_SOURCE, Settings, SourceSettings
@@ -70,7 +69,7 @@ class Config:
     @property
     def shown_store_url(self) -> str:
         """``store_url`` without its password."""
-        return re.sub(r"(//[^:/@]*):.*@", r"\1:***@", self.store_url)
+        return store_url.without_password(self.store_url)
 
     @property
     def sources_without_credentials(self) -> dict[str, Source]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporter.config import store_url
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 
 
 def readable_secret_files(
@@ -68,7 +67,8 @@ def _holds_secret(table: Mapping[str, Any]) -> bool:
     """Whether the table itself contains a secret."""
     basic = _setting(table, "basic")
     password = basic.get("password") if isinstance(basic, dict) else None
-    return bool(_setting(table, "tokens") or password or _PASSWORD_IN_URL.search(str(table.get("url", ""))))
+    url = table.get("url")
+    return bool(_setting(table, "tokens") or password or (url is not None and store_url.holds_secret(str(url))))
 
 
 def _tables_in(value: object) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from exporter.config import store_url
 from exporter.domain import event_time
 from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP_LABEL, OVERFLOW_LABEL, UNKNOWN_SOURCE
 from exporter.domain.frequency import MAX_INTERVAL
@@ -21,7 +22,6 @@ DEFAULT_SOURCE = "default"
 """The slug of the source that exists if none is configured, and of declared exports that name no source."""
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
-_STORE_URL = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
 _DURATION = re.compile(r"(\d{1,9}) ?(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -109,16 +109,7 @@ def _zoned(value: datetime) -> datetime:
 
 
 def _store_url(value: SecretStr) -> SecretStr:
-    url = value.get_secret_value()
-    if re.search(r"[?&](ssl)?password=", url):
-        message = 'give the password before the "@", where it is never shown, or a passfile'
-        raise ValueError(message)
-    if not _STORE_URL.fullmatch(url):
-        message = (
-            'give "sqlite:///FILE" (relative to the working folder), "sqlite:////FILE" from the root, or '
-            '"postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"'
-        )
-        raise ValueError(message)
+    store_url.check(value.get_secret_value())
     return value
 
 

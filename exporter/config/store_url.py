@@ -1,0 +1,50 @@
+"""Parses ``store.url`` with the parser that also connects, so that both agree on what the password is."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_FORMS = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
+
+
+def check(url: str) -> str:
+    """Return the URL unchanged.
+
+    Raises:
+        ValueError: it is not the URL of a store; the message does not show it.
+    """
+    parsed = _parse(url)
+    if parsed is not None and any("password" in name.lower() for name in parsed.query):
+        message = 'give the password before the "@", where it is never shown, or a passfile'
+        raise ValueError(message)
+    if parsed is None or not _FORMS.fullmatch(url):
+        message = (
+            'give "sqlite:///FILE" (relative to the working folder), "sqlite:////FILE" from the root, or '
+            '"postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"'
+        )
+        raise ValueError(message)
+    return url
+
+
+def holds_secret(url: str) -> bool:
+    """Whether the URL contains a password; a text that is not a URL may contain one anywhere."""
+    parsed = _parse(url)
+    return parsed is None or bool(parsed.password) or any("password" in name.lower() for name in parsed.query)
+
+
+def without_password(url: str) -> str:
+    """Return the URL with ``***`` instead of its password, for people."""
+    parsed = make_url(url)
+    shown = parsed.set(query={}).render_as_string(hide_password=True)
+    query = "&".join(f"{name}={value}" for name, values in parsed.normalized_query.items() for value in values)
+    return f"{shown}?{query}" if query else shown
+
+
+def _parse(url: str) -> URL | None:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        return None

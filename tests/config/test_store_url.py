@@ -1,0 +1,70 @@
+"""Whether the URL of the store holds a secret is decided by the parser that also connects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from configurations import loaded, problems
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary"
+WITH_A_PASSWORD = {
+    "plain": (f"postgresql+psycopg://u:{CANARY}@host/db", "postgresql+psycopg://u:***@host/db"),
+    "a slash": (f"postgresql+psycopg://u:{CANARY}/x@host/db", "postgresql+psycopg://u:***@host/db"),
+    "a question mark": (f"postgresql+psycopg://u:x/y?{CANARY}@host/db", "postgresql+psycopg://u:***@host/db"),
+    "a colon": (f"postgresql+psycopg://u:x:{CANARY}@host/db", "postgresql+psycopg://u:***@host/db"),
+    "no user": (f"postgresql+psycopg://:{CANARY}@host/db", "postgresql+psycopg://:***@host/db"),
+    "escaped": ("postgresql+psycopg://u:can%40ary@host/db", "postgresql+psycopg://u:***@host/db"),
+}
+
+
+@pytest.mark.parametrize(("url", "shown"), WITH_A_PASSWORD.values(), ids=WITH_A_PASSWORD)
+def test_a_file_with_a_password_in_the_url_is_secret_and_the_password_is_not_shown(
+    tmp_path: Path, url: str, shown: str
+) -> None:
+    toml = f'[store]\nurl = "{url}"\n'
+    assert loaded(tmp_path, toml).shown_store_url == shown
+    (tmp_path / "dataexport.toml").chmod(0o644)
+    (problem,) = problems(tmp_path, toml)
+    assert "holds a token or a password itself" in problem
+    assert CANARY not in problem
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"password={CANARY}",
+        f"%70assword={CANARY}",
+        f"host=a&p%61ssword={CANARY}",
+        f"sslpassword={CANARY}",
+        f"%73slpassword={CANARY}",
+        f"PASSWORD={CANARY}",
+    ],
+)
+def test_a_password_in_the_query_is_refused_however_it_is_written(tmp_path: Path, query: str) -> None:
+    (problem,) = problems(tmp_path, f'[store]\nurl = "postgresql+psycopg://u@host/db?{query}"\n')
+    assert problem.startswith("store.url: give the password before the")
+    assert CANARY not in problem
+
+
+@pytest.mark.parametrize("query", ["", "?passfile=/f", "?host=a:1&host=b:2", "?sslmode=verify-full"])
+def test_a_url_without_a_password_is_not_secret(tmp_path: Path, query: str) -> None:
+    url = f"postgresql+psycopg://u@host/db{query}"
+    toml = f'[store]\nurl = "{url}"\n'
+    loaded(tmp_path, toml)
+    (tmp_path / "dataexport.toml").chmod(0o644)
+    assert loaded(tmp_path, toml).shown_store_url == url
+
+
+def test_a_url_that_the_parser_refuses_is_secret_and_not_shown(tmp_path: Path) -> None:
+    toml = f'[store]\nurl = "postgresql+psycopg://u:{CANARY}@host:port/db"\n'
+    (problem,) = problems(tmp_path, toml)
+    assert problem.startswith("store.url: give ")
+    assert CANARY not in problem
+    (tmp_path / "dataexport.toml").chmod(0o644)
+    environment = {"DATAEXPORT_STORE_URL": "sqlite:///a.db"}
+    assert "holds a token or a password itself" in problems(tmp_path, toml, environment)[0]
