@@ -1,7 +1,8 @@
 """Computes when an event happened from the sender's local time, the arrival and the source's time zone.
 
 CleverTap writes ``25/07/2023 4:50:52 PM``: day first, a 12-hour clock, and no zone. It posts a
-webhook as the event happens, so the arrival reveals the zone if none is configured.
+webhook as the event happens, so the arrival reveals the zone if none is configured. A text that
+gives its offset from UTC needs neither.
 All instants are Unix seconds; all offsets are seconds east of UTC.
 """
 
@@ -19,6 +20,8 @@ from exporter.domain.frequency import HOUR, QUARTER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from exporter.domain.events import Event
 
 AUTO = "auto"
 """The ``timezone`` setting of a source whose offset is derived from its arrivals."""
@@ -65,17 +68,23 @@ def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:
 
 
 def interpret_local_time(
-    local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None
+    local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None, given: int | None = None
 ) -> InterpretedTime:
     """Return the instant that ``local`` stands for.
 
     Args:
-        local: the sender's date and time, without a zone.
+        local: the date and time on the sender's clock.
         arrived_at: when the body arrived.
         zone: the source's time zone; None to derive the offset from the arrival.
         settled: the settled offset of an ``auto`` source; None if it has none yet.
+        given: the offset in the sender's text, which outranks the zone; None if it has none.
     """
-    offset = _auto_offset(local, arrived_at, settled) if zone is None else zone_offset(local, arrived_at, zone)
+    if given is not None:
+        offset = given
+    elif zone is None:
+        offset = _auto_offset(local, arrived_at, settled)
+    else:
+        offset = zone_offset(local, arrived_at, zone)
     occurred_at = naive_timestamp(local) - offset
     if occurred_at > arrived_at + CLOCK_TOLERANCE:
         # A future timestamp would silence the pager.
@@ -125,16 +134,16 @@ class SettledOffset:
     a corrected clock, or a clock change of half an hour, after five events.
     """
 
-    def __init__(self, sightings: Iterable[tuple[datetime, float]] = ()) -> None:
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self.offset: int | None = None
         self._recent_offsets: deque[int] = deque(maxlen=SETTLING_EVENTS)
-        for local, arrived_at in sightings:
-            self.add(local, arrived_at)
+        for event in events:
+            self.add(event)
 
-    def add(self, local: datetime, arrived_at: float) -> None:
-        """Add the local time and the arrival of a stored event, in order of arrival."""
-        offset, evident = offset_by_arrival(local, arrived_at)
-        if not evident:
+    def add(self, event: Event) -> None:
+        """Add a stored event, in order of arrival."""
+        offset, evident = offset_by_arrival(event.local_time, event.arrived_at)
+        if event.offset_in_text or not evident:
             return
         self._recent_offsets.append(offset)
         if self._recent_offsets.count(offset) == SETTLING_EVENTS:

@@ -47,6 +47,7 @@ class ParsedEvent:
         frequency: `exporter.domain.frequency.Frequency.label`.
         local_time: the sender's date and time, without a zone.
         digest: 16 bytes that are the same for every delivery of the same event.
+        utc_offset: the offset that the sender's text gives, in seconds east of UTC; None if it gives none.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class ParsedEvent:
     frequency: str
     local_time: datetime
     digest: bytes
+    utc_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Event:
         occurred_at: when the export started, completed or failed.
         utc_offset: the offset used to interpret ``local_time``, in seconds east of UTC.
         skewed: whether ``local_time`` was in the future, so that ``occurred_at`` is the arrival.
+        offset_in_text: whether the sender's text gave ``utc_offset``, so that it is no evidence of the time zone.
         sequence: its position in the ledger; 0 until it is appended.
     """
 
@@ -82,6 +85,7 @@ class Event:
     occurred_at: float
     utc_offset: int
     skewed: bool
+    offset_in_text: bool = False
     sequence: int = 0
 
     @property

@@ -118,7 +118,7 @@ class Intake:
         settled_offset = self._offset_of(source).offset if source.zone is None else None
         oldest = arrived_at - self._retention
         # The events of a list often share a few local times.
-        interpreted_times: dict[datetime, event_time.InterpretedTime] = {}
+        interpreted_times: dict[tuple[datetime, int | None], event_time.InterpretedTime] = {}
         entries: list[Entry] = []
         for json_object in objects:
             parsed = parse(json_object, latest)
@@ -126,10 +126,13 @@ class Intake:
                 entries.append(_test_call_or_quarantined(source.slug, arrived_at, parsed, json_object.raw))
                 continue
             local_time = parsed.local_time
-            interpreted = interpreted_times.get(local_time)
+            key = local_time, parsed.utc_offset
+            interpreted = interpreted_times.get(key)
             if interpreted is None:
-                interpreted = event_time.interpret_local_time(local_time, arrived_at, source.zone, settled_offset)
-                interpreted_times[local_time] = interpreted
+                interpreted = event_time.interpret_local_time(
+                    local_time, arrived_at, source.zone, settled_offset, parsed.utc_offset
+                )
+                interpreted_times[key] = interpreted
             event = Event(  # positional: keyword arguments take twice as long
                 source.slug,
                 parsed.request_id,
@@ -143,6 +146,7 @@ class Intake:
                 interpreted.occurred_at,
                 interpreted.utc_offset,
                 interpreted.skewed,
+                parsed.utc_offset is not None,
             )
             entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw), oldest))
         return entries
@@ -170,7 +174,7 @@ class Intake:
             offset = self._offset_of(source)
             with self._lock:
                 for event in events:
-                    offset.add(event.local_time, event.arrived_at)
+                    offset.add(event)
         return Receipt(accepted, duplicates, quarantined, test_calls)
 
     def _offset_of(self, source: Source) -> event_time.SettledOffset:
@@ -179,7 +183,7 @@ class Intake:
             if offset is None:
                 # More than five, so that one late delivery among them does not unsettle the offset.
                 newest_first = reversed(self._ledger.newest(source.slug, 4 * event_time.SETTLING_EVENTS))
-                offset = event_time.SettledOffset((event.local_time, event.arrived_at) for event in newest_first)
+                offset = event_time.SettledOffset(newest_first)
                 self._offsets[source.slug] = offset
             return offset
 

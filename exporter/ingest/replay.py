@@ -158,7 +158,7 @@ class Replay:
                 changed = []
                 for stored in page:
                     event = self._reinterpreted_event(source, stored)
-                    offset.add(event.local_time, event.arrived_at)
+                    offset.add(event)
                     if event == stored.event:
                         result.unchanged += 1
                         continue
@@ -189,7 +189,7 @@ class Replay:
     def _offset_at(self, source: Source, arrived_at: float) -> SettledOffset:
         """Date bodies of a source on ``auto`` by the events that arrived before an instant, in Unix seconds."""
         events = self._store.newest_before(source.slug, arrived_at, 4 * SETTLING_EVENTS) if source.zone is None else []
-        offset = SettledOffset((event.local_time, event.arrived_at) for event in events)
+        offset = SettledOffset(events)
         self._intake.set_offset(source, offset)
         return offset
 
@@ -214,7 +214,7 @@ class Replay:
         ]
         for entry in entries:
             if isinstance(entry, AcceptedEvent):
-                self._offsets[event_line.source].add(entry.event.local_time, entry.event.arrived_at)
+                self._offsets[event_line.source].add(entry.event)
         return entries
 
     def _reinterpreted_event(self, source: Source, stored: AcceptedEvent) -> Event:

@@ -71,7 +71,7 @@ class Batch:
 
 def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
     """Events from the columns of `EVENT_COLUMNS`; equal texts share one object, because they repeat."""
-    sequence, source, digest, *texts, local, arrived, occurred, offset, skewed = columns
+    sequence, source, digest, *texts, local, arrived, occurred, offset, skewed, offset_in_text = columns
     interned: dict[object, object] = {}
     return list(
         map(
@@ -83,6 +83,7 @@ def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
             [micros / MICROSECONDS for micros in occurred],  # type: ignore[operator]
             offset,
             map(bool, skewed),
+            map(bool, offset_in_text),
             sequence,
         )
     )
@@ -129,6 +130,7 @@ def event_row(event: Event) -> tuple[object, ...]:
         to_micros(event.occurred_at),
         event.utc_offset,
         int(event.skewed),
+        int(event.offset_in_text),
     )
 
 

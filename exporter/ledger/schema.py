@@ -45,6 +45,7 @@ events = Table(
     Column("occurred_us", BigInteger, nullable=False),
     Column("utc_offset", Integer, nullable=False),
     Column("skewed", Boolean, nullable=False),
+    Column("offset_in_text", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
     # The digest covers the local time, so that this allows one row for each source and digest. With the
     # local time before the digest, the index grows at its end, and a batch writes few of its pages.

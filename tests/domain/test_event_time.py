@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import HOUR, MINUTE, instant
+from builders import HOUR, MINUTE, event, instant
 from exporter.domain.event_time import (
     EARLIEST_OFFSET,
     LATEST_OFFSET,
@@ -23,6 +24,9 @@ from exporter.domain.event_time import (
 )
 from exporter.domain.frequency import QUARTER_HOUR
 from exporter.domain.humanize import format_offset
+
+if TYPE_CHECKING:
+    from exporter.domain.events import Event
 
 SAMPLE = datetime(2023, 7, 25, 16, 50, 52)  # noqa: DTZ001 - the sender's text has no zone
 INDIA = 5 * HOUR + 30 * MINUTE
@@ -110,9 +114,10 @@ def test_a_change_that_lateness_does_not_explain_is_taken_at_once(change: int) -
     )
 
 
-def seen(offset: int, count: int = 1) -> list[tuple[datetime, float]]:
-    """Texts of a clock with this offset, each with its arrival three seconds later."""
-    return [(SAMPLE, unix(SAMPLE, offset) + 3)] * count
+def seen(offset: int, count: int = 1, *, late: float = 3, offset_in_text: bool = False) -> list[Event]:
+    """Events of a clock with this offset that arrive ``late`` seconds afterwards."""
+    occurred_at = unix(SAMPLE, offset)
+    return [event("completed", occurred_at, utc_offset=offset, delay=late, offset_in_text=offset_in_text)] * count
 
 
 def test_an_offset_is_settled_after_five_arrivals_that_agree() -> None:
@@ -125,15 +130,33 @@ def test_a_settled_offset_stands_until_five_arrivals_agree_on_another() -> None:
     settled = SettledOffset(seen(2 * HOUR, 5) + seen(2 * HOUR - 15 * MINUTE, 4))
     assert settled.offset == 2 * HOUR
     for sighting in seen(2 * HOUR, 1) + seen(HOUR + 30 * MINUTE, 4):
-        settled.add(*sighting)
+        settled.add(sighting)
     assert settled.offset == 2 * HOUR
-    settled.add(*seen(HOUR + 30 * MINUTE)[0])
+    settled.add(seen(HOUR + 30 * MINUTE)[0])
     assert settled.offset == HOUR + 30 * MINUTE
 
 
 def test_an_old_event_is_no_evidence_of_an_offset() -> None:
-    old = [(SAMPLE, unix(SAMPLE, -12 * HOUR) + 2 * HOUR)] * 5
-    assert SettledOffset(old).offset is None
+    assert SettledOffset(seen(-12 * HOUR, 5, late=2 * HOUR)).offset is None
+
+
+def test_a_text_with_an_offset_outranks_the_zone_and_the_settled_offset() -> None:
+    arrived_at = unix(SAMPLE, INDIA) + 3 * HOUR
+    expected = InterpretedTime(unix(SAMPLE, INDIA), INDIA, skewed=False)
+    assert interpret_local_time(SAMPLE, arrived_at, NEW_YORK, None, INDIA) == expected
+    assert interpret_local_time(SAMPLE, arrived_at, None, HOUR, INDIA) == expected
+    assert interpret_local_time(SAMPLE, arrived_at, UTC, None, 0).utc_offset == 0
+
+
+def test_a_text_with_an_offset_may_still_lie_in_the_future() -> None:
+    arrived_at = unix(SAMPLE, INDIA) - HOUR
+    expected = InterpretedTime(arrived_at, INDIA, skewed=True)
+    assert interpret_local_time(SAMPLE, arrived_at, NEW_YORK, None, INDIA) == expected
+
+
+def test_an_event_whose_text_has_an_offset_is_no_evidence_of_the_zone() -> None:
+    assert SettledOffset(seen(0, 5, offset_in_text=True)).offset is None
+    assert SettledOffset(seen(HOUR, 5) + seen(0, 5, offset_in_text=True)).offset == HOUR
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -235,6 +236,27 @@ def test_a_quarantined_body_is_no_evidence_of_a_zone(intake: Intake, ledger: Mem
     intake.ingest(AUTO, b'{"Partner": "S3"}', NOW)
     post(intake, at("16:00"), 25, 5.5)
     assert offsets(ledger) == [5.25]
+
+
+@pytest.mark.parametrize("source", [AUTO, SHOP, Source("shop", "Asia/Kolkata", ZoneInfo("Asia/Kolkata"))])
+def test_an_offset_in_the_text_outranks_the_zone_of_the_source(
+    intake: Intake, ledger: MemoryLedger, source: Source
+) -> None:
+    texts = ["2026-06-01T06:30:00+08:00", "2026-05-31T22:30:00Z", "2026-05-31T15:30:00-07:00", "1780266600000"]
+    entries = [fields(when=text, request_id=number) for number, text in enumerate(texts)]
+    entries.append(fields() | {"Date and Time": 1780266600})
+    assert intake.ingest(source, json.dumps(entries).encode(), NOW).accepted == len(entries)
+    assert {event.occurred_at for event in ledger.read(0)} == {at("0:00") - 90 * MINUTE}
+    assert offsets(ledger) == [8, 0, -7, 0, 0]
+    assert all(event.offset_in_text for event in ledger.read(0))
+
+
+def test_texts_with_offsets_settle_no_offset(intake: Intake, ledger: MemoryLedger) -> None:
+    for run in range(5):
+        intake.ingest(AUTO, body(when=f"2026-06-01T0{run}:00:00Z"), at(f"{run}:00") + 2)
+    post(intake, at("16:00"), 25, 5.5)
+    assert offsets(ledger)[5] == 5.25
+    assert not ledger.read(5)[0].offset_in_text
 
 
 def test_the_documented_sample_is_accepted_at_its_time(intake: Intake, ledger: MemoryLedger) -> None:

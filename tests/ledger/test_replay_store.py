@@ -100,7 +100,15 @@ def test_each_quarantined_body_becomes_what_it_is_understood_as(ledger: SqlLedge
 def test_amended_events_are_told_by_the_epoch_once_all_are_there(ledger: SqlLedger) -> None:
     ledger.append([accepted_event(each) for each in (FIRST, SECOND)])
     first, second = ledger.read(0)
-    moved = replace(first, occurred_at=first.occurred_at - 0.5, utc_offset=1800, skewed=True, partner="Ä", status="x")
+    moved = replace(
+        first,
+        occurred_at=first.occurred_at - 0.5,
+        utc_offset=1800,
+        skewed=True,
+        offset_in_text=True,
+        partner="Ä",
+        status="x",
+    )
     ledger.replay_store.amend([moved], last=False)
     assert (ledger.read(0), ledger.replay_generation()) == ([moved, second], 0)
     ledger.replay_store.amend([], last=True)

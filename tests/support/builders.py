@@ -90,6 +90,7 @@ def event(  # noqa: PLR0913 - one per field of an event
     sequence: int = 0,
     skewed: bool = False,
     utc_offset: int = 0,
+    offset_in_text: bool = False,
 ) -> Event:
     """Make an event that arrives ``delay`` seconds after it happened."""
     texts = (request_id, partner, data_type, status, frequency, str(occurred_at))
@@ -106,6 +107,7 @@ def event(  # noqa: PLR0913 - one per field of an event
         occurred_at=occurred_at,
         utc_offset=utc_offset,
         skewed=skewed,
+        offset_in_text=offset_in_text,
         sequence=sequence,
     )
 

@@ -28,7 +28,7 @@ REPLAY_IN_PROGRESS = "replay_in_progress"
 """The fact that a replay amended events and has not raised the replay generation yet."""
 
 _AMENDED_COLUMNS = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")
-_AMENDED_TIME_COLUMNS = ("occurred_us", "utc_offset", "skewed")
+_AMENDED_TIME_COLUMNS = ("occurred_us", "utc_offset", "skewed", "offset_in_text")
 
 
 class SqlReplayStore:

@@ -37,6 +37,7 @@ class _Arrival(NamedTuple):
     digest: bytes
     local_time: datetime
     occurred_at: float
+    offset_in_text: bool
 
 
 class SourceStats:
@@ -70,7 +71,10 @@ class SourceStats:
 
     def _add_arrivals(self, events: Iterable[Event]) -> None:
         for event in events:
-            insort(self._newest_arrivals, _Arrival(event.arrived_at, event.digest, event.local_time, event.occurred_at))
+            arrival = _Arrival(
+                event.arrived_at, event.digest, event.local_time, event.occurred_at, event.offset_in_text
+            )
+            insort(self._newest_arrivals, arrival)
         del self._newest_arrivals[:-SETTLING_EVENTS]
 
     def expect_statuses(self, statuses: Iterable[str]) -> None:
@@ -86,8 +90,8 @@ class SourceStats:
     def to_document(self) -> dict[str, object]:
         """Return everything as JSON types, to be stored."""
         newest = [
-            (arrival.arrived_at, arrival.digest.hex(), arrival.local_time.isoformat(), arrival.occurred_at)
-            for arrival in self._newest_arrivals
+            (arrived_at, digest.hex(), local_time.isoformat(), occurred_at, offset_in_text)
+            for arrived_at, digest, local_time, occurred_at, offset_in_text in self._newest_arrivals
         ]
         return {
             "events_by_status": dict(self._events),
@@ -108,8 +112,14 @@ class SourceStats:
         stats._skewed = int(document["dated_in_future"])
         stats._unknown_frequencies = int(document["unknown_frequencies"])
         stats._newest_arrivals = [
-            _Arrival(float(arrived_at), bytes.fromhex(digest), datetime.fromisoformat(local_time), float(occurred_at))
-            for arrived_at, digest, local_time, occurred_at in document["newest_arrivals"]
+            _Arrival(
+                float(arrived_at),
+                bytes.fromhex(digest),
+                datetime.fromisoformat(local_time),
+                float(occurred_at),
+                bool(offset_in_text),
+            )
+            for arrived_at, digest, local_time, occurred_at, offset_in_text in document["newest_arrivals"]
         ]
         return stats
 
@@ -119,7 +129,7 @@ class SourceStats:
         counts = {(counter.kind, counter.label): counter.count for counter in counters_of_source}
         newest = self._newest_arrivals[-1] if self._newest_arrivals else None
         accepted = [counter.last_arrived_at for counter in counters_of_source] + ([newest.arrived_at] if newest else [])
-        suspected = suspected_offset((event.local_time, event.arrived_at) for event in self._newest_arrivals)
+        suspected = suspected_offset(self._sightings())
         return SourceState(
             slug=source.slug,
             timezone=source.timezone,
@@ -135,14 +145,18 @@ class SourceStats:
             suspect=self._contradicts_zone(source),
         )
 
+    def _sightings(self) -> list[tuple[datetime, float]]:
+        """Return local time and arrival of the newest events whose text leaves the offset to the zone."""
+        return [(event.local_time, event.arrived_at) for event in self._newest_arrivals if not event.offset_in_text]
+
     def _contradicts_zone(self, source: Source) -> bool:
         """Return whether the newest arrivals all show the same offset, and it is not that of the configured zone."""
         if source.zone is None:
             return False
         differences = [
-            offset - zone_offset(event.local_time, event.arrived_at, source.zone)
-            for event in self._newest_arrivals
-            for offset, evident in [offset_by_arrival(event.local_time, event.arrived_at)]
+            offset - zone_offset(local_time, arrived_at, source.zone)
+            for local_time, arrived_at in self._sightings()
+            for offset, evident in [offset_by_arrival(local_time, arrived_at)]
             if evident
         ]
         return len(differences) >= MIN_EVIDENCE and len(set(differences)) == 1 and differences[0] != 0

@@ -56,7 +56,7 @@ def numbered_by_the_server(cursor: Any, batch: Batch) -> None:  # noqa: ANN401 -
     """As `postgres_append.append` would be without heads: with the numbers that the column has by default."""
     for table, rows in ((events, batch.events), (quarantine, batch.quarantined)):
         columns = [column for column in table.c if column.name != "sequence"]
-        values = ("%s::integer::boolean" if column.name == "skewed" else "%s" for column in columns)
+        values = ("%s::integer::boolean" if column.name in {"skewed", "offset_in_text"} else "%s" for column in columns)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
             sql.Identifier(table.name),
             sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),

@@ -93,7 +93,7 @@ def test_what_the_ledger_counts_is_shown_for_its_own_source_only() -> None:
 
 
 def test_whole_numbers_of_a_dump_are_restored_as_instants() -> None:
-    newest = [5, "00" * 16, "2026-06-01T00:00:00", 3]
+    newest = [5, "00" * 16, "2026-06-01T00:00:00", 3, False]
     document = {
         "events_by_status": {"initiated": 1},
         "dated_in_future": 0,
@@ -133,6 +133,11 @@ def test_the_suspected_offset_follows_the_five_newest_arrivals() -> None:
     assert state(old).suspected_offset == -5 * HOUR
     assert state([*old, *new]).suspected_offset == 5.5 * HOUR
     assert state([*new, *old]).suspected_offset == 5.5 * HOUR
+
+
+def test_a_text_with_an_offset_is_no_evidence_of_the_zone() -> None:
+    dated = [event("completed", at("0:00") + run, offset_in_text=True) for run in range(5)]
+    assert (state(dated, KOLKATA).suspected_offset, state(dated, KOLKATA).suspect) == (None, False)
 
 
 def test_no_offset_is_suspected_where_no_arrival_is_evidence() -> None:

@@ -54,6 +54,7 @@ def _create_tables() -> None:
         sa.Column("occurred_us", sa.BigInteger, nullable=False),
         sa.Column("utc_offset", sa.Integer, nullable=False),
         sa.Column("skewed", sa.Boolean, nullable=False),
+        sa.Column("offset_in_text", sa.Boolean, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sqlite_autoincrement=True,
     )
