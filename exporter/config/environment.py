@@ -35,6 +35,7 @@ VARIABLES = {
     "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
     "DATAEXPORT_EVENT_BYTES": "limits.event_bytes",
     "DATAEXPORT_REQUEST_BYTES": "limits.request_bytes",
+    "DATAEXPORT_TOTAL_REQUEST_BYTES": "limits.total_request_bytes",
     "DATAEXPORT_LOG_LEVEL": "log.level",
     "DATAEXPORT_LOG_FORMAT": "log.format",
     "DATAEXPORT_SOURCES": "sources",

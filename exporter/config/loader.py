@@ -141,6 +141,12 @@ class _ConfigBuilder:
                 f"{self._place}: server.admin_listen: {server.admin_listen} is the address of webhook_listen as well; "
                 "give each its own port"
             )
+        limits = settings.limits
+        if limits.total_request_bytes < limits.request_bytes:
+            self._problems.append(
+                f"{self._place}: limits.total_request_bytes: {limits.total_request_bytes} is less than "
+                f"limits.request_bytes, {limits.request_bytes}; give at least as much, so that one request fits"
+            )
         return Config(
             path=self._path,
             webhook_listen=server.webhook_listen,

@@ -164,6 +164,7 @@ class Limits(Section):
     exports_per_source: Annotated[int, Field(ge=1, le=100_000)] = 200
     event_bytes: Annotated[int, Field(ge=1024, le=1048576)] = 65536
     request_bytes: Annotated[int, Field(ge=1024, le=16777216)] = 1048576
+    total_request_bytes: Annotated[int, Field(ge=1048576, le=4294967296)] = 67108864
 
 
 class Log(Section):

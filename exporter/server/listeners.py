@@ -29,6 +29,7 @@ MAX_ADMIN_CONNECTIONS = 100
 RESERVED_FILES = 200
 """Open files for anything but the webhook listener: admin listener, store, logs."""
 MAX_ADMIN_BODY_BYTES = 65536
+MAX_ADMIN_TOTAL_BYTES = MAX_ADMIN_CONNECTIONS * MAX_ADMIN_BODY_BYTES
 
 
 class Listeners:
@@ -74,8 +75,8 @@ class Listeners:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         max_connections = min(MAX_CONNECTIONS, max(files - RESERVED_FILES, MIN_CONNECTIONS))
         self.pools = [
-            ConnectionPool(webhook_handler, max_connections, loop),
-            ConnectionPool(admin_handler, MAX_ADMIN_CONNECTIONS, loop),
+            ConnectionPool(webhook_handler, max_connections, loop, lambda: service.config.limits.total_request_bytes),
+            ConnectionPool(admin_handler, MAX_ADMIN_CONNECTIONS, loop, lambda: MAX_ADMIN_TOTAL_BYTES),
         ]
         self.tls_contexts = [tls.reloading_context(lambda: service.config.tls), None]
 

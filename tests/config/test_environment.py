@@ -33,6 +33,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
         "DATAEXPORT_EVENT_BYTES": "2048",
         "DATAEXPORT_REQUEST_BYTES": "4096",
+        "DATAEXPORT_TOTAL_REQUEST_BYTES": "2097152",
         "DATAEXPORT_LOG_LEVEL": "error",
         "DATAEXPORT_LOG_FORMAT": "json",
         "DATAEXPORT_SOURCES": '[{"slug": "from-the-environment"}, {"slug": "default"}]',
@@ -50,7 +51,8 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert config.store_url == "sqlite:////var/lib/other.db"
     assert config.retention == 864000
     limits = config.limits
-    assert (limits.exports_per_source, limits.event_bytes, limits.request_bytes) == (7, 2048, 4096)
+    assert (limits.exports_per_source, limits.event_bytes) == (7, 2048)
+    assert (limits.request_bytes, limits.total_request_bytes) == (4096, 2097152)
     assert (config.log.level, config.log.format) == ("error", "json")
     assert list(config.sources) == ["from-the-environment", "default"]
     assert config.sources["default"].credentials.tokens == ("first", "second")

@@ -133,6 +133,16 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
     assert len(said) == len(expected)
 
 
+def test_the_largest_request_has_to_fit_into_the_total_of_all_requests(tmp_path: Path) -> None:
+    both = "[limits]\nrequest_bytes = 8388608\ntotal_request_bytes = {}\n"
+    assert loaded(tmp_path, both.format(8388608)).limits.total_request_bytes == 8388608
+    (problem,) = problems(tmp_path, both.format(8388607))
+    assert problem == (
+        "limits.total_request_bytes: 8388607 is less than limits.request_bytes, 8388608; "
+        "give at least as much, so that one request fits"
+    )
+
+
 def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text(" \n", "utf-8")
     (tmp_path / "binary").write_bytes(b"\xff")

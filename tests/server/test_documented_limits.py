@@ -17,6 +17,8 @@ LIMITS = {
     "request line": (request_parser.REQUEST_LINE_BYTES,),
     "headers": (request_parser.HEADERS, request_parser.HEADER_BYTES),
     "body": (),
+    "chunks of a body": (request_parser.FRAMING_BYTES, request_parser.FRAMING_SHARE),
+    "bodies of all requests at a time": (connection.SMALL_BODY_BYTES,),
     "first byte of a new connection": (connection.FIRST_BYTE_SECONDS,),
     "headers, time": (connection.HEAD_SECONDS,),
     "body, time": (connection.BODY_SECONDS,),

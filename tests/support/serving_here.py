@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exporter.server.http.messages import HttpRequest
 
 MAX_BODY_BYTES = 1000
+MAX_REQUEST_BYTES = 100_000
 
 
 class EchoHandler:
@@ -65,7 +66,7 @@ class LocalListener:
     def __init__(self, max_open: int = 100, context: ssl.SSLContext | None = None) -> None:
         self.handler = EchoHandler()
         self.loop = uvloop.new_event_loop()
-        self.pool = ConnectionPool(self.handler, max_open, self.loop)
+        self.pool = ConnectionPool(self.handler, max_open, self.loop, lambda: MAX_REQUEST_BYTES)
         self._context = context
         self._thread = threading.Thread(target=self.loop.run_forever)
 

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from exporter.server.http.messages import Headers, HttpRequest
-from exporter.server.http.problems import problem_document, response_to_error
+from exporter.server.http.problems import problem_document, response_to_error, unavailable
 from exporter.server.http.request_parser import RequestError, RequestParser
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ WRITE_SECONDS = 30.0
 IDLE_SECONDS = 15.0
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
+SMALL_BODY_BYTES = 64 * 1024
+"""A body up to this size is accepted even if the bodies of all requests together are over their limit."""
 FIRST_BYTE_WHILE_STOPPING_SECONDS = 1.0
 """The time for the first byte of a new connection while the server stops."""
 
@@ -71,6 +73,9 @@ class State(enum.Enum):
 
     While a client does not read its responses, its requests are not read either, and the connection
     is aborted after ``WRITE_SECONDS``.
+
+    In one turn of the event loop, a connection reads one head or a bounded part of a body. The rest
+    of what was received has to wait for the next turn, so that other connections get theirs.
     """
 
     NEW = enum.auto()
@@ -109,6 +114,8 @@ class Connection(asyncio.Protocol):
         self._write_paused = False  # the client does not read its responses
         self._peer_closed = False  # the client sends nothing more
         self._lingered_bytes = 0
+        self._handled_bytes = 0  # of the body that the handler works on
+        self._counted_bytes = 0  # this connection's part of `ConnectionPool.request_bytes`
 
     @property
     def waits_for_client(self) -> bool:
@@ -130,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._peer_closed = True
         if self._state is not State.HANDLING:
             self._state = State.CLOSED
+            self._forget_received()
 
     def data_received(self, data: bytes) -> None:
         """Pass data on to the parser."""
@@ -141,6 +149,7 @@ class Connection(asyncio.Protocol):
         self._parser.receive(data)
         if self._state is State.HANDLING or self._write_paused:
             self._transport.pause_reading()
+            self._count_bytes()
         else:
             self._process_received()
 
@@ -192,18 +201,26 @@ class Connection(asyncio.Protocol):
         self.deadline = self._now() + (WRITE_SECONDS if self._write_paused else seconds)
 
     def _process_received(self) -> None:
-        """Process the received data up to an incomplete request, or one that the handler works on."""
+        """Read one head or a part of a body, and schedule the next turn if more could be read."""
+        more = False
         try:
-            while self._state in _READING and not self._write_paused:
-                if not (self._read_body() if self._state is State.BODY else self._read_head()):
-                    break
+            more = self._read_body() if self._state is State.BODY else self._read_head()
         except RequestError as error:
             self._refuse(response_to_error(error), may_keep_alive=False)
-        if self._peer_closed and self._state in _READING and not self._write_paused:
-            self._close()
+        self._count_bytes()
+        if self._state in _READING and not self._write_paused:
+            if more and self._parser.pending:
+                self._transport.pause_reading()
+                self._pool.loop.call_soon(self._continue)
+            elif self._peer_closed:
+                self._close()
+
+    def _continue(self) -> None:
+        if self._state in _READING and not self._write_paused:
+            self._resume_reading()
 
     def _read_head(self) -> bool:
-        """Start with the next request. Returns False if its head is incomplete."""
+        """Start with the next request. Returns whether the data that was received can have more to read."""
         head = self._parser.read_head()
         if head is None:
             if self._parser.pending and self._state is not State.HEAD:
@@ -220,15 +237,19 @@ class Connection(asyncio.Protocol):
             return True
         self._wait(State.BODY, BODY_SECONDS)
         awaits_continue = head.expects_continue and not self._parser.pending
-        if not self._read_body() and awaits_continue:  # in this order: a body that is too large is refused instead
+        more = self._read_body()
+        if awaits_continue and self._state is State.BODY:  # a body that is too large is refused instead
             self._transport.write(_CONTINUE)
-        return True
+        return more
 
     def _read_body(self) -> bool:
-        """Hand the request to the handler. Returns False if its body is incomplete."""
+        """Hand the request to the handler if its body is complete. Returns as `_read_head`."""
         body = self._parser.read_body(self._handler.max_body_bytes)
         if body is None:
-            return False
+            if self._is_over_total():
+                self._refuse(unavailable("too many large bodies at a time, please try again"), may_keep_alive=False)
+            return self._parser.can_continue
+        self._handled_bytes = len(body)
         self._state = State.HANDLING
         self.deadline = math.inf
         try:
@@ -237,11 +258,18 @@ class Connection(asyncio.Protocol):
             self._respond(response_to_error(error))
         return True
 
+    def _is_over_total(self) -> bool:
+        """Return whether this body would bring the bodies of all requests over their limit."""
+        content_length = cast("RequestHead", self._head).content_length or 0
+        size = max(content_length, self._parser.held_bytes)
+        return size > SMALL_BODY_BYTES and not self._pool.has_room_for(size - self._counted_bytes)
+
     def _reply(self, response: HttpResponse) -> None:
         """Send the handler's response, and continue with what was received in the meantime."""
         if self._transport.is_closing():
             self._handler.on_response(cast("HttpRequest", self._request), response)
             self._state = State.CLOSED
+            self._forget_received()
         else:
             self._respond(response)
             if self._state is State.IDLE and not self._write_paused:
@@ -262,6 +290,8 @@ class Connection(asyncio.Protocol):
 
     def _become_idle(self) -> None:
         self._head = self._request = None
+        self._handled_bytes = 0
+        self._count_bytes()
         self._wait(State.IDLE, IDLE_SECONDS)
         self._pool.mark_active(self)
 
@@ -296,13 +326,26 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Discard what the client still sends: closing over unread data resets the connection."""
         self._wait(State.LINGERING, LINGER_SECONDS)
+        self._forget_received()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def _close(self) -> None:
         """Close the connection once everything is sent."""
         self._wait(State.CLOSED, WRITE_SECONDS)
+        self._forget_received()
         self._transport.close()
+
+    def _forget_received(self) -> None:
+        self._parser = RequestParser()
+        self._handled_bytes = 0
+        self._count_bytes()
+
+    def _count_bytes(self) -> None:
+        """Update this connection's part of the bytes of all connections."""
+        held = self._parser.held_bytes + self._handled_bytes
+        self._pool.request_bytes += held - self._counted_bytes
+        self._counted_bytes = held
 
 
 @lru_cache(maxsize=256)

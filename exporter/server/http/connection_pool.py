@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from exporter.server.http.messages import HttpHandler
 
@@ -41,15 +42,25 @@ class ConnectionPool:
         max_open: the limit of open connections. Beyond it, the connection that has waited for its
             client the longest is aborted.
         loop: the event loop of the connections.
+        max_request_bytes: returns the limit of ``request_bytes``; a reload may change it.
 
     Attributes:
         stopping: True once the server stops: no connection is kept alive any longer.
+        request_bytes: the bytes of requests in memory that were not responded to yet, over all connections.
     """
 
-    def __init__(self, handler: HttpHandler, max_open: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        handler: HttpHandler,
+        max_open: int,
+        loop: asyncio.AbstractEventLoop,
+        max_request_bytes: Callable[[], int],
+    ) -> None:
         self.handler = handler
         self.loop = loop
         self.stopping = False
+        self.request_bytes = 0
+        self._max_request_bytes = max_request_bytes
         self._max_open = max_open
         self._open: dict[PooledConnection, None] = {}  # as an ordered set: the longest inactive first
 
@@ -71,6 +82,10 @@ class ConnectionPool:
         """Move a connection to the end of the order, because a response was just sent."""
         del self._open[connection]
         self._open[connection] = None
+
+    def has_room_for(self, more_bytes: int) -> bool:
+        """Return whether ``request_bytes`` may grow by so many bytes."""
+        return self.request_bytes + more_bytes <= self._max_request_bytes()
 
     def expire_deadlines(self) -> None:
         """Close the connections whose deadline has passed."""

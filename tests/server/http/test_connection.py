@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import serving_here
 from exporter.server.http import connection, request_parser
 from exporter.server.http.messages import HttpResponse
 from running import wait_until
@@ -17,6 +18,8 @@ from serving_here import LocalListener, read_all, read_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from exporter.server.http.messages import HttpRequest
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 LAST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nxyz"
@@ -77,6 +80,54 @@ def test_all_of_many_requests_that_come_at_once_are_answered(listener: LocalList
         client.sendall(LAST)
         listener.run(lambda: listener.handler.held[0](HttpResponse(201, b"", ())))
         assert statuses(read_all(client)) == [201, *[200] * 4001]
+
+
+def test_one_turn_of_the_event_loop_reads_one_head_of_a_connection(
+    listener: LocalListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, order = POST.replace(b"/ ", b"/nothing "), []
+
+    def on_headers(_: HttpRequest) -> HttpResponse:
+        order.append("head")
+        listener.loop.call_soon(order.append, "turn")
+        return HttpResponse(404, b"", ())
+
+    monkeypatch.setattr(listener.handler, "on_headers", on_headers)
+    assert statuses(listener.exchange(refused * 1000 + LAST)) == [404] * 1001
+    assert order[:2001] == ["head", "turn"] * 1000 + ["head"]
+
+
+LARGE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n"
+
+
+def test_the_bodies_of_all_requests_together_have_a_limit(
+    listener: LocalListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_here, "MAX_BODY_BYTES", 80_000)
+    with listener.connect() as first, listener.connect() as small, listener.connect() as large:
+        first.sendall(LARGE + b"x" * 79_999)
+        wait_until(lambda: listener.pool.request_bytes == 79_999, "the first body is almost there")
+        small.sendall(LAST)
+        assert statuses(read_all(small)) == [200]
+        large.sendall(LARGE + b"x" * 1000)
+        refusal = read_all(large)
+        assert statuses(refusal) == [503]
+        assert b"Retry-After: 5\r\n" in refusal
+        assert listener.pool.request_bytes == 79_999
+        chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n%b\r\n" % (b"x" * 1000) * 70
+        assert statuses(listener.exchange(chunks)) == [503]
+        first.sendall(b"x")
+        assert statuses(read_until(first, b"x" * 80_000)) == [200]
+    assert statuses(listener.exchange(LARGE + b"x" * 80_000)) == [200]
+    wait_until(lambda: len(listener.pool) == 0, "all are gone")
+    assert listener.pool.request_bytes == 0
+
+
+def test_what_was_received_of_a_refused_request_is_forgotten(listener: LocalListener) -> None:
+    with listener.connect() as client:
+        client.sendall(LARGE.replace(b"80000", b"9000000") + b"x" * 50_000)
+        wait_until(lambda: listener.handler.responses == [("POST", 413)], "it is refused")
+        assert listener.pool.request_bytes == 0
 
 
 def received_or_reset(client: socket.socket) -> bytes:

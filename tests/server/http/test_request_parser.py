@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.server.http.request_parser import (
+    CHUNKS_PER_CALL,
     FRAMING_BYTES,
-    FRAMING_RATIO,
+    FRAMING_SHARE,
     HEADER_BYTES,
     HEADERS,
     REQUEST_LINE_BYTES,
@@ -40,12 +41,19 @@ def parse(parts: Iterable[bytes]) -> Found:
             while True:
                 in_body = bool(found) and isinstance(found[-1], RequestHead)
                 read = parser.read_body(MOST_BYTES) if in_body else parser.read_head()
-                if read is None:
+                if read is not None:
+                    found.append(read)
+                elif not parser.can_continue:
                     break
-                found.append(read)
     except RequestError as error:
         found.append(error.status.value)
     return found
+
+
+def read_whole_body(parser: RequestParser) -> bytes:
+    while (body := parser.read_body(MOST_BYTES)) is None:
+        assert parser.can_continue
+    return body
 
 
 def head(sent: bytes) -> RequestHead:
@@ -173,17 +181,49 @@ def chunked(body: bytes, size: int) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-def test_a_body_of_the_smallest_chunks_is_put_together() -> None:
-    content = b"x" * MOST_BYTES
-    assert parse([CHUNKED + chunked(content, 1) + POST + b"\r\n"])[1::2] == [content, b""]
+def test_a_body_of_small_chunks_is_put_together() -> None:
+    for content, size in ((b"x" * 3000, 1), (b"x" * MOST_BYTES, 25)):
+        assert parse([CHUNKED + chunked(content, size) + POST + b"\r\n"])[1::2] == [content, b""]
 
 
-def test_more_framing_than_any_client_needs_is_refused() -> None:
-    for content in (0, 1000):
-        begun = CHUNKED + (b"%x\r\n" % content + b"x" * content + b"\r\n" if content else b"")
-        most = FRAMING_BYTES + FRAMING_RATIO * content
-        assert parse([begun + b"1;" + b"a" * (most - 100)])[1:] == []
-        assert parse([begun + b"1;" + b"a" * most])[1:] == [400]
+@pytest.mark.parametrize("content", [0, 1000])
+def test_more_framing_than_any_client_needs_is_refused(content: int) -> None:
+    begun = CHUNKED + (b"%x\r\n%b\r\n" % (content, b"x" * content) if content else b"")
+    one_byte = b"1;" + b"a" * 1017 + b"\r\nx\r\n"  # 1,024 bytes, and 1,023 of framing
+    most = (FRAMING_BYTES + content // FRAMING_SHARE) // 1024
+    assert parse([begun + one_byte * most])[1:] == []
+    assert parse([begun + one_byte * (most + 2)])[1:] == [400]
+    assert parse([begun + b"1;" + b"a" * (HEADER_BYTES + 1)])[1:] == [400]
+
+
+def test_a_large_body_of_one_byte_chunks_is_refused_early() -> None:
+    parser = RequestParser()
+    parser.receive(CHUNKED + chunked(b"x" * MOST_BYTES, 1))
+    assert parser.read_head()
+    with pytest.raises(RequestError, match="mostly framing"):
+        read_whole_body(parser)
+    assert parser.held_bytes > 0.9 * 6 * MOST_BYTES  # the rest was not looked at
+
+
+def test_one_call_decodes_a_bounded_number_of_chunks() -> None:
+    parser = RequestParser()
+    content = b"x" * (20 * CHUNKS_PER_CALL + 100)
+    parser.receive(CHUNKED + chunked(content, 20))
+    assert parser.read_head()
+    assert parser.read_body(MOST_BYTES) is None
+    assert parser.can_continue
+    assert parser.pending < 25 * CHUNKS_PER_CALL
+    assert parser.read_body(MOST_BYTES) == content
+    assert not parser.can_continue
+    assert parser.held_bytes == 0
+
+
+def test_empty_lines_in_a_chunk_cost_no_more_than_other_content() -> None:
+    content = b"\r\n\r\n0\r\n\r\n" * 1000
+    parser = RequestParser()
+    parser.receive(CHUNKED + chunked(content, len(content)))
+    assert parser.read_head()
+    assert parser.read_body(MOST_BYTES) == content  # in one call
 
 
 bodies = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"0\r\n\r\n"]), max_size=12).map(b"".join)
