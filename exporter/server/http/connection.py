@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         if self._state in _READING and not self._write_paused:
             if more and self._parser.pending:
                 self._transport.pause_reading()
-                self._pool.loop.call_soon(self._continue)
+                self._pool.schedule(self._continue)
             elif self._peer_closed:
                 self._close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.server.http.messages import HttpHandler
+
+
+CONTINUATIONS_PER_TURN = 8
 
 
 class PooledConnection(Protocol):
@@ -61,6 +65,7 @@ class ConnectionPool:
         self.stopping = False
         self.request_bytes = 0
         self._max_request_bytes = max_request_bytes
+        self._continuations: deque[Callable[[], None]] = deque()
         self._max_open = max_open
         self._open: dict[PooledConnection, None] = {}  # as an ordered set: the longest inactive first
 
@@ -86,6 +91,24 @@ class ConnectionPool:
     def has_room_for(self, more_bytes: int) -> bool:
         """Return whether ``request_bytes`` may grow by so many bytes."""
         return self.request_bytes + more_bytes <= self._max_request_bytes()
+
+    def schedule(self, continuation: Callable[[], None]) -> None:
+        """Let a connection continue to read, after the others that were scheduled before it.
+
+        `CONTINUATIONS_PER_TURN` of all connections run in one turn of the event loop, so that a turn
+        stays short however many connections have much to read.
+        """
+        if not self._continuations:
+            self.loop.call_soon(self._run_continuations)
+        self._continuations.append(continuation)
+
+    def _run_continuations(self) -> None:
+        count = min(CONTINUATIONS_PER_TURN, len(self._continuations))
+        due = [self._continuations.popleft() for _ in range(count)]
+        if self._continuations:
+            self.loop.call_soon(self._run_continuations)
+        for continuation in due:
+            continuation()  # which may schedule the next one
 
     def expire_deadlines(self) -> None:
         """Close the connections whose deadline has passed."""

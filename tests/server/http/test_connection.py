@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serving_here
-from exporter.server.http import connection, request_parser
+from exporter.server.http import connection, connection_pool, request_parser
 from exporter.server.http.messages import HttpResponse
 from running import wait_until
 from serving_here import LocalListener, read_all, read_until
@@ -95,6 +96,38 @@ def test_one_turn_of_the_event_loop_reads_one_head_of_a_connection(
     monkeypatch.setattr(listener.handler, "on_headers", on_headers)
     assert statuses(listener.exchange(refused * 1000 + LAST)) == [404] * 1001
     assert order[:2001] == ["head", "turn"] * 1000 + ["head"]
+
+
+def test_one_turn_of_the_event_loop_continues_with_a_few_connections(
+    listener: LocalListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[int] = []
+    turns = [0]
+
+    def count_turn() -> None:
+        turns[0] += 1
+        listener.loop.call_soon(count_turn)
+
+    def on_headers(_: HttpRequest) -> HttpResponse:
+        heads.append(turns[0])
+        return HttpResponse(404, b"", ())
+
+    monkeypatch.setattr(listener.handler, "on_headers", on_headers)
+    clients = [listener.connect() for _ in range(5 * connection_pool.CONTINUATIONS_PER_TURN)]
+    wait_until(lambda: len(listener.pool) == len(clients), "all are there")
+
+    def send() -> None:  # in the event loop, so that all arrives before the next turn
+        for client in clients:
+            client.sendall(POST * 20 + LAST)
+
+    listener.run(send)
+    listener.run(count_turn)
+    for client in clients:
+        assert statuses(read_all(client)) == [404] * 21
+        client.close()
+    per_turn = Counter(heads)
+    del per_turn[min(per_turn)]  # in the first turn, every connection has received something
+    assert max(per_turn.values()) <= connection_pool.CONTINUATIONS_PER_TURN
 
 
 LARGE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n"
