@@ -15,7 +15,8 @@ RUN useradd --system --uid 10047 --home-dir /data --create-home dataexport
 USER dataexport
 WORKDIR /data
 VOLUME /data
-# In a container loopback is the container's own; publish the ports you mean to.
+# In a container loopback is the container's own; publish the ports you mean to. Both listeners need a credential:
+# set DATAEXPORT_TOKENS and DATAEXPORT_ADMIN_TOKENS, or a configuration.
 ENV PATH=/opt/dataexport/bin:$PATH \
     DATAEXPORT_WEBHOOK_LISTEN=0.0.0.0:8080 \
     DATAEXPORT_ADMIN_LISTEN=0.0.0.0:10047 \

@@ -26,6 +26,7 @@ VARIABLES = {
     "DATAEXPORT_ADMIN_LISTEN": "server.admin_listen",
     "DATAEXPORT_ADMIN_TOKENS": "server.admin_tokens",
     "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
+    "DATAEXPORT_ADMIN_OPEN": "server.admin_open",
     "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
     "DATAEXPORT_TLS_CERTIFICATE_FILE": "server.tls_certificate_file",
     "DATAEXPORT_TLS_KEY_FILE": "server.tls_key_file",

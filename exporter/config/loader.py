@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from exporter.config import secret_files, store_url, tls
+from exporter.config import secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
 from exporter.config.environment import FILE_VARIABLES, overlay_environment
+from exporter.config.secret_strength import Secret
 from exporter.config.settings import DEFAULT_SOURCE, Settings, SourceSettings
 from exporter.config.validation_errors import describe_error
 from exporter.domain import event_time, frequency
@@ -132,10 +133,23 @@ class _ConfigBuilder:
         self._folder = path.parent if path else Path()
         self._place = place
         self._problems = problems
+        self._secrets: list[Secret] = []
 
     def build(self) -> Config:
         settings, server = self._settings, self._settings.server
+        admin_credentials = self._credentials(
+            server.admin_tokens, server.admin_tokens_file, server.admin_basic, at="server.admin_"
+        )
         sources = self._sources()
+        self._problems += [f"{self._place}: {problem}" for problem in secret_strength.problems(self._secrets)]
+        wants_credential = server.admin_tokens or server.admin_tokens_file or server.admin_basic
+        if not (server.admin_listen.is_loopback or wants_credential or server.admin_open):
+            self._problems.append(
+                f"{self._place}: server.admin_listen: {server.admin_listen} is not loopback, and nobody needs a "
+                "credential there; set server.admin_tokens_file, admin_tokens or admin_basic (or "
+                "DATAEXPORT_ADMIN_TOKENS), or server.admin_open = true (or DATAEXPORT_ADMIN_OPEN) if all who reach it "
+                "may see everything and reload"
+            )
         if server.webhook_listen == server.admin_listen:
             self._problems.append(
                 f"{self._place}: server.admin_listen: {server.admin_listen} is the address of webhook_listen as well; "
@@ -151,12 +165,7 @@ class _ConfigBuilder:
             path=self._path,
             webhook_listen=server.webhook_listen,
             admin_listen=server.admin_listen,
-            admin_credentials=self._credentials(
-                server.admin_tokens,
-                server.admin_tokens_file,
-                server.admin_basic,
-                at=f"{self._place}: server.admin_",
-            ),
+            admin_credentials=admin_credentials,
             trusted_hops=server.trusted_hops,
             tls=self._tls(),
             store_url=settings.store.url.get_secret_value(),
@@ -173,7 +182,9 @@ class _ConfigBuilder:
             at = f"{self._place}: sources[{number}]"
             if table.slug in sources:
                 self._problems.append(f"{at}.slug: {table.slug!r} is there twice; every source needs a slug of its own")
-            credentials = self._credentials(table.tokens, table.tokens_file, table.basic, table.header, at=f"{at}.")
+            credentials = self._credentials(
+                table.tokens, table.tokens_file, table.basic, table.header, at=f"sources[{number}]."
+            )
             webhook_listen = self._settings.server.webhook_listen
             if not credentials.are_required and not webhook_listen.is_loopback:
                 self._problems.append(
@@ -188,20 +199,19 @@ class _ConfigBuilder:
     def _credentials(
         self, tokens: list[SecretStr], files: list[str], basic: BasicSettings | None, header: str = "", *, at: str
     ) -> Credentials:
-        texts = [token.get_secret_value() for token in tokens]
+        secrets = [Secret(at, f"{at}tokens", token.get_secret_value()) for token in tokens]
         for name in files:
-            texts += self._read_secret(name, f"{at}tokens_file")
+            secrets += [Secret(at, f"{at}tokens_file", text) for text in self._read_secret(name, f"{at}tokens_file")]
         pairs = []
         if basic is not None:
             passwords = [basic.password.get_secret_value()] if basic.password else []
             if basic.password_file is not None:
                 passwords += self._read_secret(basic.password_file, f"{at}basic.password_file")
             elif not passwords:
-                self._problems.append(f"{at}basic: has no password; set password_file or password")
+                self._problems.append(f"{self._place}: {at}basic: has no password; set password_file or password")
             pairs = [(basic.username, password) for password in passwords]
-        if any(not text.strip() for text in texts):
-            self._problems.append(f"{at}tokens: a token is empty; give at least one character")
-        return Credentials(tuple(texts), header, tuple(pairs))
+        self._secrets += [*secrets, *(Secret(at, f"{at}basic", password) for _, password in pairs)]
+        return Credentials(tuple(secret.text for secret in secrets), header, tuple(pairs))
 
     def _read_secret(self, name: str, at: str) -> list[str]:
         """Read a file with one secret; return no secret if there is a problem."""
@@ -209,10 +219,12 @@ class _ConfigBuilder:
         try:
             text = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            self._problems.append(f"{at}: {str(path)!r} cannot be read ({error}); give a readable text file")
+            self._problems.append(
+                f"{self._place}: {at}: {str(path)!r} cannot be read ({error}); give a readable text file"
+            )
             return []
         if not text:
-            self._problems.append(f"{at}: {str(path)!r} is empty; put the secret into it")
+            self._problems.append(f"{self._place}: {at}: {str(path)!r} is empty; put the secret into it")
             return []
         return [text]
 

@@ -145,6 +145,7 @@ class Server(Section):
     admin_tokens: list[SecretStr] = []
     admin_tokens_file: list[str] = []
     admin_basic: BasicSettings | None = None
+    admin_open: bool = False
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None

@@ -37,7 +37,9 @@ def test_the_doctor_shows_an_outage_a_silent_source_and_a_detected_export(store:
     store.deliver("Initiated", 5 * HOUR)
     store.deliver("Initiated", HOUR)
     configuration = tmp_path / "dataexport.toml"
-    configuration.write_text('[[sources]]\nslug = "default"\ntokens = ["a"]\n[[sources]]\nslug = "silent"\n', "utf-8")
+    configuration.write_text(
+        '[[sources]]\nslug = "default"\ntokens = ["a-token-of-the-default"]\n[[sources]]\nslug = "silent"\n', "utf-8"
+    )
     output = run("doctor", "--config", str(configuration)).stdout
     assert "nobody listened for 86400 s" in output
     assert "ok   source silent: no event yet" in output

@@ -294,8 +294,8 @@ def test_the_command_prints_arrivals_bodies_and_faults(tmp_path: Path) -> None:
 
 
 def test_the_command_posts_to_a_running_exporter(tmp_path: Path) -> None:
-    toml = '[[sources]]\nslug = "default"\ntimezone = "Europe/Berlin"\ntokens = ["made-up"]\n'
-    (tmp_path / "token").write_text("made-up", "utf-8")
+    toml = '[[sources]]\nslug = "default"\ntimezone = "Europe/Berlin"\ntokens = ["a-made-up-token!"]\n'
+    (tmp_path / "token").write_text("a-made-up-token!", "utf-8")
     with Exporter(tmp_path, toml) as exporter:
         url = f"{exporter.webhook_url}/webhooks/clevertap/default"
         arguments = ["simulate", "--url", url, "--days", "2", "--late", "0", "--missed", "0", "--stuck", "0"]

@@ -19,7 +19,7 @@ from exporter.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-CANARY = "canary-secret"
+CANARY = "canary-secret-of-some-length"
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_whatever_shape_it_has_it_is_taken_or_refused_in_words(
 def test_no_representation_shows_a_secret(tmp_path: Path) -> None:
     toml = f"""
     [server]
-    admin_tokens = ["{CANARY}"]
-    admin_basic = {{ username = "a", password = "{CANARY}" }}
+    admin_tokens = ["{CANARY}-admin"]
+    admin_basic = {{ username = "a", password = "{CANARY}-admin" }}
     [store]
     url = "sqlite:///{CANARY}"
     [[sources]]

@@ -22,8 +22,9 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": "127.0.0.1:2",
         "DATAEXPORT_ADMIN_LISTEN": "127.0.0.1:3",
-        "DATAEXPORT_ADMIN_TOKENS": "one, two\nthree,",
-        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}',
+        "DATAEXPORT_ADMIN_TOKENS": "the-first-admin-token, the-second-admin-token\nthe-third-admin-token,",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "a-long-password-of-24"}',
+        "DATAEXPORT_ADMIN_OPEN": "true",
         "DATAEXPORT_TRUSTED_HOPS": "2",
         "DATAEXPORT_ALLOW_READABLE_SECRETS": "true",
         "DATAEXPORT_TLS_CERTIFICATE_FILE": str(certificate),
@@ -38,14 +39,18 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_LOG_FORMAT": "json",
         "DATAEXPORT_SOURCES": '[{"slug": "from-the-environment"}, {"slug": "default"}]',
         "DATAEXPORT_EXPORTS": '[{"name": "n", "match": {"partner": "s3"}, "muted_until": "2026-12-01T00:00:00Z"}]',
-        "DATAEXPORT_TOKENS": "first,second",
+        "DATAEXPORT_TOKENS": "the-first-token!,the-second-token",
     }
     assert set(environment) == set(VARIABLES)
     others = {"DATAEXPORT_CONFIG": "not read here", "DATAEXPORT_REVISION": "abc", "UNRELATED": "x"}
     config = loaded(tmp_path, toml, environment | others)
     assert (config.webhook_listen.port, config.admin_listen.port) == (2, 3)
-    assert config.admin_credentials.tokens == ("one", "two", "three")
-    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert config.admin_credentials.tokens == (
+        "the-first-admin-token",
+        "the-second-admin-token",
+        "the-third-admin-token",
+    )
+    assert config.admin_credentials.basic == (("prometheus", "a-long-password-of-24"),)
     assert config.trusted_hops == 2
     assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
@@ -55,35 +60,35 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert (limits.request_bytes, limits.total_request_bytes) == (4096, 2097152)
     assert (config.log.level, config.log.format) == ("error", "json")
     assert list(config.sources) == ["from-the-environment", "default"]
-    assert config.sources["default"].credentials.tokens == ("first", "second")
+    assert config.sources["default"].credentials.tokens == ("the-first-token!", "the-second-token")
     assert not config.sources["from-the-environment"].credentials.are_required
     assert [(each.name, each.muted_until) for each in config.exports] == [("n", 1796083200)]
 
 
 def test_the_variable_for_tokens_makes_the_default_source_where_there_is_none(tmp_path: Path) -> None:
     for toml, slugs in (("", ["default"]), ('[[sources]]\nslug = "shop"\n', ["shop", "default"])):
-        config = loaded(tmp_path, toml, {"DATAEXPORT_TOKENS": "secret"})
+        config = loaded(tmp_path, toml, {"DATAEXPORT_TOKENS": "a-secret-of-some-length"})
         assert list(config.sources) == slugs
-        assert config.sources["default"].credentials.tokens == ("secret",)
+        assert config.sources["default"].credentials.tokens == ("a-secret-of-some-length",)
 
 
 def test_a_secret_may_be_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
     contents = {
-        "DATAEXPORT_ADMIN_TOKENS": "one\ntwo\n",
-        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "word"}\n',
+        "DATAEXPORT_ADMIN_TOKENS": "the-first-admin-token\nthe-second-admin-token\n",
+        "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "a-long-password-of-24"}\n',
         "DATAEXPORT_STORE_URL": "sqlite:///other.db\n",
-        "DATAEXPORT_SOURCES": '[{"slug": "shop", "tokens": ["secret"]}]',
-        "DATAEXPORT_TOKENS": "first\n",
+        "DATAEXPORT_SOURCES": '[{"slug": "shop", "tokens": ["a-secret-of-some-length"]}]',
+        "DATAEXPORT_TOKENS": "the-first-token!\n",
     }
     assert set(contents) == FILE_VARIABLES
     for name, content in contents.items():
         (tmp_path / name).write_text(content, "utf-8")
     config = load(None, {f"{name}_FILE": str(tmp_path / name) for name in contents})
-    assert config.admin_credentials.tokens == ("one", "two")
-    assert config.admin_credentials.basic == (("prometheus", "word"),)
+    assert config.admin_credentials.tokens == ("the-first-admin-token", "the-second-admin-token")
+    assert config.admin_credentials.basic == (("prometheus", "a-long-password-of-24"),)
     assert config.store_url == "sqlite:///other.db"
-    assert config.sources["shop"].credentials.tokens == ("secret",)
-    assert config.sources["default"].credentials.tokens == ("first",)
+    assert config.sources["shop"].credentials.tokens == ("a-secret-of-some-length",)
+    assert config.sources["default"].credentials.tokens == ("the-first-token!",)
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,12 @@ def test_without_any_configuration_it_listens_on_loopback_with_one_source() -> N
 
 def test_every_setting_of_a_full_file_is_taken(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "shop").write_text("the token\n", "utf-8")
+    (tmp_path / "secrets" / "shop").write_text("the token of the shop\n", "utf-8")
     config = loaded(tmp_path, EVERYTHING)
     shop = config.sources_without_credentials["shop-in1"]
     assert shop.timezone == "Asia/Kolkata"
     assert str(shop.zone) == "Asia/Kolkata"
-    assert config.sources["shop-in1"].credentials.accepts({"Authorization": "Bearer the token"})
+    assert config.sources["shop-in1"].credentials.accepts({"Authorization": "Bearer the token of the shop"})
     (export,) = config.exports
     assert export.name == "nightly-s3"
     assert (export.match.source, export.match.partner) == ("shop-in1", "Amazon S3")
@@ -161,7 +161,7 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
         [[sources]]
         slug = "half"
         basic = { username = "clevertap" }
-        tokens = ["good", ""]
+        tokens = ["a-good-token-of-26-letters", ""]
         [[exports]]
         name = "nightly"
         source = "nowhere"
@@ -183,7 +183,10 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
     assert "sources[2].tokens_file: 'folder/empty' is empty; put the secret into it" in told
     assert "sources[2].tokens_file: 'folder/binary' cannot be read" in told
     assert "sources[3].basic: has no password; set password_file or password" in said
-    assert "sources[3].tokens: a token is empty; give at least one character" in said
+    assert (
+        "sources[3].tokens: a secret has 0 characters; give at least 16, such as the output of: openssl rand -hex 32"
+        in said
+    )
     assert "server.admin_listen: 0.0.0.0:8080 is the address of webhook_listen as well; give each its own port" in said
     assert "server.admin_basic.password_file: 'folder/missing' cannot be read" in told
     assert "exports[1].match: is empty; give at least one of request_id, partner, data_type, frequency" in said
@@ -211,7 +214,7 @@ def test_any_other_address_needs_one(listen: str) -> None:
     environment = {"DATAEXPORT_WEBHOOK_LISTEN": listen}
     with pytest.raises(ConfigurationError, match=r"which is not loopback; set tokens_file, tokens or basic"):
         load(None, environment)
-    config = load(None, environment | {"DATAEXPORT_TOKENS": "secret"})
+    config = load(None, environment | {"DATAEXPORT_TOKENS": "a-secret-of-some-length"})
     assert str(config.webhook_listen) == listen
 
 

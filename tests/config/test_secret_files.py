@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INSIDE = {
-    "a token": '[[sources]]\nslug = "a"\ntokens = ["secret"]\n',
-    "a password": '[[sources]]\nslug = "a"\nbasic = { username = "u", password = "secret" }\n',
-    "an admin token": '[server]\nadmin_tokens = ["secret"]\n',
-    "an admin password": '[server]\nadmin_basic = { username = "u", password = "secret" }\n',
+    "a token": '[[sources]]\nslug = "a"\ntokens = ["a-secret-of-some-length"]\n',
+    "a password": '[[sources]]\nslug = "a"\nbasic = { username = "u", password = "a-secret-of-some-length" }\n',
+    "an admin token": '[server]\nadmin_tokens = ["a-secret-of-some-length"]\n',
+    "an admin password": '[server]\nadmin_basic = { username = "u", password = "a-secret-of-some-length" }\n',
 }
 
 
@@ -61,7 +61,7 @@ def test_a_file_without_secrets_may_be_read_by_everybody(tmp_path: Path) -> None
 def test_every_file_with_a_secret_is_named_with_its_setting(tmp_path: Path) -> None:
     names = ("admin-a", "admin-b", "admin-word", "first", "second", "word")
     for name in names:
-        written(tmp_path / name, "secret", 0o604)
+        written(tmp_path / name, f"the secret in the file {name}", 0o604)
     toml = """
     [server]
     admin_tokens_file = ["admin-a", "admin-b"]
@@ -89,7 +89,7 @@ def test_every_file_with_a_secret_is_named_with_its_setting(tmp_path: Path) -> N
 
 
 def test_the_file_of_a_variable_is_looked_at_as_well(tmp_path: Path) -> None:
-    tokens = written(tmp_path / "secret-tokens", "secret", 0o444)
+    tokens = written(tmp_path / "secret-tokens", "a-secret-of-some-length", 0o444)
     (told,) = problems(None, DATAEXPORT_TOKENS_FILE=str(tokens))
     assert told.startswith("environment: DATAEXPORT_TOKENS_FILE: every user of this machine can read")
     assert problems(None, DATAEXPORT_TOKENS_FILE=str(tokens), DATAEXPORT_ALLOW_READABLE_SECRETS="true") == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "exports.example.com"
-SOURCES = '[server]\ntrusted_hops = {hops}\n[[sources]]\nslug = "shop"\ntokens = ["right"]\n'
+SOURCES = '[server]\ntrusted_hops = {hops}\n[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
 PATH = "/webhooks/clevertap/shop"
 
 
@@ -125,7 +125,7 @@ def test_a_stranger_behind_a_proxy_is_told_to_wait_and_nobody_else(proxy: Proxy,
     ]
     assert guesses == [401] * 10 + [429] * 2
     assert proxy.ask(b"{}", "guess", client="127.0.0.3")[0] == 401
-    code, told = proxy.ask(body(), "right", client="127.0.0.2")
+    code, told = proxy.ask(body(), "the-right-token!", client="127.0.0.2")
     assert (code, json.loads(told)["accepted"]) == (200, 1)
     wait_until(lambda: '"client": "127.0.0.2"' in exporter.log(), "it is logged whose requests they were")
     assert "198.51.100" not in exporter.log()
@@ -135,17 +135,17 @@ def test_a_stranger_behind_a_proxy_is_told_to_wait_and_nobody_else(proxy: Proxy,
 def test_without_the_setting_all_who_come_by_a_proxy_are_one(proxy: Proxy) -> None:
     guesses = [proxy.ask(b"{}", "guess", client=f"127.0.0.{number}")[0] for number in range(2, 14)]
     assert guesses == [401] * 10 + [429] * 2
-    assert proxy.ask(body(), "right", client="127.0.0.2")[0] == 200
+    assert proxy.ask(body(), "the-right-token!", client="127.0.0.2")[0] == 200
 
 
 def test_a_proxy_shows_the_webhook_alone_and_passes_on_what_it_answers(proxy: Proxy, exporter: Exporter) -> None:
-    assert proxy.ask(b"", "right", client="127.0.0.2", path="/metrics")[0] == 404
-    code, told = proxy.ask(b"{", "right", client="127.0.0.2")
+    assert proxy.ask(b"", "the-right-token!", client="127.0.0.2", path="/metrics")[0] == 404
+    code, told = proxy.ask(b"{", "the-right-token!", client="127.0.0.2")
     assert (code, json.loads(told)["status"]) == (400, 400)
-    assert proxy.ask(b"x" * 1_100_000, "right", client="127.0.0.2")[0] == 413
+    assert proxy.ask(b"x" * 1_100_000, "the-right-token!", client="127.0.0.2")[0] == 413
     away = exporter.database.rename(exporter.folder / "elsewhere.db")
-    code, told = proxy.ask(body(request_id=2), "right", client="127.0.0.2")
+    code, told = proxy.ask(body(request_id=2), "the-right-token!", client="127.0.0.2")
     assert (code, json.loads(told)["status"]) == (503, 503)
     away.rename(exporter.database)
-    many = [proxy.ask(body(request_id=number), "right", client="127.0.0.2")[0] for number in range(3, 30)]
+    many = [proxy.ask(body(request_id=number), "the-right-token!", client="127.0.0.2")[0] for number in range(3, 30)]
     assert many == [200] * 27

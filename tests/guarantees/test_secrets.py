@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.proof
 
 IN_A_FILE, IN_TOML, IN_A_HEADER = "canary-tokens-file", "canary-tokens-toml", "canary+header/token="
-PASSWORD, ADMIN_TOKEN, ADMIN_PASSWORD = "canary:pass wörd", "canary-admin-token", "canary-admin-password"
+PASSWORD, ADMIN_TOKEN, ADMIN_PASSWORD = "canary:long pass wörd", "canary-admin-token", "canary-admin-password"
 FROM_ENVIRONMENT, WRONG = "canary-tokens-environment", "canary-wrong"
 SECRETS = (IN_A_FILE, IN_TOML, IN_A_HEADER, PASSWORD, ADMIN_TOKEN, ADMIN_PASSWORD, FROM_ENVIRONMENT, WRONG)
 

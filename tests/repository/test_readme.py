@@ -104,7 +104,7 @@ def test_the_configuration_shown_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "dataexport.toml"
     path.write_text(toml, "utf-8")
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "shop").write_text("made-up-token", "utf-8")
+    (tmp_path / "secrets" / "shop").write_text("a-made-up-token!", "utf-8")
 
     config = load(path, {})
 

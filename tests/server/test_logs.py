@@ -16,7 +16,7 @@ from running import COMMAND, Exporter, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOKEN = "canary-token"
+TOKEN = "canary-token-of-a-shop"
 CANARY = "canary-value"
 SOURCES = f"""
 [[sources]]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from exporter.cli.options import config_option
 from exporter.config import loader
@@ -21,8 +20,6 @@ from exporter.server.startup_checks import refuse_clock
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config
-
-log = structlog.get_logger()
 
 
 @click.command()
@@ -41,8 +38,6 @@ def serve(path: Path | None) -> None:
     settings = load_config()
     refuse_clock(time.time())
     logs.configure(settings.log)
-    if not (settings.admin_listen.is_loopback or settings.admin_credentials.are_required):
-        log.warning("anyone who reaches server.admin_listen can read it and reload; set server.admin_tokens_file")
     # Open the store once before any port is open, so that an unusable one is reported first.
     SqlLedger(settings.store_url).close()
     startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])

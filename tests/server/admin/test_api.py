@@ -217,23 +217,23 @@ def test_the_webhook_answers_as_it_is_described(tmp_path: Path) -> None:
 def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(tmp_path: Path) -> None:
     toml = """
     [server]
-    admin_tokens = ["t"]
-    admin_basic = { username = "u", password = "p" }
+    admin_tokens = ["an-admin-token-of-24"]
+    admin_basic = { username = "u", password = "an-admin-password" }
     [[sources]]
     slug = "open"
     [[sources]]
     slug = "guarded"
-    tokens = ["x"]
+    tokens = ["a-guarded-source-token"]
     [[sources]]
     slug = "headed"
-    tokens = ["x"]
+    tokens = ["a-headed-source-token"]
     header = "X-Export-Token"
-    basic = { username = "u", password = "p" }
+    basic = { username = "u", password = "a-source-password" }
     """
     with Exporter(tmp_path, toml) as exporter:
         for path in (*PATHS, "exports/0123456789abcdef"):
             assert exporter.admin(f"/api/v1/{path}").status_code == 401
-        pair = base64.b64encode(b"u:p").decode()
+        pair = base64.b64encode(b"u:an-admin-password").decode()
         document = exporter.admin("/api/v1/openapi.json", headers={"Authorization": f"Basic {pair}"}).json()
     assert document["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}]
     post = document["paths"]["/webhooks/clevertap/{source}"]["post"]

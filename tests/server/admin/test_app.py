@@ -182,14 +182,14 @@ def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: 
 
 
 def test_admin_credentials_guard_everything_but_health(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("from-a-file\n", "utf-8")
+    (tmp_path / "token").write_text("token-from-a-file\n", "utf-8")
     toml = """
     [server]
-    admin_tokens = ["first"]
+    admin_tokens = ["the-first-token!"]
     admin_tokens_file = ["token"]
-    admin_basic = { username = "prometheus", password = "scrape" }
+    admin_basic = { username = "prometheus", password = "the-scrape-password" }
     """
-    pair = base64.b64encode(b"prometheus:scrape").decode()
+    pair = base64.b64encode(b"prometheus:the-scrape-password").decode()
     with Exporter(tmp_path, toml) as exporter:
         for path, method in (("/", "GET"), ("/metrics", "GET"), ("/-/reload", "POST"), ("/nothing", "GET")):
             for shown in ({}, {"Authorization": "Bearer wrong"}):
@@ -197,7 +197,7 @@ def test_admin_credentials_guard_everything_but_health(tmp_path: Path) -> None:
                 assert answer.status_code == 401
                 assert answer.headers["Content-Type"] == "application/problem+json"
                 assert "Basic" in answer.headers["WWW-Authenticate"]
-        for valid in ("Bearer first", "Bearer from-a-file", f"Basic {pair}"):
+        for valid in ("Bearer the-first-token!", "Bearer token-from-a-file", f"Basic {pair}"):
             assert exporter.admin("/metrics", headers={"Authorization": valid}).status_code == 200
         assert exporter.admin("/-/healthy").status_code == 200
         assert exporter.admin("/-/ready").status_code == 200

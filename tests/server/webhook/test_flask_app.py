@@ -39,21 +39,21 @@ OPEN = (
 CLOSED = """
 [[sources]]
 slug = "bearer"
-tokens = ["leaving-token", "coming-token"]
+tokens = ["the-leaving-token", "the-coming-token"]
 
 [[sources]]
 slug = "custom"
-tokens = ["custom-token"]
+tokens = ["the-custom-token"]
 header = "X-Export-Token"
 
 [[sources]]
 slug = "basic"
-basic = { username = "clevertap", password = "pass:wörd" }
+basic = { username = "clevertap", password = "a-long-pass:wörd" }
 
 [[sources]]
 slug = "both"
-tokens = ["either-token"]
-basic = { username = "clevertap", password = "or-this" }
+tokens = ["the-either-token"]
+basic = { username = "clevertap", password = "or-this-password" }
 """
 CONFIGURATION = "".join(f'[[sources]]\nslug = "{slug}"\n' for slug in OPEN) + CLOSED
 
@@ -238,12 +238,12 @@ def test_of_one_body_from_fifty_senders_at_once_exactly_one_is_counted(exporter:
 @pytest.mark.parametrize(
     ("source", "headers"),
     [
-        ("bearer", {"Authorization": "Bearer leaving-token"}),
-        ("bearer", {"Authorization": "bearer coming-token"}),
-        ("custom", {"X-Export-Token": "custom-token"}),
-        ("basic", {"Authorization": basic("clevertap", "pass:wörd")}),
-        ("both", {"Authorization": "Bearer either-token"}),
-        ("both", {"Authorization": basic("clevertap", "or-this")}),
+        ("bearer", {"Authorization": "Bearer the-leaving-token"}),
+        ("bearer", {"Authorization": "bearer the-coming-token"}),
+        ("custom", {"X-Export-Token": "the-custom-token"}),
+        ("basic", {"Authorization": basic("clevertap", "a-long-pass:wörd")}),
+        ("both", {"Authorization": "Bearer the-either-token"}),
+        ("both", {"Authorization": basic("clevertap", "or-this-password")}),
     ],
 )
 def test_a_valid_credential_opens_its_source(exporter: Exporter, source: str, headers: dict[str, str]) -> None:
@@ -256,9 +256,9 @@ def test_a_valid_credential_opens_its_source(exporter: Exporter, source: str, he
     ("source", "headers"),
     [
         ("bearer", {}),
-        ("bearer", {"Authorization": "Bearer custom-token"}),
-        ("bearer", {"Authorization": "leaving-token"}),
-        ("custom", {"Authorization": "Bearer custom-token"}),
+        ("bearer", {"Authorization": "Bearer the-custom-token"}),
+        ("bearer", {"Authorization": "the-leaving-token"}),
+        ("custom", {"Authorization": "Bearer the-custom-token"}),
         ("basic", {"Authorization": basic("clevertap", "wrong")}),
         ("basic", {"Authorization": "Basic not*base64"}),
         ("both", {"Authorization": b"Bearer \xff\xfe"}),
@@ -323,13 +323,13 @@ def test_the_admin_port_takes_no_webhook(exporter: Exporter) -> None:
 
 
 def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
-    sources = '[[sources]]\nslug = "shop"\ntokens = ["right"]\n'
+    sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
     with Exporter(tmp_path, sources) as exporter:
         guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
         assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
         assert_problem(guesses[-1], 429)
         assert re.fullmatch(r"\d+", guesses[-1].headers["Retry-After"])
-        valid = exporter.post(body(), "shop", {"Authorization": "Bearer right"})
+        valid = exporter.post(body(), "shop", {"Authorization": "Bearer the-right-token!"})
         assert valid.json()["accepted"] == 1
         assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
         assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
