@@ -113,7 +113,7 @@ def usable(
         if "alert" not in rule:
             continue
         expression = expanded(rule["expr"])
-        is_further = others and rule["labels"]["severity"] in {"warning", "critical"}
+        is_further = others and rule.get("labels", {}).get("severity") in {"warning", "critical"}
         if names_in(expression) <= backfilled and (rule["alert"] in CORE or is_further):
             alerts[rule["alert"]] = rule | {"expr": expression}
         else:

@@ -26,7 +26,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
             del row["key"], row["changes_at"]  # the id contains the key, and JSON has no infinity
         return _json(rows)
     return format_table(
-        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE"),
+        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE", "SEVERITY"),
         [
             (
                 state.condition(now),
@@ -37,6 +37,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
                 state.frequency,
                 format_age(state.last_completed, now),
                 format_time_left(state.deadline, now),
+                state.severity,
             )
             for state in states
         ],

@@ -192,7 +192,8 @@ class _ConfigBuilder:
                     f"{webhook_listen}, which is not loopback; set tokens_file, tokens or basic"
                     + (" (or DATAEXPORT_TOKENS)" if table.slug == DEFAULT_SOURCE else "")
                 )
-            source = Source(table.slug, table.timezone, event_time.load_zone(table.timezone), table.vendor)
+            zone = event_time.load_zone(table.timezone)
+            source = Source(table.slug, table.timezone, zone, table.vendor, table.severity)
             sources[table.slug] = ConfiguredSource(source, credentials)
         return sources
 
@@ -281,6 +282,7 @@ def _declaration(table: ExportSettings, source: Source) -> Declaration:
         first_expected=table.first_expected.timestamp() if table.first_expected else 0,
         muted_until=table.muted_until.timestamp() if table.muted_until else 0,
         objective=table.objective,
+        severity=table.severity,
         owner=table.owner,
         runbook_url=table.runbook_url,
     )

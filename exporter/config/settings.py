@@ -14,7 +14,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.config import store_url
 from exporter.domain import event_time
-from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP_LABEL, OVERFLOW_LABEL, UNKNOWN_SOURCE
+from exporter.domain.exports import (
+    CRITICAL,
+    DEFAULT_OBJECTIVE,
+    GROUP_LABEL,
+    OVERFLOW_LABEL,
+    SEVERITIES,
+    UNKNOWN_SOURCE,
+    WARNING,
+)
 from exporter.domain.frequency import MAX_INTERVAL
 from exporter.ingest.vendors import registry
 
@@ -94,6 +102,13 @@ def _zone(value: str) -> str:
     return value
 
 
+def _severity(value: object) -> object:
+    if value not in SEVERITIES:
+        message = 'give "critical" for a page, "warning" for a ticket, or "info" for neither'
+        raise ValueError(message)
+    return value
+
+
 def _vendor(value: str) -> str:
     if value not in registry.VENDORS:
         message = f"no such vendor; give one of {', '.join(sorted(registry.VENDORS))}"
@@ -121,6 +136,7 @@ ListenAddress = Annotated[Address, BeforeValidator(_address)]
 Duration = Annotated[int, BeforeValidator(_duration)]
 ZonedDatetime = Annotated[datetime, AfterValidator(_zoned)]
 Label = Annotated[str, AfterValidator(_label)]
+Severity = Annotated[str, BeforeValidator(_severity)]
 
 
 class Section(BaseModel):
@@ -181,6 +197,7 @@ class SourceSettings(Section):
     slug: Annotated[str, AfterValidator(_slug)]
     vendor: Annotated[str, AfterValidator(_vendor)] = registry.DEFAULT
     timezone: Annotated[str, AfterValidator(_zone)] = event_time.AUTO
+    severity: Severity = WARNING
     tokens: list[SecretStr] = []
     tokens_file: list[str] = []
     basic: BasicSettings | None = None
@@ -208,6 +225,7 @@ class ExportSettings(Section):
     first_expected: ZonedDatetime | None = None
     muted_until: ZonedDatetime | None = None
     objective: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_OBJECTIVE
+    severity: Severity = CRITICAL
     owner: str = Field("", max_length=128)
     runbook_url: str = Field("", max_length=512, pattern="^(https?://\\S+)?$")
 

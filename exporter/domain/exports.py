@@ -22,6 +22,12 @@ OVERFLOW_LABEL = "other"
 UNKNOWN_SOURCE = "unknown"
 """The ``source`` label of requests whose source is not configured."""
 
+CRITICAL = "critical"
+WARNING = "warning"
+INFO = "info"
+SEVERITIES = (CRITICAL, WARNING, INFO)
+"""What an overdue export means to its owner, the gravest first: a page, a ticket, or a mark on a dashboard."""
+
 GROUP = "group"
 DETECTED = "detected"
 DECLARED = "declared"
@@ -75,6 +81,7 @@ class Declaration:
         first_expected: when its first run is due; 0 if not declared.
         muted_until: alerts are suppressed until this instant.
         objective: the target share of slots on time.
+        severity: one of `SEVERITIES`, for the alerts that it is overdue.
     """
 
     name: str
@@ -85,6 +92,7 @@ class Declaration:
     first_expected: float = 0
     muted_until: float = 0
     objective: float = DEFAULT_OBJECTIVE
+    severity: str = CRITICAL
     owner: str = ""
     runbook_url: str = ""
 
@@ -104,12 +112,14 @@ class Source:
         timezone: the setting: ``auto`` or the name of a zone.
         zone: the parsed setting; None for ``auto``.
         vendor: the name of the adapter that parses its bodies; empty for the default one.
+        severity: one of `SEVERITIES`, for the alerts that an undeclared export of it is overdue.
     """
 
     slug: str
     timezone: str = "auto"
     zone: tzinfo | None = None
     vendor: str = ""
+    severity: str = WARNING
 
 
 @dataclass(frozen=True, slots=True)

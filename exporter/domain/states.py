@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.domain.exports import DEFAULT_OBJECTIVE, ExportKey
+from exporter.domain.exports import DEFAULT_OBJECTIVE, WARNING, ExportKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ class ExportState:
 
     Attributes:
         key: the export; None for the exports beyond the limit of their source, taken together.
+        severity: one of `exporter.domain.exports.SEVERITIES`, for the alerts that it is overdue.
         duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
         changes_at: when the state changes next if no event arrives; infinity for never.
     """
@@ -29,6 +30,7 @@ class ExportState:
     timezone: str
     declared: bool
     key: ExportKey | None = None
+    severity: str = WARNING
     owner: str = ""
     runbook_url: str = ""
     interval: float = 0

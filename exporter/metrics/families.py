@@ -175,7 +175,7 @@ def _info_labels(state: ExportState) -> str:
         f'data_type="{escape(state.data_type)}",declared="{"true" if state.declared else "false"}",'
         f'export="{escape(state.export)}",frequency="{escape(state.frequency)}",owner="{escape(state.owner)}",'
         f'partner="{escape(state.partner)}",runbook_url="{escape(state.runbook_url)}",'
-        f'source="{escape(state.source)}",timezone="{escape(state.timezone)}"'
+        f'severity="{escape(state.severity)}",source="{escape(state.source)}",timezone="{escape(state.timezone)}"'
     )
 
 

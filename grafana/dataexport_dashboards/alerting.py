@@ -90,7 +90,7 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
         # A Prometheus alert is over when its expression returns nothing.
         "noDataState": "OK",
         "execErrState": "Error",
-        "labels": rule["labels"],
+        "labels": rule.get("labels", {}),
         "annotations": {key: _annotation(value) for key, value in rule["annotations"].items()},
         "data": [
             _query(

@@ -114,7 +114,7 @@ def _state() -> statetimeline.Panel:
 
 
 def _terms() -> table.Panel:
-    labels = f"{queries.BY}, timezone, declared, owner, runbook_url"
+    labels = f"{queries.BY}, timezone, declared, severity, owner, runbook_url"
     panel = grid(
         "What it promises",
         "Its schedule, its owner and its runbooks: of the alert that its state fires, and your own.",
@@ -137,6 +137,7 @@ def _terms() -> table.Panel:
             "Value #E": "Muted",
             "timezone": "Time zone",
             "declared": "Declared",
+            "severity": "Severity",
             "owner": "Owner",
             "alert": "Alert",
             "runbook_url": "Own runbook",
@@ -153,6 +154,7 @@ def _terms() -> table.Panel:
             "Muted": 75,
             "Time zone": 130,
             "Declared": 90,
+            "Severity": 90,
             "Owner": 120,
             "Alert": 170,
             "Own runbook": 100,

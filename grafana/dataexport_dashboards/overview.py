@@ -125,7 +125,7 @@ def _counts() -> list[stat.Panel]:
 
 
 def _table() -> table.Panel:
-    info = f"max by ({queries.BY}, owner, runbook_url) (dataexport_export_info{{{WHERE}}})"
+    info = f"max by ({queries.BY}, severity, owner, runbook_url) (dataexport_export_info{{{WHERE}}})"
     panel = grid(
         "Exports, the most urgent first",
         "What each export is, when it last completed and when it is due. A click on its name leads to its detail; "
@@ -146,6 +146,7 @@ def _table() -> table.Panel:
             "frequency": "Frequency",
             "Value #B": "Last completed",
             "Value #C": "Due in",
+            "severity": "Severity",
             "alert": "Alert",
             "runbook_url": "Own runbook",
             "owner": "Owner",
@@ -161,6 +162,7 @@ def _table() -> table.Panel:
             "Frequency": 90,
             "Last completed": 120,
             "Due in": 175,
+            "Severity": 80,
             "Alert": 165,
             "Own runbook": 100,
             "Owner": 105,

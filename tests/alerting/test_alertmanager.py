@@ -107,9 +107,7 @@ def chats(monitoring: Monitoring, path: str, word: str) -> list[Any]:
 
 
 def test_a_critical_alert_pages_and_tells_the_chat(monitoring: Monitoring, job: str) -> None:
-    post(
-        monitoring, of_export(job, "ExportOverdueCritical", "critical"), annotations={"description": f"{job} is late."}
-    )
+    post(monitoring, of_export(job, "ExportOverdue", "critical"), annotations={"description": f"{job} is late."})
     wait_for(lambda: told(monitoring, job, "/page"), "the page")
     wait_for(lambda: chats(monitoring, "/chat/page", job), "the message")
     assert chats(monitoring, "/chat/ticket", job) == []
@@ -119,7 +117,7 @@ def test_a_warning_becomes_a_ticket_and_information_goes_nowhere(monitoring: Mon
     # Another source, so another group: neither waits for the other.
     post(
         monitoring,
-        of_export(job, "ExportNotStarted", "info", source="info"),
+        of_export(job, "ExportOverdue", "info", source="info"),
         annotations={"description": f"{job} has not started."},
     )
     post(monitoring, of_export(job, "ExportOverdue", "warning"), annotations={"description": f"{job} is late."})
@@ -205,6 +203,7 @@ def test_a_critical_alert_holds_back_lesser_ones_of_the_same_export(monitoring: 
         of_export(job, "ExportRunSlow", "info"),
     ]
     free = [
+        of_export(job, "ExportNeverCompleted", "critical", export="daily"),
         of_export(job, "ExportOverdue", "warning", export="hourly"),
         of_export(job, "ExportOverdue", "warning", partner="Microsoft Azure"),
         of_export(job, "ExportOverdue", "warning", source="test"),

@@ -33,12 +33,12 @@ runbook_url = "https://wiki.example/orders"
 """
 
 
-def body(status: str, at: float) -> dict[str, object]:
+def body(status: str, at: float, partner: str = "AWS S3") -> dict[str, object]:
     """A made-up body of a four-hourly export, in the documented form."""
     local = datetime.fromtimestamp(at, UTC)
     return {
         "Export Request Id": 1690283492,
-        "Partner": "AWS S3",
+        "Partner": partner,
         "Type": "Events",
         "Status": status,
         "Frequency": "Every 4 hours",
@@ -54,10 +54,11 @@ def exporter(tmp_path: Path) -> Iterator[Exporter]:
         yield running
 
 
-def overdue_by_more_than_an_interval(exporter: Exporter, now: float) -> None:
-    """Post a run whose successor should have completed over four hours ago: 10 - 4 - 0.8 hours."""
-    assert exporter.post(body("Initiated", now - 10 * HOUR - 600), "shop").status_code == 200
-    assert exporter.post(body("Completed", now - 10 * HOUR), "shop").status_code == 200
+def overdue_for_12_minutes(exporter: Exporter, now: float) -> None:
+    """Post a run of the declared export and one of an undeclared one, whose deadlines passed 5 - 4 - 0.8 hours ago."""
+    for partner in ("AWS S3", "Microsoft Azure"):
+        assert exporter.post(body("Initiated", now - 5 * HOUR - 600, partner), "shop").status_code == 200
+        assert exporter.post(body("Completed", now - 5 * HOUR, partner), "shop").status_code == 200
 
 
 def pages(monitoring: Monitoring, status: str) -> list[Any]:
@@ -65,17 +66,22 @@ def pages(monitoring: Monitoring, status: str) -> list[Any]:
     return monitoring.receiver.of("/page", status)
 
 
-def test_a_late_export_pages_once_with_its_name_and_the_missing_completion_resolves_it(
+def tickets(monitoring: Monitoring) -> list[str]:
+    """The texts of the tickets."""
+    return [body["attachments"][0]["text"] for path, body in monitoring.receiver.posts if path == "/chat/ticket"]
+
+
+def test_a_declared_export_pages_once_at_its_deadline_until_it_completes_and_an_undeclared_one_is_a_ticket(
     exporter: Exporter, tmp_path: Path
 ) -> None:
     now = time.time()
-    overdue_by_more_than_an_interval(exporter, now)
+    overdue_for_12_minutes(exporter, now)
 
     with Monitoring(tmp_path, f"127.0.0.1:{exporter.admin_port}") as monitoring:
         wait_for(lambda: pages(monitoring, "firing"), "the page")
         [alert] = pages(monitoring, "firing")[0]["alerts"]
         labels = alert["labels"]
-        assert labels["alertname"] == "ExportOverdueCritical"
+        assert labels["alertname"] == "ExportOverdue"
         assert labels["severity"] == "critical"
         assert labels["source"] == "shop"
         assert labels["export"] == "orders-to-s3"
@@ -83,9 +89,13 @@ def test_a_late_export_pages_once_with_its_name_and_the_missing_completion_resol
         assert labels["frequency"] == "4h"
         assert labels["owner"] == "data-platform"
         assert "orders-to-s3 of shop" in alert["annotations"]["description"]
-        assert "is 5h 12m" in alert["annotations"]["description"]
+        assert "is 12m" in alert["annotations"]["description"]
         assert "Owner: data-platform." in alert["annotations"]["description"]
-        assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ExportOverdueCritical.md")
+        assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ExportOverdue.md")
+
+        wait_for(lambda: tickets(monitoring), "the ticket")
+        assert "ExportOverdue: any (warning)" in tickets(monitoring)[0]
+        assert "Export any of shop (events to Microsoft Azure, 4h) is 12m" in tickets(monitoring)[0]
 
         assert exporter.post(body("Initiated", time.time()), "shop").status_code == 200
         assert exporter.post(body("Completed", time.time()), "shop").status_code == 200
@@ -93,15 +103,14 @@ def test_a_late_export_pages_once_with_its_name_and_the_missing_completion_resol
         [resolved] = pages(monitoring, "resolved")[0]["alerts"]
         assert resolved["fingerprint"] == alert["fingerprint"]
         assert len(pages(monitoring, "firing")) == 1
-        # The warning about the same export is held back by the critical alert, and is over with it.
-        assert [path for path, _ in monitoring.receiver.posts if "ticket" in path] == []
+        assert [text for text in tickets(monitoring) if "orders-to-s3" in text] == []
 
 
 def test_killing_the_exporter_in_between_neither_resolves_the_page_nor_pages_twice(
     exporter: Exporter, tmp_path: Path
 ) -> None:
     now = time.time()
-    overdue_by_more_than_an_interval(exporter, now)
+    overdue_for_12_minutes(exporter, now)
 
     with Monitoring(tmp_path, f"127.0.0.1:{exporter.admin_port}") as monitoring:
         wait_for(lambda: pages(monitoring, "firing"), "the page")

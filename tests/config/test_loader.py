@@ -33,6 +33,7 @@ request_bytes = 1048576
 slug = "shop-in1"
 vendor = "clevertap"
 timezone = "Asia/Kolkata"
+severity = "info"
 tokens_file = ["secrets/shop"]
 
 [[exports]]
@@ -43,6 +44,7 @@ interval = "24h"
 grace = "2h"
 max_runtime = "3h"
 first_expected = 2026-12-01T00:00:00Z
+severity = "warning"
 owner = "data-platform"
 runbook_url = "https://example.org/nightly"
 """
@@ -71,6 +73,7 @@ def test_every_setting_of_a_full_file_is_taken(tmp_path: Path) -> None:
     shop = config.sources_without_credentials["shop-in1"]
     assert shop.timezone == "Asia/Kolkata"
     assert str(shop.zone) == "Asia/Kolkata"
+    assert shop.severity == "info"
     assert config.sources["shop-in1"].credentials.accepts({"Authorization": "Bearer the token of the shop"})
     (export,) = config.exports
     assert export.name == "nightly-s3"
@@ -78,7 +81,16 @@ def test_every_setting_of_a_full_file_is_taken(tmp_path: Path) -> None:
     assert (export.match.data_type, export.match.frequency) == ("events", "24h")
     assert (export.interval, export.grace, export.max_runtime) == (86400, 7200, 10800)
     assert export.first_expected == 1796083200
+    assert export.severity == "warning"
     assert (export.owner, export.runbook_url) == ("data-platform", "https://example.org/nightly")
+
+
+def test_an_overdue_declared_export_is_critical_and_an_undeclared_one_a_warning_unless_configured(
+    tmp_path: Path,
+) -> None:
+    config = loaded(tmp_path, '[[exports]]\nname = "nightly"\nmatch = { frequency = "24h" }')
+    assert config.exports[0].severity == "critical"
+    assert config.sources_without_credentials["default"].severity == "warning"
 
 
 def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_would_be_right(tmp_path: Path) -> None:
@@ -98,6 +110,7 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         [[sources]]
         slug = "Shop"
         timezone = "Mars"
+        severity = "none"
         [[sources]]
         vendor = "other"
         [[exports]]
@@ -105,6 +118,7 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         match = { partner = 7, patner = "s3" }
         interval = "often"
         first_expected = 2026-12-01T00:00:00
+        severity = 1
         runbook_url = "javascript:alert(1)"
         """,
         {"DATAEXPORT_EVENT_BYTES": "12", "DATAEXPORT_ADMIN_LISEN": "x"},
@@ -120,6 +134,8 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         "log.level: 'loud': Input should be 'debug', 'info', 'warning' or 'error'",
         """sources[1].slug: 'Shop': give lower-case letters, digits and hyphens, at most 63, and not "unknown\"""",
         """sources[1].timezone: 'Mars': no time zone 'Mars'; give "auto" or a name such as "Asia/Kolkata" or "UTC\"""",
+        """sources[1].severity: 'none': give "critical" for a page, "warning" for a ticket, or "info" for neither""",
+        """exports[1].severity: 1: give "critical" for a page, "warning" for a ticket, or "info" for neither""",
         "sources[2].slug: missing; it has to be given",
         "sources[2].vendor: 'other': no such vendor; give one of clevertap",
         """exports[1].name: 'any': "any" and "other" name what is not declared; give another name""",

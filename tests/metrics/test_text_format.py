@@ -130,6 +130,7 @@ export_states = st.builds(
     **dict.fromkeys(LABELS, texts),
     timezone=texts,
     declared=st.booleans(),
+    severity=texts,
     owner=texts,
     runbook_url=texts,
     **dict.fromkeys((name for name in GAUGES.values() if name != "in_progress"), instants),
@@ -207,7 +208,7 @@ PER_EXPORT = {
     "dataexport_run_duration_seconds_count": ("source", "export"),
     "dataexport_run_duration_seconds_sum": ("source", "export"),
     "dataexport_muted": LABELS,
-    "dataexport_export_info": (*LABELS, "timezone", "declared", "owner", "runbook_url"),
+    "dataexport_export_info": (*LABELS, "timezone", "declared", "severity", "owner", "runbook_url"),
 }
 PER_SOURCE = {
     "dataexport_webhook_events_total": ("source", "status"),

@@ -86,7 +86,7 @@ class Reference(ClientCollector):
         return metric
 
     def _info(self) -> Metric:
-        names = (*LABELS, "timezone", "declared", "owner", "runbook_url")
+        names = (*LABELS, "timezone", "declared", "severity", "owner", "runbook_url")
         metric = GaugeMetricFamily("dataexport_export_info", HELP["dataexport_export_info"], labels=names)
         for state in self._states:
             values = [getattr(state, name) for name in names]

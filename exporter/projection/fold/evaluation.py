@@ -76,6 +76,7 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
         timezone=source.timezone,
         declared=declared is not None,
         key=key,
+        severity=declared.severity if declared else source.severity,
         owner=declared.owner if declared else "",
         runbook_url=declared.runbook_url if declared else "",
         interval=expectation.interval,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.event_time import naive_timestamp
+from exporter.domain.exports import SEVERITIES
 from exporter.domain.states import CONDITIONS
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ EXPORT = (
     _text("frequency", "How often, such as 4h, 24h or one-time."),
     _text("timezone", "The clock of its source, or auto."),
     _flag("declared", "Whether the configuration declares it."),
+    Field(
+        "severity",
+        {"enum": list(SEVERITIES), "description": "Of the alerts that it is overdue."},
+        lambda state: state.severity,
+    ),
     _text("owner", "As declared."),
     _text("runbook_url", "As declared."),
     _flag("recurring", "Whether it has an interval, and so deadlines and slots."),

@@ -69,7 +69,7 @@ def test_what_was_folded_is_told_under_its_own_name() -> None:
     # At 8:00 and 12:00 something was due, and nobody listened at the first of them.
     assert (state.slots, state.slots_late, state.slots_missed, state.slots_unknown) == (202, 201, 203, 204)
     assert (state.recurring, state.declared, state.objective) == (True, False, 0.99)
-    assert (state.owner, state.runbook_url) == ("", "")
+    assert (state.severity, state.owner, state.runbook_url) == ("warning", "", "")
     assert (state.muted, state.muted_until, state.muted_by, state.muted_why) == (False, 0, "", "")
     assert state.changes_at == at("20:00")
 
@@ -80,6 +80,7 @@ def test_what_was_declared_is_told_under_its_own_name() -> None:
         Selection("shop", partner="Azure", data_type="profiles", frequency="24h"),
         muted_until=at("18:00"),
         objective=0.5,
+        severity="info",
         owner="somebody",
         runbook_url="https://example.org",
     )
@@ -87,7 +88,7 @@ def test_what_was_declared_is_told_under_its_own_name() -> None:
     state = evaluate(key, RUNS, EXPECTATION, SHOP, now=at("16:30"), declared=declared)
     assert (state.export, state.partner, state.data_type, state.frequency) == ("nightly", "Azure", "profiles", "24h")
     assert (state.declared, state.objective) == (True, 0.5)
-    assert (state.owner, state.runbook_url) == ("somebody", "https://example.org")
+    assert (state.severity, state.owner, state.runbook_url) == ("info", "somebody", "https://example.org")
     assert (state.muted, state.muted_until, state.muted_by) == (True, at("18:00"), "the configuration")
     assert state.muted_why == ""
     assert state.changes_at == at("18:00")

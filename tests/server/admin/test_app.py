@@ -165,6 +165,7 @@ def test_the_status_page_lists_every_export_and_escapes_what_senders_wrote(expor
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<script>" not in page.text
     assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;&#39;&amp;" in page.text
+    assert "<td>critical</td>" in page.text
     assert '<a href="https://example.org/nightly?a=1&amp;b=2">data &lt;team&gt;</a>' in page.text
     assert "&lt;i&gt;ops&lt;/i&gt;" in page.text
     assert "/webhooks/clevertap/quiet" in page.text
