@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from exporter.config import secret_files, secret_strength, store_url, tls
+from exporter.config import file_permissions, secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
 from exporter.config.environment import FILE_VARIABLES, overlay_environment
 from exporter.config.secret_strength import Secret
@@ -98,10 +98,12 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         problems += [describe_error(details, tables, place, origins) for details in error.errors(include_url=False)]
         raise ConfigurationError(problems) from error
     config = _ConfigBuilder(settings, path, place, problems).build()
+    variables = [f"{name}_FILE" for name in sorted(FILE_VARIABLES)]
+    variable_files = {name: Path(environment[name]) for name in variables if name in environment}
+    files = secret_files.secret_files(tables, file_tables, path, variable_files)
+    problems += file_permissions.writable_by_all(files)
     if not settings.server.allow_readable_secrets:
-        variables = [f"{name}_FILE" for name in sorted(FILE_VARIABLES)]
-        variable_files = {name: Path(environment[name]) for name in variables if name in environment}
-        problems += secret_files.readable_secret_files(tables, file_tables, path, variable_files)
+        problems += file_permissions.readable_by_all(files)
     if problems:
         raise ConfigurationError(problems)
     return config

@@ -1,8 +1,7 @@
-"""Finds the files that contain secrets, and reports those that every user of the machine can read."""
+"""Finds the files that contain secrets."""
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def readable_secret_files(
+def secret_files(
     tables: Mapping[str, Any], file_tables: Mapping[str, Any], path: Path | None, variable_files: Mapping[str, Path]
-) -> Iterator[str]:
-    """Yield a problem for every file with a secret that is readable by all users.
+) -> list[tuple[str, Path]]:
+    """Return every file with a secret, each with its place in messages.
 
     Args:
         tables: the validated configuration.
@@ -28,22 +27,7 @@ def readable_secret_files(
     files += [(f"environment: {name}", file) for name, file in variable_files.items()]
     if path and any(map(_holds_secret, _tables_with_secrets(file_tables).values())):
         files.append((f"{path}: holds a token or a password itself", path))
-    for at, file in files:
-        mode = _mode(file)
-        if mode & stat.S_IROTH:
-            yield (
-                f"{at}: every user of this machine can read {str(file)!r} (mode {mode:04o}): chmod 600 it; where the "
-                "mode is not yours to choose and nobody else is there, as in a container, set "
-                "server.allow_readable_secrets"
-            )
-
-
-def _mode(file: Path) -> int:
-    try:
-        mode = file.stat().st_mode
-    except OSError:
-        return 0  # reading the file has failed as well, which is reported elsewhere
-    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else 0
+    return files
 
 
 def _tables_with_secrets(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -97,6 +97,31 @@ def test_the_file_of_a_variable_is_looked_at_as_well(tmp_path: Path) -> None:
     assert problems(None, DATAEXPORT_TOKENS_FILE=str(tokens)) == []
 
 
+def test_a_secret_that_every_user_can_change_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.toml", "[server]\nallow_readable_secrets = true\n" + INSIDE["a token"], 0o602)
+    (told,) = problems(path)
+    assert f"every user of this machine can write to {str(path)!r} (mode 0602): chmod o-w it" in told
+
+
+@pytest.mark.parametrize(("mode", "accepted"), [(0o777, False), (0o703, False), (0o1777, True), (0o770, True)])
+def test_a_folder_in_which_every_user_can_replace_a_secret_is_refused(
+    tmp_path: Path, mode: int, *, accepted: bool
+) -> None:
+    """With the sticky bit, as in a Kubernetes volume, only owners can replace their files."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    written(folder / "token", "a-secret-of-some-length", 0o600)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link").symlink_to(folder / "token")
+    folder.chmod(mode)
+    for name in (folder / "token", tmp_path / "elsewhere" / "link"):
+        told = problems(None, DATAEXPORT_TOKENS_FILE=str(name))
+        assert len(told) == (0 if accepted else 1)
+        assert all(
+            f"can write to the folder {str(folder)!r} of {str(name)!r} (mode 0{mode:o})" in each for each in told
+        )
+
+
 def test_what_is_not_there_or_no_file_is_told_once(tmp_path: Path) -> None:
     toml = '[[sources]]\nslug = "a"\ntokens_file = ["missing", "."]\n'
     told = problems(written(tmp_path / "c.toml", toml, 0o644))
