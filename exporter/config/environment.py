@@ -28,6 +28,7 @@ VARIABLES = {
     "DATAEXPORT_ADMIN_BASIC": "server.admin_basic",
     "DATAEXPORT_ADMIN_OPEN": "server.admin_open",
     "DATAEXPORT_TRUSTED_HOPS": "server.trusted_hops",
+    "DATAEXPORT_KEEP_ALIVE": "server.keep_alive",
     "DATAEXPORT_TLS_CERTIFICATE_FILE": "server.tls_certificate_file",
     "DATAEXPORT_TLS_KEY_FILE": "server.tls_key_file",
     "DATAEXPORT_ALLOW_READABLE_SECRETS": "server.allow_readable_secrets",

@@ -48,6 +48,7 @@ class Config:
     Attributes:
         path: the configuration file; None if there is none.
         trusted_hops: how many reverse proxies in front of the webhook are trusted to name the client's address.
+        keep_alive: how long a connection to the webhook listener may wait for its next request, in seconds.
         tls: the TLS context of the webhook listener; None for plain HTTP.
         retention: how long events are kept at least, in seconds.
         sources: the sources by slug.
@@ -59,6 +60,7 @@ class Config:
     admin_listen: Address
     admin_credentials: Credentials
     trusted_hops: int
+    keep_alive: int
     tls: ssl.SSLContext | None
     store_url: str = field(repr=False)
     retention: int
@@ -169,6 +171,7 @@ class _ConfigBuilder:
             admin_listen=server.admin_listen,
             admin_credentials=admin_credentials,
             trusted_hops=server.trusted_hops,
+            keep_alive=server.keep_alive,
             tls=self._tls(),
             store_url=settings.store.url.get_secret_value(),
             retention=settings.store.retention,

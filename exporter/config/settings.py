@@ -163,6 +163,7 @@ class Server(Section):
     admin_basic: BasicSettings | None = None
     admin_open: bool = False
     trusted_hops: Annotated[int, Field(ge=0, le=16)] = 0
+    keep_alive: Annotated[Duration, Field(ge=5, le=3600)] = 75
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     allow_readable_secrets: bool = False

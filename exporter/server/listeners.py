@@ -26,6 +26,7 @@ ADMIN_THREADS = 8
 MAX_CONNECTIONS = 1000
 MIN_CONNECTIONS = 16
 MAX_ADMIN_CONNECTIONS = 100
+ADMIN_IDLE_SECONDS = 15.0
 RESERVED_FILES = 200
 """Open files for anything but the webhook listener: admin listener, store, logs."""
 MAX_ADMIN_BODY_BYTES = 65536
@@ -75,8 +76,16 @@ class Listeners:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         max_connections = min(MAX_CONNECTIONS, max(files - RESERVED_FILES, MIN_CONNECTIONS))
         self.pools = [
-            ConnectionPool(webhook_handler, max_connections, loop, lambda: service.config.limits.total_request_bytes),
-            ConnectionPool(admin_handler, MAX_ADMIN_CONNECTIONS, loop, lambda: MAX_ADMIN_TOTAL_BYTES),
+            ConnectionPool(
+                webhook_handler,
+                max_connections,
+                loop,
+                lambda: service.config.limits.total_request_bytes,
+                lambda: service.config.keep_alive,
+            ),
+            ConnectionPool(
+                admin_handler, MAX_ADMIN_CONNECTIONS, loop, lambda: MAX_ADMIN_TOTAL_BYTES, lambda: ADMIN_IDLE_SECONDS
+            ),
         ]
         self.tls_contexts = [tls.reloading_context(lambda: service.config.tls), None]
 

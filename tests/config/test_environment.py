@@ -26,6 +26,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_ADMIN_BASIC": '{"username": "prometheus", "password": "a-long-password-of-24"}',
         "DATAEXPORT_ADMIN_OPEN": "true",
         "DATAEXPORT_TRUSTED_HOPS": "2",
+        "DATAEXPORT_KEEP_ALIVE": "2m",
         "DATAEXPORT_ALLOW_READABLE_SECRETS": "true",
         "DATAEXPORT_TLS_CERTIFICATE_FILE": str(certificate),
         "DATAEXPORT_TLS_KEY_FILE": str(key),
@@ -51,7 +52,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "the-third-admin-token",
     )
     assert config.admin_credentials.basic == (("prometheus", "a-long-password-of-24"),)
-    assert config.trusted_hops == 2
+    assert (config.trusted_hops, config.keep_alive) == (2, 120)
     assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
     assert config.retention == 864000

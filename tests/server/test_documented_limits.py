@@ -22,7 +22,7 @@ LIMITS = {
     "first byte of a new connection": (connection.FIRST_BYTE_SECONDS,),
     "headers, time": (connection.HEAD_SECONDS,),
     "body, time": (connection.BODY_SECONDS,),
-    "next request on a connection": (connection.IDLE_SECONDS,),
+    "next request on a connection": (listeners.ADMIN_IDLE_SECONDS,),
     "reading an answer": (connection.WRITE_SECONDS,),
     "TLS handshake": (worker.HANDSHAKE_SECONDS,),
     "connections at a time": (listeners.MAX_CONNECTIONS, listeners.MAX_ADMIN_CONNECTIONS),

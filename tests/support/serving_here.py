@@ -61,12 +61,18 @@ class LocalListener:
     Args:
         max_open: the limit of open connections.
         context: the TLS context; None for plain HTTP.
+
+    Attributes:
+        idle_seconds: how long a connection may wait for its next request.
     """
 
     def __init__(self, max_open: int = 100, context: ssl.SSLContext | None = None) -> None:
         self.handler = EchoHandler()
         self.loop = uvloop.new_event_loop()
-        self.pool = ConnectionPool(self.handler, max_open, self.loop, lambda: MAX_REQUEST_BYTES)
+        self.idle_seconds = 15.0
+        self.pool = ConnectionPool(
+            self.handler, max_open, self.loop, lambda: MAX_REQUEST_BYTES, lambda: self.idle_seconds
+        )
         self._context = context
         self._thread = threading.Thread(target=self.loop.run_forever)
 

@@ -30,7 +30,6 @@ FIRST_BYTE_SECONDS = 10.0
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 WRITE_SECONDS = 30.0
-IDLE_SECONDS = 15.0
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
 SMALL_BODY_BYTES = 64 * 1024
@@ -66,7 +65,7 @@ class State(enum.Enum):
     HEAD       the rest of a request's head    ``HEAD_SECONDS``        408, closed
     BODY       the rest of its body            ``BODY_SECONDS``        408, closed
     HANDLING   the handler                     the handler's limit
-    IDLE       the next request                ``IDLE_SECONDS``        closed
+    IDLE       the next request                the pool's limit        closed
     LINGERING  the client to close its side    ``LINGER_SECONDS``      aborted
     CLOSED     the last response to be sent    ``WRITE_SECONDS``       aborted
     ========== =============================== ======================= ============
@@ -168,7 +167,7 @@ class Connection(asyncio.Protocol):
         """Continue: the client has read its responses."""
         self._write_paused = False
         if self._state is State.IDLE:
-            self._wait(State.IDLE, IDLE_SECONDS)
+            self._wait(State.IDLE, self._pool.idle_seconds())
             self._resume_reading()
 
     def on_deadline(self) -> None:
@@ -292,7 +291,7 @@ class Connection(asyncio.Protocol):
         self._head = self._request = None
         self._handled_bytes = 0
         self._count_bytes()
-        self._wait(State.IDLE, IDLE_SECONDS)
+        self._wait(State.IDLE, self._pool.idle_seconds())
         self._pool.mark_active(self)
 
     def _resume_reading(self) -> None:

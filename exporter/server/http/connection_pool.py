@@ -47,6 +47,7 @@ class ConnectionPool:
             client the longest is aborted.
         loop: the event loop of the connections.
         max_request_bytes: returns the limit of ``request_bytes``; a reload may change it.
+        idle_seconds: returns how long a connection may wait for its next request; called each time.
 
     Attributes:
         stopping: True once the server stops: no connection is kept alive any longer.
@@ -59,9 +60,11 @@ class ConnectionPool:
         max_open: int,
         loop: asyncio.AbstractEventLoop,
         max_request_bytes: Callable[[], int],
+        idle_seconds: Callable[[], float],
     ) -> None:
         self.handler = handler
         self.loop = loop
+        self.idle_seconds = idle_seconds
         self.stopping = False
         self.request_bytes = 0
         self._max_request_bytes = max_request_bytes

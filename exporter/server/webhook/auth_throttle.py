@@ -7,6 +7,7 @@ always passes, so that guesses from the sender's address cannot lock the sender 
 from __future__ import annotations
 
 import ipaddress
+import re
 import threading
 from collections import OrderedDict, deque
 from functools import lru_cache
@@ -14,6 +15,9 @@ from functools import lru_cache
 MAX_FAILURES_PER_MINUTE = 10
 MAX_ADDRESSES = 10_000
 MINUTE = 60.0
+
+_PORT = re.compile(r"([\d.]+):\d{1,5}|\[([^\[\].]*:[^\[\]]*)\](?::\d{1,5})?", re.ASCII)
+"""An address with a port, and an IPv6 address in brackets, as some proxies write them."""
 
 
 class AuthThrottle:
@@ -45,13 +49,17 @@ def client_address(peer: str, forwarded_for: str, hops: int) -> str:
     Args:
         peer: the address at the other end of the connection.
         forwarded_for: the value of ``X-Forwarded-For``, repeated headers joined by commas. Each proxy
-            appends the address of its own peer, and anyone can make up the addresses to the left.
+            appends the address of its own peer, perhaps with a port, and anyone can make up the addresses to the left.
         hops: the number of trusted proxies, each of which appended one address.
     """
     if hops:
-        addresses = forwarded_for.split(",")
-        if len(addresses) >= hops and _parse_address(addresses[-hops].strip()) is not None:
-            return addresses[-hops].strip()
+        entries = forwarded_for.split(",")
+        if len(entries) >= hops:
+            entry = entries[-hops].strip()
+            with_port = _PORT.fullmatch(entry)
+            address = with_port[1] or with_port[2] if with_port else entry
+            if _parse_address(address) is not None:
+                return address
     return peer
 
 

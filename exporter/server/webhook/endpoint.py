@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 COMMIT_TIMEOUT_SECONDS = 1.6
 """The time limit for a response, which is 503 without a commit in time. Senders wait for three seconds."""
 
+HEALTH_PATH = "/-/healthy"
+"""Answered with 200 and nothing else, for load balancers; neither counted nor logged."""
+
+_HEALTHY = HttpResponse(200, b"", (("Content-Type", "text/plain"),))
 _NOT_FOUND = standard_problem(HTTPStatus.NOT_FOUND)
 _METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "POST"})
+_HEALTH_METHODS = ("GET", "HEAD")
+_HEALTH_METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(_HEALTH_METHODS)})
 _JSON = (("Content-Type", "application/json"),)
 
 
@@ -57,10 +63,10 @@ class Webhook:
         hops = self._service.config.trusted_hops
         request.client = client_address(request.peer, request.headers.get("X-Forwarded-For"), hops)
         path = request.path
-        if not path.startswith(PREFIX):
-            return _NOT_FOUND
-        vendor, _, slug = path[len(PREFIX) :].partition("/")
-        if vendor not in VENDORS or not slug or "/" in slug:
+        if path == HEALTH_PATH:
+            return _HEALTHY if request.method in _HEALTH_METHODS else _HEALTH_METHOD_NOT_ALLOWED
+        vendor, _, slug = path.removeprefix(PREFIX).partition("/")
+        if not path.startswith(PREFIX) or vendor not in VENDORS or not slug or "/" in slug:
             return _NOT_FOUND
         if request.method != "POST":
             return _METHOD_NOT_ALLOWED
@@ -80,6 +86,8 @@ class Webhook:
 
     def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """Count and log a response."""
+        if response is _HEALTHY:
+            return
         seconds = time.perf_counter() - request.started_at
         self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, response.status, seconds)
         log_request("webhook", request, response)

@@ -345,7 +345,6 @@ WAITS = {
     "FIRST_BYTE_SECONDS": (b"", []),
     "HEAD_SECONDS": (HEAD, [408]),
     "BODY_SECONDS": (POST[:-1], [408]),
-    "IDLE_SECONDS": (POST, [200]),
 }
 
 
@@ -356,6 +355,13 @@ def test_each_wait_for_a_client_has_an_end(listener: LocalListener, monkeypatch:
     with listener.connect() as client:
         client.sendall(sent)
         assert statuses(read_all(client)) == received
+
+
+def test_the_wait_for_the_next_request_has_the_end_that_is_set_at_that_moment(listener: LocalListener) -> None:
+    listener.idle_seconds = 0.05
+    with listener.connect() as client:
+        client.sendall(POST)
+        assert statuses(read_all(client)) == [200]
 
 
 def test_one_more_byte_is_not_one_more_chance(listener: LocalListener, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,7 +300,6 @@ def test_the_webhook_takes_post_alone(exporter: Exporter, method: str) -> None:
         ("GET", "/"),
         ("GET", "/metrics"),
         ("GET", "/metrics/"),
-        ("GET", "/-/healthy"),
         ("GET", "/-/ready"),
         ("POST", "/-/reload"),
         ("GET", "/favicon.ico"),
@@ -315,6 +314,21 @@ def test_the_public_port_shows_nothing_but_the_webhook(exporter: Exporter, metho
     host = {"Host": f"127.0.0.1:{exporter.admin_port}"}  # what a client claims must not matter
     for headers in ({}, host):
         assert_problem(exporter.webhook(method, path, headers=headers), 404)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_load_balancer_gets_200_and_nothing_else_and_is_not_counted(exporter: Exporter, method: str) -> None:
+    counter = "dataexport_webhook_requests_total"
+    before = exporter.value(counter, source="unknown", code="200")
+    answer = exporter.webhook(method, "/-/healthy")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert exporter.value(counter, source="unknown", code="200") == before
+
+
+def test_the_health_of_the_public_port_takes_get_and_head_alone(exporter: Exporter) -> None:
+    answer = exporter.webhook("POST", "/-/healthy", data=b"{}")
+    assert_problem(answer, 405)
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_the_admin_port_takes_no_webhook(exporter: Exporter) -> None:
