@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import requests
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.cli.main import main
 from monitoring import clean_environment
 from ports import free_port
 
@@ -213,16 +216,12 @@ class Exporter:
         return series(self.scrape()).get((sample, frozenset(labels.items())))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another command of the same program, in the same folder and environment."""
-        return subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
+        """Run another command of the same program, in the same folder and environment, but in this process."""
+        with contextlib.chdir(self.folder):
+            result = CliRunner(env=self.environment).invoke(main, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
     def _ready(self) -> bool:
         try:

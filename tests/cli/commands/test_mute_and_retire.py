@@ -13,7 +13,8 @@ from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, error_output, run
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, ActiveDecisions, Decision
 from exporter.domain.exports import ExportKey
-from running import Exporter, wait_until
+from running import wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ def test_what_is_taken_says_which_exports_it_is_about() -> None:
 
 
 def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_restart(tmp_path: Path) -> None:
-    with Exporter(tmp_path, CONFIGURATION) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
         config = ("--config", str(exporter.config_path))
         exporter.post(body("Initiated", vendor_clock(time.time() - 9 * HOUR)), "shop")
         assert exporter.value("dataexport_muted", **LABELS) == 0
@@ -92,7 +93,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         (state,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
         assert (state["muted_by"], state["muted_why"]) == ("Ann <b>", "bucket <moves>")
         assert time.time() + HOUR < state["muted_until"] < time.time() + 3 * HOUR
-        exporter.kill()
+        exporter.terminate()
         exporter.start()
         assert exporter.value("dataexport_muted", **LABELS) == 1
         (row,) = json.loads(exporter.run("mutes", *config, "--json").stdout)
@@ -103,7 +104,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
 
 
 def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
-    with Exporter(tmp_path, CONFIGURATION) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
         exporter.post(body("Initiated", vendor_clock(time.time())), "shop")
         exporter.scrape()
         for until in ("2s", "8s", "32s"):  # a busy machine may look when the first is over already
@@ -116,7 +117,7 @@ def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None:
-    with Exporter(tmp_path, CONFIGURATION) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
         config = ("--config", str(exporter.config_path))
         first = body("Completed", vendor_clock(time.time() - 9 * HOUR), 1)
         exporter.post(first, "shop")
@@ -126,7 +127,7 @@ def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None
         assert exporter.value("dataexport_completed_total", **LABELS) is None
         assert 'partner="Amazon S3"' not in exporter.scrape()
         assert exporter.admin("/api/v1/exports").json()["total"] == 1
-        exporter.kill()
+        exporter.terminate()
         exporter.start()
         assert 'partner="Amazon S3"' not in exporter.scrape()
         (row,) = json.loads(exporter.run("mutes", *config, "--json").stdout)
@@ -140,7 +141,7 @@ def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None
 
 
 def test_a_retirement_can_be_taken_back(tmp_path: Path) -> None:
-    with Exporter(tmp_path, CONFIGURATION) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
         config = ("--config", str(exporter.config_path))
         exporter.post(body("Completed", vendor_clock(time.time() - 9 * HOUR)), "shop")
         before = exporter.scrape().partition("# HELP dataexport_webhook")[0]
