@@ -26,7 +26,7 @@ from exporter.cli.simulation import (
 from exporter.config.loader import load
 from exporter.domain.errors import ExporterError
 from exporter.projection.projector import Projector
-from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -296,7 +296,7 @@ def test_the_command_prints_arrivals_bodies_and_faults(tmp_path: Path) -> None:
 def test_the_command_posts_to_a_running_exporter(tmp_path: Path) -> None:
     toml = '[[sources]]\nslug = "default"\ntimezone = "Europe/Berlin"\ntokens = ["a-made-up-token!"]\n'
     (tmp_path / "token").write_text("a-made-up-token!", "utf-8")
-    with Exporter(tmp_path, toml) as exporter:
+    with LocalExporter(tmp_path, toml) as exporter:
         url = f"{exporter.webhook_url}/webhooks/clevertap/default"
         arguments = ["simulate", "--url", url, "--days", "2", "--late", "0", "--missed", "0", "--stuck", "0"]
         done = exporter.run(*arguments, "--token-file", str(tmp_path / "token"))

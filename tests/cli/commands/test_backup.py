@@ -26,6 +26,7 @@ from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite import backup as sqlite_backup
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything, start_without_outage
 from running import PATIENCE_SECONDS, Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_byte(tmp_path: Path) -> None:
-    with Exporter(tmp_path, CONFIGURATION) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
         send_some_of_everything(exporter)
         before = from_the_ledger(exporter)
         made = exporter.run("backup", "--config", str(exporter.config_path), "copy.db")

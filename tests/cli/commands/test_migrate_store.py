@@ -23,7 +23,8 @@ from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment
 from restarts import CONFIGURATION, from_the_ledger, send_some_of_everything, start_without_outage
-from running import COMMAND, Exporter, wait_until
+from running import COMMAND, wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def decide(url: str) -> None:
 
 def migrated(source: str, target: str, tmp_path: Path) -> None:
     """An exporter that has seen everything goes on from the copy as if nothing had been."""
-    with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": source}) as exporter:
+    with LocalExporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": source}) as exporter:
         send_some_of_everything(exporter)
         decide(source)
         before = from_the_ledger(exporter)
@@ -98,6 +99,7 @@ def test_every_series_is_the_same_byte_for_byte_back_from_postgresql(postgres_ur
     migrated(postgres_url, THERE, tmp_path)
 
 
+@pytest.mark.proof
 def test_a_copy_that_was_killed_goes_on_and_no_exporter_uses_it_before_it_is_whole(tmp_path: Path) -> None:
     count = 20 * store_copy.ROWS_PER_TRANSACTION
     store = Store(tmp_path)
@@ -162,7 +164,7 @@ def test_an_unfinished_copy_of_another_ledger_is_refused() -> None:
 
 @pytest.mark.usefixtures("in_a_folder")
 def test_a_database_that_an_exporter_uses_is_refused(tmp_path: Path) -> None:
-    with Exporter(tmp_path):
+    with LocalExporter(tmp_path):
         assert "dataexport.db is in use" in error_output(run("migrate-store", HERE, THERE), 1)
         assert not (tmp_path / "copy.db").exists()
         with closing(Database("sqlite:///empty.db")):
@@ -172,7 +174,7 @@ def test_a_database_that_an_exporter_uses_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
-    with Exporter(tmp_path):
+    with LocalExporter(tmp_path):
         pass
     refused = error_output(run("migrate-store", HERE, THERE), 1)
     assert "FROM is in use: the newest heartbeat of an exporter in it is" in refused

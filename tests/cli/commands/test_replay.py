@@ -17,7 +17,8 @@ from exporter.cli.main import main
 from exporter.ingest.replay import Replay
 from exporter.ingest.vendors import clevertap
 from exporter.ledger.replay_store import ArrivalPosition, all_with_bodies
-from running import Exporter, wait_until
+from running import wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_bodies_understood_after_a_fix_are_as_if_they_had_been_at_once(
     assert run("doctor", *config).exit_code == 0
 
 
-def of_exports(exporter: Exporter) -> str:
+def of_exports(exporter: LocalExporter) -> str:
     """The part of a scrape that is about exports."""
     return exporter.scrape().partition("# HELP dataexport_webhook")[0]
 
@@ -110,7 +111,7 @@ def test_a_running_exporter_shows_what_was_replayed_as_if_it_had_been_understood
         (body("Initiated", vendor_clock(now - HOUR)), body("Completed", vendor_clock(now))),
     ]
     toml = ZONED.format("UTC")
-    with Exporter(tmp_path / "a", toml) as at_once, Exporter(tmp_path / "b", toml) as later:
+    with LocalExporter(tmp_path / "a", toml) as at_once, LocalExporter(tmp_path / "b", toml) as later:
         for understood, not_yet in sent:
             for each in (understood, not_yet):
                 at_once.post(each, "shop")
@@ -265,7 +266,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
     ]
     (tmp_path / "wrong").mkdir()
     (tmp_path / "right").mkdir()
-    with Exporter(tmp_path / "wrong", wrong) as exporter, Exporter(tmp_path / "right", right) as model:
+    with LocalExporter(tmp_path / "wrong", wrong) as exporter, LocalExporter(tmp_path / "right", right) as model:
         for each in bodies:
             exporter.post(each, "shop")
             model.post(each, "shop")
@@ -274,7 +275,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
         assert exporter.admin("/-/reload", "POST").status_code == 200
         accepted_event = ("last_received", "last_accepted", "requests", "delay")
 
-        def shown(each: Exporter) -> list[str]:
+        def shown(each: LocalExporter) -> list[str]:
             text = each.scrape().partition("# HELP dataexport_webhook_requests")[0]
             return [line for line in text.splitlines() if not any(word in line for word in accepted_event)]
 
@@ -288,7 +289,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
         assert run("replay", "--rebuild", *config).stdout.splitlines()[0] == "3 of 3 events were changed"
         wait_until(lambda: shown(exporter) == shown(model), "what the exporter shows is as if the zone had been right")
         assert run("replay", "--rebuild", *config).stdout == "0 of 3 events were changed\n"
-        exporter.kill()
+        exporter.terminate()
         exporter.start()
         assert shown(exporter) == shown(model)
 

@@ -10,7 +10,7 @@ import requests
 
 from builders import vendor_clock
 from commands import error_output, run
-from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ def test_send_names_the_option_that_is_wrong(tmp_path: Path, option: str, value:
 def test_what_is_sent_arrives_at_a_running_exporter(tmp_path: Path) -> None:
     sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
     (tmp_path / "right").write_text("the-right-token!\n", "utf-8")
-    with Exporter(tmp_path, sources) as exporter:
+    with LocalExporter(tmp_path, sources) as exporter:
         options = ["send", "--url", f"{exporter.webhook_url}/webhooks/clevertap/shop"]
         refused = exporter.run(*options)
         assert (refused.returncode, refused.stderr[:10]) == (1, "error: 401")
