@@ -17,6 +17,7 @@ from exporter.config import loader
 from exporter.domain.errors import ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
+from running_here import LocalExporter
 from serving_here import LocalListener
 from tools import program
 
@@ -100,7 +101,7 @@ def test_a_new_certificate_is_served_after_a_reload_and_no_connection_is_cut(tmp
     pair = certificates.make(tmp_path, "served")
     shutil.copy(first[0], pair[0])
     shutil.copy(first[1], pair[1])
-    with Exporter(tmp_path, environment=named(*pair)) as exporter, requests.Session() as kept:
+    with LocalExporter(tmp_path, environment=named(*pair)) as exporter, requests.Session() as kept:
         url = f"https://localhost:{exporter.webhook_port}/webhooks/clevertap/default"
         kept.verify, kept.trust_env = str(first[0]), False
         assert kept.post(url, body(request_id=1), timeout=PATIENCE_SECONDS).status_code == 200
@@ -124,7 +125,7 @@ def test_a_new_certificate_is_served_after_a_reload_and_no_connection_is_cut(tmp
 def test_tls_cannot_be_switched_on_or_off_by_a_reload(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path, "first")
     toml = f'[server]\ntls_certificate_file = "{certificate.name}"\ntls_key_file = "{key.name}"\n'
-    with Exporter(tmp_path, toml) as exporter:
+    with LocalExporter(tmp_path, toml) as exporter:
         exporter.config_path.write_text("[server]\n", "utf-8")
         assert exporter.admin("/-/reload", "POST").status_code == 200
         assert '"tls"' in exporter.log()
@@ -192,7 +193,7 @@ def test_a_start_with_a_wrong_certificate_ends_with_its_reason(tmp_path: Path) -
 
 def test_who_does_not_speak_tls_is_hung_up_on(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path, "first")
-    with Exporter(tmp_path, environment=named(certificate, key)) as exporter:
+    with LocalExporter(tmp_path, environment=named(certificate, key)) as exporter:
         for sent in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(range(256)), b""):
             with socket.create_connection(("127.0.0.1", exporter.webhook_port), 20) as client:
                 client.sendall(sent)

@@ -17,6 +17,7 @@ from builders import body
 from monitoring import ROOT
 from ports import free_port
 from running import PATIENCE_SECONDS, Exporter, wait_until
+from running_here import LocalExporter
 from tools import program
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def hops() -> int:
 
 @pytest.fixture
 def exporter(tmp_path: Path, hops: int) -> Iterator[Exporter]:
-    with Exporter(tmp_path, SOURCES.format(hops=hops)) as running:
+    with LocalExporter(tmp_path, SOURCES.format(hops=hops)) as running:
         yield running
 
 

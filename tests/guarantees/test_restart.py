@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.proof
+
 
 def test_after_kill_and_restart_every_series_of_exports_and_sources_is_the_same_byte_for_byte(tmp_path: Path) -> None:
     with Exporter(tmp_path, CONFIGURATION) as exporter:

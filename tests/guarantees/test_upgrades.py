@@ -18,6 +18,7 @@ from exporter.metrics.renderer import Renderer
 from exporter.projection.projector import Projector
 from golden_ledger import DAYS, DECLARED, HOUR, SINCE, SOURCES
 from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event
@@ -76,7 +77,7 @@ def test_nothing_of_an_older_ledger_is_lost_and_it_goes_on_from_there(copied: Pa
     assert {name for _, name in DECLARED} == {row[1] for row in before["declared_exports"]}
     SqlLedger(f"sqlite:///{copied}").close()
     assert {table: rows(copied, table) for table in tables} == before
-    with Exporter(tmp_path, '[[sources]]\nslug = "shop"\n') as exporter:
+    with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\n') as exporter:
         assert exporter.post(body(), "shop").json()["accepted"] == 1
         events = exporter.value("dataexport_webhook_events_total", source="shop", status="initiated")
     old = [row for row in before["events"] if row[1] == "shop" and b'"Initiated"' in bytes(row[3])]  # type: ignore[call-overload]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from typing import TYPE_CHECKING
 
+import structlog
 from click.testing import CliRunner
 
 from builders import body, vendor_clock
@@ -22,7 +24,22 @@ if TYPE_CHECKING:
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    return CliRunner(env=environment).invoke(main, arguments)
+    """Run a command in this process, and leave this process's logging as it was.
+
+    Args:
+        arguments: of the command line.
+        environment: variables in addition to those of this process.
+    """
+    root, of_structlog = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    try:
+        result = CliRunner(env=environment).invoke(main, arguments)
+    finally:
+        structlog.configure(**of_structlog)
+        root.handlers, root.level = handlers, level
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
 
 
 def error_output(result: Result, code: int) -> str:

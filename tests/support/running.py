@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import requests
-from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.cli.main import main
+import commands
 from monitoring import clean_environment
 from ports import free_port
 
@@ -218,9 +217,7 @@ class Exporter:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the same program, in the same folder and environment, but in this process."""
         with contextlib.chdir(self.folder):
-            result = CliRunner(env=self.environment).invoke(main, arguments)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+            result = commands.run(*arguments, **self.environment)
         return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
     def _ready(self) -> bool:

@@ -27,6 +27,8 @@ class LocalExporter(Exporter):
     """Both listeners of an exporter, with its service and its database, in an event loop of this process.
 
     A process of its own takes seconds of CPU time to start, mostly for imports, and this takes a tenth of one.
+    A test that reads or replaces the files of the database needs one nevertheless: a process that closes such a file
+    loses SQLite's locks on it.
     """
 
     def launch(self) -> None:
@@ -34,7 +36,10 @@ class LocalExporter(Exporter):
         path = self.config_path if self._arguments else None
         self._log_file = self._log.open("a", encoding="utf-8")
         self._logging = structlog.get_config()
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(self._log_file))
+        structlog.configure(
+            processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+            logger_factory=structlog.PrintLoggerFactory(self._log_file),
+        )
 
         def load_config() -> Config:
             return loader.load(path, self.environment)
@@ -71,6 +76,10 @@ class LocalExporter(Exporter):
             structlog.configure(**self._logging)
             self._log_file.close()
         return 0
+
+    def send_sighup(self) -> None:
+        """Do what the worker does when it gets SIGHUP."""
+        self._loop.call_soon_threadsafe(self._listeners.on_sighup)
 
     def kill(self) -> None:
         """Raise: nothing in this process can be killed."""

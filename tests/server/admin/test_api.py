@@ -11,7 +11,7 @@ import pytest
 
 from builders import HOUR, body, vendor_clock
 from exporter import __version__
-from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,8 @@ PATHS = ("exports", "events", "sources", "quarantine", "openapi.json")
 
 
 @pytest.fixture(scope="module")
-def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    with Exporter(tmp_path_factory.mktemp("api"), CONFIGURATION) as running:
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExporter]:
+    with LocalExporter(tmp_path_factory.mktemp("api"), CONFIGURATION) as running:
         now = time.time()
         for hours in (5, 1):
             running.post(body("Initiated", vendor_clock(now - hours * HOUR), 7), "shop")
@@ -51,7 +51,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         assert "Traceback" not in running.log()
 
 
-def api(exporter: Exporter, path: str, **query: object) -> dict[str, Any]:
+def api(exporter: LocalExporter, path: str, **query: object) -> dict[str, Any]:
     """Return a document of the API, after checking it against the description."""
     answer = exporter.admin(f"/api/v1/{path}", params=query)
     assert answer.status_code == 200, answer.text
@@ -60,7 +60,7 @@ def api(exporter: Exporter, path: str, **query: object) -> dict[str, Any]:
     return document
 
 
-def assert_as_described(exporter: Exporter, path: str, answer: requests.Response) -> None:
+def assert_as_described(exporter: LocalExporter, path: str, answer: requests.Response) -> None:
     """Check a response against the exporter's own description."""
     description = exporter.admin("/api/v1/openapi.json").json()
     content = description["paths"][f"/api/v1/{path}"]["get"]["responses"][str(answer.status_code)]["content"]
@@ -68,7 +68,7 @@ def assert_as_described(exporter: Exporter, path: str, answer: requests.Response
     jsonschema_rs.validate({**content[kind]["schema"], "components": description["components"]}, answer.json())
 
 
-def refused(exporter: Exporter, path: str, query: str) -> dict[str, Any]:
+def refused(exporter: LocalExporter, path: str, query: str) -> dict[str, Any]:
     """Return the problem document of a wrong query."""
     answer = exporter.admin(f"/api/v1/{path}?{query}")
     assert answer.status_code == 400
@@ -78,7 +78,7 @@ def refused(exporter: Exporter, path: str, query: str) -> dict[str, Any]:
     return document
 
 
-def test_exports_are_told_with_their_state_and_null_for_never(exporter: Exporter) -> None:
+def test_exports_are_told_with_their_state_and_null_for_never(exporter: LocalExporter) -> None:
     document = api(exporter, "exports")
     assert document["total"] == 3
     (nightly,) = [each for each in document["exports"] if each["declared"]]
@@ -90,7 +90,7 @@ def test_exports_are_told_with_their_state_and_null_for_never(exporter: Exporter
     assert time.time() - 2 * HOUR < detected["last_initiated"] < time.time()
 
 
-def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporter: Exporter) -> None:
+def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporter: LocalExporter) -> None:
     def names(**query: object) -> list[tuple[str, str]]:
         return [(each["source"], each["export"]) for each in api(exporter, "exports", **query)["exports"]]
 
@@ -103,7 +103,7 @@ def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporte
     assert (len(cut["exports"]), cut["total"]) == (1, 3)
 
 
-def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: Exporter) -> None:
+def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: LocalExporter) -> None:
     listed = api(exporter, "exports", source="shop")["exports"]
     for each in listed:
         document = api(exporter, f"exports/{each['id']}")
@@ -117,12 +117,12 @@ def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: Exporter
     assert api(exporter, f"exports/{nightly['id']}")["events"] == []
 
 
-def test_an_id_that_does_not_exist_is_not_found(exporter: Exporter) -> None:
+def test_an_id_that_does_not_exist_is_not_found(exporter: LocalExporter) -> None:
     answer = exporter.admin("/api/v1/exports/0123456789abcdef")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_events_are_told_newest_first_or_followed_from_a_sequence(exporter: Exporter) -> None:
+def test_events_are_told_newest_first_or_followed_from_a_sequence(exporter: LocalExporter) -> None:
     newest = api(exporter, "events")["events"]
     assert [each["sequence"] for each in newest] == [4, 3, 2, 1]
     assert newest[0]["partner"] == "Microsoft Azure"
@@ -134,14 +134,14 @@ def test_events_are_told_newest_first_or_followed_from_a_sequence(exporter: Expo
     assert len(api(exporter, "events", source="shop", after=0)["events"]) == 4
 
 
-def test_sources_are_told_with_their_counts(exporter: Exporter) -> None:
+def test_sources_are_told_with_their_counts(exporter: LocalExporter) -> None:
     quiet, shop = api(exporter, "sources")["sources"]
     assert (quiet["slug"], shop["slug"]) == ("quiet", "shop")
     assert (shop["events"]["initiated"], shop["quarantined"], shop["timezone"]) == (4, {"missing_key": 1}, "UTC")
     assert quiet["suspected_offset"] is None
 
 
-def test_what_was_not_understood_is_told_with_its_body(exporter: Exporter) -> None:
+def test_what_was_not_understood_is_told_with_its_body(exporter: LocalExporter) -> None:
     odder, odd = api(exporter, "quarantine")["quarantine"]
     assert (odd["source"], odd["reason"], odd["body"]) == ("shop", "missing_key", '{"odd": "ü"}')
     assert api(exporter, "quarantine", source="quiet")["quarantine"] == [odder]
@@ -170,7 +170,7 @@ def test_what_was_not_understood_is_told_with_its_body(exporter: Exporter) -> No
         ("openapi.json", "pretty", "pretty", "the parameters here are none"),
     ],
 )
-def test_a_wrong_parameter_is_named(exporter: Exporter, path: str, query: str, name: str, detail: str) -> None:
+def test_a_wrong_parameter_is_named(exporter: LocalExporter, path: str, query: str, name: str, detail: str) -> None:
     document = refused(exporter, path, query)
     assert document["parameter"] == name
     assert document["detail"].startswith(f"{name}: ")
@@ -178,19 +178,19 @@ def test_a_wrong_parameter_is_named(exporter: Exporter, path: str, query: str, n
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_only_get_and_head_are_taken(exporter: Exporter, path: str) -> None:
+def test_only_get_and_head_are_taken(exporter: LocalExporter, path: str) -> None:
     assert exporter.admin(f"/api/v1/{path}", "HEAD").status_code == 200
     answer = exporter.admin(f"/api/v1/{path}", "POST")
     assert (answer.status_code, answer.headers["Content-Type"]) == (405, "application/problem+json")
     assert exporter.webhook("GET", f"/api/v1/{path}").status_code == 404
 
 
-def test_the_largest_numbers_are_taken(exporter: Exporter) -> None:
+def test_the_largest_numbers_are_taken(exporter: LocalExporter) -> None:
     assert api(exporter, "events", after=2**63 - 1, limit=1000) == {"events": []}
     assert api(exporter, "quarantine", after=2**63 - 1, limit=100) == {"quarantine": []}
 
 
-def test_the_description_names_both_listeners_and_every_path(exporter: Exporter) -> None:
+def test_the_description_names_both_listeners_and_every_path(exporter: LocalExporter) -> None:
     document = api(exporter, "openapi.json")
     jsonschema_rs.meta.validate(document["components"]["schemas"]["Export"])
     assert (document["openapi"], document["info"]["version"]) == ("3.1.0", __version__)
@@ -204,7 +204,7 @@ def test_the_description_names_both_listeners_and_every_path(exporter: Exporter)
 
 
 def test_the_webhook_answers_as_it_is_described(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
+    with LocalExporter(tmp_path) as exporter:
         document = api(exporter, "openapi.json")
         post = document["paths"]["/webhooks/clevertap/{source}"]["post"]
         for sent in (b"{}", b'{"is_test": true}', b"", b"[]"):
@@ -230,7 +230,7 @@ def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(
     header = "X-Export-Token"
     basic = { username = "u", password = "a-source-password" }
     """
-    with Exporter(tmp_path, toml) as exporter:
+    with LocalExporter(tmp_path, toml) as exporter:
         for path in (*PATHS, "exports/0123456789abcdef"):
             assert exporter.admin(f"/api/v1/{path}").status_code == 401
         pair = base64.b64encode(b"u:an-admin-password").decode()

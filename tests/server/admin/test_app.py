@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from builders import body, vendor_clock
 from running import Exporter, wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ RELOADED = "dataexport_config_last_reload_successful"
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    with Exporter(tmp_path_factory.mktemp("admin"), CONFIGURATION) as running:
+    with LocalExporter(tmp_path_factory.mktemp("admin"), CONFIGURATION) as running:
         running.post(body(Partner=HOSTILE), "shop")
         running.post(body("Completed", "01/06/2026 1:00:00 AM"), "shop")
         yield running
@@ -174,7 +175,7 @@ def test_the_status_page_lists_every_export_and_escapes_what_senders_wrote(expor
 
 def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: Path) -> None:
     # Texts that are on a UTC clock, again and again, though India's is configured.
-    with Exporter(tmp_path, '[[sources]]\nslug = "shop"\ntimezone = "Asia/Kolkata"\n') as exporter:
+    with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\ntimezone = "Asia/Kolkata"\n') as exporter:
         assert "No export is known yet" in exporter.admin("/").text
         for number in range(3):
             exporter.post(body("Completed", vendor_clock(time.time()), number), "shop")
@@ -191,7 +192,7 @@ def test_admin_credentials_guard_everything_but_health(tmp_path: Path) -> None:
     admin_basic = { username = "prometheus", password = "the-scrape-password" }
     """
     pair = base64.b64encode(b"prometheus:the-scrape-password").decode()
-    with Exporter(tmp_path, toml) as exporter:
+    with LocalExporter(tmp_path, toml) as exporter:
         for path, method in (("/", "GET"), ("/metrics", "GET"), ("/-/reload", "POST"), ("/nothing", "GET")):
             for shown in ({}, {"Authorization": "Bearer wrong"}):
                 answer = exporter.admin(path, method, headers=shown)
@@ -206,7 +207,7 @@ def test_admin_credentials_guard_everything_but_health(tmp_path: Path) -> None:
 
 def test_a_reload_takes_a_good_change_and_keeps_the_old_configuration_over_a_wrong_one(tmp_path: Path) -> None:
     before = '[[sources]]\nslug = "old"\n'
-    with Exporter(tmp_path, before) as exporter:
+    with LocalExporter(tmp_path, before) as exporter:
         assert exporter.post(body(), "old").status_code == 200
         assert exporter.post(body(), "new").status_code == 404
         since = exporter.value("dataexport_config_last_reload_success_timestamp_seconds")
@@ -247,7 +248,7 @@ def test_sighup_reloads_as_well(tmp_path: Path) -> None:
 
 
 def test_a_reload_says_which_settings_wait_for_a_restart(tmp_path: Path) -> None:
-    with Exporter(tmp_path, '[log]\nlevel = "info"\n') as exporter:
+    with LocalExporter(tmp_path, '[log]\nlevel = "info"\n') as exporter:
         exporter.config_path.write_text('[log]\nlevel = "error"\n[store]\nurl = "sqlite:///other.db"\n', "utf-8")
         assert exporter.admin("/-/reload", "POST").status_code == 200
         assert "takes effect at the next start" in exporter.log()
@@ -256,7 +257,7 @@ def test_a_reload_says_which_settings_wait_for_a_restart(tmp_path: Path) -> None
 
 
 def test_a_reload_while_the_store_is_away_keeps_the_old_configuration(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
+    with LocalExporter(tmp_path) as exporter:
         away = exporter.database.rename(tmp_path / "elsewhere.db")
         refused = exporter.admin("/-/reload", "POST")
         assert refused.status_code == 500

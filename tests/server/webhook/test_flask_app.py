@@ -17,6 +17,7 @@ import requests
 from builders import SAMPLES, body, fields
 from exporter.ingest.vendors.clevertap import REASONS
 from running import PATIENCE_SECONDS, Exporter, wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -338,7 +339,7 @@ def test_the_admin_port_takes_no_webhook(exporter: Exporter) -> None:
 
 def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
     sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
-    with Exporter(tmp_path, sources) as exporter:
+    with LocalExporter(tmp_path, sources) as exporter:
         guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
         assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
         assert_problem(guesses[-1], 429)
