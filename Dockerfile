@@ -15,14 +15,13 @@ RUN useradd --system --uid 10047 --home-dir /data --create-home dataexport
 USER dataexport
 WORKDIR /data
 VOLUME /data
-# In a container loopback is the container's own; publish the ports you mean to. Both listeners need a credential:
-# set DATAEXPORT_TOKENS and DATAEXPORT_ADMIN_TOKENS, or a configuration.
+# In a container loopback is the container's own; publish the ports you mean to. Addresses in a file win.
+# Both listeners need a credential: set DATAEXPORT_TOKENS and DATAEXPORT_ADMIN_TOKENS, or a configuration.
 ENV PATH=/opt/dataexport/bin:$PATH \
-    DATAEXPORT_WEBHOOK_LISTEN=0.0.0.0:8080 \
-    DATAEXPORT_ADMIN_LISTEN=0.0.0.0:10047 \
+    DATAEXPORT_DEFAULT_HOST=0.0.0.0 \
     DATAEXPORT_REVISION=$REVISION
 EXPOSE 8080 10047
-HEALTHCHECK --interval=30s --timeout=3s --start-period=30s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10047/-/ready', timeout=2)"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
+  CMD ["dataexport-exporter", "healthcheck"]
 ENTRYPOINT ["dataexport-exporter"]
 CMD ["serve"]

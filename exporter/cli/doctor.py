@@ -61,6 +61,9 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
 def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
     origin = config.path or "defaults and environment"
     yield True, f"configuration: {origin}: {len(config.sources)} sources, {len(config.exports)} declared exports"
+    yield from ((True, f"configuration: {override}") for override in config.overrides)
+    if config.ignored_variables:
+        yield True, f"configuration: variables of Kubernetes are ignored: {', '.join(config.ignored_variables)}"
     for slug, settings in config.sources.items():
         credential = "a credential" if settings.credentials.are_required else "no credential (loopback only)"
         yield True, f"source {slug}: {credential}, time zone {settings.source.timezone}"

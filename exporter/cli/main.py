@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": ("show", "doctor"),
     "events": ("show", "events"),
     "exports": ("show", "exports"),
+    "healthcheck": ("serve", "healthcheck"),
     "migrate-store": ("migrate_store", "migrate_store"),
     "mute": ("mute_and_retire", "mute"),
     "mutes": ("mute_and_retire", "mutes"),

@@ -14,7 +14,8 @@ config_option = click.option(
     "path",
     type=click.Path(path_type=Path),
     envvar=CONFIG_VARIABLE,
-    help="The TOML file; without one, defaults and DATAEXPORT_… variables hold.",
+    show_envvar=True,
+    help="The TOML file; without one, defaults and DATAEXPORT_… variables apply.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")

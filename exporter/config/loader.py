@@ -6,19 +6,19 @@ its place, the value given, and what would be right.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from exporter.config import file_permissions, secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
-from exporter.config.environment import FILE_VARIABLES, overlay_environment
+from exporter.config.environment import FILE_VARIABLES, Overlay, overlay_environment
+from exporter.config.places import Places
 from exporter.config.secret_strength import Secret
-from exporter.config.settings import DEFAULT_SOURCE, Settings, SourceSettings
-from exporter.config.validation_errors import describe_error
+from exporter.config.settings import DEFAULT_SOURCE, SourceSettings
+from exporter.config.validation import Validator, ValidSettings
 from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
 from exporter.domain.exports import Declaration, Selection, Source
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from exporter.config.settings import Address, BasicSettings, ExportSettings, Limits, Log
+    from exporter.config.environment import Override
+    from exporter.config.places import SettingPath
+    from exporter.config.settings import BasicSettings, ExportSettings, Limits, Log
+    from exporter.config.values import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Config:
         retention: how long events are kept at least, in seconds.
         sources: the sources by slug.
         exports: the declared exports, in the order of the file.
+        overrides: the settings of the file that environment variables override.
+        ignored_variables: environment variables that Kubernetes made for services.
     """
 
     path: Path | None
@@ -68,6 +73,8 @@ class Config:
     log: Log
     sources: Mapping[str, ConfiguredSource]
     exports: tuple[Declaration, ...]
+    overrides: tuple[Override, ...] = ()
+    ignored_variables: tuple[str, ...] = ()
 
     @property
     def shown_store_url(self) -> str:
@@ -91,34 +98,51 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         ConfigurationError: lists every problem of the configuration.
     """
     problems: list[str] = []
-    place = str(path) if path else "environment"
     file_tables = _read_file(path) if path else {}
-    tables, origins = overlay_environment(file_tables, environment, problems)
-    try:
-        settings = Settings.model_validate(tables)
-    except ValidationError as error:
-        problems += [describe_error(details, tables, place, origins) for details in error.errors(include_url=False)]
-        raise ConfigurationError(problems) from error
-    config = _ConfigBuilder(settings, path, place, problems).build()
+    overlay = overlay_environment(file_tables, environment, problems)
+    places = Places(str(path) if path else "environment", overlay.origins)
+    settings = Validator(places, problems, overlay.wrong).validate(overlay.tables)
+    builder = _ConfigBuilder(settings, path, places, problems)
+    config = builder.build(overlay)
     variables = [f"{name}_FILE" for name in sorted(FILE_VARIABLES)]
     variable_files = {name: Path(environment[name]) for name in variables if name in environment}
-    files = secret_files.secret_files(tables, file_tables, path, variable_files)
+    files = list(secret_files.secret_files(settings, places, builder.folder, variable_files))
+    files += secret_files.file_with_secrets(path, file_tables)
     problems += file_permissions.writable_by_all(files)
-    if not settings.server.allow_readable_secrets:
+    if not settings.server.allow_readable_secrets and not settings.is_wrong("server", "allow_readable_secrets"):
         problems += file_permissions.readable_by_all(files)
     if problems:
         raise ConfigurationError(problems)
     return config
 
 
+def admin_address(path: Path | None, environment: Mapping[str, str]) -> Address:
+    """Return the address of the admin listener, whatever else is wrong with the configuration.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or the address is wrong.
+    """
+    problems: list[str] = []
+    overlay = overlay_environment(_read_file(path) if path else {}, environment, [])
+    places = Places(str(path) if path else "environment", overlay.origins)
+    settings = Validator(places, problems, overlay.wrong).validate(overlay.tables)
+    if settings.is_wrong("server", "admin_listen"):
+        raise ConfigurationError(problems)
+    return settings.server.admin_listen
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}; give an existing file"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: is not TOML: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"{path}: is not UTF-8; save it as UTF-8"]) from error
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line \d+, column \d+", str(error))
+        place = at[0] if at else "its end"
+        advice = "a text needs quotation marks, a list [ ], and a name may come only once"
+        raise ConfigurationError([f"{path}: is not TOML at {place}: {advice}"]) from error
 
 
 class _ConfigBuilder:
@@ -126,44 +150,39 @@ class _ConfigBuilder:
 
     Args:
         settings: the settings.
-        path: the configuration file; other files are relative to its folder.
-        place: how problems name the file.
+        path: the configuration file.
+        places: name the settings in problems.
         problems: the list to which problems are added.
+
+    Attributes:
+        folder: the folder that names of files are relative to.
     """
 
-    def __init__(self, settings: Settings, path: Path | None, place: str, problems: list[str]) -> None:
+    def __init__(self, settings: ValidSettings, path: Path | None, places: Places, problems: list[str]) -> None:
         self._settings = settings
         self._path = path
-        self._folder = path.parent if path else Path()
-        self._place = place
+        self.folder = path.parent if path else Path()
+        self._places = places
         self._problems = problems
         self._secrets: list[Secret] = []
 
-    def build(self) -> Config:
+    def build(self, overlay: Overlay) -> Config:
         settings, server = self._settings, self._settings.server
         admin_credentials = self._credentials(
-            server.admin_tokens, server.admin_tokens_file, server.admin_basic, at="server.admin_"
+            server.admin_tokens, server.admin_tokens_file, server.admin_basic, table=("server",), prefix="admin_"
         )
         sources = self._sources()
-        self._problems += [f"{self._place}: {problem}" for problem in secret_strength.problems(self._secrets)]
-        wants_credential = server.admin_tokens or server.admin_tokens_file or server.admin_basic
-        if not (server.admin_listen.is_loopback or wants_credential or server.admin_open):
-            self._problems.append(
-                f"{self._place}: server.admin_listen: {server.admin_listen} is not loopback, and nobody needs a "
-                "credential there; set server.admin_tokens_file, admin_tokens or admin_basic (or "
-                "DATAEXPORT_ADMIN_TOKENS), or server.admin_open = true (or DATAEXPORT_ADMIN_OPEN) if all who reach it "
-                "may see everything and reload"
-            )
-        if server.webhook_listen == server.admin_listen:
-            self._problems.append(
-                f"{self._place}: server.admin_listen: {server.admin_listen} is the address of webhook_listen as well; "
-                "give each its own port"
-            )
+        self._problems += secret_strength.problems(self._secrets)
+        self._check_listeners()
         limits = settings.limits
         if limits.total_request_bytes < limits.request_bytes:
-            self._problems.append(
-                f"{self._place}: limits.total_request_bytes: {limits.total_request_bytes} is less than "
-                f"limits.request_bytes, {limits.request_bytes}; give at least as much, so that one request fits"
+            request_bytes = self._places.name("limits", "request_bytes")
+            self._add(
+                ("limits", "total_request_bytes"),
+                f"{limits.total_request_bytes} is less than {request_bytes}, {limits.request_bytes}; "
+                "give at least as much, so that one request fits",
+                ("limits", "total_request_bytes"),
+                ("limits", "request_bytes"),
             )
         return Config(
             path=self._path,
@@ -173,98 +192,141 @@ class _ConfigBuilder:
             trusted_hops=server.trusted_hops,
             keep_alive=server.keep_alive,
             tls=self._tls(),
-            store_url=settings.store.url.get_secret_value(),
+            store_url=self._store_url(),
             retention=settings.store.retention,
             limits=settings.limits,
             log=settings.log,
             sources=sources,
             exports=tuple(self._declarations(sources)),
+            overrides=tuple(overlay.overrides),
+            ignored_variables=tuple(overlay.ignored),
         )
+
+    def _add(self, path: SettingPath, text: str, *reasons: SettingPath) -> None:
+        """Add a problem of a setting, unless it only follows from a wrong one of ``reasons``, or of ``path``."""
+        if not any(self._settings.is_wrong(*reason) for reason in reasons or (path,)):
+            self._problems.append(f"{self._places.at(*path)}: {text}")
+
+    def _check_listeners(self) -> None:
+        server = self._settings.server
+        admin_listen = ("server", "admin_listen")
+        wants_credential = server.admin_tokens or server.admin_tokens_file or server.admin_basic
+        if not (server.admin_listen.is_loopback or wants_credential or server.admin_open):
+            names = ("admin_listen", "admin_tokens", "admin_tokens_file", "admin_basic", "admin_open")
+            self._add(
+                admin_listen,
+                f"{server.admin_listen} is not loopback, and nobody needs a "
+                "credential there; set server.admin_tokens_file, admin_tokens or admin_basic (or "
+                "DATAEXPORT_ADMIN_TOKENS), or server.admin_open = true (or DATAEXPORT_ADMIN_OPEN) if all who reach it "
+                "may see everything and reload",
+                *(("server", name) for name in names),
+            )
+        if server.webhook_listen == server.admin_listen:
+            self._add(
+                admin_listen,
+                f"{server.admin_listen} is the address of {self._places.name('server', 'webhook_listen')} as well; "
+                "give each its own port",
+                admin_listen,
+                ("server", "webhook_listen"),
+            )
+
+    def _store_url(self) -> str:
+        """Return the URL with an absolute path: a relative one is in the folder of the file that has it."""
+        store = self._settings.store
+        is_in_file = "url" in store.model_fields_set and not self._places.variable("store", "url")
+        return store_url.absolute(store.url.get_secret_value(), self.folder if is_in_file else Path())
 
     def _sources(self) -> dict[str, ConfiguredSource]:
         sources: dict[str, ConfiguredSource] = {}
-        for number, table in enumerate(self._settings.sources or [SourceSettings(slug=DEFAULT_SOURCE)], 1):
-            at = f"{self._place}: sources[{number}]"
+        webhook_listen = self._settings.server.webhook_listen
+        tables = self._settings.sources
+        if not tables and not self._settings.is_wrong("sources"):
+            tables = {0: SourceSettings(slug=DEFAULT_SOURCE)}
+        for index, table in tables.items():
+            path = ("sources", index)
             if table.slug in sources:
-                self._problems.append(f"{at}.slug: {table.slug!r} is there twice; every source needs a slug of its own")
-            credentials = self._credentials(
-                table.tokens, table.tokens_file, table.basic, table.header, at=f"sources[{number}]."
-            )
-            webhook_listen = self._settings.server.webhook_listen
-            if not credentials.are_required and not webhook_listen.is_loopback:
-                self._problems.append(
-                    f"{at}: source {table.slug!r} has no credential, and server.webhook_listen is "
-                    f"{webhook_listen}, which is not loopback; set tokens_file, tokens or basic"
-                    + (" (or DATAEXPORT_TOKENS)" if table.slug == DEFAULT_SOURCE else "")
+                self._add((*path, "slug"), f"{table.slug!r} is there twice; every source needs a slug of its own")
+            credentials = self._credentials(table.tokens, table.tokens_file, table.basic, table.header, table=path)
+            if not (credentials.are_required or table.tokens_file or table.basic) and not webhook_listen.is_loopback:
+                self._add(
+                    path,
+                    f"source {table.slug!r} has no credential, and "
+                    f"{self._places.name('server', 'webhook_listen')} is {webhook_listen}, which is not loopback; "
+                    "set tokens_file, tokens or basic"
+                    + (" (or DATAEXPORT_TOKENS)" if table.slug == DEFAULT_SOURCE else ""),
+                    ("server", "webhook_listen"),
+                    *((*path, name) for name in ("tokens", "tokens_file", "basic")),
                 )
             zone = event_time.load_zone(table.timezone)
             source = Source(table.slug, table.timezone, zone, table.vendor, table.severity)
             sources[table.slug] = ConfiguredSource(source, credentials)
         return sources
 
-    def _credentials(
-        self, tokens: list[SecretStr], files: list[str], basic: BasicSettings | None, header: str = "", *, at: str
+    def _credentials(  # noqa: PLR0913 - the settings of a credential, and where they are
+        self,
+        tokens: list[SecretStr],
+        files: list[str],
+        basic: BasicSettings | None,
+        header: str = "",
+        *,
+        table: SettingPath,
+        prefix: str = "",
     ) -> Credentials:
-        secrets = [Secret(at, f"{at}tokens", token.get_secret_value()) for token in tokens]
+        door = self._places.name(*table)
+        texts = [((*table, f"{prefix}tokens"), token.get_secret_value()) for token in tokens]
         for name in files:
-            secrets += [Secret(at, f"{at}tokens_file", text) for text in self._read_secret(name, f"{at}tokens_file")]
-        pairs = []
+            path = (*table, f"{prefix}tokens_file")
+            try:
+                texts += [(path, token) for token in secret_files.read_tokens(self.folder / name)]
+            except ValueError as error:
+                self._add(path, str(error))
+        passwords = []
         if basic is not None:
-            passwords = [basic.password.get_secret_value()] if basic.password else []
+            path = (*table, f"{prefix}basic")
+            if basic.password:
+                passwords.append((path, basic.password.get_secret_value()))
             if basic.password_file is not None:
-                passwords += self._read_secret(basic.password_file, f"{at}basic.password_file")
+                try:
+                    passwords.append((path, secret_files.read_password(self.folder / basic.password_file)))
+                except ValueError as error:
+                    self._add((*path, "password_file"), str(error))
             elif not passwords:
-                self._problems.append(f"{self._place}: {at}basic: has no password; set password_file or password")
-            pairs = [(basic.username, password) for password in passwords]
-        self._secrets += [*secrets, *(Secret(at, f"{at}basic", password) for _, password in pairs)]
-        return Credentials(tuple(secret.text for secret in secrets), header, tuple(pairs))
-
-    def _read_secret(self, name: str, at: str) -> list[str]:
-        """Read a file with one secret; return no secret if there is a problem."""
-        path = self._folder / name
-        try:
-            text = path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self._problems.append(
-                f"{self._place}: {at}: {str(path)!r} cannot be read ({error}); give a readable text file"
-            )
-            return []
-        if not text:
-            self._problems.append(f"{self._place}: {at}: {str(path)!r} is empty; put the secret into it")
-            return []
-        return [text]
+                self._add(path, "has no password; set password_file or password")
+        for path, text in (*texts, *passwords):
+            self._secrets.append(Secret(door, self._places.name(*path), self._places.at(*path), text))
+        pairs = [(basic.username, password) for _, password in passwords] if basic is not None else []
+        return Credentials(tuple(token for _, token in texts), header, tuple(pairs))
 
     def _tls(self) -> ssl.SSLContext | None:
         server = self._settings.server
         certificate, key = server.tls_certificate_file, server.tls_key_file
+        certificate_path, key_path = ("server", "tls_certificate_file"), ("server", "tls_key_file")
         if certificate is None or key is None:
             if certificate != key:
-                given, missing = ("tls_key_file", "tls_certificate_file")[:: -1 if key is None else 1]
-                self._problems.append(f"{self._place}: server.{missing}: is missing; server.{given} needs it beside it")
+                given, missing = (key_path, certificate_path)[:: -1 if key is None else 1]
+                self._add(given, f"needs {missing[0]}.{missing[1]} beside it, which is missing", given, missing)
             return None
         try:
-            return tls.load(self._folder / certificate, self._folder / key)
+            return tls.load(self.folder / certificate, self.folder / key)
         except ValueError as error:
-            self._problems.append(f"{self._place}: server.tls_certificate_file, server.tls_key_file: {error}")
+            at = f"{self._places.at(*certificate_path)}, {self._places.name(*key_path)}"
+            self._problems.append(f"{at}: {error}")
             return None
 
     def _declarations(self, sources: Mapping[str, ConfiguredSource]) -> Iterable[Declaration]:
         seen: set[tuple[str, str]] = set()
-        for number, table in enumerate(self._settings.exports, 1):
-            at = f"{self._place}: exports[{number}]"
-            if table.source not in sources:
-                self._problems.append(
-                    f"{at}.source: {table.source!r} is no source; the sources are {', '.join(sorted(sources))}"
-                )
+        slugs = ", ".join(sorted(sources))
+        for index, table in self._settings.exports.items():
+            path = ("exports", index)
+            if table.source not in sources and self._settings.knows_slugs:
+                self._add((*path, "source"), f"{table.source!r} is no source; the sources are {slugs}")
             if (table.source, table.name) in seen:
-                self._problems.append(
-                    f"{at}.name: {table.name!r} is there twice in source {table.source!r}; give another name"
+                self._add(
+                    (*path, "name"), f"{table.name!r} is there twice in source {table.source!r}; give another name"
                 )
             seen.add((table.source, table.name))
             if not table.match.model_dump(exclude_none=True):
-                self._problems.append(
-                    f"{at}.match: is empty; give at least one of request_id, partner, data_type, frequency"
-                )
+                self._add((*path, "match"), "is empty; give at least one of request_id, partner, data_type, frequency")
             source = sources[table.source].source if table.source in sources else Source(table.source)
             yield _declaration(table, source)
 

@@ -1,64 +1,110 @@
-"""Finds the files that contain secrets."""
+"""Reads files that contain secrets, and lists those of a configuration."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.config import store_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from exporter.config.places import Places, SettingPath
+    from exporter.config.settings import BasicSettings
+    from exporter.config.validation import ValidSettings
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: it cannot be read; the message names the file.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read ({error.strerror}); give a readable text file"
+        raise ValueError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{str(path)!r} cannot be read (it is not UTF-8); save it as UTF-8"
+        raise ValueError(message) from error
+
+
+def parse_tokens(text: str) -> list[str]:
+    """Return the tokens of a text: one on each line; blank lines and those that begin with ``#`` are skipped."""
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def read_tokens(path: Path) -> list[str]:
+    """Read the tokens of a file.
+
+    Raises:
+        ValueError: it cannot be read, or has no token.
+    """
+    tokens = parse_tokens(read_text(path))
+    if not tokens:
+        message = f"{str(path)!r} has no token; put one on a line"
+        raise ValueError(message)
+    return tokens
+
+
+def read_password(path: Path) -> str:
+    """Read the password of a file.
+
+    Raises:
+        ValueError: it cannot be read, or is not one line.
+    """
+    password = read_text(path).strip()
+    if not password or len(password.splitlines()) > 1:
+        found = "has more than one line" if password else "is empty"
+        message = f"{str(path)!r} {found}; put the password into it, on one line"
+        raise ValueError(message)
+    return password
 
 
 def secret_files(
-    tables: Mapping[str, Any], file_tables: Mapping[str, Any], path: Path | None, variable_files: Mapping[str, Path]
-) -> list[tuple[str, Path]]:
-    """Return every file with a secret, each with its place in messages.
+    settings: ValidSettings, places: Places, folder: Path, variable_files: Mapping[str, Path]
+) -> Iterator[tuple[str, Path]]:
+    """Yield every file with a secret that a setting or a variable names, with its place in messages.
 
     Args:
-        tables: the validated configuration.
-        file_tables: the configuration file alone, which is not validated.
-        path: the configuration file; None if there is none.
+        settings: the validated configuration.
+        places: name the settings.
+        folder: the folder that names of files are relative to.
         variable_files: the files that ``NAME_FILE`` variables refer to, by variable.
     """
-    place, folder = (str(path), path.parent) if path else ("environment", Path())
-    files = [(f"{place}: {at}", folder / name) for at, name in _secret_files(tables)]
-    files += [(f"environment: {name}", file) for name, file in variable_files.items()]
-    if path and any(map(_holds_secret, _tables_with_secrets(file_tables).values())):
-        files.append((f"{path}: holds a token or a password itself", path))
-    return files
+    server = settings.server
+    if server.tls_key_file:
+        yield places.at("server", "tls_key_file"), folder / server.tls_key_file
+    tables: list[tuple[SettingPath, str, list[str], BasicSettings | None]]
+    tables = [(("server",), "admin_", server.admin_tokens_file, server.admin_basic)]
+    tables += [(("sources", index), "", source.tokens_file, source.basic) for index, source in settings.sources.items()]
+    for path, prefix, token_files, basic in tables:
+        yield from ((places.at(*path, f"{prefix}tokens_file"), folder / name) for name in token_files)
+        if basic is not None and basic.password_file is not None:
+            yield places.at(*path, f"{prefix}basic", "password_file"), folder / basic.password_file
+    yield from ((f"environment: {name}", file) for name, file in variable_files.items())
 
 
-def _tables_with_secrets(tables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the tables that can contain secrets, by the prefix that names their settings in messages."""
-    sources = {f"sources[{number}].": source for number, source in enumerate(_tables_in(tables.get("sources")), 1)}
-    return {"server.admin_": tables.get("server", {}), "store.": tables.get("store", {})} | sources
+def file_with_secrets(path: Path | None, tables: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """Yield the configuration file with its place if it contains a secret itself."""
+    if path is not None and any(map(_holds_secret, _tables_with_secrets(tables))):
+        yield f"{path}: holds a token or a password itself", path
 
 
-def _secret_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield every setting that names a file with a secret, and the name of the file."""
-    for at, table in _tables_with_secrets(tables).items():
-        if table.get("tls_key_file"):
-            yield "server.tls_key_file", table["tls_key_file"]
-        yield from ((f"{at}tokens_file", name) for name in _setting(table, "tokens_file") or [])
-        basic = _setting(table, "basic") or {}
-        if basic.get("password_file"):
-            yield f"{at}basic.password_file", basic["password_file"]
+def _tables_with_secrets(tables: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Return the tables that can contain secrets. What is no table is ignored: a variable has replaced it."""
+    sources = tables.get("sources")
+    candidates = [tables.get("server"), tables.get("store"), *(sources if isinstance(sources, list) else [sources])]
+    return [table for table in candidates if isinstance(table, dict)]
 
 
 def _holds_secret(table: Mapping[str, Any]) -> bool:
     """Whether the table itself contains a secret."""
-    basic = _setting(table, "basic")
+    basic = table.get("basic", table.get("admin_basic"))
     password = basic.get("password") if isinstance(basic, dict) else None
+    tokens = table.get("tokens", table.get("admin_tokens"))
     url = table.get("url")
-    return bool(_setting(table, "tokens") or password or (url is not None and store_url.holds_secret(str(url))))
-
-
-def _tables_in(value: object) -> list[dict[str, Any]]:
-    """Return the tables in a list; anything else is ignored, because a variable has replaced it."""
-    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
-
-
-def _setting(table: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - the type depends on the setting
-    return table.get(name, table.get(f"admin_{name}"))
+    return bool(tokens or password or (url is not None and store_url.holds_secret(str(url))))

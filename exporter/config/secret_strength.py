@@ -18,11 +18,13 @@ class Secret:
     Attributes:
         door: what it opens: a source or the admin listener.
         setting: the setting that it comes from.
+        place: the setting with its file, or with the environment.
         text: the secret.
     """
 
     door: str
     setting: str
+    place: str
     text: str = field(repr=False)
 
 
@@ -33,9 +35,9 @@ def problems(secrets: Iterable[Secret]) -> Iterator[str]:
         length = len(secret.text.strip())
         if length < MIN_SECRET_CHARACTERS:
             yield (
-                f"{secret.setting}: a secret has {length} character{'' if length == 1 else 's'}; give at least "
+                f"{secret.place}: a secret has {length} character{'' if length == 1 else 's'}; give at least "
                 f"{MIN_SECRET_CHARACTERS}, such as the output of: openssl rand -hex 32"
             )
         first = first_of.setdefault(secret.text, secret)
         if first.door != secret.door:
-            yield f"{secret.setting}: a secret is one of {first.setting} as well; give each its own"
+            yield f"{secret.place}: a secret is one of {first.setting} as well; give each its own"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SQLITE = "sqlite:///"
 
 _FORMS = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
 
@@ -22,11 +28,16 @@ def check(url: str) -> str:
         raise ValueError(message)
     if parsed is None or not _FORMS.fullmatch(url):
         message = (
-            'give "sqlite:///FILE" (relative to the working folder), "sqlite:////FILE" from the root, or '
-            '"postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"'
+            'give "sqlite:///FILE" (relative to the folder of the configuration file; in a variable, to the working '
+            'folder), "sqlite:////FILE" from the root, or "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE"'
         )
         raise ValueError(message)
     return url
+
+
+def absolute(url: str, folder: Path) -> str:
+    """Return the URL with an absolute path if it is a SQLite file; a relative one is in ``folder``."""
+    return f"{SQLITE}{(folder / url.removeprefix(SQLITE)).absolute()}" if url.startswith(SQLITE) else url
 
 
 def holds_secret(url: str) -> bool:

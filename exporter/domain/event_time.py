@@ -8,13 +8,14 @@ All instants are Unix seconds; all offsets are seconds east of UTC.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from exporter.domain.frequency import HOUR, QUARTER_HOUR
 
@@ -31,6 +32,9 @@ CLOCK_TOLERANCE = 2 * 60
 """Seconds by which the sender's clock may be ahead of this machine's."""
 SETTLING_EVENTS = 5
 """How many consecutive events must show the same offset before it counts as settled."""
+
+MAX_ZONE_NAME = 64
+"""A longer text is not compared with the names of time zones."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 
@@ -161,12 +165,25 @@ def load_zone(name: str) -> ZoneInfo | None:
     """Return the zone of a ``timezone`` setting; None for ``auto``.
 
     Raises:
-        ValueError: there is no such zone; the message gives valid examples.
+        ValueError: there is no such zone; the message gives the nearest names, or valid examples.
     """
     if name == AUTO:
         return None
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        message = f'no time zone {name!r}; give "auto" or a name such as "Asia/Kolkata" or "UTC"'
+        nearest = " or ".join(f'"{zone}"' for zone in _nearest_zones(name))
+        advice = f"did you mean {nearest}?" if nearest else 'give "auto" or a name such as "Asia/Kolkata" or "UTC"'
+        message = f"no time zone {name!r}; {advice}"
         raise ValueError(message) from error
+
+
+def _nearest_zones(name: str) -> list[str]:
+    """Return the names of up to three time zones that resemble ``name``, also by their last part alone."""
+    zones = sorted(available_timezones())
+    by_part = {part.casefold(): zone for zone in zones for part in (zone.rpartition("/")[2], zone)}
+    wanted = name.strip().replace(" ", "_").casefold()
+    if wanted in by_part:
+        return [by_part[wanted]]
+    close = difflib.get_close_matches(wanted, by_part, 3, 0.8) if len(wanted) <= MAX_ZONE_NAME else []
+    return list(dict.fromkeys(by_part[part] for part in close))

@@ -11,7 +11,7 @@ from exporter.domain.errors import ClockError, ListenError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.config.settings import Address
+    from exporter.config.values import Address
 
 
 EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC).timestamp()

@@ -26,7 +26,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) ->
     findings = result.stdout.partition("\nDeclare these")[0].splitlines()
     assert all(line.startswith("ok  ") for line in findings if line)
     assert "source default: no credential (loopback only), time zone auto" in result.stdout
-    assert "store: sqlite:///dataexport.db: 1 events" in result.stdout
+    assert f"store: sqlite:///{store.path}: 1 events" in result.stdout
     assert "arrivals suggest UTC offset +00:00" in result.stdout
 
 

@@ -71,7 +71,7 @@ def test_an_admin_listener_that_others_reach_needs_a_credential_or_an_explicit_w
         load(None, environment)
     (problem,) = refusal.value.problems
     assert problem == (
-        f"environment: server.admin_listen: {listen} is not loopback, and nobody needs a credential there; set "
+        f"environment: DATAEXPORT_ADMIN_LISTEN: {listen} is not loopback, and nobody needs a credential there; set "
         "server.admin_tokens_file, admin_tokens or admin_basic (or DATAEXPORT_ADMIN_TOKENS), or server.admin_open = "
         "true (or DATAEXPORT_ADMIN_OPEN) if all who reach it may see everything and reload"
     )

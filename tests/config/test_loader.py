@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from configurations import loaded, problems
-from exporter.config.loader import load
-from exporter.config.settings import Address
+from exporter.config.loader import admin_address, load
+from exporter.config.values import Address
 from exporter.domain.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 EVERYTHING = """
 [server]
@@ -57,7 +53,7 @@ def test_without_any_configuration_it_listens_on_loopback_with_one_source() -> N
     config = load(None, {"HOME": "/", "PATH": "/bin"})
     assert config.webhook_listen == Address("127.0.0.1", 8080)
     assert config.admin_listen == Address("127.0.0.1", 10047)
-    assert config.store_url == "sqlite:///dataexport.db"
+    assert config.store_url == f"sqlite:///{Path.cwd()}/dataexport.db"
     assert config.retention == 400 * 86400
     assert list(config.sources) == ["default"]
     assert config.sources["default"].source.timezone == "auto"
@@ -125,13 +121,13 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
     )
     expected = {
         "environment: DATAEXPORT_ADMIN_LISEN: unknown setting; did you mean DATAEXPORT_ADMIN_LISTEN?",
-        "environment: DATAEXPORT_EVENT_BYTES: '12': Input should be greater than or equal to 1024",
+        "environment: DATAEXPORT_EVENT_BYTES: '12': give a whole number from 1024 to 1048576",
         "top: unknown setting",
         """server.webhook_listen: 'here': give "ADDRESS:PORT", for example "127.0.0.1:8080" or "[::]:8080\"""",
         "server.webhook_lisen: unknown setting; did you mean webhook_listen?",
-        "store.retention: '1h': Input should be greater than or equal to 86400",
-        "limits.exports_per_source: 0: Input should be greater than or equal to 1",
-        "log.level: 'loud': Input should be 'debug', 'info', 'warning' or 'error'",
+        "store.retention: '1h': give a duration of at least \"1d\"",
+        "limits.exports_per_source: 0: give a whole number from 1 to 100000",
+        'log.level: \'loud\': give "debug", "info", "warning" or "error"',
         """sources[1].slug: 'Shop': give lower-case letters, digits and hyphens, at most 63, and not "unknown\"""",
         """sources[1].timezone: 'Mars': no time zone 'Mars'; give "auto" or a name such as "Asia/Kolkata" or "UTC\"""",
         """sources[1].severity: 'none': give "critical" for a page, "warning" for a ticket, or "info" for neither""",
@@ -139,11 +135,14 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         "sources[2].slug: missing; it has to be given",
         "sources[2].vendor: 'other': no such vendor; give one of clevertap",
         """exports[1].name: 'any': "any" and "other" name what is not declared; give another name""",
-        "exports[1].match.partner: 7: Input should be a valid string",
+        "exports[1].match.partner: 7: give 1 to 128 printable characters, in quotation marks",
         "exports[1].match.patner: unknown setting; did you mean partner?",
-        """exports[1].interval: 'often': give a duration such as "90m", "24h" or "7d\"""",
+        """exports[1].interval: 'often': give a duration such as "90m", "1h30m", "24h" or "7d\"""",
         f"exports[1].first_expected: 2026-12-01T00:00:00: {ZONE_WANTED}",
-        "exports[1].runbook_url: 'javascript:alert(1)': String should match pattern '^(https?://\\S+)?$'",
+        (
+            "exports[1].runbook_url: 'javascript:alert(1)': give an address of at most 512 characters, "
+            'such as "https://wiki.example/nightly"'
+        ),
     }
     assert set(said) == expected
     assert len(said) == len(expected)
@@ -196,27 +195,33 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
         "loopback; set tokens_file, tokens or basic (or DATAEXPORT_TOKENS)"
     ) in said
     assert "sources[2].slug: 'default' is there twice; every source needs a slug of its own" in said
-    assert "sources[2].tokens_file: 'folder/empty' is empty; put the secret into it" in told
+    assert "sources[2].tokens_file: 'folder/empty' has no token; put one on a line" in told
     assert "sources[2].tokens_file: 'folder/binary' cannot be read" in told
     assert "sources[3].basic: has no password; set password_file or password" in said
     assert (
         "sources[3].tokens: a secret has 0 characters; give at least 16, such as the output of: openssl rand -hex 32"
         in said
     )
-    assert "server.admin_listen: 0.0.0.0:8080 is the address of webhook_listen as well; give each its own port" in said
+    assert (
+        "server.admin_listen: 0.0.0.0:8080 is the address of server.webhook_listen as well; give each its own port"
+        in said
+    )
     assert "server.admin_basic.password_file: 'folder/missing' cannot be read" in told
     assert "exports[1].match: is empty; give at least one of request_id, partner, data_type, frequency" in said
     assert "exports[1].source: 'nowhere' is no source; the sources are default, half" in said
     assert "exports[2].name: 'nightly' is there twice in source 'nowhere'; give another name" in said
-    assert len(said) == 14, told  # and both sources that were tried to be opened have no credential
+    assert "exports[2].source: 'nowhere' is no source; the sources are default, half" in said
+    assert len(said) == 13, told
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file or directory; give an existing file"):
         load(tmp_path / "missing.toml", {})
-    assert "is not TOML" in problems(tmp_path, "[server")[0]
+    advice = "a text needs quotation marks, a list [ ], and a name may come only once"
+    assert problems(tmp_path, "[server")[0] == f"is not TOML at its end: {advice}"
+    assert problems(tmp_path, "\n[log]\nlevel = loud\n")[0] == f"is not TOML at line 3, column 9: {advice}"
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="is not TOML"):
+    with pytest.raises(ConfigurationError, match=r"binary.toml: is not UTF-8; save it as UTF-8$"):
         load(tmp_path / "binary.toml", {})
 
 
@@ -252,6 +257,10 @@ def test_what_is_no_address_and_port_is_refused(listen: str) -> None:
         ('"2w"', 1209600),
         ('"60s"', 60),
         ('"4 h"', 14400),
+        ('"1h30m"', 5400),
+        ('"2 hours"', 7200),
+        ('"1 day 2 hrs 3 Minutes 4 secs"', 93784),
+        ('"1w 1d"', 691200),
         ("3600", 3600),
     ],
 )
@@ -260,7 +269,9 @@ def test_a_duration_is_a_number_with_a_unit_or_seconds(tmp_path: Path, given: st
     assert loaded(tmp_path, toml).exports[0].interval == seconds
 
 
-@pytest.mark.parametrize("given", ['""', '"h"', '"1.5h"', '"-1h"', '"1h30m"', "true", "1.5", '"59s"', '"367d"'])
+@pytest.mark.parametrize(
+    "given", ['""', '"h"', '"1.5h"', '"-1h"', '"1h1h"', '"30m1h"', '" "', "true", "1.5", '"59s"', '"367d"']
+)
 def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
     toml = f'[[exports]]\nname = "a"\nmatch = {{ partner = "s3" }}\ninterval = {given}\n'
     (said,) = problems(tmp_path, toml)
@@ -337,3 +348,62 @@ def test_the_same_name_may_be_declared_in_two_sources(tmp_path: Path) -> None:
     export = '[[exports]]\nname = "nightly"\nmatch = { partner = "s3" }\n'
     toml = "".join(f'[[sources]]\nslug = "{slug}"\n{export}source = "{slug}"\n' for slug in ("one", "two"))
     assert [each.match.source for each in loaded(tmp_path, toml).exports] == ["one", "two"]
+
+
+def test_a_relative_store_url_in_a_file_is_in_the_folder_of_the_file_and_in_a_variable_in_the_working_folder(
+    tmp_path: Path,
+) -> None:
+    toml = '[store]\nurl = "sqlite:///data/a.db"\n'
+    assert loaded(tmp_path, toml).store_url == f"sqlite:///{tmp_path}/data/a.db"
+    assert loaded(tmp_path, toml).shown_store_url == f"sqlite:///{tmp_path}/data/a.db"
+    environment = {"DATAEXPORT_STORE_URL": "sqlite:///b.db"}
+    assert loaded(tmp_path, toml, environment).store_url == f"sqlite:///{Path.cwd()}/b.db"
+    assert loaded(tmp_path, "").store_url == f"sqlite:///{Path.cwd()}/dataexport.db"
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbfa-secret-of-some-length\r\n")
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfa-word-of-some-length\r\n")
+    (tmp_path / "dataexport.toml").write_bytes(
+        b'\xef\xbb\xbf[[sources]]\r\nslug = "a"\r\ntokens_file = ["token"]\r\n'
+        b'basic = { username = "u", password_file = "password" }\r\n'
+    )
+    credentials = load(tmp_path / "dataexport.toml", {}).sources["a"].credentials
+    assert (credentials.tokens, credentials.basic) == (("a-secret-of-some-length",), (("u", "a-word-of-some-length"),))
+
+
+def test_every_line_of_a_token_file_is_a_token_but_blank_ones_and_comments(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(
+        "# until May\nan old, but long one\n\n  a-new-and-long-one  \r\n#new-er\n", "utf-8"
+    )
+    tokens = ("an old, but long one", "a-new-and-long-one")
+    toml = '[[sources]]\nslug = "a"\ntokens_file = ["tokens", "tokens"]\n'
+    assert loaded(tmp_path, toml).sources["a"].credentials.tokens == tokens * 2
+    assert loaded(tmp_path, '[server]\nadmin_tokens_file = ["tokens"]\n').admin_credentials.tokens == tokens
+    config = load(None, {"DATAEXPORT_TOKENS_FILE": str(tmp_path / "tokens")})
+    assert config.sources["default"].credentials.tokens == tokens
+    (tmp_path / "tokens").write_text("# none\n", "utf-8")
+    said = problems(tmp_path, '[[sources]]\nslug = "a"\ntokens_file = ["tokens"]\n')
+    assert said == [f"sources[1].tokens_file: '{tmp_path}/tokens' has no token; put one on a line"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("", "is empty"), (" \n", "is empty"), ("one\ntwo\n", "has more than one line")]
+)
+def test_a_password_file_has_one_line(tmp_path: Path, content: str, told: str) -> None:
+    (tmp_path / "word").write_text(content, "utf-8")
+    said = problems(tmp_path, '[[sources]]\nslug = "a"\nbasic = { username = "u", password_file = "word" }\n')
+    path = f"sources[1].basic.password_file: '{tmp_path}/word'"
+    assert said == [f"{path} {told}; put the password into it, on one line"]
+
+
+def test_the_address_of_the_admin_listener_is_found_whatever_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "dataexport.toml"
+    path.write_text('top = 1\n[server]\nadmin_listen = "[::]:9"\nadmin_tokens_file = ["missing"]\n', "utf-8")
+    assert admin_address(path, {"DATAEXPORT_NONSENSE": "1"}) == Address("::", 9)
+    assert admin_address(path, {"DATAEXPORT_ADMIN_LISTEN": "127.0.0.1:3"}) == Address("127.0.0.1", 3)
+    assert admin_address(None, {}) == Address("127.0.0.1", 10047)
+    with pytest.raises(ConfigurationError, match="DATAEXPORT_ADMIN_LISTEN: 'x': give"):
+        admin_address(path, {"DATAEXPORT_ADMIN_LISTEN": "x"})
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        admin_address(tmp_path / "missing.toml", {})

@@ -135,7 +135,7 @@ def test_tls_cannot_be_switched_on_or_off_by_a_reload(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_refused_with_its_reason(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path, "first")
     _, other = certificates.make(tmp_path, "other")
-    at = "environment: server.tls_certificate_file, server.tls_key_file: "
+    at = "environment: DATAEXPORT_TLS_CERTIFICATE_FILE, DATAEXPORT_TLS_KEY_FILE: "
     nothing = tmp_path / "nothing"
     (received,) = problems(named(nothing, key))
     assert received.startswith(
@@ -151,7 +151,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(tmp_path: Path) -> None:
     for gone, kept in (("key", "certificate"), ("certificate", "key")):
         one = {name: value for name, value in lone.items() if gone.upper() not in name}
         assert problems(one) == [
-            f"environment: server.tls_{gone}_file: is missing; server.tls_{kept}_file needs it beside it"
+            f"environment: DATAEXPORT_TLS_{kept.upper()}_FILE: needs server.tls_{gone}_file beside it, which is missing"
         ]
 
 
@@ -171,7 +171,7 @@ def test_a_key_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path, "first")
     key.chmod(0o644)
     (received,) = problems(named(certificate, key))
-    assert received.startswith("environment: server.tls_key_file: every user of this machine can read")
+    assert received.startswith("environment: DATAEXPORT_TLS_KEY_FILE: every user of this machine can read")
 
 
 def test_a_start_with_a_wrong_certificate_ends_with_its_reason(tmp_path: Path) -> None:

@@ -226,6 +226,25 @@ def test_a_zone_that_does_not_exist_is_told_with_what_would_be_right(name: str) 
 
 
 @pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("Asia/Kolkatta", '"Asia/Kolkata"'),
+        ("asia/kolkata", '"Asia/Kolkata"'),
+        ("Kolkata", '"Asia/Kolkata"'),
+        ("New York", '"America/New_York"'),
+    ],
+)
+def test_a_misspelt_zone_gets_its_nearest_names(name: str, nearest: str) -> None:
+    with pytest.raises(ValueError, match=f"^no time zone '{name}'; did you mean {nearest}\\?$"):
+        load_zone(name)
+
+
+def test_a_long_text_is_not_compared_with_the_names_of_zones() -> None:
+    with pytest.raises(ValueError, match='give "auto" or a name'):
+        load_zone("Europe/Berlin" * 10)
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"), [(19800, "+05:30"), (0, "+00:00"), (-34200, "-09:30"), (50400, "+14:00"), (-900, "-00:15")]
 )
 def test_an_offset_is_written_as_people_write_it(seconds: int, text: str) -> None:

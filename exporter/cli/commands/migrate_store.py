@@ -7,16 +7,15 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretStr, ValidationError
 
 from exporter.cli.commands import FAILED
 from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
-from exporter.config import loader
-from exporter.config.settings import Store
+from exporter.config import loader, store_url
 from exporter.domain.errors import StoreRefusedError
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import store_copy
@@ -29,7 +28,6 @@ from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from click._termui_impl import ProgressBar
 
@@ -42,11 +40,11 @@ class _StoreUrl(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the URL unchanged if it is valid."""
+        """Return the URL with an absolute path if it is valid."""
         try:
-            return Store(url=SecretStr(str(value))).url.get_secret_value()
-        except ValidationError as error:
-            self.fail(error.errors()[0]["msg"].removeprefix("Value error, "), param, ctx)
+            return store_url.absolute(store_url.check(str(value)), Path())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("migrate-store")

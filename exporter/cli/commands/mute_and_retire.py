@@ -7,13 +7,12 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
 from exporter.cli import tables
 from exporter.cli.export_selector import ExportSelector, describe_export, select_export
 from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option, json_option
-from exporter.config.settings import Duration
+from exporter.config.values import parse_duration
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from exporter.projection.projector import Projector
 
 MAX_TEXT = 512
-_DURATION: TypeAdapter[int] = TypeAdapter(Duration)
 
 
 class _Until(click.ParamType[float]):
@@ -39,8 +37,8 @@ class _Until(click.ParamType[float]):
         """Return Unix seconds."""
         now = time.time()
         try:
-            until = now + _DURATION.validate_python(str(value))
-        except ValidationError:
+            until = now + parse_duration(str(value))
+        except ValueError:
             until = INSTANT.convert(value, param, ctx)
         if until <= now:
             self.fail(f"{value!r} is over already; give a time to come, or a duration such as 2h", param, ctx)

@@ -1,4 +1,4 @@
-"""The commands `serve` and `check-config`."""
+"""The commands `serve`, `check-config` and `healthcheck`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from exporter.cli.options import config_option
+from exporter.cli.readiness import check_readiness
 from exporter.config import loader
-from exporter.config.environment import REVISION_VARIABLE
+from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
+from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
@@ -20,6 +23,8 @@ from exporter.server.startup_checks import refuse_clock
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config
+
+log = structlog.get_logger()
 
 
 @click.command()
@@ -33,11 +38,14 @@ def serve(path: Path | None) -> None:
     """
 
     def load_config() -> Config:
-        return loader.load(path, os.environ)
+        config = loader.load(path, os.environ)
+        _log_environment(config)
+        return config
 
-    settings = load_config()
+    settings = loader.load(path, os.environ)
     refuse_clock(time.time())
     logs.configure(settings.log)
+    _log_environment(settings)
     # Open the store once before any port is open, so that an unusable one is reported first.
     SqlLedger(settings.store_url).close()
     startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
@@ -52,14 +60,58 @@ def serve(path: Path | None) -> None:
     gunicorn_app.serve(settings, start_service)
 
 
+def _log_environment(config: Config) -> None:
+    """Log what environment variables override, and which are ignored."""
+    for override in config.overrides:
+        log.info(
+            "a variable overrides the configuration file",
+            variable=override.variable,
+            setting=override.setting,
+            value=override.value,
+            instead_of=override.file_value,
+        )
+    if config.ignored_variables:
+        log.info("variables that Kubernetes makes for services are ignored", variables=list(config.ignored_variables))
+
+
 @click.command("check-config")
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
-def check_config(path: Path) -> None:
+@config_option
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE", required=False)
+def check_config(path: Path | None, file: Path | None) -> None:
     """Say what is wrong with a configuration file; exit 2 if anything is.
+
+    It also names what environment variables override.
 
     \b
     Example:
       dataexport-exporter check-config dataexport.toml
     """
-    settings = loader.load(path, os.environ)
-    click.echo(f"{path}: fine, {len(settings.sources)} sources, {len(settings.exports)} declared exports")
+    checked = file or path
+    if checked is None:
+        message = f"give the FILE to check, as an argument, with --config or in {CONFIG_VARIABLE}"
+        raise click.UsageError(message)
+    settings = loader.load(checked, os.environ)
+    click.echo(f"{checked}: fine, {len(settings.sources)} sources, {len(settings.exports)} declared exports")
+    for override in settings.overrides:
+        click.echo(f"note: {override}")
+
+
+@click.command()
+@config_option
+@click.option(
+    "--timeout", default=3.0, show_default=True, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait."
+)
+def healthcheck(path: Path | None, timeout: float) -> None:
+    """Ask the running exporter whether it is ready; exit 1 if it is not. For containers.
+
+    It finds the admin listener by the configuration. Readiness needs no credential.
+
+    \b
+    Example:
+      dataexport-exporter healthcheck --config dataexport.toml
+    """
+    try:
+        address = loader.admin_address(path, os.environ)
+    except ConfigurationError as error:  # not its exit code: docker reserves 2
+        raise ExporterError(str(error)) from error
+    click.echo(check_readiness(address, timeout))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-    from exporter.config.settings import Address
+    from exporter.config.values import Address
     from exporter.server.http.messages import HttpRequest
 
 HTTP_REQUEST = "exporter.http_request"

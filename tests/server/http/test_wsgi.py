@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config.settings import Address
+from exporter.config.values import Address
 from exporter.server.http.messages import Headers, HttpRequest
 from exporter.server.http.wsgi import WsgiHandler, call_application, wsgi_environ
 from running import wait_until
