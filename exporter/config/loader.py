@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from exporter.config import file_permissions, secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
@@ -340,7 +341,7 @@ def _declaration(table: ExportSettings, source: Source) -> Declaration:
             source=table.source,
             request_id=match.request_id,
             partner=None if match.partner is None else registry.adapter_of(source).canonical_partner(match.partner),
-            data_type=None if match.data_type is None else match.data_type.lower(),
+            data_type=None if match.data_type is None else normalize("NFC", match.data_type).lower(),
             frequency=parsed.label if parsed else None,
         ),
         interval=table.interval or (parsed.interval if parsed and parsed.interval else None),

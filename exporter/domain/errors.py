@@ -20,6 +20,10 @@ class PayloadTooLargeError(PayloadError):
     """The body, one of its events, or the number of its events exceeds a limit."""
 
 
+class UnsupportedEncodingError(PayloadError):
+    """The body has an encoding that the exporter does not decode."""
+
+
 class StoreError(ExporterError):
     """The ledger failed; nothing was acknowledged."""
 

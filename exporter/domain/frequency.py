@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from unicodedata import normalize
 
 ONE_TIME = "one-time"
 QUARTER_HOUR = 15 * 60
@@ -99,7 +100,7 @@ def parse(text: str) -> Frequency:
     A bare number is in hours: CleverTap offers 4, 8, 12 and 24. A longer phrase is a frequency only if
     exactly one reading of it is possible: a wrong interval would page for nothing, or not at all.
     """
-    words = " ".join(text.split())
+    words = normalize("NFC", " ".join(text.split()))
     key = _NUMBER.sub(lambda number: _NUMBERS[number[0]], _EVERY_OTHER.sub(r"\1 2 ", words.casefold()))
     interval = _interval_of(key)
     if interval is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain import event_time
 from exporter.domain.events import Event, ParsedEvent, QuarantinedBody
-from exporter.ingest import json_objects
+from exporter.ingest import body_text, json_objects
 from exporter.ingest.vendors import registry
 from exporter.ingest.vendors.adapter import TestCall, Unrecognised
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
@@ -86,25 +86,32 @@ class Intake:
         with self._lock:
             self._offsets[source.slug] = settled
 
-    def ingest(self, source: Source, body: bytes, arrived_at: float) -> Receipt:
+    def ingest(self, source: Source, body: bytes, arrived_at: float, content_type: str = "") -> Receipt:
         """Store ``body``; it is on disk when this returns.
+
+        Args:
+            source: the source whose webhook received the body.
+            body: as for `prepare`.
+            arrived_at: Unix seconds.
+            content_type: as for `prepare`.
 
         Raises:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
             StoreError: the ledger could not store it; the vendor should send it again.
         """
-        entries = self.prepare(source, body, arrived_at)
+        entries = self.prepare(source, body, arrived_at, content_type)
         return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
 
-    def prepare(self, source: Source, body: bytes, arrived_at: float) -> list[Entry]:
+    def prepare(self, source: Source, body: bytes, arrived_at: float, content_type: str = "") -> list[Entry]:
         """Make the entries that store ``body``, one per object.
 
         It reads the ledger only for a source on ``auto`` that `load_offsets` has not loaded.
 
         Args:
             source: the source whose webhook received the body.
-            body: a JSON object or a list of them, as it arrived.
+            body: a JSON object or a list of them, or what `body_text.to_utf8` makes that of.
             arrived_at: Unix seconds, rounded to microseconds.
+            content_type: the header of the body; empty if it had none.
 
         Raises:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
@@ -113,7 +120,7 @@ class Intake:
         arrived_at = round(arrived_at, 6)
         # A local clock is at most 14 hours ahead of UTC; the other 10 allow for clocks that are wrong.
         latest = _EPOCH + timedelta(1, arrived_at)
-        objects = json_objects.decode(body, self._most_event_bytes)
+        objects = json_objects.decode(body_text.to_utf8(body, content_type), self._most_event_bytes)
         parse = registry.adapter_of(source).parse
         settled_offset = self._offset_of(source).offset if source.zone is None else None
         oldest = arrived_at - self._retention

@@ -47,7 +47,10 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
     try:
         text = body.removeprefix(BOM_UTF8).decode()  # the codec utf-8-sig is slower: it is written in Python
     except UnicodeDecodeError as error:
-        message = f"the body is not UTF-8: byte {error.start} is not valid there"
+        message = (
+            f"the body is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X};"
+            " if the body is Latin-1, add charset=iso-8859-1 to its Content-Type"
+        )
         raise PayloadError(message) from error
     start = _skip_whitespace(text, 0)
     if start == len(text):

@@ -326,7 +326,7 @@ def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> N
         """
         [[exports]]
         name = "worded"
-        match = { partner = "aws s3", data_type = "Events", frequency = "Every 4 hours" }
+        match = { partner = "aws s3", data_type = "E\u0301vents", frequency = "Every 4 hours" }
         [[exports]]
         name = "by-id"
         match = { request_id = 1690283492 }
@@ -337,7 +337,7 @@ def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> N
         """,
     )
     worded, by_id, once = config.exports
-    assert (worded.match.partner, worded.match.data_type, worded.match.frequency) == ("Amazon S3", "events", "4h")
+    assert (worded.match.partner, worded.match.data_type, worded.match.frequency) == ("Amazon S3", "\u00e9vents", "4h")
     assert worded.interval == 14400
     assert by_id.match.request_id == "1690283492"
     assert (by_id.interval, by_id.first_expected, by_id.muted_until) == (None, 0, 1796083200)

@@ -134,6 +134,10 @@ def test_the_text_that_passes_has_single_spaces_and_keeps_its_case() -> None:
     assert parse("  Every\tfull  Moon ").label == "Every full Moon"
 
 
+def test_the_text_that_passes_is_in_normal_form_c() -> None:
+    assert parse("ta\u0308glich um acht").label == "t\u00e4glich um acht"
+
+
 def test_an_interval_may_be_as_long_as_a_leap_year() -> None:
     assert parse("366 days").interval == MAX_INTERVAL
     assert parse("367 days").interval == 0

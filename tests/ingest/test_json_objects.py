@@ -53,7 +53,7 @@ def raws(body: bytes) -> list[bytes]:
         (b"[[]]", "not a list"),
         (b"[{}, 1]", "not a number"),
         (b"[{}, null]", "not null"),
-        (b'{"a": \xff}', "byte 6 is not valid"),
+        (b'{"a": \xff}', "byte 6 is 0xFF"),
         (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
         ("{}".encode("utf-16"), "not UTF-8"),
         (b"x=1&y=2", "not JSON"),

@@ -66,7 +66,7 @@ class Adapter:
         name: the value of the setting ``vendor``, and the vendor's segment of a webhook's path.
         parse: parses one JSON object. An event without a request id has an empty one.
         reasons: why a body may be unrecognised: the label of each reason, and a sentence that explains it.
-        canonical_partner: returns the one spelling of a known partner, and any other text unchanged.
+        canonical_partner: returns the one spelling of a known partner, and any other text as events have it.
         sample_body: makes up a body.
         test_call: the body of the vendor's test call; None if it makes none.
         schema: a JSON Schema of a body, with examples.

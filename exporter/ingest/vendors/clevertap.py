@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 from exporter.domain import frequency
 from exporter.domain.events import ParsedEvent, canonical_status
@@ -154,7 +155,8 @@ def parse(body: JsonObject, latest: datetime) -> ParsedEvent | TestCall | Unreco
 
 
 def canonical_partner(text: str) -> str:
-    """Return the canonical name of a known partner, and any other text unchanged."""
+    """Return the canonical name of a known partner, and any other text in normal form C."""
+    text = normalize("NFC", text)
     return PARTNERS.get(text.casefold(), text)
 
 
@@ -209,7 +211,9 @@ def _digits(key: str, value: object) -> str:
 
 
 def _labels(*values: object) -> _Labels:
-    partner, data_type, status, frequency_text = texts = list(map(_parse_text, _TEXT_KEYS, values))
+    # Two spellings of one letter in Unicode would be two exports that look the same.
+    normalised = (normalize("NFC", value) if isinstance(value, str) else value for value in values)
+    partner, data_type, status, frequency_text = texts = list(map(_parse_text, _TEXT_KEYS, normalised))
     return _Labels(
         partner=partner,
         data_type=data_type.text.lower(),

@@ -49,6 +49,7 @@ _PROBLEMS = {
     405: "This path does not take this method.",
     413: "The body, or one object of it, is too large.",
     414: "The path and the query are too long.",
+    415: "The Content-Encoding is none of gzip, deflate and identity.",
     429: "Too many requests without a valid credential.",
     503: "The store cannot be used just now; try again after Retry-After seconds.",
 }
@@ -127,7 +128,8 @@ def _webhook(config: Config, adapter: Adapter) -> Schema:
             ],
             "requestBody": {
                 "required": True,
-                "description": f"At most {config.limits.request_bytes} bytes, {config.limits.event_bytes} an object.",
+                "description": f"At most {config.limits.request_bytes} bytes, {config.limits.event_bytes} an object;"
+                " compressed by gzip or deflate if Content-Encoding says so.",
                 "content": {
                     "application/json": {
                         "schema": {"anyOf": [one, {"type": "array", "maxItems": MAX_OBJECTS, "items": one}]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError
+from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError, UnsupportedEncodingError
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.request_parser import TOO_LARGE, RequestError
 
@@ -20,6 +20,7 @@ RETRY_AFTER_SECONDS = 5
 
 STATUS_BY_ERROR = (
     (PayloadTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedEncodingError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (PayloadError, HTTPStatus.BAD_REQUEST),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from exporter.ingest.vendors.registry import PREFIX
 from exporter.server.http.flask_adapter import flask_response, register_error_handlers
 from exporter.server.http.wsgi import HTTP_REQUEST
+from exporter.server.webhook import content_encoding
 from exporter.server.webhook.endpoint import outcome_fields, success_response
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ def create_app(webhook: Webhook) -> Flask:
     def receive(_vendor: str, _slug: str) -> Response:
         http_request = cast("HttpRequest", request.environ[HTTP_REQUEST])
         source = cast("ConfiguredSource", http_request.source_config).source
-        receipt = webhook.intake.ingest(source, request.get_data(cache=False), webhook.now())
+        headers = http_request.headers
+        body = content_encoding.decode(
+            request.get_data(cache=False), headers.get("Content-Encoding"), webhook.max_body_bytes
+        )
+        receipt = webhook.intake.ingest(source, body, webhook.now(), headers.get("Content-Type"))
         http_request.outcome = outcome_fields(receipt)
         return flask_response(success_response(receipt))
 

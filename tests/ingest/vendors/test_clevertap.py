@@ -365,6 +365,17 @@ def test_a_date_with_an_offset_is_out_of_range_by_its_instant() -> None:
     assert reason(with_value(DATE, 9999999999999)) == "date_out_of_range"
 
 
+@pytest.mark.parametrize(
+    ("key", "attribute"), [("Partner", "partner"), ("Type", "data_type"), ("Frequency", "frequency")]
+)
+def test_a_label_is_stored_in_normal_form_c_and_another_form_is_no_other_event(key: str, attribute: str) -> None:
+    composed, decomposed = "b\u00fccket", "bu\u0308cket"
+    parsed = parse_event(with_value(key, decomposed))
+    assert getattr(parsed, attribute) == composed
+    assert parsed == parse_event(with_value(key, composed))
+    assert getattr(parse_event(with_value(key, "u\u0308" * 128)), attribute) == "\u00fc" * 128
+
+
 def test_another_delivery_of_the_same_event_has_the_same_digest() -> None:
     spaced = json.dumps(dict(reversed(fields("  initiated").items())), indent=3).encode()
     assert parse_event(spaced).digest == parse_event(body()).digest

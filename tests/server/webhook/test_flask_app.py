@@ -6,10 +6,13 @@ Every test has a source of its own, so that none counts what another one sent.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -108,6 +111,35 @@ def test_the_content_type_does_not_matter(exporter: Exporter, content_type: str)
     announced = body(request_id=f"sent as {content_type or 'nothing'}")
     answer = exporter.post(announced, "content-types", {"Content-Type": content_type})
     assert answer.json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+
+
+@pytest.mark.parametrize(
+    ("headers", "data"),
+    [
+        ({"Content-Encoding": "gzip"}, gzip.compress(body(request_id="gzip"))),
+        ({"Content-Encoding": "deflate"}, zlib.compress(body(request_id="deflate"))),
+        ({}, urlencode({"payload": body(request_id="form").decode()}).encode()),
+        ({}, body(request_id="utf-16").decode().encode("utf-16")),
+        (
+            {"Content-Type": "application/json; charset=iso-8859-1"},
+            json.dumps(fields(request_id="latin-1", Partner="Bücket"), ensure_ascii=False).encode("latin-1"),
+        ),
+    ],
+)
+def test_a_body_in_another_form_is_accepted_if_it_can_be_read_in_one_way(
+    exporter: Exporter, headers: dict[str, str], data: bytes
+) -> None:
+    answer = exporter.webhook("POST", "/webhooks/clevertap/samples", data=data, headers=headers)
+    assert answer.json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+
+
+def test_an_encoding_that_is_not_decoded_is_refused_by_its_name_and_a_bomb_by_its_size(exporter: Exporter) -> None:
+    answer = exporter.webhook("POST", "/webhooks/clevertap/samples", data=body(), headers={"Content-Encoding": "br"})
+    assert_problem(answer, 415)
+    assert answer.json()["detail"] == "the Content-Encoding 'br' cannot be decoded; send gzip, deflate or identity"
+    bomb = gzip.compress(bytes(5_000_000))
+    answer = exporter.webhook("POST", "/webhooks/clevertap/samples", data=bomb, headers={"Content-Encoding": "gzip"})
+    assert_problem(answer, 413)
 
 
 def test_a_list_is_taken_event_by_event(exporter: Exporter) -> None:
