@@ -203,7 +203,7 @@ HOSTILE = {
     "NaN": b'{"Export Request Id": NaN}',
     "Infinity": b'{"Export Request Id": -Infinity}',
     "5,000 digits": b'{"Export Request Id": ' + b"1" * 5_000 + b"}",
-    "UTF-16": body().decode().encode("utf-16"),
+    "broken UTF-16": body().decode().encode("utf-16") + b"}",
     "invalid UTF-8": b'{"Partner": "\xff\xfe"}',
     "overlong UTF-8": b'{"Partner": "\xc0\xaf"}',
     "surrogate in UTF-8": b'{"Partner": "\xed\xa0\x80"}',
@@ -223,7 +223,7 @@ NOT_UNDERSTOOD = {
     "empty_text": fields(Status="  "),
     "text_too_long": fields(Partner="x" * 129),
     "unprintable_text": fields(Partner="lone \ud800 surrogate"),
-    "bad_date": fields(when="2026-06-01T00:00:00Z"),
+    "bad_date": fields(when="06/31/2026 12:00:00 AM"),
     "date_out_of_range": fields(when="01/06/9999 12:00:00 AM"),
 }
 
