@@ -11,13 +11,12 @@ import os
 import resource
 import signal
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 from gunicorn.workers.base import Worker
 
-from exporter.server.http.connection import Connection
+from exporter.server.http.acceptor import Acceptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ HEARTBEAT_SECONDS = 1.0
 STOP_SECONDS = 7.0
 """The time for requests in progress after a stop is requested."""
 ACCEPT_AFTER_STOP_SECONDS = 0.1
-HANDSHAKE_SECONDS = 10.0
 WANTED_OPEN_FILES = 4096
 
 SWITCH_INTERVAL_SECONDS = 0.0003
@@ -105,13 +103,8 @@ class LoopWorker(Worker):
         self._on_stop()
 
     async def _serve(self) -> None:
-        servers = [
-            await self.loop.create_server(
-                partial(Connection, pool),
-                sock=socket.sock,
-                ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
-            )
+        acceptors = [
+            Acceptor(socket.sock, pool, context)
             for socket, pool, context in zip(
                 self.sockets, self.listeners.pools, self.listeners.tls_contexts, strict=True
             )
@@ -127,8 +120,8 @@ class LoopWorker(Worker):
         if not self._abort:
             # Accept the connections that the kernel has accepted: closing the socket would reset them.
             await asyncio.sleep(ACCEPT_AFTER_STOP_SECONDS)
-        for server in servers:
-            server.close()
+        for acceptor in acceptors:
+            acceptor.close()
         await self._drain()
         await self.loop.run_in_executor(None, self.listeners.close)
         await self.loop.shutdown_default_executor()

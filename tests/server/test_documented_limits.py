@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.server import listeners, worker
-from exporter.server.http import connection, request_parser
+from exporter.server.http import acceptor, connection, request_parser
 from exporter.server.webhook import auth_throttle, endpoint
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ LIMITS = {
     "body, time": (connection.BODY_SECONDS,),
     "next request on a connection": (listeners.ADMIN_IDLE_SECONDS,),
     "reading an answer": (connection.WRITE_SECONDS,),
-    "TLS handshake": (worker.HANDSHAKE_SECONDS,),
+    "TLS handshake": (acceptor.HANDSHAKE_SECONDS,),
     "connections at a time": (listeners.MAX_CONNECTIONS, listeners.MAX_ADMIN_CONNECTIONS),
     "a commit": (endpoint.COMMIT_TIMEOUT_SECONDS,),
 }

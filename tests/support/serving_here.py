@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from functools import partial
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 import uvloop
 
-from exporter.server.http.connection import Connection
+from exporter.server.http.acceptor import Acceptor
 from exporter.server.http.connection_pool import ConnectionPool
 from exporter.server.http.messages import HttpResponse
 from running import PATIENCE_SECONDS
@@ -83,7 +82,7 @@ class LocalListener:
 
     def __exit__(self, *_: object) -> None:
         async def end() -> None:
-            self._server.close()
+            self._acceptor.close()
             self._expiry.cancel()
             self.pool.abort()
             while len(self.pool):  # noqa: ASYNC110 - they have no event for it
@@ -105,9 +104,10 @@ class LocalListener:
         asyncio.run_coroutine_threadsafe(call(), self.loop).result(PATIENCE_SECONDS)
 
     async def _listen(self) -> None:
-        self._server = await self.loop.create_server(partial(Connection, self.pool), "127.0.0.1", 0, ssl=self._context)
-        sockets = cast("asyncio.Server", self._server).sockets
-        self.port: int = sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        listener.settimeout(0)
+        self.port: int = listener.getsockname()[1]
+        self._acceptor = Acceptor(listener, self.pool, self._context)
         self._expiry = self.loop.create_task(self._expire_deadlines())
 
     async def _expire_deadlines(self) -> None:
@@ -134,6 +134,17 @@ def read_all(client: socket.socket) -> bytes:
     while part := client.recv(65536):
         parts.append(part)
     return b"".join(parts)
+
+
+def received_or_reset(client: socket.socket) -> bytes:
+    """Return everything that the server sends until it closes or resets the connection."""
+    found = b""
+    try:
+        while part := client.recv(65536):
+            found += part
+    except ConnectionResetError:
+        pass
+    return found
 
 
 def read_until(client: socket.socket, end: bytes) -> bytes:

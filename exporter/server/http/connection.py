@@ -22,7 +22,7 @@ from exporter.server.http.request_parser import RequestError, RequestParser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.server.http.connection_pool import ConnectionPool
+    from exporter.server.http.connection_pool import ConnectionPool, PooledConnection
     from exporter.server.http.messages import HttpResponse
     from exporter.server.http.request_parser import RequestHead
 
@@ -32,6 +32,7 @@ BODY_SECONDS = 30.0
 WRITE_SECONDS = 30.0
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
+LARGE_READ_BYTES = 64 * 1024
 SMALL_BODY_BYTES = 64 * 1024
 """A body up to this size is accepted even if the bodies of all requests together are over their limit."""
 FIRST_BYTE_WHILE_STOPPING_SECONDS = 1.0
@@ -73,8 +74,9 @@ class State(enum.Enum):
     While a client does not read its responses, its requests are not read either, and the connection
     is aborted after ``WRITE_SECONDS``.
 
-    In one turn of the event loop, a connection reads one head or a bounded part of a body. The rest
-    of what was received has to wait for the next turn, so that other connections get theirs.
+    In one turn of the event loop, a connection reads one head or a bounded part of a body. The rest,
+    and what follows a read of ``LARGE_READ_BYTES``, waits until `ConnectionPool.schedule` lets it
+    continue, so that other connections get their turn.
     """
 
     NEW = enum.auto()
@@ -94,14 +96,16 @@ class Connection(asyncio.Protocol):
 
     Args:
         pool: the connections of the same listener.
+        predecessor: what represented the connection in the pool before it was made.
 
     Attributes:
         deadline: when `on_deadline` is due, in seconds of the loop's clock.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, predecessor: PooledConnection | None = None) -> None:
         self.deadline = 0.0
         self._pool = pool
+        self._predecessor = predecessor
         self._handler = pool.handler
         self._now = pool.loop.time
         self._state = State.NEW
@@ -113,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._write_paused = False  # the client does not read its responses
         self._peer_closed = False  # the client sends nothing more
         self._lingered_bytes = 0
+        self._waits_for_turn = False
         self._handled_bytes = 0  # of the body that the handler works on
         self._counted_bytes = 0  # this connection's part of `ConnectionPool.request_bytes`
 
@@ -128,6 +133,7 @@ class Connection(asyncio.Protocol):
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._wait(State.NEW, FIRST_BYTE_WHILE_STOPPING_SECONDS if self._pool.stopping else FIRST_BYTE_SECONDS)
+        self._pool.remove(self._predecessor)
         self._pool.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -144,13 +150,15 @@ class Connection(asyncio.Protocol):
             self._lingered_bytes += len(data)
             if self._lingered_bytes > LINGER_BYTES:
                 self.abort()
-            return
-        self._parser.receive(data)
-        if self._state is State.HANDLING or self._write_paused:
-            self._transport.pause_reading()
-            self._count_bytes()
         else:
-            self._process_received()
+            self._parser.receive(data)
+            if self._state is State.HANDLING or self._write_paused:
+                self._transport.pause_reading()
+                self._count_bytes()
+            else:
+                self._process_received()
+        if len(data) >= LARGE_READ_BYTES:
+            self._wait_for_turn()
 
     def eof_received(self) -> bool:
         """Stay open for the responses to complete requests that the client sent before it closed its side."""
@@ -209,13 +217,22 @@ class Connection(asyncio.Protocol):
         self._count_bytes()
         if self._state in _READING and not self._write_paused:
             if more and self._parser.pending:
-                self._transport.pause_reading()
-                self._pool.schedule(self._continue)
+                self._wait_for_turn()
             elif self._peer_closed:
                 self._close()
 
+    def _wait_for_turn(self) -> None:
+        """Stop reading until the pool lets this connection continue."""
+        if not self._waits_for_turn:
+            self._waits_for_turn = True
+            self._transport.pause_reading()
+            self._pool.schedule(self._continue)
+
     def _continue(self) -> None:
-        if self._state in _READING and not self._write_paused:
+        self._waits_for_turn = False
+        if self._state is State.LINGERING:
+            self._transport.resume_reading()
+        elif self._state in _READING and not self._write_paused:
             self._resume_reading()
 
     def _read_head(self) -> bool:

@@ -79,12 +79,14 @@ class ConnectionPool:
         """Add an established connection, and abort another one if there are too many."""
         self._open[connection] = None
         if len(self._open) > self._max_open:
-            waiting = (candidate for candidate in self._open if candidate.waits_for_client)
-            next(waiting).abort()  # there is always one: the new connection waits
+            # There is always one: the new connection waits.
+            longest = next(candidate for candidate in self._open if candidate.waits_for_client)
+            self.remove(longest)  # at once, because many may be added before the abort has an effect
+            longest.abort()
 
-    def remove(self, connection: PooledConnection) -> None:
-        """Remove a connection that was lost."""
-        self._open.pop(connection, None)
+    def remove(self, connection: PooledConnection | None) -> None:
+        """Remove a connection that was lost, if it is there."""
+        self._open.pop(connection, None)  # type: ignore[arg-type]
 
     def mark_active(self, connection: PooledConnection) -> None:
         """Move a connection to the end of the order, because a response was just sent."""

@@ -15,7 +15,7 @@ import serving_here
 from exporter.server.http import connection, connection_pool, request_parser
 from exporter.server.http.messages import HttpResponse
 from running import wait_until
-from serving_here import LocalListener, read_all, read_until
+from serving_here import LocalListener, read_all, read_until, received_or_reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,8 +94,8 @@ def test_one_turn_of_the_event_loop_reads_one_head_of_a_connection(
         return HttpResponse(404, b"", ())
 
     monkeypatch.setattr(listener.handler, "on_headers", on_headers)
-    assert statuses(listener.exchange(refused * 1000 + LAST)) == [404] * 1001
-    assert order[:2001] == ["head", "turn"] * 1000 + ["head"]
+    assert statuses(listener.exchange(refused * 2000 + LAST)) == [404] * 2001
+    assert order[:4001] == ["head", "turn"] * 2000 + ["head"]
 
 
 def test_one_turn_of_the_event_loop_continues_with_a_few_connections(
@@ -161,16 +161,6 @@ def test_what_was_received_of_a_refused_request_is_forgotten(listener: LocalList
         client.sendall(LARGE.replace(b"80000", b"9000000") + b"x" * 50_000)
         wait_until(lambda: listener.handler.responses == [("POST", 413)], "it is refused")
         assert listener.pool.request_bytes == 0
-
-
-def received_or_reset(client: socket.socket) -> bytes:
-    found = b""
-    try:
-        while part := client.recv(65536):
-            found += part
-    except ConnectionResetError:
-        pass
-    return found
 
 
 def test_a_body_in_chunks_is_put_together(listener: LocalListener) -> None:
