@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DAY, HOUR, MINUTE, accepted_event, at, event
@@ -30,6 +30,7 @@ from exporter.projection.projector import Projector
 from exporter.projection.retention import RETENTION_MARGIN, Pruner
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
+from tools import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -322,7 +323,7 @@ class World:
         assert self.process.renderer.series == sum(not line.startswith("#") for line in shown.splitlines())
 
 
-@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@thorough
 @given(steps=steps, limit=st.sampled_from([3, 9, 20, 20]))
 def test_whatever_happens_before_after_and_meanwhile_every_line_is_what_the_library_writes_anew(
     steps: list[Step], limit: int

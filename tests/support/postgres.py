@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from ports import free_port
-from running import family
+from running import START_SECONDS, STOP_SECONDS, family
 from tools import postgres_program
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 USER = "dataexport"
 PASSWORD = "canary-f3b1c7"
-START_SECONDS = 60
-STOP_SECONDS = 30
 
 
 class Process:

@@ -1,0 +1,3 @@
+"""Hides a library that only the tests' tools install."""
+
+raise ImportError
