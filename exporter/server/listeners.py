@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config import tls
 from exporter.server.admin import app as admin_app
-from exporter.server.http.access_log import log_request
+from exporter.server.http.access_log import AccessLog
 from exporter.server.http.connection_pool import ConnectionPool
 from exporter.server.http.wsgi import WsgiHandler
 from exporter.server.webhook import flask_app as webhook_app
@@ -51,7 +51,8 @@ class Listeners:
         # Separate threads, so that neither listener starves the other.
         self._webhook_threads = ThreadPoolExecutor(THREADS, "webhook")
         self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")
-        webhook = Webhook(service)
+        self._access_log = AccessLog(loop)
+        webhook = Webhook(service, partial(self._access_log.log_request, "webhook"))
         webhook_handler = WsgiHandler(
             webhook_app.create_app(webhook),
             config.webhook_listen,
@@ -71,7 +72,7 @@ class Listeners:
             ADMIN_THREADS,
             lambda: MAX_ADMIN_BODY_BYTES,
             lambda _: None,
-            partial(log_request, "admin"),
+            partial(self._access_log.log_request, "admin"),
         )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         max_connections = min(MAX_CONNECTIONS, max(files - RESERVED_FILES, MIN_CONNECTIONS))
@@ -97,4 +98,5 @@ class Listeners:
         """Wait for the requests in progress and stop the service. Call it once no requests can arrive."""
         self._webhook_threads.shutdown()
         self._admin_threads.shutdown()
+        self._access_log.end_second()
         self._service.stop()

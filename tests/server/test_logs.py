@@ -117,7 +117,7 @@ def test_what_a_stranger_typed_stays_on_one_line(tmp_path: Path) -> None:
         found = of_requests(exporter, 1)
         assert not any(line["event"] == "forged" for line in lines(exporter))
         raw_log = exporter.log()
-    assert found[0]["path"] == '/webhooks/clevertap/\\n{"event":"forged"}\\r\\x1b[2J\\x00\\u2028'
+    assert str(found[0]["path"]).lower() == hostile.replace("[", "%5b")
     assert "\x1b" not in raw_log
     assert "Traceback" not in raw_log
 

@@ -20,6 +20,7 @@ from exporter.projection.fold.history import UNCOMPACTED_EVENTS
 from exporter.server import background, read_model
 from exporter.server.admin import app
 from exporter.server.http.messages import Headers, HttpRequest, HttpResponse
+from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.service import Service
 from exporter.server.webhook.endpoint import Webhook
 from memory_ledger import MemoryLedger
@@ -363,14 +364,15 @@ def test_what_nobody_thought_of_is_a_problem_document_without_its_details(
     ledger.failing |= dict.fromkeys(("read", "last_sequence"), RuntimeError("canary"))
     client = app.create_app(service).test_client()
     for path in ("/-/ready", "/metrics", "/"):
-        answer = client.get(path)
+        request = HttpRequest("GET", path.encode(), Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")
+        answer = client.get(path, environ_overrides={HTTP_REQUEST: request})
         assert answer.status_code == 500
         assert answer.mimetype == "application/problem+json"
         assert "canary" not in answer.text
 
 
 def test_requests_are_counted_by_configured_source_or_as_unknown(service: Service) -> None:
-    webhook = Webhook(service)
+    webhook = Webhook(service, lambda _request, _response: None)
     for source, status in (("default", 200), ("a-stranger-service-this-up", 404)):
         path = f"/webhooks/clevertap/{source}".encode()
         request = HttpRequest("POST", path, Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")

@@ -15,10 +15,12 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from exporter.server.admin import api, pages
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unauthorized, unavailable
+from exporter.server.http.wsgi import HTTP_REQUEST
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MIMEAccept
 
+    from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
 
 PLAIN_TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
@@ -31,8 +33,9 @@ def create_app(service: Service) -> Flask:
 
     @app.before_request
     def authenticate() -> Response | None:
-        is_public = request.path in {"/-/healthy", "/-/ready"}
-        if is_public or service.config.admin_credentials.accepts(request.headers):
+        http_request: HttpRequest = request.environ[HTTP_REQUEST]
+        http_request.authenticated = service.config.admin_credentials.accepts(request.headers)
+        if http_request.authenticated or request.path in {"/-/healthy", "/-/ready"}:
             return None
         return flask_response(unauthorized("admin", "the admin listener"))
 

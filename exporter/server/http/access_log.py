@@ -1,4 +1,8 @@
-"""The access log: one line for each request, with its outcome but no body, header or query."""
+"""The access log: one line for each request, with its outcome but no body, header or query.
+
+What strangers can make it write is limited: of requests without a valid credential, few lines a second are written,
+and of what a client chose, 128 characters.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,49 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    import asyncio
+
     from exporter.server.http.messages import HttpRequest, HttpResponse
+
+LINES_PER_SECOND = 5
+"""The most lines about requests without a valid credential."""
+MAX_CHARACTERS = 128
 
 log = structlog.get_logger()
 
 
-def log_request(listener: str, request: HttpRequest, response: HttpResponse) -> None:
-    """Log a request and the status of its response; ``listener`` becomes the log event."""
-    log.info(
-        listener,
-        method=request.method,
-        path=request.display_path,
-        code=response.status,
-        ms=round((time.perf_counter() - request.started_at) * 1000, 2),
-        client=request.client,
-        **request.outcome,
-    )
+class AccessLog:
+    """The access log of all listeners. Used in the event loop only.
+
+    Args:
+        loop: the event loop of the connections.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._unauthenticated = 0  # requests since the current second began
+
+    def log_request(self, listener: str, request: HttpRequest, response: HttpResponse) -> None:
+        """Log a request and the status of its response; ``listener`` becomes the log event."""
+        if not request.authenticated:
+            if not self._unauthenticated:
+                self._loop.call_later(1.0, self.end_second)
+            self._unauthenticated += 1
+            if self._unauthenticated > LINES_PER_SECOND:
+                return
+        log.info(
+            listener,
+            method=request.method,
+            path=request.raw_path[:MAX_CHARACTERS],
+            code=response.status,
+            ms=round((time.perf_counter() - request.started_at) * 1000, 2),
+            client=request.client[:MAX_CHARACTERS],
+            **request.outcome,
+        )
+
+    def end_second(self) -> None:
+        """Log how many requests were not logged in the last second."""
+        omitted = self._unauthenticated - LINES_PER_SECOND
+        self._unauthenticated = 0
+        if omitted > 0:
+            log.info("and more requests without a valid credential", requests=omitted)

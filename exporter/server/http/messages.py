@@ -37,12 +37,19 @@ def _encode_name(name: str) -> bytes:
     return name.lower().encode("latin-1", "replace")
 
 
-@lru_cache(maxsize=256)
-def _decode_path(path: bytes) -> bytes:
-    """Decode a path or the path of a URL. Cached, because most requests have the same path and need it twice."""
+def _raw_path(target: bytes) -> bytes:
+    path = target.partition(b"?")[0]
     if path[:1] != b"/" and b"://" in path:
         path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
-    return unquote_to_bytes(path) if b"%" in path else path
+    return path
+
+
+@lru_cache(maxsize=256)
+def _decoded_path(target: bytes) -> str:
+    """Cached, because most requests have the same path and need it twice."""
+    segments = _raw_path(target).split(b"/")
+    decoded = b"/".join(unquote_to_bytes(segment).replace(b"/", b"%2F") for segment in segments)
+    return decoded.decode("latin-1")
 
 
 @dataclass(slots=True)
@@ -56,6 +63,7 @@ class HttpRequest:
         client: the address of the sender: the peer, or the address that a trusted proxy reports.
         source_config: the configured source that the path names; None before the path was matched.
         source: its slug; empty before the path was matched.
+        authenticated: whether the request has a valid credential, or needs none.
         outcome: fields for the access log.
     """
 
@@ -68,17 +76,21 @@ class HttpRequest:
     client: str
     source_config: ConfiguredSource | None = None
     source: str = ""
+    authenticated: bool = False
     outcome: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
-        """The decoded path as Latin-1 text, as in WSGI; without scheme, authority and query."""
-        return _decode_path(self.target.partition(b"?")[0]).decode("latin-1")
+        """The decoded path as Latin-1 text, as in WSGI; without scheme, authority and query.
+
+        An encoded slash stays encoded: it separates nothing.
+        """
+        return _decoded_path(self.target)
 
     @property
-    def display_path(self) -> str:
-        """The decoded path as UTF-8 text, for logs."""
-        return _decode_path(self.target.partition(b"?")[0]).decode("utf-8", "replace")
+    def raw_path(self) -> str:
+        """The path as it was sent, percent-encoded."""
+        return _raw_path(self.target).decode("latin-1")
 
     @property
     def query(self) -> str:

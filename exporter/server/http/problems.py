@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError, UnsupportedEncodingError
+from exporter.server.http.access_log import MAX_CHARACTERS
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.request_parser import TOO_LARGE, RequestError
 
@@ -68,7 +69,7 @@ def response_to_error(error: Exception) -> HttpResponse:
         return problem_document(error.status, error.detail)
     status = next((status for error_type, status in STATUS_BY_ERROR if isinstance(error, error_type)), None)
     if status is None:
-        log.error("unexpected", error=repr(error), exc_info=error)
+        log.error("unexpected", error=repr(error)[:MAX_CHARACTERS], exc_info=error)
         return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("store", error=str(error))

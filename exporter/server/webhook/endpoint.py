@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN_SOURCE
 from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
-from exporter.server.http.access_log import log_request
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.problems import standard_problem, unauthorized
 from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.ingest.intake import Intake, Receipt
     from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
@@ -38,10 +39,12 @@ class Webhook:
 
     Args:
         service: provides the configuration, the intake and the metrics.
+        log_request: logs a request and its response.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, log_request: Callable[[HttpRequest, HttpResponse], None]) -> None:
         self._service = service
+        self._log_request = log_request
         self._throttle = AuthThrottle()
 
     @property
@@ -74,9 +77,8 @@ class Webhook:
         if source_config is None or adapter_of(source_config.source).name != vendor:
             return _NOT_FOUND
         request.source, request.source_config = slug, source_config
-        if not source_config.credentials.accepts(request.headers):
-            return self._refuse_credential(request)
-        return None
+        request.authenticated = source_config.credentials.accepts(request.headers)
+        return None if request.authenticated else self._refuse_credential(request)
 
     def _refuse_credential(self, request: HttpRequest) -> HttpResponse:
         self._service.process_metrics.auth_failures.labels(request.source).inc()
@@ -90,7 +92,7 @@ class Webhook:
             return
         seconds = time.perf_counter() - request.started_at
         self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, response.status, seconds)
-        log_request("webhook", request, response)
+        self._log_request(request, response)
 
 
 def outcome_fields(receipt: Receipt) -> dict[str, object]:

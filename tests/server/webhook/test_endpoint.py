@@ -48,7 +48,7 @@ def ledger() -> FailingLedger:
 def webhook(ledger: FailingLedger) -> Iterator[Webhook]:
     config = loader.load(None, {})
     service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00") + 2)
-    yield Webhook(service)
+    yield Webhook(service, lambda _request, _response: None)
     service.stop()
 
 
