@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
 from exporter.cli.open_store import sqlite_file
+from exporter.cli.schedule_checks import exports_without_schedule
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
 from exporter.domain.frequency import frequency_of_interval
@@ -49,6 +50,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_sources(projector),
         *_quarantine(config, ledger),
         *_exports(config, projector, now),
+        *exports_without_schedule(projector.list_states(now)),
         *_decisions(projector, now),
     ]
     lines = [f"{'ok  ' if passed else 'BAD '} {text}" for passed, text in findings]

@@ -329,7 +329,32 @@ class _ConfigBuilder:
             if not table.match.model_dump(exclude_none=True):
                 self._add((*path, "match"), "is empty; give at least one of request_id, partner, data_type, frequency")
             source = sources[table.source].source if table.source in sources else Source(table.source)
-            yield _declaration(table, source)
+            declaration = _declaration(table, source)
+            if _can_never_be_overdue(declaration):
+                frequency_given = table.match.frequency
+                none = "" if frequency_given is None else f', and match.frequency "{frequency_given}" gives none'
+                self._add(
+                    (*path, "interval"),
+                    f"is missing{none}, so that the export could never be overdue; "
+                    'say interval = "24h", or match.frequency = "one-time" if it has no schedule',
+                    (*path, "interval"),
+                    (*path, "match"),
+                    (*path, "match", "frequency"),
+                    (*path, "match", "request_id"),
+                )
+            yield declaration
+
+
+def _can_never_be_overdue(declaration: Declaration) -> bool:
+    """Whether a declaration has no interval, is not for one run, and no request id whose events may give one."""
+    match = declaration.match
+    selects_any = match.partner or match.data_type or match.frequency
+    return bool(
+        selects_any
+        and declaration.interval is None
+        and match.request_id is None
+        and match.frequency != frequency.ONE_TIME
+    )
 
 
 def _declaration(table: ExportSettings, source: Source) -> Declaration:

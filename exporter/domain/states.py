@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.domain.exports import DEFAULT_OBJECTIVE, WARNING, ExportKey
+from exporter.domain.frequency import ONE_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,11 @@ class ExportState:
         """`ExportKey.id`; empty without a key. Computed on demand, because a scrape does not show it."""
         return self.key.id if self.key else ""
 
+    @property
+    def has_no_schedule(self) -> bool:
+        """Whether it can never be overdue although it is not known to run only once."""
+        return not self.interval and self.frequency != ONE_TIME
+
     def condition(self, now: float) -> str:
         """Return the most urgent of `CONDITIONS` that applies at ``now``."""
         if self.muted:
@@ -109,6 +115,7 @@ _WRONG_OR_RUNNING: dict[str, Callable[[ExportState, float], bool]] = {
     "stuck": lambda state, now: 0 < state.run_deadline < now,
     "failed": lambda state, _: state.last_failed > state.last_completed,
     "not started": lambda state, now: 0 < state.start_deadline < now,
+    "no schedule": lambda state, _: state.has_no_schedule,
     "running": lambda state, _: state.in_progress > 0,
 }
 """When each condition other than fine and muted applies, the most urgent first."""

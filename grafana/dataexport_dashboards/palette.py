@@ -39,12 +39,23 @@ class Condition:
 MUTED = Condition(0, "muted", NEUTRAL)
 IS_FINE = Condition(1, "fine", FINE)
 RUNNING = Condition(2, "running", BUSY)
-NOT_STARTED = Condition(3, "not started", NOTE, "ExportNotStarted")
-RUN_FAILED = Condition(4, "failed", FAILED, "ExportRunFailed")
-IS_STUCK = Condition(5, "stuck", STUCK, "ExportRunStuck")
-NEVER_COMPLETED = Condition(6, "never completed", LOST, "ExportNeverCompleted")
-IS_LATE = Condition(7, "late", LATE, "ExportOverdue")
-CONDITIONS = (MUTED, IS_FINE, RUNNING, NOT_STARTED, RUN_FAILED, IS_STUCK, NEVER_COMPLETED, IS_LATE)
+NO_SCHEDULE = Condition(3, "no schedule", NOTE, "ExportWithoutSchedule")
+NOT_STARTED = Condition(4, "not started", NOTE, "ExportNotStarted")
+RUN_FAILED = Condition(5, "failed", FAILED, "ExportRunFailed")
+IS_STUCK = Condition(6, "stuck", STUCK, "ExportRunStuck")
+NEVER_COMPLETED = Condition(7, "never completed", LOST, "ExportNeverCompleted")
+IS_LATE = Condition(8, "late", LATE, "ExportOverdue")
+CONDITIONS = (
+    MUTED,
+    IS_FINE,
+    RUNNING,
+    NO_SCHEDULE,
+    NOT_STARTED,
+    RUN_FAILED,
+    IS_STUCK,
+    NEVER_COMPLETED,
+    IS_LATE,
+)
 
 
 def words(meanings: dict[str, tuple[str, str | None]]) -> list[ValueMapping]:

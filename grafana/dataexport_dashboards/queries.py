@@ -12,6 +12,7 @@ from dataexport_dashboards.palette import (
     IS_STUCK,
     MUTED,
     NEVER_COMPLETED,
+    NO_SCHEDULE,
     NOT_STARTED,
     RUN_FAILED,
     RUNNING,
@@ -94,6 +95,12 @@ def is_not_started(where: str) -> str:
     return _past("start_deadline", where)
 
 
+def has_no_schedule(where: str) -> str:
+    """Exports without an interval that are not one-time ones, so that they can never be overdue."""
+    may_have_one = f'{where}, frequency!="one-time", export!="other"'
+    return f"{newest('interval_seconds', may_have_one)} == 0"
+
+
 def condition(where: str, *, alert: bool = False) -> str:
     """The most urgent thing that is true of each export, as a code of `palette.CONDITIONS`.
 
@@ -109,6 +116,7 @@ def condition(where: str, *, alert: bool = False) -> str:
         (IS_STUCK, is_stuck(where)),
         (RUN_FAILED, has_failed(where)),
         (NOT_STARTED, is_not_started(where)),
+        (NO_SCHEDULE, has_no_schedule(where)),
         (RUNNING, f"{newest('runs_in_progress', where)} > 0"),
         (IS_FINE, newest("muted", where)),
     )

@@ -23,7 +23,7 @@ slug = "prod"
 [[exports]]
 name = "nightly"
 source = "prod"
-match = { partner = "Amazon S3" }
+match = { partner = "Amazon S3", frequency = "24h" }
 owner = "data-platform"
 runbook_url = "https://wiki.example/nightly"
 
@@ -135,7 +135,7 @@ def test_its_runbook_is_there() -> None:
 
 def test_an_export_without_owner_and_runbook_is_told_without_them(tmp_path: Path) -> None:
     path = tmp_path / "plain.toml"
-    path.write_text('[[exports]]\nname = "plain"\nmatch = { partner = "Amazon S3" }\n', "utf-8")
+    path.write_text('[[exports]]\nname = "plain"\nmatch = { partner = "Amazon S3", frequency = "24h" }\n', "utf-8")
 
     [group] = yaml.safe_load(rules(path))["groups"]
 

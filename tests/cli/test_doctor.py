@@ -145,3 +145,23 @@ def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: S
             '--type "events" --frequency "4h"'
         ),
     ]
+
+
+def test_the_doctor_names_every_export_that_can_never_be_overdue(store: Store, tmp_path: Path) -> None:
+    store.deliver("Completed", 5, 1, Partner="GCS", Frequency="when it suits")
+    store.deliver("Completed", 5, 2, Partner="S3", Frequency="One Time")
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text('[[exports]]\nname = "nightly"\nmatch = { request_id = "7" }\n', "utf-8")
+    result = run("doctor", "--config", str(configuration))
+    assert result.exit_code == 1
+    assert [line for line in result.stdout.splitlines() if "no schedule" in line] == [
+        (
+            'BAD  no schedule, so never overdue; its frequency "when it suits" gives no interval: declare it, with '
+            'interval = "24h": --source "default" --export "any" --partner "Google Cloud Storage" --type "events" '
+            '--frequency "when it suits"'
+        ),
+        (
+            'BAD  no schedule, so never overdue; set interval = "24h" on its [[exports]] entry, or match.frequency = '
+            '"one-time" if it has none: --source "default" --export "nightly"'
+        ),
+    ]

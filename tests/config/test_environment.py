@@ -38,7 +38,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_LOG_LEVEL": "error",
         "DATAEXPORT_LOG_FORMAT": "json",
         "DATAEXPORT_SOURCES": '[{"slug": "from-the-environment"}, {"slug": "default"}]',
-        "DATAEXPORT_EXPORTS": '[{"name": "n", "match": {"partner": "s3"}, "muted_until": "2026-12-01T00:00:00Z"}]',
+        "DATAEXPORT_EXPORTS": '[{"name": "n", "match": {"request_id": 7}, "muted_until": "2026-12-01T00:00:00Z"}]',
         "DATAEXPORT_TOKENS": "the-first-token!,the-second-token",
     }
     assert set(environment) == set(VARIABLES)
@@ -191,7 +191,7 @@ def test_what_variables_override_of_the_file_is_told_without_secrets(tmp_path: P
         "DATAEXPORT_ADMIN_BASIC": '{"username": "u", "password": "another-canary-of-the-admin"}',
         "DATAEXPORT_STORE_URL": "postgresql+psycopg://u:a-canary-in-a-variable@h/d2",
         "DATAEXPORT_TOKENS": "a-canary-in-a-variable",
-        "DATAEXPORT_EXPORTS": '[{"name": "hourly", "match": {"partner": "s3"}}]',
+        "DATAEXPORT_EXPORTS": '[{"name": "hourly", "match": {"request_id": 7}}]',
         "DATAEXPORT_EVENT_BYTES": "2048",
     }
     hidden = "a value that is not shown instead of a value that is not shown"

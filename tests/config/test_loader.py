@@ -184,7 +184,7 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
         [[exports]]
         name = "nightly"
         source = "nowhere"
-        match = { partner = "s3" }
+        match = { request_id = 7 }
         """,
         {"DATAEXPORT_NONSENSE": ""},
     )
@@ -212,6 +212,31 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
     assert "exports[2].name: 'nightly' is there twice in source 'nowhere'; give another name" in said
     assert "exports[2].source: 'nowhere' is no source; the sources are default, half" in said
     assert len(said) == 13, told
+
+
+@pytest.mark.parametrize(
+    ("match", "given"),
+    [
+        ('partner = "Microsoft Azure"', ""),
+        ('partner = "S3", frequency = "every blue moon"', ', and match.frequency "every blue moon" gives none'),
+    ],
+)
+def test_a_declared_export_that_could_never_be_overdue_is_refused(tmp_path: Path, match: str, given: str) -> None:
+    export = f'[[exports]]\nname = "nightly"\nmatch = {{ {match} }}\n'
+    (said,) = problems(tmp_path, export)
+    assert said == (
+        f"exports[1].interval: is missing{given}, so that the export could never be overdue; "
+        'say interval = "24h", or match.frequency = "one-time" if it has no schedule'
+    )
+    assert loaded(tmp_path, f'{export}interval = "24h"').exports[0].interval == 86400
+
+
+def test_a_declared_export_may_have_no_interval_if_it_runs_once_or_the_events_of_its_request_id_may_give_one(
+    tmp_path: Path,
+) -> None:
+    for match in ('frequency = "One Time"', "request_id = 7", 'request_id = 7, frequency = "every blue moon"'):
+        (export,) = loaded(tmp_path, f'[[exports]]\nname = "a"\nmatch = {{ {match} }}').exports
+        assert export.interval is None
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
@@ -280,7 +305,7 @@ def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
 
 @pytest.mark.parametrize("name", ["any", "other", "", "x" * 129, "two\\nlines"])
 def test_a_name_that_could_not_be_a_label_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
-    (said,) = problems(tmp_path, f'[[exports]]\nname = "{name}"\nmatch = {{ partner = "s3" }}\n')
+    (said,) = problems(tmp_path, f'[[exports]]\nname = "{name}"\nmatch = {{ request_id = 7 }}\n')
     assert said.startswith("exports[1].name: ")
 
 
@@ -345,7 +370,7 @@ def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> N
 
 
 def test_the_same_name_may_be_declared_in_two_sources(tmp_path: Path) -> None:
-    export = '[[exports]]\nname = "nightly"\nmatch = { partner = "s3" }\n'
+    export = '[[exports]]\nname = "nightly"\nmatch = { request_id = 7 }\n'
     toml = "".join(f'[[sources]]\nslug = "{slug}"\n{export}source = "{slug}"\n' for slug in ("one", "two"))
     assert [each.match.source for each in loaded(tmp_path, toml).exports] == ["one", "two"]
 

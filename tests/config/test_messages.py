@@ -95,7 +95,7 @@ def test_a_wrong_variable_is_named_instead_of_its_setting_and_without_the_words_
 
 
 def test_what_concerns_several_settings_is_named_by_its_variables_as_well(tmp_path: Path) -> None:
-    exports = [{"name": "a", "source": "b", "match": {}}, {"name": "a", "source": "b", "match": {"partner": "s3"}}]
+    exports = [{"name": "a", "source": "b", "match": {}}, {"name": "a", "source": "b", "match": {"request_id": 7}}]
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": "0.0.0.0:1",
         "DATAEXPORT_ADMIN_LISTEN": "0.0.0.0:1",

@@ -107,6 +107,27 @@ def test_the_condition_is_the_most_urgent_thing(now: str, condition: str) -> Non
     assert webhook.only_state(at(now)).condition(at(now)) == condition
 
 
+@pytest.mark.parametrize(
+    ("frequency", "condition"),
+    [("Every 4 hours", "fine"), ("One Time", "fine"), ("when it suits", "no schedule")],
+)
+def test_an_export_that_can_never_be_overdue_is_not_fine_unless_it_runs_once(frequency: str, condition: str) -> None:
+    webhook = Webhook()
+    webhook.deliver("Initiated", at("0:00"), Frequency=frequency)
+    webhook.deliver("Completed", at("0:10"), Frequency=frequency)
+    assert webhook.only_state(at("0:15")).condition(at("0:15")) == condition
+
+
+def test_a_declared_export_has_no_schedule_until_its_events_give_one() -> None:
+    by_id = Declaration("by-id", Selection("shop", request_id="1700000001"))
+    before = declared_state(by_id, [], at("0:00"), declared_at=at("0:00"))
+    assert (before.condition(at("0:00")), before.deadline) == ("no schedule", 0)
+    after = declared_state(by_id, [started("0:00"), completed("0:10")], at("0:15"), declared_at=at("0:00"))
+    assert (after.condition(at("0:15")), after.deadline) == ("fine", at("4:58"))
+    once = Declaration("once", Selection("shop", frequency="one-time"))
+    assert declared_state(once, [], at("0:00"), declared_at=at("0:00")).condition(at("0:00")) == "fine"
+
+
 def test_a_declared_export_has_the_labels_of_its_declaration() -> None:
     declaration = Declaration(
         "nightly",
