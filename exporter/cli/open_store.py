@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.config import loader
-from exporter.domain.errors import StoreRefusedError
+from exporter.ledger.access import Access
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.projection.projector import Projector
 
@@ -21,10 +21,10 @@ _SQLITE = "sqlite:///"
 
 
 @contextmanager
-def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger]]:
+def open_store(path: Path | None, access: Access = Access.READ) -> Iterator[tuple[Config, Projector, SqlLedger]]:
     """Yield the configuration, a projector that has caught up with the store, and the store itself.
 
-    A missing SQLite file is not created: a mistyped path would look like an exporter without events.
+    A missing store is not created: a mistyped path would look like an exporter without events.
 
     Raises:
         ConfigurationError: the configuration is invalid.
@@ -32,11 +32,7 @@ def open_store(path: Path | None) -> Iterator[tuple[Config, Projector, SqlLedger
         StoreError: it cannot be read.
     """
     settings = loader.load(path, os.environ)
-    file = sqlite_file(settings.store_url)
-    if file is not None and not file.exists():
-        message = f"store.url: there is no database at {file}; start the exporter first, or give its --config"
-        raise StoreRefusedError(message)
-    ledger = SqlLedger(settings.store_url)
+    ledger = SqlLedger(settings.store_url, access=access)
     try:
         projector = Projector(ledger, settings.sources_without_credentials, settings.exports)
         projector.catch_up()

@@ -54,3 +54,7 @@ class ClockError(ExporterError):
 
 class ListenError(ExporterError):
     """The server cannot listen on an address."""
+
+
+class TemporaryFolderError(ExporterError):
+    """There is no folder for temporary files."""

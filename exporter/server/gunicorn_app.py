@@ -65,16 +65,18 @@ class _Application(BaseApplication):
             self.cfg.set(name, value)
 
 
-def serve(config: Config, start: Callable[[], Service]) -> None:
+def serve(config: Config, start: Callable[[], Service], temporary_folder: str) -> None:
     """Serve both listeners until a signal requests a stop.
 
     Args:
         config: the configuration at the start.
         start: starts the service; called in the worker process.
+        temporary_folder: a folder for the file by which the worker shows the master process that it is alive.
     """
     options: dict[str, object] = {
         "bind": [str(config.webhook_listen), str(config.admin_listen)],
         "workers": 1,
+        "worker_tmp_dir": temporary_folder,
         "worker_class": LoopWorker,
         "graceful_timeout": GRACEFUL_TIMEOUT,
         "timeout": 60,

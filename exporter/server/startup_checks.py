@@ -1,19 +1,22 @@
-"""Checks before a start: a plausible clock and free listen addresses."""
+"""Checks before a start: a plausible clock, free listen addresses and a folder for temporary files."""
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from exporter.domain.errors import ClockError, ListenError
+from exporter.domain.errors import ClockError, ListenError, TemporaryFolderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.config.values import Address
 
 
+TEMPORARY_FOLDERS = ("/dev/shm", "/tmp", "/var/tmp", ".")  # noqa: S108 - only asked whether they are writable
+"""Folders for temporary files if ``TMPDIR`` names none. The first is in memory, and writable in most containers."""
 EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 """A clock that is set shows a later time; in Unix seconds."""
 
@@ -31,6 +34,23 @@ def refuse_clock(now: float) -> None:
         text = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         message = f"this machine's clock says {text}, which cannot be: set it (such as by NTP), then start again"
         raise ClockError(message)
+
+
+def find_temporary_folder(environment: Mapping[str, str], others: Iterable[str] = TEMPORARY_FOLDERS) -> str:
+    """Return a folder for temporary files: the one of ``TMPDIR``, or the first of ``others``, that is writable.
+
+    Raises:
+        TemporaryFolderError: none is.
+    """
+    candidates = [*filter(None, [environment.get("TMPDIR")]), *others]
+    for folder in candidates:
+        if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):  # noqa: PTH112 - gunicorn takes a text
+            return folder
+    message = (
+        f"no folder for temporary files can be written to ({', '.join(candidates)}): mount one, such as an emptyDir "
+        "at /tmp, or name one with TMPDIR"
+    )
+    raise TemporaryFolderError(message)
 
 
 def refuse_used_addresses(addresses: Iterable[Address]) -> None:

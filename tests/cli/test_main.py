@@ -11,12 +11,17 @@ import pytest
 from commands import Store, error_output, run
 from exporter import __version__
 from exporter.cli.main import COMMANDS
+from ports import free_port
 from running import Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+FREE_PORTS = {
+    "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{free_port()}",
+    "DATAEXPORT_ADMIN_LISTEN": f"127.0.0.1:{free_port()}",
+}
 READERS = ("exports", "events", "sources", "quarantine", "doctor")
 
 
@@ -79,7 +84,7 @@ def test_a_command_that_only_looks_makes_no_database(command: str, tmp_path: Pat
 def test_a_file_that_is_no_database_is_refused_in_one_sentence(command: str, tmp_path: Path) -> None:
     (tmp_path / "dataexport.db").write_bytes(b"this is no database" * 1000)
     sentence = error_output(run(command, DATAEXPORT_LOG_LEVEL="error"), 1)
-    assert re.fullmatch(r"error: store\.url: cannot open .*: file is not a database\n", sentence)
+    assert re.fullmatch(r"error: store\.url: .* is not a database of SQLite; give another path\n", sentence)
 
 
 @pytest.mark.parametrize("command", [*READERS, "serve"])
@@ -99,17 +104,24 @@ def test_a_folder_that_is_not_there_is_refused_in_one_sentence() -> None:
     assert error_output(result, 1).startswith("error: store.url: there is no folder /nowhere/at for the database")
 
 
-def test_an_address_that_is_taken_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_an_address_or_a_store_that_is_taken_is_refused_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
     with Exporter(tmp_path) as exporter:
         for setting in ("webhook_listen", "admin_listen"):
             variable = f"DATAEXPORT_{setting.upper()}"
             taken = exporter.environment[variable]
-            second = Exporter(tmp_path, environment={variable: taken}).run("serve")
-            assert (second.returncode, second.stdout) == (1, "")
+            other_store = f"sqlite:///{tmp_path}/other/new.db"
+            result = run("serve", **{**FREE_PORTS, "DATAEXPORT_STORE_URL": other_store, variable: taken})
             expected = rf"error: server\.{setting}: cannot listen on {taken} \(Address already in use\): .*\n"
-            assert re.fullmatch(expected, second.stderr)
+            assert re.fullmatch(expected, error_output(result, 1))
+            assert list((tmp_path / "other").iterdir()) == []
+        sentence = error_output(run("serve"), 1)
+        expected = (
+            rf"error: store\.url: process {exporter.pid} on \S+ serves {tmp_path}/dataexport\.db already; stop .*\n"
+        )
+        assert re.fullmatch(expected, sentence)
 
 
 def test_an_admin_listener_open_to_everyone_is_refused() -> None:
     result = run("serve", DATAEXPORT_ADMIN_LISTEN="0.0.0.0:1")
-    assert "server.admin_listen: 0.0.0.0:1 is not loopback" in error_output(result, 2)
+    assert "DATAEXPORT_ADMIN_LISTEN: 0.0.0.0:1 is not loopback" in error_output(result, 2)

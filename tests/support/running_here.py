@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,13 +40,15 @@ class LocalExporter(Exporter):
             logger_factory=structlog.PrintLoggerFactory(self._log_file),
         )
 
+        # The working folder of this process is not the exporter's.
+        environment = {"DATAEXPORT_STORE_URL": f"sqlite:///{self.database}", **self.environment}
+
         def load_config() -> Config:
-            return loader.load(path, self.environment)
+            return loader.load(path, environment)
 
         config = load_config()
         process_metrics = ProcessMetrics()
-        with contextlib.chdir(self.folder):
-            ledger = SqlLedger(config.store_url, process_metrics.observe_operation)
+        ledger = SqlLedger(config.store_url, process_metrics.observe_operation)
         service = Service(config, load_config, ledger, process_metrics)
         service.start()
         self._loop = uvloop.new_event_loop()

@@ -19,10 +19,11 @@ from exporter.config import loader, store_url
 from exporter.domain.errors import StoreRefusedError
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import store_copy
+from exporter.ledger.access import Access
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.ledger.sqlite.file import exclusive_use
+from exporter.ledger.sqlite.locks import exclusive_use
 from exporter.metrics.renderer import Renderer
 from exporter.projection.projector import Projector
 
@@ -100,14 +101,14 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
         StoreRefusedError: FROM does not exist, or the database is in use.
     """
     file = sqlite_file(url)
-    if file is not None:
-        if name == "FROM" and not file.exists():
-            message = f"FROM: there is no database at {file}"
-            raise StoreRefusedError(message)
-        if file.exists():
-            with exclusive_use(file):
-                pass
-    database = stack.enter_context(closing(Database(url, unfinished=True)))
+    if file is not None and name == "FROM" and not file.exists():
+        message = f"FROM: there is no database at {file}"
+        raise StoreRefusedError(message)
+    if file is not None and file.exists():
+        with exclusive_use(file):
+            pass
+    access = Access.WRITE if name == "FROM" else Access.CREATE
+    database = stack.enter_context(closing(Database(url, unfinished=True, access=access)))
     age = store_copy.heartbeat_age(database, time.time())
     if age < HEARTBEAT_TIMEOUT and not force:
         message = (

@@ -16,6 +16,7 @@ from exporter.config.values import parse_duration
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED
+from exporter.ledger.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +198,7 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
     Raises:
         ExporterError: not exactly one export matches, or a declared one would be retired.
     """
-    with open_store(path) as (_, projector, ledger):
+    with open_store(path, Access.WRITE) as (_, projector, ledger):
         now = time.time()
         states = {
             key: projector.export_state(key, now)

@@ -16,6 +16,7 @@ from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option
 from exporter.domain.humanize import format_duration
 from exporter.ingest.replay import Replay, ReplayResult
+from exporter.ledger.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
     if dry_run and file is not None:
         message = "--dry-run goes with --quarantine or --rebuild"
         raise click.UsageError(message)
-    with open_store(path) as (settings, _, ledger):
+    with open_store(path, Access.READ if dry_run else Access.WRITE) as (settings, _, ledger):
         sources = settings.sources_without_credentials
         if source is not None and source not in sources:
             message = f"--source: {source!r} is none; the sources are {', '.join(sorted(sources))}"

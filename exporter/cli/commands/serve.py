@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import structlog
 
+from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
 from exporter.cli.readiness import check_readiness
 from exporter.config import loader
 from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
 from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.ledger.sqlite.locks import removed_if_it_fails, serving
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
 from exporter.server.service import Service
@@ -46,9 +49,6 @@ def serve(path: Path | None) -> None:
     refuse_clock(time.time())
     logs.configure(settings.log)
     _log_environment(settings)
-    # Open the store once before any port is open, so that an unusable one is reported first.
-    SqlLedger(settings.store_url).close()
-    startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
 
     def start_service() -> Service:
         process_metrics = ProcessMetrics(os.environ.get(REVISION_VARIABLE, ""))
@@ -57,7 +57,16 @@ def serve(path: Path | None) -> None:
         service.start()
         return service
 
-    gunicorn_app.serve(settings, start_service)
+    file = sqlite_file(settings.store_url)
+    with ExitStack() as stack:
+        # Open the store once before any port is open, so that an unusable one is reported first.
+        with removed_if_it_fails(file) if file else nullcontext():
+            if file:
+                stack.enter_context(serving(file))
+            SqlLedger(settings.store_url).close()
+            startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
+            temporary_folder = startup_checks.find_temporary_folder(os.environ)
+        gunicorn_app.serve(settings, start_service, temporary_folder)
 
 
 def _log_environment(config: Config) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import column, inspect, select, table
 
+from exporter.domain.errors import StoreRefusedError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -29,6 +31,31 @@ def migrate(connection: Connection) -> None:
         from exporter.ledger.migrations import upgrade  # noqa: PLC0415 - it imports Alembic
 
         upgrade.migrate(connection, NEWEST)
+
+
+def refuse_without_tables(connection: Connection) -> None:
+    """Refuse a database without tables of any release.
+
+    Raises:
+        StoreRefusedError: there is no ledger in it.
+    """
+    if not _revisions(connection):
+        message = "store.url: there is no ledger in this database; start the exporter first, or give its --config"
+        raise StoreRefusedError(message)
+
+
+def refuse_other_tables(connection: Connection) -> None:
+    """Refuse a database whose tables are not at `NEWEST`, without changing it.
+
+    Raises:
+        StoreRefusedError: it has no tables, or another release wrote them.
+    """
+    refuse_without_tables(connection)
+    revision = _revisions(connection)[0]
+    refuse_unknown(revision)
+    if revision != NEWEST:
+        message = f"store.url: an older release wrote this database (revision {revision}); `serve` upgrades it"
+        raise StoreRefusedError(message)
 
 
 def refuse_unknown(revision: str | None) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, inspect, make_url, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
-from exporter.ledger.migrations import migrate
+from exporter.ledger.access import Access
+from exporter.ledger.migrations import migrate, refuse_other_tables, refuse_without_tables
 from exporter.ledger.postgres import engine
 from exporter.ledger.schema import LEDGER_ID, UNFINISHED_COPY_OF, metadata_table
 from exporter.ledger.sqlite.file import DRIVER, SqliteFile
@@ -44,6 +45,7 @@ class Database:
         observe: called after every operation with its name, its seconds, and whether it failed.
         driver: the DB-API module for a SQLite file; by default the one with the newest SQLite.
         unfinished: accept an unfinished copy; transactions may then take long, because no sender waits.
+        access: what it is opened for.
 
     Attributes:
         ledger_id: a random text that identifies the database. It changes if another file replaces the
@@ -60,8 +62,10 @@ class Database:
         driver: ModuleType | None = None,
         *,
         unfinished: bool = False,
+        access: Access = Access.CREATE,
     ) -> None:
         self._observe = observe
+        self._access = access
         self._unfinished = unfinished
         self.ledger_id = ""
         self._is_lost = False
@@ -73,7 +77,7 @@ class Database:
             parsed = _parse(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             if self.is_sqlite:
-                self._file = SqliteFile(parsed, driver or DRIVER)
+                self._file = SqliteFile(parsed, driver or DRIVER, access)
             self._engine: Engine = self._file.engine if self._file else engine.create_postgres_engine(parsed)
         except (SQLAlchemyError, ImportError) as error:
             message = f"store.url: {error}"
@@ -243,6 +247,10 @@ class Database:
                 return connection
 
     def _open(self) -> None:
+        if self._access is Access.READ:
+            with self._translate_errors("open"):
+                self._load_metadata()
+            return
         with self._translate_errors("open"), self._writer_lock():
             self._migrate()
 
@@ -250,7 +258,14 @@ class Database:
         with self._transaction(writing=True, opening=True) as connection:
             if not self.is_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(engine.MIGRATION_LOCK)))
+            if self._access is not Access.CREATE:
+                refuse_without_tables(connection)
             migrate(connection)
+        self._load_metadata()
+
+    def _load_metadata(self) -> None:
+        with self._transaction(writing=False, opening=True) as connection:
+            refuse_other_tables(connection)
             stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
         if UNFINISHED_COPY_OF in stored_metadata and not self._unfinished:
             message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"
@@ -281,11 +296,15 @@ class Database:
         self._file.close_kept_open()
         if self._file.was_replaced():
             self._replaced += 1
-        with self._transaction(writing=False) as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                message = f"{self._file.path} was replaced by something that is no ledger"
-                raise StoreError(message)
-        self._migrate()
+        try:
+            self._file.refuse_foreign(Access.READ)
+        except StoreRefusedError as error:
+            message = f"{self._file.path} was replaced by something that is no ledger: {error}"
+            raise StoreError(message) from error
+        if self._access is Access.READ:
+            self._load_metadata()
+        else:
+            self._migrate()
         self._is_lost = False
 
     def _check_file(self, inode: Inode) -> None:

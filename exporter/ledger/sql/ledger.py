@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
+from exporter.ledger.access import Access
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE
 from exporter.ledger.group_commit import GroupCommit
 from exporter.ledger.instants import from_micros, to_micros
@@ -68,6 +69,7 @@ class SqlLedger:
         observe: called after every operation with its name, its seconds, and whether it failed.
         driver: the DB-API module for a SQLite file; by default the one with the newest SQLite.
         unfinished: accept an unfinished copy.
+        access: what it is opened for.
 
     Raises:
         StoreRefusedError: it cannot be opened, or another release wrote it.
@@ -80,8 +82,9 @@ class SqlLedger:
         driver: ModuleType | None = None,
         *,
         unfinished: bool = False,
+        access: Access = Access.CREATE,
     ) -> None:
-        self._database = Database(url, observe, driver, unfinished=unfinished)
+        self._database = Database(url, observe, driver, unfinished=unfinished, access=access)
         self.checkpoints = SqlCheckpointStore(self._database)
         self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
         self._instances: dict[tuple[str, str], tuple[float, float]] = {}

@@ -18,7 +18,9 @@ from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.instants import from_micros
 from exporter.ledger.migrations import refuse_unknown
-from exporter.ledger.sqlite.file import HEADER, SqliteError, SqliteLockedError, connect, exclusive_use
+from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect
+from exporter.ledger.sqlite.inspection import HEADER
+from exporter.ledger.sqlite.locks import exclusive_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +122,7 @@ def restore(copy: Path, database: Path, now: float, on_progress: Progress, *, fo
 
 def _copy(source: Path, target: Path, on_progress: Progress) -> None:
     try:
-        with closing(connect(source, "rw")) as old, closing(connect(target, "rwc")) as new:
+        with closing(connect(source, "ro")) as old, closing(connect(target, "rwc")) as new:
             # One read transaction around all steps: otherwise each write of another process restarts the copy.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy import create_engine, event
 
-from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreLostError
+from exporter.ledger.access import Access
+from exporter.ledger.sqlite import inspection, locks
+from exporter.ledger.sqlite.inspection import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +42,15 @@ LOG_BYTES = 64 << 20
 """The size to which SQLite truncates the write-ahead log after it grew beyond it."""
 CACHE_KIB = 16 << 10
 SYNCHRONOUS_FULL = 2
-HEADER = b"SQLite format 3\0"
 
 Inode = tuple[int, int] | None
 """The device and number of a file; None if there is no file."""
 
+_READ_SETTINGS = (
+    f"busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
+    f"cache_size = -{CACHE_KIB}",
+    "query_only = 1",
+)
 _SETTINGS = (
     f"busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
     "synchronous = FULL",
@@ -80,41 +87,9 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         path: the file.
         mode: ``ro``, ``rw``, or ``rwc`` to create the file.
     """
-    connection: sqlite3.Connection = DRIVER.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
-    )
+    uri = inspection.reading_uri(path) if mode == "ro" else f"{path.absolute().as_uri()}?mode={mode}"
+    connection: sqlite3.Connection = DRIVER.connect(uri, uri=True, isolation_level=None)
     return connection
-
-
-@contextmanager
-def exclusive_use(path: Path) -> Iterator[None]:
-    """Hold the database for this process alone, among the processes of this program.
-
-    Raises:
-        StoreRefusedError: another process has it open.
-    """
-    with _lock_use_file(
-        path, fcntl.LOCK_EX, f"{path} is in use: a running exporter or command has it open; stop that first"
-    ):
-        yield
-
-
-def _lock_use_file(path: Path, kind: int, refusal: str) -> BinaryIO:
-    """Lock and return the file whose lock shows that a process has the database open; the caller closes it."""
-    try:
-        used = Path(f"{path}.use").open("ab")  # noqa: SIM115 - open for as long as the database is
-    except OSError as error:
-        message = (
-            f"store.url: nothing can be written beside {path} ({error.strerror}), where its locks and journals have "
-            "to be; make the folder writable for this user, or give another path"
-        )
-        raise StoreRefusedError(message) from error
-    try:
-        fcntl.flock(used, kind | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        used.close()
-        raise StoreRefusedError(refusal) from error
-    return used
 
 
 class SqliteFile:
@@ -123,6 +98,7 @@ class SqliteFile:
     Args:
         url: the URL of the file, whose folder has to exist.
         driver: the DB-API module to open it with.
+        access: what it is opened for.
 
     Attributes:
         engine: SQLAlchemy's engine for the file.
@@ -130,16 +106,14 @@ class SqliteFile:
         inode: the file that was opened; None before that. Once it is set, no connection creates a file.
     """
 
-    def __init__(self, url: URL, driver: ModuleType) -> None:
+    def __init__(self, url: URL, driver: ModuleType, access: Access = Access.CREATE) -> None:
+        self.access = access
         self.path = Path(url.database or "").absolute()
         self._lock = f"{self.path}.lock"
         self.driver: Any = driver
         self.mode = journal_mode(driver.sqlite_version_info)
-        if not self.path.parent.is_dir():
-            message = (
-                f"store.url: there is no folder {self.path.parent} for the database; make it, or give another path"
-            )
-            raise StoreRefusedError(message)
+        locks.require_folder(self.path)
+        self.refuse_foreign(access)
         self.engine: Engine = create_engine(
             url, module=driver, creator=self._connect, pool_use_lifo=True, pool_timeout=BUSY_TIMEOUT
         )
@@ -150,9 +124,26 @@ class SqliteFile:
         self._kept_connection: Any = None
         self._header = -1
 
-    def shared_lock(self) -> BinaryIO:
-        """Take a lock that keeps `exclusive_use` from others until the returned file is closed."""
-        return _lock_use_file(self.path, fcntl.LOCK_SH, f"store.url: {self.path} is just being restored; try again")
+    def refuse_foreign(self, access: Access) -> None:
+        """Refuse a file that is not a ledger, before anything of it is changed.
+
+        Raises:
+            StoreRefusedError: it is none, or a newer release wrote it.
+        """
+        if access is not Access.READ:
+            locks.refuse_unwritable(self.path)
+        inspection.refuse_foreign(self.path, access, self.driver)
+
+    def shared_lock(self) -> BinaryIO | None:
+        """Take a lock that keeps `locks.exclusive_use` from others until the returned file is closed.
+
+        Returns:
+            None if this process may only read, and there is no file to lock.
+        """
+        refusal = f"store.url: {self.path} is just being restored; try again"
+        if self.access is Access.READ:
+            return locks.lock_use_file_for_reading(self.path, refusal)
+        return locks.lock_use_file(self.path, fcntl.LOCK_SH, refusal)
 
     def remember_file(self) -> None:
         """Remember which file was opened, and keep a connection to it until `close_kept_open`.
@@ -160,6 +151,8 @@ class SqliteFile:
         In WAL mode, closing the last connection removes the log, and the next connection creates a new
         one. On a disk that refuses writes, that would make the database unreadable.
         """
+        if self.access is not Access.READ:
+            locks.share_with_group(self.path)
         self.inode = _inode(self.path)
         self._kept_connection = self._connect()
         self._kept_connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -268,9 +261,10 @@ class SqliteFile:
 
     def _connect(self) -> Any:  # noqa: ANN401 - of either driver
         # A file that was removed must not reappear as an empty one.
-        mode = "rwc" if self.inode is None else "rw"
+        mode = "rwc" if self.inode is None and self.access is Access.CREATE else "rw"
+        reads_only = self.access is Access.READ
         connection = self.driver.connect(
-            f"{self.path.as_uri()}?mode={mode}",
+            inspection.reading_uri(self.path) if reads_only else f"{self.path.as_uri()}?mode={mode}",
             uri=True,
             isolation_level=None,  # the driver begins no transactions; the code below does
             check_same_thread=False,  # the pool gives a connection to one thread at a time
@@ -285,8 +279,10 @@ class SqliteFile:
 
     def _apply_settings(self, connection: Any) -> None:  # noqa: ANN401 - of either driver
         cursor = connection.cursor()
-        for setting in _SETTINGS:
+        for setting in _READ_SETTINGS if self.access is Access.READ else _SETTINGS:
             cursor.execute(f"PRAGMA {setting}")
+        if self.access is Access.READ:
+            return
         [(mode,)] = cursor.execute(f"PRAGMA journal_mode = {self.mode}").fetchall()
         [(synchronous,)] = cursor.execute("PRAGMA synchronous").fetchall()
         if mode != self.mode or synchronous != SYNCHRONOUS_FULL:

@@ -62,7 +62,7 @@ def test_a_restored_backup_shows_every_series_of_exports_and_sources_byte_for_by
         exporter.terminate()
         restored = exporter.run("restore", "copy.db", "--force")
         assert restored.returncode == 0, restored
-        assert restored.stdout.startswith("dataexport.db: 18 events,")
+        assert restored.stdout.startswith(f"{exporter.database}: 18 events,")
         start_without_outage(exporter)
         assert from_the_ledger(exporter) == before
         assert exporter.post({"Partner": "Amazon S3"}, "shop").json()["duplicates"] == 1
@@ -148,7 +148,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(store: Store, tmp_path:
         sentence = error_output(run("backup", "copy.db"), 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert sentence.startswith("error: dataexport.db could not be copied: ")
+    assert sentence.startswith(f"error: {store.path} could not be copied: ")
     assert sentence.endswith("no part of a copy is left\n")
     assert not [name for name in names(tmp_path) if "copy" in name]
     assert sqlite_backup.summarize_store(store.path).events == 300

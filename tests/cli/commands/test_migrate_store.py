@@ -184,7 +184,7 @@ def test_a_fresh_heartbeat_is_passed_over_only_by_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("sqlite:///nowhere.db", THERE), "FROM: there is no database at nowhere.db"),
+        (("sqlite:///nowhere.db", THERE), "FROM: there is no database at /"),
         ((HERE, "sqlite:///nowhere/copy.db"), "there is no folder"),
     ],
 )
