@@ -180,7 +180,7 @@ def test_what_variables_override_of_the_file_is_told_without_secrets(tmp_path: P
     tokens = ["a-canary-in-the-file"]
     [[exports]]
     name = "nightly"
-    match = { partner = "s3" }
+    match = { request_id = 7 }
     """
     environment = {
         "DATAEXPORT_WEBHOOK_LISTEN": "127.0.0.1:3",
