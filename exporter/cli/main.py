@@ -21,7 +21,7 @@ COMMANDS = {
     "migrate-store": ("migrate_store", "migrate_store"),
     "mute": ("mute_and_retire", "mute"),
     "mutes": ("mute_and_retire", "mutes"),
-    "quarantine": ("show", "quarantine"),
+    "quarantine": ("quarantine", "quarantine"),
     "replay": ("replay", "replay"),
     "restore": ("backup", "restore"),
     "retire": ("mute_and_retire", "retire"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.decisions import Decision
-    from exporter.domain.events import Event, QuarantinedBody
+    from exporter.domain.events import Event, QuarantinedBody, RefusedBody
     from exporter.domain.states import ExportState, SourceState
 
 
@@ -97,6 +97,27 @@ def quarantine_table(bodies: Iterable[QuarantinedBody], *, as_json: bool) -> str
             "body": quarantined.body.decode("utf-8", "replace"),
         }
         for quarantined in bodies
+    ]
+    if as_json:
+        return _json(rows)
+    for row in rows:
+        row.pop("body")
+    return _table_of_rows(rows)
+
+
+def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
+    """Format refused bodies with the check that failed; only JSON includes the beginning of the bodies themselves."""
+    rows = [
+        {
+            "sequence": refused.sequence,
+            "arrived_at": format_iso(refused.arrived_at),
+            "source": refused.source,
+            "status": refused.status,
+            "detail": refused.detail,
+            "size": refused.size,
+            "body": refused.body.decode("utf-8", "replace"),
+        }
+        for refused in bodies
     ]
     if as_json:
         return _json(rows)

@@ -55,6 +55,7 @@ class Config:
         keep_alive: how long a connection to the webhook listener may wait for its next request, in seconds.
         tls: the TLS context of the webhook listener; None for plain HTTP.
         retention: how long events are kept at least, in seconds.
+        quarantine_retention: how long quarantined and refused bodies are kept at least, in seconds.
         sources: the sources by slug.
         exports: the declared exports, in the order of the file.
         overrides: the settings of the file that environment variables override.
@@ -70,6 +71,7 @@ class Config:
     tls: ssl.SSLContext | None
     store_url: str = field(repr=False)
     retention: int
+    quarantine_retention: int
     limits: Limits
     log: Log
     sources: Mapping[str, ConfiguredSource]
@@ -195,6 +197,7 @@ class _ConfigBuilder:
             tls=self._tls(),
             store_url=self._store_url(),
             retention=settings.store.retention,
+            quarantine_retention=settings.store.quarantine_retention,
             limits=settings.limits,
             log=settings.log,
             sources=sources,

@@ -66,10 +66,11 @@ class Server(Section):
 
 
 class Store(Section):
-    """``[store]``: the database, and how long it keeps events."""
+    """``[store]``: the database, and how long it keeps events and bodies."""
 
     url: Annotated[SecretStr, BeforeValidator(values.url_of_store)] = SecretStr("sqlite:///dataexport.db")
     retention: Annotated[int, values.duration(DAY)] = 400 * DAY
+    quarantine_retention: Annotated[int, values.duration(HOUR)] = 30 * DAY
 
 
 class Limits(Section):

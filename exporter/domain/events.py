@@ -119,6 +119,27 @@ class QuarantinedBody:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedBody:
+    """What an authenticated sender posted and the webhook refused, stored so that its sender can be corrected.
+
+    Attributes:
+        status: the HTTP status of the response.
+        detail: which check failed.
+        size: the number of bytes that arrived; 0 if the body was not read.
+        body: its beginning.
+        sequence: its position among the refused bodies; 0 until it is stored.
+    """
+
+    source: str
+    arrived_at: float
+    status: int
+    detail: str
+    size: int
+    body: bytes
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryCounter:
     """How many deliveries of one kind were counted instead of stored as events.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from exporter.domain.decisions import Decision
     from exporter.domain.events import DeliveryCounter, Outage
     from exporter.domain.exports import Selection
+    from exporter.ledger.body_store import BodyStore
     from exporter.ledger.checkpoint_store import CheckpointStore
 
 PAGE_SIZE = 10_000
@@ -56,6 +57,10 @@ class Ledger(Protocol):
     @property
     def checkpoints(self) -> CheckpointStore:
         """The checkpoint and the baselines that are stored beside the events."""
+
+    @property
+    def bodies(self) -> BodyStore:
+        """The bodies that became no event."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Store all ``entries`` durably; if it raises, none may be acknowledged.

@@ -72,6 +72,19 @@ quarantine = Table(
     sqlite_autoincrement=True,
 )
 
+refused_bodies = Table(
+    "refused_bodies",
+    tables_metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 delivery_counters = Table(
     "delivery_counters",
     tables_metadata,

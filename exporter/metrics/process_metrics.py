@@ -25,8 +25,8 @@ from exporter.domain.exports import UNKNOWN_SOURCE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune")
-STATUS_CODES = ("200", "400", "401", "413", "429", "503")
+OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune", "bodies")
+STATUS_CODES = ("200", "400", "401", "413", "415", "429", "503")
 
 # CleverTap waits 3 s for an answer (another page of its documentation says 5 s); a commit should take milliseconds.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
@@ -98,7 +98,7 @@ class ProcessMetrics:
         )
         self.pruned = Counter(
             "dataexport_store_pruned",
-            "Events and quarantined bodies that this process removed past their retention.",
+            "Events, quarantined and refused bodies that this process removed past their retention.",
             registry=registry,
         )
         build = Gauge(

@@ -1,4 +1,4 @@
-"""Prunes events past their retention from the ledger, and stores what they amount to as baselines.
+"""Prunes events and bodies past their retention from the ledger, and stores what they amount to as baselines.
 
 Each export loses its oldest events in chronological order, up to the first one that arrived after
 the limit. It keeps its newest `UNCOMPACTED_EVENTS`, so that a late event still finds its place. The
@@ -51,7 +51,7 @@ class Pruner:
         self._current_projector = current_projector
 
     def prune(self, now: float, retention: float) -> Iterator[int]:
-        """Prune events and quarantined bodies past their retention; yields how many each transaction removed.
+        """Prune events past their retention; yields how many each transaction removed.
 
         An export with conflicting changes during the pruning is left to the next call.
 
@@ -66,8 +66,20 @@ class Pruner:
         for key, count in self._prunable_counts(limit).items():
             if count >= MIN_EVENTS:
                 yield from self._prune_export(key, limit)
-        while count := self._ledger.checkpoints.prune_quarantine(limit, MAX_EVENTS):
-            yield count
+
+    def prune_bodies(self, now: float, retention: float) -> Iterator[int]:
+        """Prune quarantined and refused bodies past their retention; yields how many each transaction removed.
+
+        Args:
+            now: the current instant.
+            retention: in seconds.
+
+        Raises:
+            StoreError: the ledger cannot be read or written.
+        """
+        for prune in (self._ledger.checkpoints.prune_quarantine, self._ledger.bodies.prune_refused):
+            while count := prune(now - retention, MAX_EVENTS):
+                yield count
 
     def _prunable_counts(self, limit: float) -> Counter[ExportKey]:
         """Return how many events of each export arrived before ``limit``, for exports that have events to lose."""

@@ -44,12 +44,14 @@ class ProjectionConfig:
         declarations: the declared exports.
         exports_per_source: how many exports of a source get series of their own.
         retention: how long events are kept, in seconds.
+        quarantine_retention: how long quarantined and refused bodies are kept, in seconds.
     """
 
     sources: Mapping[str, Source]
     declarations: Sequence[Declaration]
     exports_per_source: int
     retention: float
+    quarantine_retention: float
 
 
 class CatchUpResult(NamedTuple):
@@ -196,13 +198,17 @@ class ReadModel:
         return CheckpointResult(written, self._checkpoint_writer.other_configuration)
 
     def prune(self, now: float) -> int:
-        """Remove some events and quarantined bodies past their retention, and return how many; 0 once none are left."""
+        """Remove some events and bodies past their retention, and return how many; 0 once none are left."""
         self._pruning_now = now
-        pruning, self._pruning = self._pruning or self._pruner.prune(now, self._config.retention), None
+        pruning, self._pruning = self._pruning or self._prune(now), None
         count = next(pruning, 0)
         if count:  # otherwise the next call starts again
             self._pruning = pruning
         return count
+
+    def _prune(self, now: float) -> Iterator[int]:
+        yield from self._pruner.prune(now, self._config.retention)
+        yield from self._pruner.prune_bodies(now, self._config.quarantine_retention)
 
     def _refresh(self, now: float) -> None:
         """Read and render what is new. The caller holds the state lock."""

@@ -14,6 +14,7 @@ from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.ingest.intake import Intake
 from exporter.server.background import BackgroundWork
 from exporter.server.read_model import ProjectionConfig, ReadModel
+from exporter.server.refused_bodies import RefusedBodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ class Service:
     Attributes:
         config: the configuration in effect; a reload replaces it.
         intake: the way of a webhook's body to the ledger; a reload replaces it.
+        refused_bodies: records the bodies that the webhook refuses.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Service:
         self.process_metrics = process_metrics
         self.now = now
         self.intake = Intake(ledger, config.limits.event_bytes)
+        self.refused_bodies = RefusedBodies(ledger.bodies, now)
         self._reload_config = reload_config
         self._ledger = ledger
         self._model = ReadModel(ledger, projection_config(config))
@@ -92,9 +95,11 @@ class Service:
         self._ledger.record_heartbeat(self._model.instance_id, self.now())
         self._record_declarations(self.config)
         self._background.start()
+        self.refused_bodies.start()
 
     def stop(self) -> None:
         """Stop the background work and close the ledger."""
+        self.refused_bodies.stop()
         self._background.stop()
         self._ledger.close()
 
@@ -205,5 +210,9 @@ class Service:
 def projection_config(config: Config) -> ProjectionConfig:
     """Select what the read model needs of the configuration."""
     return ProjectionConfig(
-        config.sources_without_credentials, config.exports, config.limits.exports_per_source, config.retention
+        config.sources_without_credentials,
+        config.exports,
+        config.limits.exports_per_source,
+        config.retention,
+        config.quarantine_retention,
     )

@@ -31,6 +31,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_TLS_KEY_FILE": str(key),
         "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
         "DATAEXPORT_STORE_RETENTION": "10d",
+        "DATAEXPORT_STORE_QUARANTINE_RETENTION": "1h",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
         "DATAEXPORT_EVENT_BYTES": "2048",
         "DATAEXPORT_REQUEST_BYTES": "4096",
@@ -54,7 +55,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert (config.trusted_hops, config.keep_alive) == (2, 120)
     assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
-    assert config.retention == 864000
+    assert (config.retention, config.quarantine_retention) == (864000, 3600)
     limits = config.limits
     assert (limits.exports_per_source, limits.event_bytes) == (7, 2048)
     assert (limits.request_bytes, limits.total_request_bytes) == (4096, 2097152)

@@ -15,7 +15,7 @@ import pruned
 from builders import DAY, HOUR, SHOP, accepted_event, at, body, event, vendor_clock
 from exporter.domain.decisions import RETIRE, Decision
 from exporter.domain.errors import StoreError
-from exporter.domain.events import QuarantinedBody
+from exporter.domain.events import QuarantinedBody, RefusedBody
 from exporter.domain.exports import Declaration, Selection
 from exporter.ingest.intake import Intake, Receipt
 from exporter.ingest.replay import Replay
@@ -309,7 +309,7 @@ def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str
         pruned_by(ledger, projector, LATE + 90 * DAY)
 
 
-def test_quarantined_bodies_go_as_well_and_their_tallies_stay(ledger: Ledger) -> None:
+def test_quarantined_and_refused_bodies_go_as_well_and_their_counters_stay(ledger: Ledger) -> None:
     ledger.append(
         [
             QuarantinedBody("shop", at("0:00", day), "bad_date", "made up", b"{}", day.to_bytes(16, "big"))
@@ -317,8 +317,11 @@ def test_quarantined_bodies_go_as_well_and_their_tallies_stay(ledger: Ledger) ->
         ]
     )
     tallies = ledger.delivery_counters()
-    assert pruned_by(ledger, caught_up(ledger)) == 98
-    assert len(ledger.quarantine(PAGE_SIZE)) == 502
+    ledger.bodies.add_refused([RefusedBody("shop", at("0:00", day), 400, "made up", 2, b"{}") for day in (0, 99, 100)])
+    pruner = pruner_of(ledger, caught_up(ledger))
+    assert list(pruner.prune_bodies(at("0:00", 700), 600 * DAY)) == [100, 2]
+    assert list(pruner.prune_bodies(at("0:00", 1200), 600 * DAY)) == [500, 1]
+    assert (ledger.quarantine(PAGE_SIZE), ledger.bodies.refused()) == ([], [])
     assert ledger.delivery_counters() == tallies
 
 

@@ -12,7 +12,7 @@ from exporter.server.read_model import ProjectionConfig, ReadModel
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = ProjectionConfig({"shop": SHOP}, (), 200, float("inf"))
+CONFIG = ProjectionConfig({"shop": SHOP}, (), 200, float("inf"), float("inf"))
 NOW = at("1:00")
 
 

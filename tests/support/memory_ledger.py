@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from exporter.domain.events import DeliveryCounter, Event, Outage, QuarantinedBody
 from exporter.domain.exports import Selection
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE, AcceptedEvent, Entry
+from memory_bodies import MemoryBodyStore
 from memory_checkpoints import MemoryCheckpointStore
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class MemoryLedger:
         self._events: list[AcceptedEvent] = []
         self._last_sequence = 0
         self.checkpoints = MemoryCheckpointStore(self)
+        self.bodies = MemoryBodyStore(self)
         self._quarantined: list[QuarantinedBody] = []
         self._stored_digests: set[tuple[type, str, bytes]] = set()
         self._counters: dict[tuple[str, str, str], DeliveryCounter] = {}

@@ -1,4 +1,4 @@
-"""The read-only commands: `exports`, `events`, `sources`, `quarantine` and `doctor`."""
+"""The read-only commands: `exports`, `events`, `sources` and `doctor`."""
 
 from __future__ import annotations
 
@@ -73,20 +73,6 @@ def sources(path: Path | None, *, as_json: bool) -> None:
     """
     now = time.time()
     _show(path, lambda projector, _: tables.sources_table(projector.list_sources(), now, as_json=as_json))
-
-
-@click.command()
-@config_option
-@json_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
-def quarantine(path: Path | None, limit: int, *, as_json: bool) -> None:
-    """List what was kept but not understood, newest first.
-
-    \b
-    Example:
-      dataexport-exporter quarantine --json
-    """
-    _show(path, lambda _, ledger: tables.quarantine_table(ledger.quarantine(limit), as_json=as_json))
 
 
 @click.command()

@@ -15,6 +15,7 @@ from exporter.ledger.postgres import append as postgres_append
 from exporter.ledger.rows import EVENT_COLUMNS, Batch
 from exporter.ledger.schema import declared_exports, delivery_counters, events, heartbeats, metadata_table, quarantine
 from exporter.ledger.sql import decisions
+from exporter.ledger.sql.body_store import SqlBodyStore
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.event_queries import fetch_events, read_page
@@ -86,6 +87,7 @@ class SqlLedger:
     ) -> None:
         self._database = Database(url, observe, driver, unfinished=unfinished, access=access)
         self.checkpoints = SqlCheckpointStore(self._database)
+        self.bodies = SqlBodyStore(self._database)
         self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
         self._instances: dict[tuple[str, str], tuple[float, float]] = {}
         self._commits = GroupCommit(self._commit)

@@ -68,6 +68,12 @@ def create_blueprint(service: Service) -> Blueprint:
         bodies = service.ledger.quarantine(**query)
         return _json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]})
 
+    @api.get("/refused")
+    def refused() -> Response:
+        query = _parse_query(parameters_by_path(service.config).refused)
+        bodies = service.ledger.bodies.refused(**query)
+        return _json_response({"refused": [schemas.refused_document(body) for body in bodies]})
+
     @api.get("/openapi.json")
     def description() -> Response:
         _parse_query(())

@@ -57,7 +57,8 @@ _PROBLEMS = {
 
 def openapi_document(config: Config, parameters: PathParameters) -> Schema:
     """Build the description for the sources, addresses and credentials of a configuration."""
-    exports, event, source, body = (_array_of(name) for name in ("Export", "Event", "Source", "Quarantined"))
+    names = ("Export", "Event", "Source", "Quarantined", "Refused")
+    exports, event, source, body, refused = map(_array_of, names)
     export_schema = object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
     total = {"type": "integer", "minimum": 0, "description": "How many there are, shown or not."}
     paths = {
@@ -74,6 +75,7 @@ def openapi_document(config: Config, parameters: PathParameters) -> Schema:
         "/api/v1/quarantine": _get(
             "Bodies that were not understood", object_schema(quarantine=body), parameters.quarantine
         ),
+        "/api/v1/refused": _get("The newest refused bodies", object_schema(refused=refused), parameters.refused),
         "/api/v1/openapi.json": _get("This description", {"type": "object"}),
     }
     paths["/api/v1/exports/{id}"]["get"]["operationId"] = "export"

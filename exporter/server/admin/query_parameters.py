@@ -117,6 +117,7 @@ class PathParameters:
     exports: tuple[Parameter, ...]
     events: tuple[Parameter, ...]
     quarantine: tuple[Parameter, ...]
+    refused: tuple[Parameter, ...]
 
 
 def parameters_by_path(config: Config) -> PathParameters:
@@ -133,4 +134,5 @@ def parameters_by_path(config: Config) -> PathParameters:
         ),
         events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "How many at the most."), after),
         quarantine=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "How many at the most."), after),
+        refused=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "How many at the most.")),
     )

@@ -16,7 +16,7 @@ from exporter.domain.states import CONDITIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.domain.events import Event, QuarantinedBody
+    from exporter.domain.events import Event, QuarantinedBody, RefusedBody
     from exporter.domain.states import ExportState, SourceState
 
 Schema = dict[str, Any]
@@ -160,6 +160,17 @@ QUARANTINED = (
 )
 
 
+REFUSED = (
+    _count("sequence", "Its place among the refused bodies."),
+    _text("source", "The slug of its source."),
+    _seconds("arrived_at", "When it arrived; Unix seconds."),
+    _count("status", "The HTTP status of the response."),
+    _text("detail", "Which check failed."),
+    _count("size", "How many bytes arrived; 0 if the body was not read."),
+    _text("body", "Its beginning; what is not UTF-8 is replaced.", lambda item: item.body.decode("utf-8", "replace")),
+)
+
+
 def export_document(state: ExportState, now: float) -> dict[str, object]:
     """Build the document of an export; ``state`` is its condition at ``now``."""
     return _document(EXPORT, state) | {"state": state.condition(now)}
@@ -178,6 +189,11 @@ def source_document(state: SourceState) -> dict[str, object]:
 def quarantined_document(body: QuarantinedBody) -> dict[str, object]:
     """Build the document of a quarantined body."""
     return _document(QUARANTINED, body)
+
+
+def refused_document(body: RefusedBody) -> dict[str, object]:
+    """Build the document of a refused body."""
+    return _document(REFUSED, body)
 
 
 def _document(fields: tuple[Field, ...], item: object) -> dict[str, object]:
@@ -205,5 +221,6 @@ SCHEMAS = {
     "Event": _document_schema(EVENT),
     "Source": _document_schema(SOURCE),
     "Quarantined": _document_schema(QUARANTINED),
+    "Refused": _document_schema(REFUSED),
 }
 """The schemas by their names in the API's description."""

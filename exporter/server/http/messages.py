@@ -65,6 +65,7 @@ class HttpRequest:
         source: its slug; empty before the path was matched.
         authenticated: whether the request has a valid credential, or needs none.
         outcome: fields for the access log.
+        refused_body: the body, once the application has refused it.
     """
 
     method: str
@@ -78,6 +79,7 @@ class HttpRequest:
     source: str = ""
     authenticated: bool = False
     outcome: Mapping[str, object] = field(default_factory=dict)
+    refused_body: bytes = b""
 
     @property
     def path(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import lru_cache
 from http import HTTPStatus
@@ -31,6 +32,7 @@ _NOT_FOUND = standard_problem(HTTPStatus.NOT_FOUND)
 _METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "POST"})
 _HEALTH_METHODS = ("GET", "HEAD")
 _HEALTH_METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(_HEALTH_METHODS)})
+_REFUSALS = range(400, 500)
 _JSON = (("Content-Type", "application/json"),)
 
 
@@ -87,9 +89,13 @@ class Webhook:
         return unauthorized("webhook", "this source")
 
     def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Count and log a response."""
+        """Count and log a response, and record what an authenticated sender was refused, with the reason."""
         if response is _HEALTHY:
             return
+        if request.authenticated and response.status in _REFUSALS:
+            detail = json.loads(response.body)["detail"]
+            request.outcome = {"refused": detail}
+            self._service.refused_bodies.record(request.source, response.status, detail, request.refused_body)
         seconds = time.perf_counter() - request.started_at
         self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, response.status, seconds)
         self._log_request(request, response)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Response, request
 
+from exporter.domain.errors import PayloadError
 from exporter.ingest.vendors.registry import PREFIX
 from exporter.server.http.flask_adapter import flask_response, register_error_handlers
 from exporter.server.http.wsgi import HTTP_REQUEST
@@ -32,10 +33,13 @@ def create_app(webhook: Webhook) -> Flask:
         http_request = cast("HttpRequest", request.environ[HTTP_REQUEST])
         source = cast("ConfiguredSource", http_request.source_config).source
         headers = http_request.headers
-        body = content_encoding.decode(
-            request.get_data(cache=False), headers.get("Content-Encoding"), webhook.max_body_bytes
-        )
-        receipt = webhook.intake.ingest(source, body, webhook.now(), headers.get("Content-Type"))
+        body = request.get_data(cache=False)
+        try:
+            body = content_encoding.decode(body, headers.get("Content-Encoding"), webhook.max_body_bytes)
+            receipt = webhook.intake.ingest(source, body, webhook.now(), headers.get("Content-Type"))
+        except PayloadError:
+            http_request.refused_body = body
+            raise
         http_request.outcome = outcome_fields(receipt)
         return flask_response(success_response(receipt))
 

@@ -11,6 +11,7 @@ import pytest
 
 from builders import HOUR, body, vendor_clock
 from exporter import __version__
+from running import wait_until
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ match = { partner = "s3", frequency = "daily" }
 owner = "data"
 runbook_url = "https://example.org/nightly"
 """
-PATHS = ("exports", "events", "sources", "quarantine", "openapi.json")
+PATHS = ("exports", "events", "sources", "quarantine", "refused", "openapi.json")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,17 @@ def test_sources_are_told_with_their_counts(exporter: LocalExporter) -> None:
     assert (quiet["slug"], shop["slug"]) == ("quiet", "shop")
     assert (shop["events"]["initiated"], shop["quarantined"], shop["timezone"]) == (4, {"missing_key": 1}, "UTC")
     assert quiet["suspected_offset"] is None
+
+
+def test_the_newest_refused_bodies_are_listed_with_the_check_that_failed(exporter: LocalExporter) -> None:
+    for number in range(3):
+        assert exporter.post(b"\xff" * (5000 + number), "shop").status_code == 400
+    wait_until(lambda: len(api(exporter, "refused")["refused"]) == 3, "they are stored")
+    newest = api(exporter, "refused", source="shop", limit=1)["refused"][0]
+    assert (newest["source"], newest["status"], newest["size"]) == ("shop", 400, 5002)
+    assert newest["detail"].startswith("the body is not UTF-8: byte 0 is 0xFF")
+    assert newest["body"] == "\ufffd" * 4096
+    assert api(exporter, "refused", source="quiet") == {"refused": []}
 
 
 def test_what_was_not_understood_is_told_with_its_body(exporter: LocalExporter) -> None:

@@ -319,6 +319,42 @@ def test_an_unknown_source_is_answered_as_any_unknown_path(exporter: Exporter) -
     assert told("/webhooks/clevertap/bearer/") == unknown_path
 
 
+def test_a_refused_body_of_an_authenticated_sender_is_kept_and_logged_with_the_check_that_failed(
+    exporter: Exporter,
+) -> None:
+    path = "/webhooks/clevertap/custom"
+    sent: list[tuple[dict[str, str], bytes]] = [
+        ({}, b"{broken"),
+        ({"Content-Encoding": "br"}, b"\x1b\x03"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"{also broken")),
+        ({}, b" " * 1048577),
+    ]
+    assert_problem(exporter.webhook("POST", path, data=b"{of a stranger"), 401)
+    for headers, data in sent:
+        refused = exporter.webhook("POST", path, data=data, headers=headers | {"X-Export-Token": "the-custom-token"})
+        assert refused.status_code in {400, 413, 415}
+
+    def kept() -> list[dict[str, object]]:
+        listed: list[dict[str, object]] = exporter.admin("/api/v1/refused?source=custom").json()["refused"]
+        return listed
+
+    wait_until(lambda: len(kept()) == len(sent), "they are stored")
+    assert [(body["status"], body["size"], body["body"]) for body in kept()] == [
+        (413, 0, ""),
+        (400, 12, "{also broken"),
+        (415, 2, "\x1b\x03"),
+        (400, 7, "{broken"),
+    ]
+    assert [str(body["detail"])[:30] for body in kept()] == [
+        "the body is larger than limits",
+        "the body is not JSON: Expectin",
+        "the Content-Encoding 'br' cann",
+        "the body is not JSON: Expectin",
+    ]
+    log = exporter.log()
+    assert all(json.dumps(body["detail"]) in log for body in kept())
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_the_webhook_takes_post_alone(exporter: Exporter, method: str) -> None:
     answer = exporter.webhook(method, "/webhooks/clevertap/methods")

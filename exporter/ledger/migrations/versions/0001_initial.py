@@ -73,6 +73,17 @@ def _create_tables() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "refused_bodies",
+        sa.Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("arrived_us", sa.BigInteger, nullable=False),
+        sa.Column("status", sa.Integer, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "delivery_counters",
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),

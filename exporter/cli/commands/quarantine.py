@@ -1,0 +1,81 @@
+"""The command `quarantine`: lists and deletes the bodies that became no event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli import tables
+from exporter.cli.open_store import open_store
+from exporter.cli.options import config_option, json_option, source_option
+from exporter.ledger.access import Access
+from exporter.ledger.body_store import BodySelection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@config_option
+@json_option
+@source_option
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--refused", is_flag=True, help="The newest bodies that were refused (400, 413, 415 …) instead.")
+@click.option(
+    "--delete", is_flag=True, help="Delete for good what --id, --reason and --source select together, or --all."
+)
+@click.option(
+    "--id",
+    "sequences",
+    multiple=True,
+    type=click.IntRange(1, 2**63 - 1),
+    help="With --delete: this body. Repeat it for several.",
+)
+@click.option("--reason", help="With --delete: what is in quarantine for this reason.")
+@click.option("--all", "everything", is_flag=True, help="With --delete: all of them.")
+@click.option("--dry-run", is_flag=True, help="With --delete: only count them.")
+def quarantine(  # noqa: PLR0913 - one for each option
+    path: Path | None,
+    source: str | None,
+    limit: int,
+    sequences: tuple[int, ...],
+    reason: str | None,
+    *,
+    as_json: bool,
+    refused: bool,
+    delete: bool,
+    everything: bool,
+    dry_run: bool,
+) -> None:
+    """List the bodies that could not be parsed, newest first, or delete some.
+
+    They are kept for store.quarantine_retention. Counters still count what was deleted.
+
+    \b
+    Example:
+      dataexport-exporter quarantine --json
+      dataexport-exporter quarantine --refused
+      dataexport-exporter quarantine --delete --source shop --reason bad_date --dry-run
+    """
+    if not delete:
+        if sequences or reason is not None or everything or dry_run:
+            message = "--id, --reason, --all and --dry-run go with --delete"
+            raise click.UsageError(message)
+        with open_store(path) as (_, _, ledger):
+            if refused:
+                click.echo(tables.refused_table(ledger.bodies.refused(limit, source), as_json=as_json))
+            else:
+                click.echo(tables.quarantine_table(ledger.quarantine(limit, source), as_json=as_json))
+        return
+    if everything == bool(sequences or reason is not None or source is not None):
+        message = "--delete needs either --all, or some of --id, --reason and --source"
+        raise click.UsageError(message)
+    if refused and reason is not None:
+        message = "--reason selects quarantined bodies; select refused ones by --id, --source or --all"
+        raise click.UsageError(message)
+    selection = BodySelection(refused, sequences or None, source, reason)
+    with open_store(path, Access.READ if dry_run else Access.WRITE) as (_, _, ledger):
+        count = ledger.bodies.count(selection) if dry_run else ledger.bodies.delete(selection)
+    bodies = f"{'refused' if refused else 'quarantined'} {'body' if count == 1 else 'bodies'}"
+    click.echo(f"{count} {bodies} {'would be deleted' if dry_run else 'deleted'}")
