@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from commands import Store
+from exporter.ledger.sql.ledger import SqlLedger
 from postgres import PgBouncer, Postgres
 
 if TYPE_CHECKING:
@@ -65,6 +66,23 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def migrated_database(postgres: Postgres) -> str:
+    """Create a database with the tables of a ledger, from which others are copied, and return its name."""
+    postgres.create("migrated")
+    SqlLedger(postgres.url("migrated")).close()
+    return "migrated"
+
+
+@pytest.fixture
+def migrated_url(postgres: Postgres, migrated_database: str) -> Iterator[str]:
+    """Create a database with the tables of a ledger, all with the same id, and drop it afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgres.create(name, migrated_database)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
 def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
     """Start a pgbouncer in front of that server."""
     with PgBouncer(postgres) as server:
@@ -72,6 +90,6 @@ def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
 
 
 @pytest.fixture
-def pooled_url(pooler: PgBouncer, postgres_url: str) -> str:
-    """Return the URL of the new database through pgbouncer."""
-    return pooler.url(postgres_url.rpartition("/")[2])
+def pooled_url(pooler: PgBouncer, migrated_url: str) -> str:
+    """Return the URL of the database with the tables of a ledger through pgbouncer."""
+    return pooler.url(migrated_url.rpartition("/")[2])

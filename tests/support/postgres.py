@@ -206,9 +206,10 @@ class Postgres(Process):
         if not self.execute("SELECT 1 WHERE pg_is_in_recovery()") and not self.execute(exists, USER):
             self.create(USER)
 
-    def create(self, database: str) -> None:
-        """Create an empty database."""
-        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    def create(self, database: str, template: str = "template1") -> None:
+        """Create a database, empty or with the content of another one that nobody uses."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.execute(statement.format(sql.Identifier(database), sql.Identifier(template)))
 
     def drop(self, database: str) -> None:
         """Drop a database, and disconnect its clients."""
