@@ -67,19 +67,18 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres: Postgres) -> str:
-    """Create a database with the tables of a ledger, from which others are copied, and return its name."""
+    """Create a database with the tables of a ledger, and return its name."""
     postgres.create("migrated")
     SqlLedger(postgres.url("migrated")).close()
+    postgres.save_rows("migrated")
     return "migrated"
 
 
 @pytest.fixture
-def migrated_url(postgres: Postgres, migrated_database: str) -> Iterator[str]:
-    """Create a database with the tables of a ledger, all with the same id, and drop it afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    postgres.create(name, migrated_database)
-    yield postgres.url(name)
-    postgres.drop(name)
+def migrated_url(postgres: Postgres, migrated_database: str) -> str:
+    """Empty that database, for a test that changes only rows."""
+    postgres.restore_rows(migrated_database)
+    return postgres.url(migrated_database)
 
 
 @pytest.fixture(scope="session")
