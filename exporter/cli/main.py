@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -75,3 +76,4 @@ def main() -> None:
     Example:
       dataexport-exporter serve
     """
+    os.umask(0o077)

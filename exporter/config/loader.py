@@ -56,6 +56,7 @@ class Config:
         tls: the TLS context of the webhook listener; None for plain HTTP.
         retention: how long events are kept at least, in seconds.
         quarantine_retention: how long quarantined and refused bodies are kept at least, in seconds.
+        allow_open_store_folder: whether every user may be able to write to the folder of a SQLite store.
         sources: the sources by slug.
         exports: the declared exports, in the order of the file.
         overrides: the settings of the file that environment variables override.
@@ -72,6 +73,7 @@ class Config:
     store_url: str = field(repr=False)
     retention: int
     quarantine_retention: int
+    allow_open_store_folder: bool
     limits: Limits
     log: Log
     sources: Mapping[str, ConfiguredSource]
@@ -198,6 +200,7 @@ class _ConfigBuilder:
             store_url=self._store_url(),
             retention=settings.store.retention,
             quarantine_retention=settings.store.quarantine_retention,
+            allow_open_store_folder=settings.store.allow_open_folder,
             limits=settings.limits,
             log=settings.log,
             sources=sources,

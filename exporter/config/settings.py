@@ -71,6 +71,7 @@ class Store(Section):
     url: Annotated[SecretStr, BeforeValidator(values.url_of_store)] = SecretStr("sqlite:///dataexport.db")
     retention: Annotated[int, values.duration(DAY)] = 400 * DAY
     quarantine_retention: Annotated[int, values.duration(HOUR)] = 30 * DAY
+    allow_open_folder: Boolean = False
 
 
 class Limits(Section):

@@ -56,6 +56,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
     assert (config.retention, config.quarantine_retention) == (864000, 3600)
+    assert config.allow_open_store_folder
     limits = config.limits
     assert (limits.exports_per_source, limits.event_bytes) == (7, 2048)
     assert (limits.request_bytes, limits.total_request_bytes) == (4096, 2097152)

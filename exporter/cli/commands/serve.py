@@ -19,6 +19,7 @@ from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
 from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.locks import removed_if_it_fails, serving
+from exporter.ledger.sqlite.permissions import refuse_open_folder
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
 from exporter.server.service import Service
@@ -58,6 +59,8 @@ def serve(path: Path | None) -> None:
         return service
 
     file = sqlite_file(settings.store_url)
+    if file and not settings.allow_open_store_folder:
+        refuse_open_folder(file.resolve())
     with ExitStack() as stack:
         # Open the store once before any port is open, so that an unusable one is reported first.
         with removed_if_it_fails(file) if file else nullcontext():

@@ -21,6 +21,7 @@ from exporter.ledger.migrations import refuse_unknown
 from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect
 from exporter.ledger.sqlite.inspection import HEADER
 from exporter.ledger.sqlite.locks import exclusive_use
+from exporter.ledger.sqlite.permissions import USER_ONLY, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,9 +87,9 @@ def back_up(database: Path, target: Path, on_progress: Progress, *, overwrite: b
     summarize_store(database)
     with _temporary_beside(target) as temporary:
         _copy(database, temporary, on_progress)
-        shutil.copymode(database, temporary)
         contents = summarize_store(temporary)
         temporary.replace(target)
+        restrict(target)
     return contents
 
 
@@ -107,16 +108,17 @@ def restore(copy: Path, database: Path, now: float, on_progress: Progress, *, fo
         StoreError: reading or writing failed; the database is unchanged.
     """
     summarize_store(copy)
+    database = database.resolve()
     with exclusive_use(database):
         if _has_sqlite_header(database):
             _refuse_in_use(database, now, force=force)
         with _temporary_beside(database) as temporary:
             _copy(copy, temporary, on_progress)
-            shutil.copymode(database if database.exists() else copy, temporary)
             _copy_owner(database if database.exists() else database.parent, temporary)
             contents = summarize_store(temporary)
             previous = _move_aside(database, now)
             temporary.replace(database)
+            restrict(database)
     return Restored(contents, previous)
 
 
@@ -148,7 +150,7 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
         raise StoreError(message) from error
     try:
         temporary = folder / target.name
-        temporary.touch()
+        temporary.touch(USER_ONLY)
         yield temporary
         _sync(target)
         _sync(target.parent)

@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, event
 
 from exporter.domain.errors import StoreError, StoreLostError
 from exporter.ledger.access import Access
-from exporter.ledger.sqlite import inspection, locks
+from exporter.ledger.sqlite import inspection, locks, permissions
 from exporter.ledger.sqlite.inspection import HEADER
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class SqliteFile:
 
     def __init__(self, url: URL, driver: ModuleType, access: Access = Access.CREATE) -> None:
         self.access = access
-        self.path = Path(url.database or "").absolute()
+        self.path = Path(url.database or "").resolve()
         self._lock = f"{self.path}.lock"
         self.driver: Any = driver
         self.mode = journal_mode(driver.sqlite_version_info)
@@ -118,6 +118,8 @@ class SqliteFile:
             url, module=driver, creator=self._connect, pool_use_lifo=True, pool_timeout=BUSY_TIMEOUT
         )
         event.listen(self.engine, "begin", _begin_transaction)
+        if access is not Access.READ:
+            permissions.restrict(self.path)
         self.inode: Inode = None
         self._wal_inode: Inode = None
         self._thread_lock = threading.RLock()
@@ -151,14 +153,14 @@ class SqliteFile:
         In WAL mode, closing the last connection removes the log, and the next connection creates a new
         one. On a disk that refuses writes, that would make the database unreadable.
         """
-        if self.access is not Access.READ:
-            locks.share_with_group(self.path)
         self.inode = _inode(self.path)
         self._kept_connection = self._connect()
         self._kept_connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         self._wal_inode = _inode(self._wal_path)
         # Closed last, because a process that closes a file loses all its POSIX locks on it.
         self._header = os.open(self.path, os.O_RDONLY)
+        if self.access is not Access.READ:
+            permissions.restrict(self.path)
 
     def close_kept_open(self) -> None:
         """Close the connection and the file that `remember_file` opened, after all other connections."""
@@ -209,6 +211,7 @@ class SqliteFile:
         where = "Python's own" if self.driver is sqlite3 else "bundled with pysqlite3"
         why = "safe since 3.51.3" if self.mode == "wal" else "since a log for writes is not safe before 3.51.3"
         return [
+            *((False, finding) for finding in permissions.exposed(self.path)),
             (True, f"SQLite {self.driver.sqlite_version} ({where}): journal mode {self.mode}, {why}; synchronous FULL"),
         ]
 
@@ -239,7 +242,7 @@ class SqliteFile:
         Raises:
             StoreError: another process held the lock for `BUSY_TIMEOUT`.
         """
-        lock = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = os.open(self._lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, permissions.USER_ONLY)
         try:
             deadline = time.monotonic() + BUSY_TIMEOUT
             while True:

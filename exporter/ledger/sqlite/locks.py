@@ -1,4 +1,4 @@
-"""Files beside a SQLite database whose locks show who uses it, and the permissions of all its files.
+"""Files beside a SQLite database whose locks show who uses it.
 
 ``.use`` is locked, shared, by every process that has the database open; ``.serve`` by the one exporter.
 """
@@ -8,18 +8,15 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from exporter.domain.errors import ExporterError, StoreRefusedError
+from exporter.ledger.sqlite.permissions import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock", ".use", ".serve")
-"""What the names of a database's files add to its own."""
 
 
 @contextmanager
@@ -46,7 +43,7 @@ def lock_use_file(path: Path, kind: int, refusal: str) -> BinaryIO:
 def lock_use_file_for_reading(path: Path, refusal: str) -> BinaryIO | None:
     """As `lock_use_file`, shared, for a process that may not write; None if there is no such file to read."""
     try:
-        used = Path(f"{path}.use").open("rb")  # noqa: SIM115 - open for as long as the database is
+        used = Path(f"{path.resolve()}.use").open("rb")  # noqa: SIM115 - open for as long as the database is
     except OSError:
         return None
     return _lock(used, fcntl.LOCK_SH, refusal)
@@ -70,7 +67,6 @@ def serving(path: Path) -> Iterator[None]:
                 f"store.url: {holder} serves {path} already; stop it first, or use PostgreSQL for several exporters"
             )
             raise StoreRefusedError(message) from error
-        share_with_group(path)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         file.flush()
@@ -88,22 +84,6 @@ def removed_if_it_fails(path: Path) -> Iterator[None]:
             for suffix in SUFFIXES:
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
         raise
-
-
-def share_with_group(path: Path) -> None:
-    """Make the files of a database writable for the group of their folder if the folder is.
-
-    So another user of that group can go on with them: OpenShift gives a namespace that is moved another user.
-    """
-    folder = path.parent.stat()
-    if not folder.st_mode & stat.S_IWGRP:
-        return
-    for suffix in SUFFIXES:
-        file = Path(f"{path}{suffix}")
-        with suppress(OSError):  # it is not there, or another user's, who made it writable
-            status = file.stat()
-            if status.st_gid == folder.st_gid:
-                file.chmod(stat.S_IMODE(status.st_mode) | stat.S_IRGRP | stat.S_IWGRP)
 
 
 def require_folder(path: Path) -> None:
@@ -136,7 +116,7 @@ def refuse_unwritable(path: Path) -> None:
 
 def _open_beside(path: Path, suffix: str) -> BinaryIO:
     try:
-        return Path(f"{path}{suffix}").open("ab")
+        return Path(f"{path.resolve()}{suffix}").open("ab")
     except OSError as error:
         message = (
             f"store.url: nothing can be written beside {path} ({error.strerror}), where its locks and journals have "

@@ -122,18 +122,16 @@ def test_a_log_that_cannot_be_read_is_an_error_in_a_sentence(tmp_path: Path) -> 
 
 def test_reading_needs_read_access_only_and_creates_nothing(folder: Path, driver: ModuleType) -> None:
     path = folder / "ledger.db"
-    umask = os.umask(0o022)
-    try:
-        with closing(open_ledger(path, Access.CREATE, driver)) as ledger:
-            ledger.append([FIRST])
-            names = sorted(contents(folder))
-            with another_user(), closing(open_ledger(path, Access.READ, driver)) as reader:
-                assert len(reader.read(0)) == 1  # while an exporter has it open
-                with pytest.raises(StoreError):
-                    reader.record_heartbeat("reader", at("0:00"))
-            assert sorted(contents(folder)) == names
-    finally:
-        os.umask(umask)
+    with closing(open_ledger(path, Access.CREATE, driver)) as ledger:
+        ledger.append([FIRST])
+        names = sorted(contents(folder))
+        for file in folder.iterdir():
+            file.chmod(0o644)
+        with another_user(), closing(open_ledger(path, Access.READ, driver)) as reader:
+            assert len(reader.read(0)) == 1  # while an exporter has it open
+            with pytest.raises(StoreError):
+                reader.record_heartbeat("reader", at("0:00"))
+        assert sorted(contents(folder)) == names
     before = contents(folder)
     with another_user(), closing(open_ledger(path, Access.READ, driver)) as reader:
         assert len(reader.read(0)) == 1
