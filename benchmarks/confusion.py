@@ -127,8 +127,8 @@ def _record_heartbeats(store: str) -> None:
     rows = [(SINCE, OUTAGE[0]), (OUTAGE[1], UNTIL)]
     with engine.begin() as connection:
         for started, seen in rows:
-            row = {"instance_id": "listening", "started_us": int(started * 1e6), "last_seen_us": int(seen * 1e6)}
-            connection.execute(insert(heartbeats), [row])
+            row = {"instance_id": "listening", "epoch": 0, "started_us": int(started * 1e6)}
+            connection.execute(insert(heartbeats), [row | {"last_seen_us": int(seen * 1e6)}])
     engine.dispose()
 
 

@@ -83,10 +83,10 @@ def main(target: Path) -> None:
             intake.ingest(source, sent, arrived_at)
     hours = ((0, 101), (107, DAYS * 24))  # an outage of six of them
     heartbeats = [
-        ("golden", int(SINCE + started * HOUR) * 10**6, int(SINCE + seen * HOUR) * 10**6) for started, seen in hours
+        ("golden", 0, int(SINCE + started * HOUR) * 10**6, int(SINCE + seen * HOUR) * 10**6) for started, seen in hours
     ]
     with closing(sqlite3.connect(target)) as connection:
-        connection.executemany("INSERT INTO heartbeats VALUES (?, ?, ?)", heartbeats)
+        connection.executemany("INSERT INTO heartbeats VALUES (?, ?, ?, ?)", heartbeats)
         connection.commit()
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("VACUUM")

@@ -30,6 +30,8 @@ class Decision:
         key: the export.
         decided_at: when it was decided.
         until: when a mute ends; 0 for the other kinds.
+        lasts: for how many seconds a mute was given; 0 if its end was. A mute for two hours ends two hours after it
+            was decided, also when it turns out that the clock was wrong then.
         by: who decided.
         why: the reason given.
         sequence: its position in the log; 0 until it is appended.
@@ -42,6 +44,7 @@ class Decision:
     by: str
     why: str
     sequence: int = 0
+    lasts: float = 0.0
 
 
 class ActiveDecisions:

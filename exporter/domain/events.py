@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.frequency import Frequency, parse
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class QuarantinedBody:
         reason: one of a small set of words, used as a label value.
         detail: a sentence for people.
         sequence: its position in the quarantine; 0 until it is stored.
+        epoch: the epoch of its arrival.
     """
 
     source: str
@@ -116,6 +118,7 @@ class QuarantinedBody:
     body: bytes
     digest: bytes
     sequence: int = 0
+    epoch: Epoch = GIVEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from exporter.domain import event_time
+from exporter.domain.epochs import GIVEN
 from exporter.domain.events import Event, ParsedEvent, QuarantinedBody
 from exporter.ingest import body_text, json_objects
 from exporter.ingest.vendors import registry
@@ -19,6 +20,7 @@ from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from exporter.domain.epochs import Epoch
     from exporter.domain.exports import Source
     from exporter.ledger.contract import Entry, Ledger
 
@@ -86,7 +88,14 @@ class Intake:
         with self._lock:
             self._offsets[source.slug] = settled
 
-    def ingest(self, source: Source, body: bytes, arrived_at: float, content_type: str = "") -> Receipt:
+    def forget_offsets(self) -> None:
+        """Read the UTC offsets of sources on ``auto`` from the ledger again, since its events were dated again."""
+        with self._lock:
+            self._offsets.clear()
+
+    def ingest(
+        self, source: Source, body: bytes, arrived_at: float, content_type: str = "", epoch: Epoch = GIVEN
+    ) -> Receipt:
         """Store ``body``; it is on disk when this returns.
 
         Args:
@@ -94,15 +103,18 @@ class Intake:
             body: as for `prepare`.
             arrived_at: Unix seconds.
             content_type: as for `prepare`.
+            epoch: as for `prepare`.
 
         Raises:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
             StoreError: the ledger could not store it; the vendor should send it again.
         """
-        entries = self.prepare(source, body, arrived_at, content_type)
+        entries = self.prepare(source, body, arrived_at, content_type, epoch)
         return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
 
-    def prepare(self, source: Source, body: bytes, arrived_at: float, content_type: str = "") -> list[Entry]:
+    def prepare(
+        self, source: Source, body: bytes, arrived_at: float, content_type: str = "", epoch: Epoch = GIVEN
+    ) -> list[Entry]:
         """Make the entries that store ``body``, one per object.
 
         It reads the ledger only for a source on ``auto`` that `load_offsets` has not loaded.
@@ -112,6 +124,7 @@ class Intake:
             body: a JSON object or a list of them, or what `body_text.to_utf8` makes that of.
             arrived_at: Unix seconds, rounded to microseconds.
             content_type: the header of the body; empty if it had none.
+            epoch: the epoch of the arrival.
 
         Raises:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
@@ -130,7 +143,7 @@ class Intake:
         for json_object in objects:
             parsed = parse(json_object, latest)
             if not isinstance(parsed, ParsedEvent):
-                entries.append(_test_call_or_quarantined(source.slug, arrived_at, parsed, json_object.raw))
+                entries.append(_test_call_or_quarantined(source.slug, arrived_at, epoch, parsed, json_object.raw))
                 continue
             local_time = parsed.local_time
             key = local_time, parsed.utc_offset
@@ -155,7 +168,7 @@ class Intake:
                 interpreted.skewed,
                 parsed.utc_offset is not None,
             )
-            entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw), oldest))
+            entries.append(quarantined_if_too_old(AcceptedEvent(event, json_object.raw, epoch), oldest))
         return entries
 
     def receipt_for(self, source: Source, entries: list[Entry], inserted: list[bool]) -> Receipt:
@@ -210,16 +223,18 @@ def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> Acce
     if event.occurred_at >= oldest:
         return accepted_event
     detail = "it happened before store.retention began; it may have been counted, and removed since"
-    return _quarantined(event.source, event.arrived_at, OLDER_THAN_RETENTION, detail, accepted_event.body)
+    parsed = Unrecognised(OLDER_THAN_RETENTION, detail)
+    return _quarantined(event.source, event.arrived_at, accepted_event.epoch, parsed, accepted_event.body)
 
 
 def _test_call_or_quarantined(
-    source: str, arrived_at: float, parsed: TestCall | Unrecognised, body: bytes
+    source: str, arrived_at: float, epoch: Epoch, parsed: TestCall | Unrecognised, body: bytes
 ) -> TestCallReceived | QuarantinedBody:
     if isinstance(parsed, TestCall):
-        return TestCallReceived(source, arrived_at)
-    return _quarantined(source, arrived_at, parsed.reason, parsed.detail, body)
+        return TestCallReceived(source, arrived_at, epoch)
+    return _quarantined(source, arrived_at, epoch, parsed, body)
 
 
-def _quarantined(source: str, arrived_at: float, reason: str, detail: str, body: bytes) -> QuarantinedBody:
-    return QuarantinedBody(source, arrived_at, reason, detail, body, hashlib.sha256(body).digest()[:16])
+def _quarantined(source: str, arrived_at: float, epoch: Epoch, parsed: Unrecognised, body: bytes) -> QuarantinedBody:
+    digest = hashlib.sha256(body).digest()[:16]
+    return QuarantinedBody(source, arrived_at, parsed.reason, parsed.detail, body, digest, epoch=epoch)

@@ -18,10 +18,11 @@ from exporter.domain.events import QuarantinedBody
 from exporter.ingest import json_lines
 from exporter.ingest.intake import Intake, quarantined_if_too_old
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
+from exporter.ledger.instants import to_micros
 from exporter.ledger.replay_store import PAGE_SIZE, ArrivalPosition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from exporter.domain.events import Event
     from exporter.domain.exports import Source
@@ -173,12 +174,61 @@ class Replay:
             self._store.amend([], last=True)
             yield result
 
+    def redate(self, source: Source, began_at: float, epochs: Container[int]) -> int:
+        """Parse and date the stored events of a source again that arrived in some epochs.
+
+        Args:
+            source: the source.
+            began_at: when the first of the epochs began, in Unix seconds.
+            epochs: their ids.
+
+        Returns:
+            How many events changed.
+        """
+        changed = 0
+        offset = self._offset_at(source, began_at)
+        after = ArrivalPosition(to_micros(began_at) - 1)
+        while page := self._store.read_with_bodies(source.slug, after):
+            after = ArrivalPosition.of_event(page[-1].event)
+            amended = []
+            for stored in page:
+                event = self._reinterpreted_event(source, stored) if stored.epoch.id in epochs else stored.event
+                offset.add(event)
+                if event != stored.event:
+                    amended.append(event)
+            if amended:
+                self._store.amend(amended, last=False)
+                changed += len(amended)
+        return changed
+
+    def resolve_quarantined(self, sources: Iterable[str], reason: str) -> int:
+        """Move bodies that should never have been quarantined to the events, and do not count them as quarantined.
+
+        Args:
+            sources: slugs.
+            reason: for which they were quarantined.
+
+        Returns:
+            How many bodies left the quarantine.
+        """
+        resolved = 0
+        for slug in sources:
+            after = 0
+            while page := self._ledger.quarantine(PAGE_SIZE, slug, after):
+                after = page[-1].sequence
+                pairs = [(body, self.reinterpret(body)) for body in page if body.reason == reason]
+                pairs = [(body, entry) for body, entry in pairs if not isinstance(entry, QuarantinedBody)]
+                resolved += len(pairs)
+                if pairs:
+                    self._store.resolve_quarantined(pairs, uncount=True)
+        return resolved
+
     def reinterpret(self, quarantined: QuarantinedBody) -> Entry:
         """Parse a quarantined body again; it stays a quarantined body if the current parser rejects it too."""
         source = self._sources[quarantined.source]
         self._offset_at(source, quarantined.arrived_at)
         try:
-            (entry,) = self._intake.prepare(source, quarantined.body, quarantined.arrived_at)
+            (entry,) = self._intake.prepare(source, quarantined.body, quarantined.arrived_at, epoch=quarantined.epoch)
         except PayloadError as error:
             return replace(quarantined, detail=str(error))
         return self._quarantined_if_too_old(entry)

@@ -15,16 +15,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.events import Event, QuarantinedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
+    from exporter.domain.epochs import StoredEpoch
     from exporter.domain.events import DeliveryCounter, Outage
     from exporter.domain.exports import Selection
     from exporter.ledger.body_store import BodyStore
     from exporter.ledger.checkpoint_store import CheckpointStore
+    from exporter.ledger.replay_store import ReplayStore
 
 PAGE_SIZE = 10_000
 """How many events one read returns at most, so that a reader never delays a writer for long."""
@@ -34,10 +37,11 @@ HEARTBEAT_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class AcceptedEvent:
-    """An event with the body that it was parsed from."""
+    """An event with the body that it was parsed from, and the epoch of its arrival."""
 
     event: Event
     body: bytes
+    epoch: Epoch = GIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class TestCallReceived:
 
     source: str
     arrived_at: float
+    epoch: Epoch = GIVEN
 
 
 Entry = AcceptedEvent | QuarantinedBody | TestCallReceived
@@ -61,6 +66,10 @@ class Ledger(Protocol):
     @property
     def bodies(self) -> BodyStore:
         """The bodies that became no event."""
+
+    @property
+    def replay_store(self) -> ReplayStore:
+        """The ledger as a replay uses it."""
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         """Store all ``entries`` durably; if it raises, none may be acknowledged.
@@ -101,19 +110,44 @@ class Ledger(Protocol):
     def delivery_counters(self) -> list[DeliveryCounter]:
         """The counters of deliveries that were not stored as events."""
 
-    def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+    def record_declarations(
+        self, exports: Iterable[tuple[str, str]], now: float, epoch: Epoch = GIVEN
+    ) -> Mapping[tuple[str, str], float]:
         """Record declared exports by (source, name); returns when each was first declared, ``now`` for new ones."""
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
 
-    def record_heartbeat(self, instance_id: str, now: float) -> None:
+    def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         """Record that the exporter ``instance_id`` is running at ``now``."""
 
     def outages(self) -> list[Outage]:
         """The periods with no running exporter, in order: more than `HEARTBEAT_TIMEOUT` without a heartbeat."""
 
-    def append_decision(self, decision: Decision) -> None:
+    def reference_time(self) -> float | None:
+        """The time of the server that all replicas share, in Unix seconds; None if the machine's own clock counts."""
+
+    def begin_epoch(self, boot_id: str, clock_us: int, offset_us: int, *, renew: bool = False) -> Epoch:
+        """The newest epoch of a boot of this machine; it begins one if there is none.
+
+        Args:
+            boot_id: identifies the boot.
+            clock_us: the clock of the boot now, in microseconds.
+            offset_us: what to add to it to get Unix time, for a new epoch.
+            renew: begin a new one in any case.
+        """
+
+    def epochs(self) -> list[StoredEpoch]:
+        """All epochs, in the order in which they began, without the one of given instants."""
+
+    def correct_epochs(self, offsets: Mapping[int, int]) -> None:
+        """Give epochs other offsets, by id, and raise `replay_generation`.
+
+        Heartbeats, declarations, decisions, counters and quarantined bodies are dated by them at once. Events are
+        when `exporter.ingest.redating` dates them again.
+        """
+
+    def append_decision(self, decision: Decision, epoch: Epoch = GIVEN) -> None:
         """Append a decision to the log of decisions."""
 
     def decisions(self, after: int = 0) -> list[Decision]:

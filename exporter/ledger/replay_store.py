@@ -42,14 +42,35 @@ class ReplayStore(Protocol):
     def count_events(self, source: str) -> int:
         """The number of a source's events."""
 
-    def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
+    def resolve_quarantined(
+        self, pairs: Sequence[tuple[QuarantinedBody, Entry]], *, uncount: bool = False
+    ) -> list[bool | None]:
         """Replace quarantined bodies by what the parser makes of them now, in one transaction.
 
         Events and test calls leave the quarantine. A body that still cannot be parsed stays, with its new reason.
 
+        Args:
+            pairs: bodies, and what became of them.
+            uncount: also take those that leave the quarantine out of the counter of quarantined bodies.
+
         Returns:
             For each body, whether it became a new entry; None if it had already left the quarantine.
         """
+
+    def move_arrivals(self, epoch: int, offset_us: int, after: int) -> tuple[int, int]:
+        """Date the arrivals of the next events of an epoch by another offset, in one transaction.
+
+        Args:
+            epoch: the id of the epoch.
+            offset_us: its offset now.
+            after: the sequence after which to look.
+
+        Returns:
+            How many were dated otherwise, and the sequence after which to continue, 0 at the end.
+        """
+
+    def finish_dating(self, epoch: int, offset_us: int) -> None:
+        """Record that all events of an epoch are dated by an offset, see `exporter.domain.epochs.StoredEpoch`."""
 
     def amend(self, events: Sequence[Event], *, last: bool) -> None:
         """Overwrite stored events with these, which have the same sequences.

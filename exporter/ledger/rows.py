@@ -14,13 +14,14 @@ from exporter.ledger.schema import events
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.domain.epochs import Epoch
     from exporter.ledger.contract import Entry
 
 Rows = list[tuple[object, ...]]
 InsertedKeys = Counter[tuple[str, bytes]]
 """The (source, digest) pairs that were inserted, each once."""
 
-EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key"}]
+EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key", "epoch", "clock_us"}]
 """The columns that an `Event` is read from, in the order that `events_from_columns` expects."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
@@ -39,7 +40,9 @@ class Batch:
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
         self.events: Rows = [
-            (*event_row(entry.event), bytearray(entry.body)) for entry in entries if isinstance(entry, AcceptedEvent)
+            (*event_row(entry.event), bytearray(entry.body), *_stamp(entry.event.arrived_at, entry.epoch))
+            for entry in entries
+            if isinstance(entry, AcceptedEvent)
         ]
         self.quarantined: Rows = [quarantine_row(entry) for entry in entries if isinstance(entry, QuarantinedBody)]
         self.has_only_events = len(self.events) == len(entries)
@@ -56,17 +59,19 @@ class Batch:
         return [_was_inserted(entry, events, quarantined) for entry in self._entries]
 
     def counter_rows(self, inserted: list[bool]) -> Rows:
-        """What to add to ``delivery_counters``: source, kind, reason, count and newest arrival."""
+        """What to add to ``delivery_counters``: source, kind, reason, epoch, count and newest arrival."""
         if self.has_only_events and all(inserted):
             return []
-        counts: Counter[tuple[str, str, str]] = Counter()
-        last: dict[tuple[str, str, str], float] = {}
+        counts: Counter[tuple[str, str, str, int]] = Counter()
+        last: dict[tuple[str, str, str, int], int] = {}
         for entry, was_new in zip(self._entries, inserted, strict=True):
-            key = _counter_key(entry, new=was_new)
-            if key is not None:
+            counter_key = _counter_key(entry, new=was_new)
+            if counter_key is not None:
+                epoch_id, clock_us = _stamp(_arrived_at(entry), entry.epoch)
+                key = (*counter_key, epoch_id)
                 counts[key] += 1
-                last[key] = max(last.get(key, 0), _arrived_at(entry))
-        return [(*key, count, to_micros(last[key])) for key, count in sorted(counts.items())]
+                last[key] = max(last.get(key, clock_us), clock_us)
+        return [(*key, count, last[key]) for key, count in sorted(counts.items())]
 
 
 def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
@@ -109,8 +114,13 @@ def _arrived_at(entry: Entry) -> float:
     return entry.event.arrived_at if isinstance(entry, AcceptedEvent) else entry.arrived_at
 
 
+def _stamp(instant: float, epoch: Epoch) -> tuple[int, int]:
+    """An instant as the id of its epoch, and the microseconds on the clock of that epoch."""
+    return epoch.id, to_micros(instant) - epoch.offset_us
+
+
 def event_row(event: Event) -> tuple[object, ...]:
-    """An event's columns but its sequence and body.
+    """An event's columns but its sequence, body and epoch.
 
     The values have types that SQLite's driver binds directly. For bytes and bool it first looks for an
     adapter, which takes most of a microsecond each.
@@ -136,7 +146,8 @@ def event_row(event: Event) -> tuple[object, ...]:
 
 def quarantine_row(entry: QuarantinedBody) -> tuple[object, ...]:
     """A quarantined body's columns but its sequence, in the order of the table."""
-    return entry.source, entry.digest, to_micros(entry.arrived_at), entry.reason, entry.detail, entry.body
+    epoch_id, clock_us = _stamp(entry.arrived_at, entry.epoch)
+    return entry.source, entry.digest, clock_us, entry.reason, entry.detail, entry.body, epoch_id
 
 
 def columns_from_rows(rows: Iterable[Sequence[object]]) -> list[Sequence[object]]:

@@ -1,6 +1,9 @@
 """The tables of the ledger, in SQLite and PostgreSQL; `exporter/ledger/migrations` creates them.
 
-Instants are whole microseconds since 1970, see `exporter.ledger.instants`.
+Instants are whole microseconds since 1970, see `exporter.ledger.instants`. In a table with a column ``epoch``, they
+are microseconds on the clock of that epoch, and `epochs` has the offset to Unix time. Only ``events.arrived_us`` and
+``events.occurred_us`` are Unix time all the same, since events are indexed by it; ``clock_us`` is the arrival on the
+clock of the epoch.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ events = Table(
     Column("skewed", Boolean, nullable=False),
     Column("offset_in_text", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("clock_us", BigInteger, nullable=False),
     # The digest covers the local time, so that this allows one row for each source and digest. With the
     # local time before the digest, the index grows at its end, and a batch writes few of its pages.
     Index("events_unique", "source", "local_seconds", "digest", unique=True),
@@ -68,6 +73,7 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("epoch", Integer, nullable=False),
     UniqueConstraint("source", "digest", name="quarantine_unique"),
     sqlite_autoincrement=True,
 )
@@ -91,6 +97,7 @@ delivery_counters = Table(
     Column("source", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("reason", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("total", BigInteger, nullable=False),
     Column("last_arrived_us", BigInteger, nullable=False),
 )
@@ -101,6 +108,7 @@ declared_exports = Table(
     Column("source", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("first_declared_us", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
 )
 
 decisions = Table(
@@ -116,15 +124,32 @@ decisions = Table(
     Column("frequency", Text, nullable=False),
     Column("decided_us", BigInteger, nullable=False),
     Column("until_us", BigInteger, nullable=False),
+    Column("lasts_us", BigInteger, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
+
+"""``until_us`` is Unix time as somebody gave it, and 0 where the decision holds for ``lasts_us`` instead."""
+
+epochs = Table(
+    "epochs",
+    tables_metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("boot_id", Text, nullable=False),
+    Column("offset_us", BigInteger, nullable=False),
+    Column("dated_offset_us", BigInteger, nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+)
+"""`exporter.domain.epochs.StoredEpoch`. Epoch 0 has the offset 0: its clock shows Unix time."""
 
 heartbeats = Table(
     "heartbeats",
     tables_metadata,
     Column("instance_id", Text, primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("started_us", BigInteger, primary_key=True),
     Column("last_seen_us", BigInteger, nullable=False),
 )

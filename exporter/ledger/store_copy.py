@@ -13,8 +13,15 @@ from sqlalchemy import Integer, cast, column, delete, func, select, table, updat
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from exporter.domain.errors import StoreRefusedError
-from exporter.ledger.instants import from_micros
-from exporter.ledger.schema import UNFINISHED_COPY_OF, heartbeats, metadata_table, sequence_heads, tables_metadata
+from exporter.ledger.instants import from_micros, to_micros
+from exporter.ledger.schema import (
+    UNFINISHED_COPY_OF,
+    epochs,
+    heartbeats,
+    metadata_table,
+    sequence_heads,
+    tables_metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,8 +48,10 @@ _SQLITE_SEQUENCE = table("sqlite_sequence", column("name"), column("seq", Intege
 
 
 def heartbeat_age(database: Database, now: float) -> float:
-    """Seconds since the newest heartbeat of any exporter."""
-    last_seen_us = database.rows(select(func.max(heartbeats.c.last_seen_us)))[0][0]
+    """Seconds since the newest heartbeat of any exporter; one in the future comes from a clock that was wrong."""
+    seen_us = heartbeats.c.last_seen_us + epochs.c.offset_us
+    query = select(func.max(seen_us)).where(epochs.c.id == heartbeats.c.epoch, seen_us <= to_micros(now))
+    last_seen_us = database.rows(query)[0][0]
     return now - from_micros(last_seen_us or 0)
 
 

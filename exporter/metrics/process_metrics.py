@@ -25,7 +25,7 @@ from exporter.domain.exports import UNKNOWN_SOURCE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OPERATIONS = ("append", "read", "declare", "heartbeat", "checkpoint", "prune", "bodies")
+OPERATIONS = ("append", "read", "declare", "heartbeat", "epoch", "checkpoint", "prune", "bodies")
 STATUS_CODES = ("200", "400", "401", "413", "415", "429", "503")
 
 # CleverTap waits 3 s for an answer (another page of its documentation says 5 s); a commit should take milliseconds.
@@ -80,6 +80,11 @@ class ProcessMetrics:
         self.reload_time = Gauge(
             "dataexport_config_last_reload_success_timestamp_seconds",
             "When a configuration was last taken.",
+            registry=registry,
+        )
+        self.clock_time = Gauge(
+            "dataexport_clock_timestamp_seconds",
+            "What the clock of this machine shows now.",
             registry=registry,
         )
         self.series = Gauge("dataexport_series", "Series of exports and sources in a scrape.", registry=registry)

@@ -84,7 +84,7 @@ class CheckpointWriter:
                 replace_all
                 and head
                 and head.owner != self._owner
-                and now - self._store.owner_heartbeat() <= OWNER_TIMEOUT
+                and abs(now - self._store.owner_heartbeat()) <= OWNER_TIMEOUT
             ):
                 self.other_configuration = serialization.is_other_configuration(head.fingerprint, projector.fingerprint)
                 return False

@@ -12,13 +12,17 @@ from exporter.domain.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.ledger.clock import Clock
     from exporter.ledger.contract import Ledger
     from exporter.metrics.process_metrics import ProcessMetrics
     from exporter.server.read_model import ReadModel
+    from exporter.server.timekeeping import Timekeeper
 
 HEARTBEAT_SECONDS = 10.0
 MAINTENANCE_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
+STEADY_SECONDS = 24 * 3600.0
+"""Nothing is pruned until the clock has run for so long, since the start, without a step."""
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -34,9 +38,11 @@ class BackgroundWork:
         ledger: records the heartbeats.
         model: catches up, writes checkpoints and prunes.
         process_metrics: count and date what was done.
-        now: the clock, in Unix seconds.
+        clock: the clock of this process.
+        timekeeper: corrects it.
         record_declarations: records the declared exports; called when another ledger has replaced this one.
         apply_retention: makes the intake refuse events older than the retention if any were pruned.
+        forget_offsets: makes the intake read the UTC offsets of sources again; called when events were dated again.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a service
@@ -44,16 +50,21 @@ class BackgroundWork:
         ledger: Ledger,
         model: ReadModel,
         process_metrics: ProcessMetrics,
-        now: Callable[[], float],
+        clock: Clock,
+        timekeeper: Timekeeper,
         record_declarations: Callable[[], None],
         apply_retention: Callable[[], None],
+        forget_offsets: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._model = model
         self._process_metrics = process_metrics
-        self._now = now
+        self._clock = clock
+        self._now = clock.now
+        self._timekeeper = timekeeper
         self._record_declarations = record_declarations
         self._apply_retention = apply_retention
+        self._forget_offsets = forget_offsets
         self._stopping = threading.Event()
         self._caught_up = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -70,6 +81,7 @@ class BackgroundWork:
         Raises:
             StoreError: the ledger cannot be read.
         """
+        self._replay_generation = self._ledger.replay_generation()
         self._ledger_id = self._ledger.ledger_id()
         for loop in (self._heartbeat_loop, self._catch_up_loop):
             thread = threading.Thread(target=loop, daemon=True, name=loop.__name__)
@@ -91,14 +103,23 @@ class BackgroundWork:
     def _heartbeat_loop(self) -> None:
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             try:
-                self._ledger.record_heartbeat(self._model.instance_id, self._now())
-                self._apply_retention()  # another process may have pruned
-                if self._ledger_id != self._ledger.ledger_id():
-                    # The ledger was replaced by one that does not know since when the exports are declared.
-                    self._record_declarations()
-                    self._ledger_id = self._ledger.ledger_id()
+                self._heartbeat()
             except StoreError as error:
                 log.error("no heartbeat", error=str(error))
+
+    def _heartbeat(self) -> None:
+        generation = self._ledger.replay_generation()  # first, because a read is what notices a replaced ledger
+        if self._ledger_id != self._ledger.ledger_id():
+            # This ledger knows neither the epoch of this boot nor since when the exports are declared.
+            self._timekeeper.enter()
+            self._record_declarations()
+            self._ledger_id = self._ledger.ledger_id()
+        self._timekeeper.check()
+        self._ledger.record_heartbeat(self._model.instance_id, *self._clock.read())
+        self._apply_retention()  # another process may have pruned
+        if generation != self._replay_generation:
+            self._forget_offsets()
+            self._replay_generation = generation
 
     def _catch_up_loop(self) -> None:
         while not self._stopping.is_set():
@@ -118,6 +139,7 @@ class BackgroundWork:
 
     def _maintenance_loop(self) -> None:
         while not self._stopping.is_set():
+            self._redate()
             self._write_checkpoint()
             self._prune()
             self._stopping.wait(MAINTENANCE_SECONDS)
@@ -135,9 +157,17 @@ class BackgroundWork:
             # It may also be this exporter's predecessor, killed less than a minute ago.
             log.warning("an exporter of another configuration or release was heard of within a minute on this store")
 
+    def _redate(self) -> None:
+        try:
+            self._timekeeper.redate()
+        except Exception as error:  # noqa: BLE001 - as for the checkpoint
+            log.error("events are not dated again for now", error=str(error))
+
     def _prune(self) -> None:
-        now = self._now()
-        if now - self._pruned_at < PRUNE_SECONDS:
+        if self._clock.steady_seconds() < STEADY_SECONDS:
+            return  # a clock that is ahead would remove what it should not
+        now = self._clock.earliest_now()
+        if abs(now - self._pruned_at) < PRUNE_SECONDS:
             return
         self._pruned_at = now
         try:

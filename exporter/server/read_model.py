@@ -232,5 +232,5 @@ class ReadModel:
         busy = sequence - self._last_seen_sequence > BUSY_EVENTS
         self._last_seen_sequence = sequence
         new_events = sequence - last.sequence
-        time_is_up = new_events != 0 and now - last.at >= CHECKPOINT_SECONDS
+        time_is_up = new_events != 0 and abs(now - last.at) >= CHECKPOINT_SECONDS
         return last.projector is not self._projector or time_is_up or (new_events >= CHECKPOINT_EVENTS and not busy)

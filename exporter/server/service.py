@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,12 @@ import structlog
 
 from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.ingest.intake import Intake
+from exporter.ingest.redating import Redating
+from exporter.ledger.clock import Clock, ThisMachine
 from exporter.server.background import BackgroundWork
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from exporter.server.refused_bodies import RefusedBodies
+from exporter.server.timekeeping import Timekeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.domain.events import Event
     from exporter.domain.states import ExportState, SourceState
+    from exporter.ledger.clock import Machine
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
     from exporter.metrics.process_metrics import ProcessMetrics
@@ -41,10 +44,12 @@ class Service:
         reload_config: reads the configuration again; raises `ConfigurationError`.
         ledger: an open ledger; `stop` closes it.
         process_metrics: this process's own metrics.
-        now: the clock, in Unix seconds.
+        machine: has the clocks; by default this machine.
 
     Attributes:
         config: the configuration in effect; a reload replaces it.
+        clock: the clock that stamps what arrives.
+        now: returns the time of that clock, in Unix seconds.
         intake: the way of a webhook's body to the ledger; a reload replaces it.
         refused_bodies: records the bodies that the webhook refuses.
     """
@@ -55,28 +60,33 @@ class Service:
         reload_config: Callable[[], Config],
         ledger: Ledger,
         process_metrics: ProcessMetrics,
-        now: Callable[[], float] = time.time,
+        machine: Machine | None = None,
     ) -> None:
         self.config = config
         self.process_metrics = process_metrics
-        self.now = now
+        self.clock = Clock(ledger, machine or ThisMachine())
+        self.now = self.clock.now
+        process_metrics.clock_time.set_function(self.clock.wall)
         self.intake = Intake(ledger, config.limits.event_bytes)
-        self.refused_bodies = RefusedBodies(ledger.bodies, now)
+        self.refused_bodies = RefusedBodies(ledger.bodies, self.now)
         self._reload_config = reload_config
         self._ledger = ledger
         self._model = ReadModel(ledger, projection_config(config))
+        self._timekeeper = Timekeeper(ledger, self.clock, self._redating)
         self._background = BackgroundWork(
             ledger,
             self._model,
             process_metrics,
-            now,
+            self.clock,
+            self._timekeeper,
             record_declarations=lambda: self._record_declarations(self.config),
             apply_retention=lambda: self._apply_retention(self.intake, self.config),
+            forget_offsets=self._forget_offsets,
         )
         self._reload_lock = threading.Lock()
         process_metrics.initialise_sources(config.sources)
         process_metrics.reload_successful.set(1)
-        process_metrics.reload_time.set(now())
+        process_metrics.reload_time.set(self.now())
         process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
 
     @property
@@ -92,7 +102,8 @@ class Service:
         """
         self.intake.load_offsets(self.config.sources_without_credentials.values())
         self._apply_retention(self.intake, self.config)
-        self._ledger.record_heartbeat(self._model.instance_id, self.now())
+        self._timekeeper.enter()
+        self._ledger.record_heartbeat(self._model.instance_id, *self.clock.read())
         self._record_declarations(self.config)
         self._background.start()
         self.refused_bodies.start()
@@ -110,7 +121,7 @@ class Service:
         try:
             self._ledger.last_sequence()
             if self.process_metrics.writes_fail:  # only another write shows whether they still do
-                self._ledger.record_heartbeat(self._model.instance_id, self.now())
+                self._ledger.record_heartbeat(self._model.instance_id, *self.clock.read())
         except StoreError as error:
             return f"the store does not answer: {error}"
         return None
@@ -198,8 +209,16 @@ class Service:
 
     def _record_declarations(self, config: Config) -> None:
         self._ledger.record_declarations(
-            [(declaration.match.source, declaration.name) for declaration in config.exports], self.now()
+            [(declaration.match.source, declaration.name) for declaration in config.exports], *self.clock.read()
         )
+
+    def _redating(self) -> Redating:
+        pruned = self._ledger.checkpoints.pruning_state().revision
+        oldest = self.now() - self.config.retention if pruned else -math.inf
+        return Redating(self._ledger, self.config.sources_without_credentials, oldest)
+
+    def _forget_offsets(self) -> None:
+        self.intake.forget_offsets()
 
     def _apply_retention(self, intake: Intake, config: Config) -> None:
         """Once any event was pruned, refuse older ones: the ledger could no longer recognise a duplicate."""

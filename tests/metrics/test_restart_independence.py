@@ -128,11 +128,11 @@ class Replayed(MemoryLedger):
 
     def amend(self, which: int, seconds: float) -> None:
         """What a replay does with an event whose zone was wrong."""
-        if self._events:
-            at = which % len(self._events)
-            kept = self._events[at]
+        if self.stored:
+            at = which % len(self.stored)
+            kept = self.stored[at]
             told = replace(kept.event, occurred_at=kept.event.occurred_at + seconds)
-            self._events[at] = AcceptedEvent(told, kept.body)
+            self.stored[at] = AcceptedEvent(told, kept.body)
         self._epoch += 1
 
 

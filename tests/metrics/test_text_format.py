@@ -229,6 +229,7 @@ OF_THIS_PROCESS = {
     "dataexport_webhook_request_duration_seconds_sum": ("source",),
     "dataexport_webhook_auth_failures_total": ("source",),
     "dataexport_store_up": (),
+    "dataexport_clock_timestamp_seconds": (),
     "dataexport_store_errors_total": ("operation",),
     "dataexport_checkpoint_last_success_timestamp_seconds": (),
     "dataexport_store_pruned_total": (),

@@ -11,7 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from builders import accepted_event, at, event
+from clocks import FakeMachine
 from exporter.config import loader
+from exporter.domain.epochs import GIVEN
 from exporter.domain.errors import StoreError
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.ledger.sql.ledger import SqlLedger
@@ -19,6 +21,7 @@ from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.projection.fold.history import UNCOMPACTED_EVENTS
 from exporter.server import background, read_model
 from exporter.server.admin import app
+from exporter.server.background import STEADY_SECONDS
 from exporter.server.http.messages import Headers, HttpRequest, HttpResponse
 from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.service import Service
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.loader import Config
+    from exporter.domain.epochs import Epoch
     from exporter.domain.events import Event
     from exporter.server.read_model import ProjectionConfig
 
@@ -49,9 +53,9 @@ class FailingLedger(MemoryLedger):
         self._try("read")
         return super().read(after, limit)
 
-    def record_heartbeat(self, instance_id: str, now: float) -> None:
+    def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         self._try("record_heartbeat")
-        super().record_heartbeat(instance_id, now)
+        super().record_heartbeat(instance_id, now, epoch)
 
     def last_sequence(self) -> int:
         self._try("last_sequence")
@@ -73,7 +77,9 @@ def service(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(background, "HEARTBEAT_SECONDS", 0.001)
     monkeypatch.setattr(background, "RETRY_SECONDS", 0.001)
     config = loader.load(None, {})
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("12:00"))
+    machine = FakeMachine(at("12:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=machine)
+    machine.pass_time(STEADY_SECONDS)
     yield service
     service.stop()
 
@@ -132,7 +138,7 @@ class Endless(FailingLedger):
 
 def test_a_stop_neither_waits_until_the_ledger_is_read_nor_reports_that_it_was_closed() -> None:
     config, ledger = loader.load(None, {}), Endless()
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("12:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
     service.start()
     wait_until(ledger.reading.is_set, "it reads")
     with capture_logs() as logs:
@@ -163,7 +169,7 @@ class Rush(FailingLedger):
 def test_in_a_rush_webhooks_go_first_and_the_checkpoint_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MAINTENANCE_SECONDS", 0.001)
     config, ledger = loader.load(None, {}), Rush()
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("12:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
 
     def revision() -> int:
         checkpoint = ledger.checkpoints.load_header()
@@ -194,9 +200,10 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(background, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
-    config, ledger = loader.load(None, {}), MemoryLedger()
+    config, ledger, machine = loader.load(None, {}), MemoryLedger(), FakeMachine(at("0:00") - STEADY_SECONDS)
     ledger.append([accepted_event(each) for each in old_events(config, 80)])
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=machine)
+    machine.pass_time(STEADY_SECONDS)
 
     def completed() -> list[bytes]:
         return [line for line in scraped(service).splitlines() if line.startswith(b"dataexport_completed_total{")]
@@ -218,8 +225,9 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
 
 def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "HEARTBEAT_SECONDS", 3600)  # which looks whether others have pruned
-    config, ledger = loader.load(None, {}), MemoryLedger()
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00"))
+    config, ledger, machine = loader.load(None, {}), MemoryLedger(), FakeMachine(at("0:00") - STEADY_SECONDS)
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=machine)
+    machine.pass_time(STEADY_SECONDS)
     start(service)
     model, work = service._model, service._background  # noqa: SLF001 - to prune at one exact moment
     reconfigure, before = model.reconfigure, service.intake
@@ -239,9 +247,10 @@ def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.
 
 
 def test_a_stop_does_not_wait_until_all_that_is_old_is_pruned() -> None:
-    config, ledger = loader.load(None, {}), MemoryLedger()
+    config, ledger, machine = loader.load(None, {}), MemoryLedger(), FakeMachine(at("0:00") - STEADY_SECONDS)
     ledger.append([accepted_event(each) for each in old_events(config, 80)])
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=machine)
+    machine.pass_time(STEADY_SECONDS)
     prune, stopping = ledger.checkpoints.prune, threading.Thread(target=service.stop)
 
     def pruned(*arguments: object) -> bool:
@@ -291,7 +300,7 @@ def test_a_ledger_put_in_place_of_a_lost_one_is_told_what_is_declared(
     config = loader.load(toml, {})
     ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
     SqlLedger(f"sqlite:///{tmp_path}/other.db").close()
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("12:00"))
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
     start(service)
     before = ledger.ledger_id()
     (tmp_path / "other.db").replace(tmp_path / "ledger.db")
@@ -331,7 +340,7 @@ def test_a_reload_does_not_count_again_what_was_dropped(ledger: FailingLedger) -
     def configured() -> loader.Config:
         return loader.load(None, {"DATAEXPORT_EXPORTS_PER_SOURCE": str(limits[-1])})
 
-    service = Service(configured(), configured, ledger, ProcessMetrics(), now=lambda: at("12:00"))
+    service = Service(configured(), configured, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
     for partner in ("first", "second", "third"):
         ledger.append([accepted_event(event("completed", at("11:00"), source="default", partner=partner))])
     start(service)

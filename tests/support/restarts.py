@@ -65,7 +65,9 @@ def start_without_outage(exporter: Exporter) -> None:
         url = url.set(database=str(exporter.database.parent / str(url.database)))
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE heartbeats SET last_seen_us = :now"), {"now": int(time.time() * 1e6)})
+        offset = "(SELECT offset_us FROM epochs WHERE id = epoch)"
+        now = {"now": int(time.time() * 1e6)}
+        connection.execute(text(f"UPDATE heartbeats SET last_seen_us = :now - {offset}"), now)  # noqa: S608 - our own
     engine.dispose()
     exporter.start()
 

@@ -112,7 +112,7 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
     age = store_copy.heartbeat_age(database, time.time())
     if age < HEARTBEAT_TIMEOUT and not force:
         message = (
-            f"{name} is in use: the newest heartbeat of an exporter in it is {max(0.0, age):.0f} s old; stop every "
+            f"{name} is in use: the newest heartbeat of an exporter in it is {age:.0f} s old; stop every "
             f"exporter on it, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
         )
         raise StoreRefusedError(message)

@@ -23,7 +23,7 @@ _KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source
 
 _LOCK_HEADS = "SELECT table_name FROM sequence_heads ORDER BY table_name FOR UPDATE"
 _UPSERT = (
-    " ON CONFLICT (source, kind, reason) DO UPDATE SET total = delivery_counters.total + excluded.total,"
+    " ON CONFLICT (source, kind, reason, epoch) DO UPDATE SET total = delivery_counters.total + excluded.total,"
     " last_arrived_us = greatest(delivery_counters.last_arrived_us, excluded.last_arrived_us)"
 )
 

@@ -12,6 +12,7 @@ from exporter.ledger.schema import (
     baselines,
     checkpoint_header,
     checkpoint_rows,
+    epochs,
     events,
     heartbeats,
     quarantine,
@@ -111,7 +112,9 @@ class SqlCheckpointStore:
 
     def owner_heartbeat(self) -> float:
         """The newest heartbeat of the checkpoint's owner."""
-        query = select(func.coalesce(func.max(heartbeats.c.last_seen_us), 0)).where(
+        seen_us = func.max(heartbeats.c.last_seen_us + epochs.c.offset_us)
+        query = select(func.coalesce(seen_us, 0)).where(
+            epochs.c.id == heartbeats.c.epoch,
             heartbeats.c.instance_id == checkpoint_header.c.owner_instance_id,
             checkpoint_header.c.name == _CHECKPOINT_NAME,
         )
@@ -169,7 +172,8 @@ class SqlCheckpointStore:
 
     def prune_quarantine(self, before: float, limit: int) -> int:
         """Remove up to ``limit`` quarantined bodies that arrived before an instant."""
-        old = select(quarantine.c.sequence).where(quarantine.c.arrived_us < to_micros(before))
+        old = select(quarantine.c.sequence).join(epochs, epochs.c.id == quarantine.c.epoch)
+        old = old.where(quarantine.c.arrived_us + epochs.c.offset_us < to_micros(before))
         sequences = [row.sequence for row in self._database.rows(old.order_by(quarantine.c.sequence).limit(limit))]
         if sequences:
             with self._database.writing("prune") as connection:

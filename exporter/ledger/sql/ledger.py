@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
 from exporter.ledger.access import Access
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE
@@ -13,14 +14,29 @@ from exporter.ledger.group_commit import GroupCommit
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.postgres import append as postgres_append
 from exporter.ledger.rows import EVENT_COLUMNS, Batch
-from exporter.ledger.schema import declared_exports, delivery_counters, events, heartbeats, metadata_table, quarantine
+from exporter.ledger.schema import (
+    declared_exports,
+    delivery_counters,
+    epochs,
+    events,
+    heartbeats,
+    metadata_table,
+    quarantine,
+)
 from exporter.ledger.sql import decisions
 from exporter.ledger.sql.body_store import SqlBodyStore
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
+from exporter.ledger.sql.epoch_queries import (
+    REPLAY_GENERATION,
+    begin_epoch,
+    correct_epochs,
+    read_epochs,
+    reference_time,
+)
 from exporter.ledger.sql.event_queries import fetch_events, read_page
 from exporter.ledger.sql.postgres_lookup import PostgresLookup
-from exporter.ledger.sql.replay_store import REPLAY_GENERATION, SqlReplayStore
+from exporter.ledger.sql.replay_store import SqlReplayStore
 from exporter.ledger.sql.sqlite_lookup import SqliteLookup
 from exporter.ledger.sqlite import append as sqlite_append
 
@@ -32,6 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor
 
     from exporter.domain.decisions import Decision
+    from exporter.domain.epochs import StoredEpoch
     from exporter.domain.events import Event
     from exporter.domain.exports import Selection
     from exporter.ledger.contract import Entry
@@ -49,15 +66,26 @@ def _sources() -> Select[Any]:
 
 
 _SOURCES = _sources()
-_COUNTERS = select(
-    delivery_counters.c.source,
-    delivery_counters.c.kind,
-    delivery_counters.c.reason,
-    delivery_counters.c.total,
-    delivery_counters.c.last_arrived_us,
+_COUNTERS = (
+    select(
+        delivery_counters.c.source,
+        delivery_counters.c.kind,
+        delivery_counters.c.reason,
+        func.sum(delivery_counters.c.total),
+        func.max(delivery_counters.c.last_arrived_us + epochs.c.offset_us),
+    )
+    .join(epochs, epochs.c.id == delivery_counters.c.epoch)
+    .group_by(delivery_counters.c.source, delivery_counters.c.kind, delivery_counters.c.reason)
 )
-_DECLARATIONS = select(declared_exports.c.source, declared_exports.c.name, declared_exports.c.first_declared_us)
-_HEARTBEATS = select(heartbeats.c.started_us, heartbeats.c.last_seen_us).order_by(heartbeats.c.started_us)
+_DECLARATIONS = select(
+    declared_exports.c.source, declared_exports.c.name, declared_exports.c.first_declared_us + epochs.c.offset_us
+).join(epochs, epochs.c.id == declared_exports.c.epoch)
+_STARTED_US = heartbeats.c.started_us + epochs.c.offset_us
+_HEARTBEATS = (
+    select(_STARTED_US, heartbeats.c.last_seen_us + epochs.c.offset_us)
+    .join(epochs, epochs.c.id == heartbeats.c.epoch)
+    .order_by(_STARTED_US)
+)
 _REPLAY_GENERATION = select(metadata_table.c.value).where(metadata_table.c.name == REPLAY_GENERATION)
 _LAST_SEQUENCE = select(func.coalesce(func.max(events.c.sequence), 0))
 
@@ -89,7 +117,7 @@ class SqlLedger:
         self.checkpoints = SqlCheckpointStore(self._database)
         self.bodies = SqlBodyStore(self._database)
         self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
-        self._instances: dict[tuple[str, str], tuple[float, float]] = {}
+        self._instances: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._commits = GroupCommit(self._commit)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
@@ -150,7 +178,8 @@ class SqlLedger:
     ) -> list[QuarantinedBody]:
         """Quarantined bodies."""
         at = quarantine.c.sequence
-        query = select(quarantine).order_by(at.desc() if after is None else at).limit(limit)
+        query = select(quarantine, epochs.c.offset_us).join(epochs, epochs.c.id == quarantine.c.epoch)
+        query = query.order_by(at.desc() if after is None else at).limit(limit)
         if source is not None:
             query = query.where(quarantine.c.source == source)
         if after is not None:
@@ -159,12 +188,13 @@ class SqlLedger:
         return [
             QuarantinedBody(
                 source=row.source,
-                arrived_at=from_micros(row.arrived_us),
+                arrived_at=from_micros(row.arrived_us + row.offset_us),
                 reason=row.reason,
                 detail=row.detail,
                 body=bytes(row.body),
                 digest=bytes(row.digest),
                 sequence=row.sequence,
+                epoch=Epoch(row.epoch, row.offset_us),
             )
             for row in rows
         ]
@@ -178,13 +208,19 @@ class SqlLedger:
         """The counters of deliveries that were not stored as events."""
         rows = sorted(self._database.cached_query(_COUNTERS))  # here, because a database may sort by locale
         return [
-            DeliveryCounter(source, kind, reason, total, from_micros(last_arrived_us))
+            DeliveryCounter(source, kind, reason, int(total), from_micros(last_arrived_us))
             for source, kind, reason, total, last_arrived_us in rows
         ]
 
-    def record_declarations(self, exports: Iterable[tuple[str, str]], now: float) -> Mapping[tuple[str, str], float]:
+    def record_declarations(
+        self, exports: Iterable[tuple[str, str]], now: float, epoch: Epoch = GIVEN
+    ) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
-        rows = [{"source": source, "name": name, "first_declared_us": to_micros(now)} for source, name in exports]
+        declared_us = to_micros(now) - epoch.offset_us
+        rows = [
+            {"source": source, "name": name, "first_declared_us": declared_us, "epoch": epoch.id}
+            for source, name in exports
+        ]
         if rows:
             with self._database.writing("declare") as connection:
                 connection.execute(self._database.insert(declared_exports).on_conflict_do_nothing(), rows)
@@ -195,20 +231,24 @@ class SqlLedger:
         rows = self._database.cached_query(_DECLARATIONS)
         return {(source, name): from_micros(declared) for source, name, declared in rows}
 
-    def record_heartbeat(self, instance_id: str, now: float) -> None:
+    def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         """Record that an exporter is running; after `HEARTBEAT_TIMEOUT` without a heartbeat, in a new row."""
         insert = self._database.insert(heartbeats)
         upsert = insert.on_conflict_do_update(
-            index_elements=["instance_id", "started_us"], set_={"last_seen_us": insert.excluded.last_seen_us}
+            index_elements=["instance_id", "epoch", "started_us"], set_={"last_seen_us": insert.excluded.last_seen_us}
         )
+        clock_us = to_micros(now) - epoch.offset_us
         with self._database.writing("heartbeat") as connection:
-            key = self.ledger_id(), instance_id  # a database that replaced this one starts a new row
-            started_at, last_seen_at = self._instances.get(key, (now, now))
-            if now - last_seen_at > HEARTBEAT_TIMEOUT:
-                started_at = now
-            row = {"instance_id": instance_id, "started_us": to_micros(started_at), "last_seen_us": to_micros(now)}
+            # A database that replaced this one starts a new row.
+            key = self.ledger_id(), instance_id, epoch.id
+            started_us, last_seen_us = self._instances.get(key, (clock_us, clock_us))
+            if clock_us - last_seen_us > to_micros(HEARTBEAT_TIMEOUT):
+                started_us = clock_us
+            row = {"instance_id": instance_id, "epoch": epoch.id, "started_us": started_us, "last_seen_us": clock_us}
             connection.execute(upsert, row)
-        self._instances[key] = (started_at, now)
+            if epoch.id:
+                connection.execute(update(epochs).where(epochs.c.id == epoch.id).values(last_us=clock_us))
+        self._instances[key] = (started_us, clock_us)
 
     def outages(self) -> list[Outage]:
         """The periods in which no exporter was running."""
@@ -220,10 +260,26 @@ class SqlLedger:
             newest_us = max(newest_us or 0, last_seen_us)
         return outages
 
-    def append_decision(self, decision: Decision) -> None:
+    def reference_time(self) -> float | None:
+        """The server's time; None for SQLite."""
+        return reference_time(self._database)
+
+    def begin_epoch(self, boot_id: str, clock_us: int, offset_us: int, *, renew: bool = False) -> Epoch:
+        """The newest epoch of a boot, or a new one."""
+        return begin_epoch(self._database, boot_id, clock_us, offset_us, renew=renew)
+
+    def epochs(self) -> list[StoredEpoch]:
+        """All epochs but that of given instants."""
+        return read_epochs(self._database)
+
+    def correct_epochs(self, offsets: Mapping[int, int]) -> None:
+        """Give epochs other offsets."""
+        correct_epochs(self._database, offsets)
+
+    def append_decision(self, decision: Decision, epoch: Epoch = GIVEN) -> None:
         """Append a decision to the log of decisions."""
         with self._database.writing("decide") as connection:
-            decisions.append_decision(connection, decision)
+            decisions.append_decision(connection, decision, epoch)
 
     def decisions(self, after: int = 0) -> list[Decision]:
         """The decisions after a sequence of the log."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
+from exporter.domain.epochs import Epoch
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 from exporter.ledger.instants import to_micros
 from exporter.ledger.replay_store import PAGE_SIZE
 from exporter.ledger.rows import EVENT_COLUMNS, columns_from_rows, event_row, events_from_columns
-from exporter.ledger.schema import events, metadata_table, quarantine
+from exporter.ledger.schema import delivery_counters, epochs, events, metadata_table, quarantine
+from exporter.ledger.sql.epoch_queries import raise_replay_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from exporter.ledger.replay_store import ArrivalPosition
     from exporter.ledger.sql.database import Database
 
-REPLAY_GENERATION = "replay_generation"
+ARRIVALS_PER_TRANSACTION = 10_000
+"""How many events one transaction looks at to date their arrivals again, so that no webhook waits for long."""
 REPLAY_IN_PROGRESS = "replay_in_progress"
 """The fact that a replay amended events and has not raised the replay generation yet."""
 
@@ -46,12 +49,15 @@ class SqlReplayStore:
     def read_with_bodies(self, source: str, after: ArrivalPosition, limit: int = PAGE_SIZE) -> list[AcceptedEvent]:
         """A source's events with their bodies."""
         position = tuple_(events.c.arrived_us, events.c.sequence)
-        query = select(*EVENT_COLUMNS, events.c.body).where(
+        query = select(*EVENT_COLUMNS, events.c.body, events.c.epoch, events.c.arrived_us, events.c.clock_us).where(
             events.c.source == source, position > (after.arrived_us, after.sequence)
         )
         rows = self._database.rows(query.order_by(events.c.arrived_us, events.c.sequence).limit(limit))
-        page = events_from_columns(columns_from_rows([row[:-1] for row in rows]))
-        return [AcceptedEvent(event, bytes(row.body)) for event, row in zip(page, rows, strict=True)]
+        page = events_from_columns(columns_from_rows([row[: len(EVENT_COLUMNS)] for row in rows]))
+        return [
+            AcceptedEvent(event, bytes(row.body), Epoch(row.epoch, row.arrived_us - row.clock_us))
+            for event, row in zip(page, rows, strict=True)
+        ]
 
     def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
         """A source's newest events before an instant."""
@@ -65,7 +71,9 @@ class SqlReplayStore:
         rows = self._database.rows(select(func.count()).select_from(events).where(events.c.source == source))
         return int(rows[0][0])
 
-    def resolve_quarantined(self, pairs: Sequence[tuple[QuarantinedBody, Entry]]) -> list[bool | None]:
+    def resolve_quarantined(
+        self, pairs: Sequence[tuple[QuarantinedBody, Entry]], *, uncount: bool = False
+    ) -> list[bool | None]:
         """Replace quarantined bodies by what the parser makes of them now."""
         with self._database.writing("replay") as connection:
             sequences = [old.sequence for old, _ in pairs]
@@ -76,12 +84,48 @@ class SqlReplayStore:
             inserted = self._append(connection, [new for _, new in parsed]) if parsed else []
             resolved = [old.sequence for old, _ in parsed]
             connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(resolved)))
+            if uncount:
+                for old, _ in parsed:
+                    self._uncount(connection, old)
             for old, new in present:
                 if isinstance(new, QuarantinedBody) and (old.reason, old.detail) != (new.reason, new.detail):
                     row = update(quarantine).where(quarantine.c.sequence == old.sequence)
                     connection.execute(row.values(reason=new.reason, detail=new.detail))
         outcomes: dict[int, bool] = dict(zip(resolved, inserted, strict=True))
         return [outcomes.get(old.sequence, False) if old.sequence in still_quarantined else None for old, _ in pairs]
+
+    def move_arrivals(self, epoch: int, offset_us: int, after: int) -> tuple[int, int]:
+        """Date the arrivals of the next events of an epoch by another offset."""
+        last = int(self._database.rows(select(func.coalesce(func.max(events.c.sequence), 0)))[0][0])
+        upto = min(after + ARRIVALS_PER_TRANSACTION, last)
+        arrived_us = events.c.clock_us + offset_us
+        in_page = events.c.sequence.between(after + 1, upto)
+        with self._database.writing("replay") as connection:
+            moved = connection.execute(
+                update(events)
+                .where(in_page, events.c.epoch == epoch, events.c.arrived_us != arrived_us)
+                .values(arrived_us=arrived_us)
+            ).rowcount
+            if moved:
+                self._mark_in_progress(connection)
+        return moved, upto if upto < last else 0
+
+    def finish_dating(self, epoch: int, offset_us: int) -> None:
+        """Record that all events of an epoch are dated by an offset."""
+        with self._database.writing("replay") as connection:
+            connection.execute(update(epochs).where(epochs.c.id == epoch).values(dated_offset_us=offset_us))
+
+    def _uncount(self, connection: Connection, body: QuarantinedBody) -> None:
+        """Count a quarantined body as if it had never been quarantined."""
+        counter = delivery_counters.c
+        key = (
+            counter.source == body.source,
+            counter.kind == "quarantined",
+            counter.reason == body.reason,
+            counter.epoch == body.epoch.id,
+        )
+        connection.execute(update(delivery_counters).where(*key).values(total=counter.total - 1))
+        connection.execute(delete(delivery_counters).where(*key, counter.total <= 0))
 
     def amend(self, changed: Sequence[Event], *, last: bool) -> None:
         """Overwrite stored events with these, which have the same sequences."""
@@ -96,14 +140,14 @@ class SqlReplayStore:
             {name: bindparam(f"new_{name}") for name in (*_AMENDED_COLUMNS, *_AMENDED_TIME_COLUMNS)}
         )
         with self._database.writing("replay") as connection:
-            stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
             if values:
                 connection.execute(statement, values)
-            if last and (values or REPLAY_IN_PROGRESS in stored_metadata):
-                connection.execute(
-                    delete(metadata_table).where(metadata_table.c.name.in_([REPLAY_GENERATION, REPLAY_IN_PROGRESS]))
-                )
-                number = int(stored_metadata.get(REPLAY_GENERATION, "0")) + 1
-                connection.execute(metadata_table.insert(), [{"name": REPLAY_GENERATION, "value": str(number)}])
-            elif values and REPLAY_IN_PROGRESS not in stored_metadata:
-                connection.execute(metadata_table.insert(), [{"name": REPLAY_IN_PROGRESS, "value": "yes"}])
+                self._mark_in_progress(connection)
+            if last:
+                unmark = delete(metadata_table).where(metadata_table.c.name == REPLAY_IN_PROGRESS)
+                if connection.execute(unmark).rowcount:
+                    raise_replay_generation(connection)
+
+    def _mark_in_progress(self, connection: Connection) -> None:
+        insert = self._database.insert(metadata_table).on_conflict_do_nothing()
+        connection.execute(insert, [{"name": REPLAY_IN_PROGRESS, "value": "yes"}])

@@ -26,7 +26,7 @@ EXACT_ROWS = 32
 """Up to this many rows go into one statement: 15 rows in one take 40 µs less than in four."""
 
 _UPSERT = (
-    " ON CONFLICT (source, kind, reason) DO UPDATE SET"
+    " ON CONFLICT (source, kind, reason, epoch) DO UPDATE SET"
     " total = total + excluded.total, last_arrived_us = max(last_arrived_us, excluded.last_arrived_us)"
 )
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
-from exporter.ledger.instants import from_micros
+from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.migrations import refuse_unknown
 from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect
 from exporter.ledger.sqlite.inspection import HEADER
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 PAGES_PER_STEP = 1000
 """How many pages are copied between two reports of progress."""
+_NEWEST_HEARTBEAT = (
+    "SELECT max(last_seen_us + offset_us) FROM heartbeats JOIN epochs ON epochs.id = heartbeats.epoch"
+    " WHERE last_seen_us + offset_us <= ?"
+)
+"""A heartbeat in the future comes from a clock that was wrong, and tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +203,13 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
         except SqliteError:
             return
         try:
-            (last_seen_us,) = old.execute("SELECT max(last_seen_us) FROM heartbeats").fetchone()
+            (last_seen_us,) = old.execute(_NEWEST_HEARTBEAT, (to_micros(now),)).fetchone()
         except SqliteError:
             return
         since = now - from_micros(last_seen_us or 0)
         if since < HEARTBEAT_TIMEOUT and not force:
             message = (
-                f"{database} is in use: the newest heartbeat of an exporter in it is {max(0.0, since):.0f} s old; "
+                f"{database} is in use: the newest heartbeat of an exporter in it is {since:.0f} s old; "
                 f"stop the exporter, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
             )
             raise StoreRefusedError(message)

@@ -17,6 +17,7 @@ from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_a
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.domain.epochs import Epoch
     from exporter.ingest.intake import Intake, Receipt
     from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
@@ -54,9 +55,9 @@ class Webhook:
         """The current intake; a reload replaces it."""
         return self._service.intake
 
-    def now(self) -> float:
-        """Return the time, in Unix seconds."""
-        return self._service.now()
+    def read_clock(self) -> tuple[float, Epoch]:
+        """Return the time, in Unix seconds, and its epoch."""
+        return self._service.clock.read()
 
     @property
     def max_body_bytes(self) -> int:

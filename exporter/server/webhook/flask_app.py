@@ -36,7 +36,8 @@ def create_app(webhook: Webhook) -> Flask:
         body = request.get_data(cache=False)
         try:
             body = content_encoding.decode(body, headers.get("Content-Encoding"), webhook.max_body_bytes)
-            receipt = webhook.intake.ingest(source, body, webhook.now(), headers.get("Content-Type"))
+            arrived_at, epoch = webhook.read_clock()
+            receipt = webhook.intake.ingest(source, body, arrived_at, headers.get("Content-Type"), epoch)
         except PayloadError:
             http_request.refused_body = body
             raise

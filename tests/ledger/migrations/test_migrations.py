@@ -67,11 +67,11 @@ def test_the_statements_are_the_same_as_of_tables_made_from_the_schema(connectio
 
 def test_migrating_again_changes_nothing(connection: Connection) -> None:
     migrate(connection)
-    connection.execute(text("INSERT INTO declared_exports VALUES ('shop', 'nightly', 1)"))
+    connection.execute(text("INSERT INTO declared_exports VALUES ('shop', 'nightly', 1, 0)"))
     before = schema(connection)
     migrate(connection)
     assert schema(connection) == before
-    assert connection.execute(text("SELECT * FROM declared_exports")).all() == [("shop", "nightly", 1)]
+    assert connection.execute(text("SELECT * FROM declared_exports")).all() == [("shop", "nightly", 1, 0)]
     assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import at, body
+from clocks import FakeMachine
 from exporter.config import loader
 from exporter.domain.errors import StoreError
 from exporter.metrics.process_metrics import ProcessMetrics
@@ -47,7 +48,7 @@ def ledger() -> FailingLedger:
 @pytest.fixture
 def webhook(ledger: FailingLedger) -> Iterator[Webhook]:
     config = loader.load(None, {})
-    service = Service(config, lambda: config, ledger, ProcessMetrics(), now=lambda: at("0:00") + 2)
+    service = Service(config, lambda: config, ledger, ProcessMetrics(), machine=FakeMachine(at("0:00") + 2))
     yield Webhook(service, lambda _request, _response: None)
     service.stop()
 

@@ -56,6 +56,8 @@ def _create_tables() -> None:
         sa.Column("skewed", sa.Boolean, nullable=False),
         sa.Column("offset_in_text", sa.Boolean, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+        sa.Column("clock_us", sa.BigInteger, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("events_unique", "events", ["source", "local_seconds", "digest"], unique=True)
@@ -69,6 +71,7 @@ def _create_tables() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
         sa.UniqueConstraint("source", "digest", name="quarantine_unique"),
         sqlite_autoincrement=True,
     )
@@ -88,6 +91,7 @@ def _create_tables() -> None:
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("reason", sa.Text, primary_key=True),
+        sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("total", sa.BigInteger, nullable=False),
         sa.Column("last_arrived_us", sa.BigInteger, nullable=False),
     )
@@ -96,6 +100,7 @@ def _create_tables() -> None:
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("first_declared_us", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
     )
     op.create_table(
         "decisions",
@@ -109,13 +114,27 @@ def _create_tables() -> None:
         sa.Column("frequency", sa.Text, nullable=False),
         sa.Column("decided_us", sa.BigInteger, nullable=False),
         sa.Column("until_us", sa.BigInteger, nullable=False),
+        sa.Column("lasts_us", sa.BigInteger, nullable=False),
         sa.Column("decided_by", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
         sqlite_autoincrement=True,
     )
+    epochs = op.create_table(
+        "epochs",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("boot_id", sa.Text, nullable=False),
+        sa.Column("offset_us", sa.BigInteger, nullable=False),
+        sa.Column("dated_offset_us", sa.BigInteger, nullable=False),
+        sa.Column("first_us", sa.BigInteger, nullable=False),
+        sa.Column("last_us", sa.BigInteger, nullable=False),
+    )
+    given = {"id": 0, "boot_id": "", "offset_us": 0, "dated_offset_us": 0, "first_us": 0, "last_us": 0}
+    op.bulk_insert(epochs, [given])
     op.create_table(
         "heartbeats",
         sa.Column("instance_id", sa.Text, primary_key=True),
+        sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("started_us", sa.BigInteger, primary_key=True),
         sa.Column("last_seen_us", sa.BigInteger, nullable=False),
     )
