@@ -211,7 +211,7 @@ def test_a_wrong_url_is_refused_without_repeating_it() -> None:
             "delivery_counters: the row with source 'default', kind",
         ),
         (
-            "INSERT INTO declared_exports VALUES ('a', 'b', 1)",
+            "INSERT INTO declared_exports VALUES ('a', 'b', 1, 0)",
             "declared_exports: the row with source 'a', name 'b' is missing",
         ),
         ("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'events'", "events: the next sequence differs"),
