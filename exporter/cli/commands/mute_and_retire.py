@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED
 from exporter.ledger.access import Access
+from exporter.ledger.clock import Clock, ThisMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,21 +30,34 @@ if TYPE_CHECKING:
 MAX_TEXT = 512
 
 
-class _Until(click.ParamType[float]):
+class _End(NamedTuple):
+    """When a mute ends.
+
+    Attributes:
+        at: Unix seconds.
+        lasts: the seconds until then if they were given; 0 if the end was.
+    """
+
+    at: float = 0.0
+    lasts: float = 0.0
+
+
+class _Until(click.ParamType[_End]):
     """Parses a point in time, or a duration from now, that lies in the future."""
 
     name = "time or duration"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return Unix seconds."""
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> _End:
+        """Return the end."""
         now = time.time()
         try:
-            until = now + parse_duration(str(value))
+            lasts = float(parse_duration(str(value)))
+            end = _End(now + lasts, lasts)
         except ValueError:
-            until = INSTANT.convert(value, param, ctx)
-        if until <= now:
+            end = _End(INSTANT.convert(value, param, ctx))
+        if end.at <= now:
             self.fail(f"{value!r} is over already; give a time to come, or a duration such as 2h", param, ctx)
-        return until
+        return end
 
 
 class _Text(click.ParamType[str]):
@@ -67,6 +81,7 @@ def _login_name() -> str:
         raise click.UsageError(message) from error
 
 
+_NO_END = _End()
 Command = TypeVar("Command", bound="Callable[..., None]")
 
 
@@ -89,7 +104,7 @@ def _export_options(command: Command) -> Command:
 @config_option
 @_export_options
 @click.option("--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration: 2h, 7d.")
-def mute(path: Path | None, until: float, by: str, why: str, **labels: str | None) -> None:
+def mute(path: Path | None, until: _End, by: str, why: str, **labels: str | None) -> None:
     """Have alerts about an export hold their tongue for a time; everything is still counted.
 
     A running exporter takes it with its next scrape. An export of the configuration can be muted
@@ -99,8 +114,8 @@ def mute(path: Path | None, until: float, by: str, why: str, **labels: str | Non
     Example:
       dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
     """
-    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, until=until)
-    click.echo(f"muted until {tables.format_iso(until)}: {describe_export(state)}")
+    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, end=until)
+    click.echo(f"muted until {tables.format_iso(until.at)}: {describe_export(state)}")
 
 
 @click.command()
@@ -181,7 +196,7 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
     by: str,
     why: str,
     *,
-    until: float = 0,
+    end: _End = _NO_END,
     is_candidate: Callable[[Projector, ExportKey, float], bool] = _is_listed,
 ) -> ExportState:
     """Append a decision about the selected export to the store, and return the state of the export.
@@ -192,7 +207,7 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
         kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
         by: who decided.
         why: the reason.
-        until: when a mute ends, in Unix seconds; 0 for the other kinds.
+        end: when a mute ends.
         is_candidate: called with the projector, an export and the time.
 
     Raises:
@@ -212,5 +227,8 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
                 "retire what is left of it after a reload"
             )
             raise ExporterError(message)
-        ledger.append_decision(Decision(kind, key, now, until, by, why))
+        clock = Clock(ledger, ThisMachine())
+        clock.start()
+        decided_at, epoch = clock.read()
+        ledger.append_decision(Decision(kind, key, decided_at, end.at, by, why, lasts=end.lasts), epoch)
         return states[key]
