@@ -14,7 +14,8 @@ import yaml
 from dataexport_dashboards import ask, output, palette, queries
 from dataexport_dashboards.panels import RUNBOOKS, TAG
 from exporter.metrics.families import EXPORT_FAMILIES
-from running import Exporter, Series, series
+from running import Series, series
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,9 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
         "Status": "Initiated",
         "Frequency": "Every 4 hours",
     }
-    with Exporter(tmp_path_factory.mktemp("exporter"), '[[sources]]\nslug = "shop"\ntimezone = "UTC"\n') as running:
+    with LocalExporter(
+        tmp_path_factory.mktemp("exporter"), '[[sources]]\nslug = "shop"\ntimezone = "UTC"\n'
+    ) as running:
         for status, at in (("Initiated", begin), ("Completed", begin + timedelta(minutes=5))):
             said = body | {"Status": status, "Date and Time": at.strftime("%d/%m/%Y %I:%M:%S %p")}
             assert running.post(said, "shop").status_code == 200

@@ -18,7 +18,7 @@ from exporter.config.settings import ExportSettings, Settings, SourceSettings
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from monitoring import ROOT
-from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def test_the_sixty_second_example_shows_just_what_it_says(tmp_path: Path) -> Non
     assert pattern is not None
     shown = example[pattern.end() :].strip().splitlines()
 
-    with Exporter(tmp_path) as exporter:
+    with LocalExporter(tmp_path) as exporter:
         answer = exporter.post(json.loads(match[1]))
         assert answer.text.strip() == match[2]
         found = [line for line in exporter.scrape().splitlines() if re.search(pattern[1], line)]

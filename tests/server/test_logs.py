@@ -10,15 +10,21 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from builders import body, fields
-from running import COMMAND, Exporter, wait_until
+from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TOKEN = "canary-token-of-a-shop"
 CANARY = "canary-value"
 SOURCES = f"""
+[[sources]]
+slug = "open"
+
 [[sources]]
 slug = "shop"
 tokens = ["{TOKEN}"]
@@ -55,30 +61,37 @@ class OnATerminal(Exporter):
         os.close(ours)
 
 
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """Start an exporter that logs as much as it can; each test sends to paths of its own."""
+    with Exporter(tmp_path_factory.mktemp("logs"), SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
+        yield running
+
+
 def lines(exporter: Exporter) -> list[dict[str, object]]:
     """Return the complete log lines, each of which must be JSON."""
     complete, _, _ = exporter.log().rpartition("\n")
     return [json.loads(line) for line in complete.splitlines()]
 
 
-def of_requests(exporter: Exporter, count: int) -> list[dict[str, object]]:
-    """Wait for the lines of ``count`` requests, as a line may be written after the response, and return them."""
+def of_requests(exporter: Exporter, count: int, *slugs: str) -> list[dict[str, object]]:
+    """Wait for the lines of ``count`` requests for some sources, as a line may be written after the response."""
 
-    def found() -> list[dict[str, object]]:
-        return [line for line in lines(exporter) if line["event"] == "webhook"]
+    def logged() -> list[dict[str, object]]:
+        requests = [line for line in lines(exporter) if line["event"] == "webhook"]
+        return [line for line in requests if str(line["path"]).removeprefix("/webhooks/clevertap/").startswith(slugs)]
 
-    wait_until(lambda: len(found()) >= count, f"{count} requests are logged")
-    return found()
+    wait_until(lambda: len(logged()) >= count, f"{count} requests are logged")
+    return logged()
 
 
-def test_every_request_is_one_line_of_json_with_its_outcome(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
-        exporter.post([fields(request_id=1), fields(request_id=1), {}])
-        exporter.post({"is_test": True})
-        exporter.post(b"nonsense")
-        exporter.post(b"{}", "nobody")
-        counted, test, wrong, unknown = of_requests(exporter, 4)
-    assert (counted["method"], counted["path"], counted["code"]) == ("POST", "/webhooks/clevertap/default", 200)
+def test_every_request_is_one_line_of_json_with_its_outcome(exporter: Exporter) -> None:
+    exporter.post([fields(request_id=1), fields(request_id=1), {}], "open")
+    exporter.post({"is_test": True}, "open")
+    exporter.post(b"nonsense", "open")
+    exporter.post(b"{}", "nobody")
+    counted, test, wrong, unknown = of_requests(exporter, 4, "open", "nobody")
+    assert (counted["method"], counted["path"], counted["code"]) == ("POST", "/webhooks/clevertap/open", 200)
     assert (counted["accepted"], counted["duplicates"], counted["quarantined"]) == (1, 1, 1)
     assert (counted["client"], counted["level"]) == ("127.0.0.1", "info")
     assert isinstance(counted["ms"], float)
@@ -87,39 +100,36 @@ def test_every_request_is_one_line_of_json_with_its_outcome(tmp_path: Path) -> N
     assert (unknown["code"], unknown["path"]) == (404, "/webhooks/clevertap/nobody")
 
 
-def test_no_secret_and_nothing_of_a_body_is_logged(tmp_path: Path) -> None:
-    with Exporter(tmp_path, SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as exporter:
-        valid = {"Authorization": f"Bearer {TOKEN}"}
-        exporter.post(body(Partner=CANARY, Note=CANARY), "shop", valid)
-        exporter.post({"Partner": CANARY}, "shop", valid)
-        exporter.post(f'{{"{CANARY}": '.encode(), "shop", valid)
-        exporter.post(b"{}", "shop", {"Authorization": f"Bearer {TOKEN}-wrong"})
-        exporter.post(b"{}", "shop", {"X-Token": TOKEN, "Cookie": TOKEN})
-        exporter.webhook("POST", f"/webhooks/clevertap/shop?token={TOKEN}", data=b"{}")
-        assert TOKEN not in exporter.scrape()
-        assert TOKEN not in exporter.admin("/").text
-        assert len(of_requests(exporter, 6)) == 6
-        log = exporter.log()
+def test_no_secret_and_nothing_of_a_body_is_logged(exporter: Exporter) -> None:
+    valid = {"Authorization": f"Bearer {TOKEN}"}
+    exporter.post(body(Partner=CANARY, Note=CANARY), "shop", valid)
+    exporter.post({"Partner": CANARY}, "shop", valid)
+    exporter.post(f'{{"{CANARY}": '.encode(), "shop", valid)
+    exporter.post(b"{}", "shop", {"Authorization": f"Bearer {TOKEN}-wrong"})
+    exporter.post(b"{}", "shop", {"X-Token": TOKEN, "Cookie": TOKEN})
+    exporter.webhook("POST", f"/webhooks/clevertap/shop?token={TOKEN}", data=b"{}")
+    assert TOKEN not in exporter.scrape()
+    assert TOKEN not in exporter.admin("/").text
+    assert len(of_requests(exporter, 6, "shop")) == 6
+    log = exporter.log()
     assert TOKEN not in log
     assert CANARY not in log
 
 
-def test_what_a_stranger_typed_stays_on_one_line(tmp_path: Path) -> None:
-    hostile = "/webhooks/clevertap/%0a%7b%22event%22:%22forged%22%7d%0d%1b[2J%00%e2%80%a8"
-    with Exporter(tmp_path) as exporter:
-        exporter.webhook("GET", hostile)
-        for raw in (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"\x1b[2J\n{}\r\n\r\n", b"GET /" + b"a" * 9000):
-            with socket.create_connection(("127.0.0.1", exporter.webhook_port), timeout=30) as connection:
-                connection.sendall(raw)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):
-                    pass
-        found = of_requests(exporter, 1)
-        assert not any(line["event"] == "forged" for line in lines(exporter))
-        raw_log = exporter.log()
-    assert str(found[0]["path"]).lower() == hostile.replace("[", "%5b")
-    assert "\x1b" not in raw_log
-    assert "Traceback" not in raw_log
+def test_what_a_stranger_typed_stays_on_one_line(exporter: Exporter) -> None:
+    hostile = "/webhooks/clevertap/hostile%0a%7b%22event%22:%22forged%22%7d%0d%1b[2J%00%e2%80%a8"
+    exporter.webhook("GET", hostile)
+    for raw in (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"\x1b[2J\n{}\r\n\r\n", b"GET /" + b"a" * 9000):
+        with socket.create_connection(("127.0.0.1", exporter.webhook_port), PATIENCE_SECONDS) as connection:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+    [request] = of_requests(exporter, 1, "hostile")
+    assert str(request["path"]).lower() == hostile.replace("[", "%5b")
+    assert not any(line["event"] == "forged" for line in lines(exporter))
+    assert "\x1b" not in exporter.log()
+    assert "Traceback" not in exporter.log()
 
 
 def test_on_a_terminal_columns_are_shown(tmp_path: Path) -> None:
