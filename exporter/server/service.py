@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from dataclasses import replace
@@ -84,6 +85,9 @@ class Service:
             forget_offsets=self._forget_offsets,
         )
         self._reload_lock = threading.Lock()
+        self._reload_requests = itertools.count(1)
+        self._reload_started_at = 0  # the number of requests at the start of the newest reload
+        self._reload_problems: tuple[str, ...] = ()
         process_metrics.initialise_sources(config.sources)
         process_metrics.reload_successful.set(1)
         process_metrics.reload_time.set(self.now())
@@ -159,22 +163,33 @@ class Service:
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again and apply it, or keep the old one if anything is wrong with the new one.
 
+        A call that waits for another reload takes the result of the next one, however many calls wait for that.
+
         Returns:
             The problems of the new configuration; empty if it was applied.
         """
+        requested = next(self._reload_requests)
         with self._reload_lock:
-            try:
-                config = self._reload_config()
-                self._reconfigure(config)
-            except ConfigurationError as error:
-                problems = error.problems
-            except StoreError as error:
-                problems = (f"the store does not answer: {error}",)
-            else:
-                self.process_metrics.reload_successful.set(1)
-                self.process_metrics.reload_time.set(self.now())
-                log.info("reloaded", sources=len(config.sources), exports=len(config.exports))
-                return ()
+            if self._reload_started_at > requested:
+                return self._reload_problems
+            started_at = next(self._reload_requests)
+            self._reload_problems = self._reload()
+            self._reload_started_at = started_at
+            return self._reload_problems
+
+    def _reload(self) -> tuple[str, ...]:
+        try:
+            config = self._reload_config()
+            self._reconfigure(config)
+        except ConfigurationError as error:
+            problems = error.problems
+        except StoreError as error:
+            problems = (f"the store does not answer: {error}",)
+        else:
+            self.process_metrics.reload_successful.set(1)
+            self.process_metrics.reload_time.set(self.now())
+            log.info("reloaded", sources=len(config.sources), exports=len(config.exports))
+            return ()
         self.process_metrics.reload_successful.set(0)
         log.error("reload failed, the old configuration stays", problems=list(problems))
         return problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.service import Service
 from exporter.server.webhook.endpoint import Webhook
 from memory_ledger import MemoryLedger
-from running import wait_until
+from running import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,6 +222,43 @@ def test_what_is_past_its_retention_goes_soon_after_a_start_and_is_not_taken_aga
     assert service.process_metrics.registry.get_sample_value("dataexport_store_pruned_total") == 2 * (
         80 - UNCOMPACTED_EVENTS
     )
+
+
+class Numbers:
+    """Counts how often a number was drawn."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+        self._lock = threading.Lock()
+
+    def __next__(self) -> int:
+        with self._lock:
+            self.drawn += 1
+            return self.drawn
+
+
+def test_reloads_that_wait_for_another_share_the_next_one(
+    ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = loader.load(None, {})
+    may_end, reads = threading.Event(), []
+
+    def read_config() -> Config:
+        reads.append(1)
+        assert may_end.wait(PATIENCE_SECONDS)
+        return config
+
+    service = Service(config, read_config, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
+    requests = Numbers()
+    monkeypatch.setattr(service, "_reload_requests", requests)
+    start(service)
+    with ThreadPoolExecutor(20) as threads:
+        reloads = [threads.submit(service.reload) for _ in range(20)]
+        wait_until(lambda: requests.drawn == 21, "one reload has begun, and 19 wait")
+        may_end.set()
+        assert {each.result() for each in reloads} == {()}
+    assert len(reads) == 2
+    service.stop()
 
 
 def test_what_is_pruned_during_a_reload_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:

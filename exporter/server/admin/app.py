@@ -6,13 +6,14 @@ The status page is in `exporter.server.admin.pages`, the JSON API in `exporter.s
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Response, jsonify, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from exporter.server.admin import api, pages
+from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unauthorized, unavailable
 from exporter.server.http.wsgi import HTTP_REQUEST
@@ -26,18 +27,27 @@ if TYPE_CHECKING:
 PLAIN_TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
 OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CONTENT_TYPE_LATEST)
 
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""Sent with every response: a page shows what senders wrote, and must neither run, frame nor keep it."""
+
 
 def create_app(service: Service) -> Flask:
     """Create the WSGI application of the admin listener."""
     app = Flask("exporter.server.admin.app", static_folder=None)
 
-    @app.before_request
-    def authenticate() -> Response | None:
-        http_request: HttpRequest = request.environ[HTTP_REQUEST]
-        http_request.authenticated = service.config.admin_credentials.accepts(request.headers)
-        if http_request.authenticated or request.path in {"/-/healthy", "/-/ready"}:
-            return None
-        return flask_response(unauthorized("admin", "the admin listener"))
+    app.before_request(lambda: _refuse_request(service))
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers.update(SECURITY_HEADERS)
+        return response
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -63,7 +73,8 @@ def create_app(service: Service) -> Flask:
     def ready() -> Response:
         reason = service.why_not_ready()
         if reason is not None:
-            return flask_response(unavailable(reason))
+            _http_request().outcome = {"reason": reason}  # in the log only: strangers may ask this
+            return flask_response(unavailable("not ready; the exporter's log has the reason"))
         return Response("ready\n", mimetype="text/plain")
 
     @app.post("/-/reload")
@@ -79,6 +90,23 @@ def create_app(service: Service) -> Flask:
     app.register_blueprint(api.create_blueprint(service))
     register_error_handlers(app)
     return app
+
+
+def _http_request() -> HttpRequest:
+    return cast("HttpRequest", request.environ[HTTP_REQUEST])
+
+
+def _refuse_request(service: Service) -> Response | None:
+    """Refuse a request of a foreign web page, or one without a valid credential unless it asks for health."""
+    credentials = service.config.admin_credentials
+    refusal = refuse_foreign_page(request.method, request.headers)
+    if service.config.admin_listen.is_loopback and not credentials.are_required:
+        refusal = refusal or refuse_foreign_host(request.headers)
+    if refusal is None:
+        _http_request().authenticated = credentials.accepts(request.headers)
+        if not _http_request().authenticated and request.path not in {"/-/healthy", "/-/ready"}:
+            refusal = unauthorized("admin", "the admin listener")
+    return None if refusal is None else flask_response(refusal)
 
 
 def _prefers_openmetrics(accepted: MIMEAccept) -> bool:

@@ -45,6 +45,7 @@ _PROBLEM = {
 _PROBLEMS = {
     400: "The request is not what it should be.",
     401: "No valid credential.",
+    403: "A web page of another site made the request, or Host is not a name of loopback and no credential is set.",
     404: "There is nothing at this path.",
     405: "This path does not take this method.",
     413: "The body, or one object of it, is too large.",
@@ -151,7 +152,7 @@ def _get(
         {"name": parameter.name, "in": "query", "description": parameter.description, "schema": parameter.schema}
         for parameter in query
     ]
-    responses = _responses(schema, (400, 401, 404, 405, 414, 503))
+    responses = _responses(schema, (400, 401, 403, 404, 405, 414, 503))
     return {"get": {"summary": summary, "parameters": [*path, *query_parameters], "responses": responses}}
 
 

@@ -73,5 +73,5 @@ def response_to_error(error: Exception) -> HttpResponse:
         return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("store", error=str(error))
-        return unavailable(f"the store cannot be used just now, please try again: {error}")
+        return unavailable("the store cannot be used just now, please try again; the exporter's log has the reason")
     return problem_document(status, str(error))

@@ -262,7 +262,10 @@ def _parse_head(head: bytes) -> RequestHead:
     length = None if codings else int(*headers[b"content-length"])  # int() is 0
     options = {option.strip() for value in headers[b"connection"] for option in value.lower().split(b",")}
     keep_alive = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
-    expects_continue = b",".join(headers[b"expect"]).lower() == b"100-continue" and version == b"1.1"
+    expectation = b",".join(headers[b"expect"]).lower()
+    if expectation not in {b"", b"100-continue"}:
+        raise RequestError(HTTPStatus.EXPECTATION_FAILED, "of the expectations, only 100-continue is known")
+    expects_continue = bool(expectation) and version == b"1.1"
     return RequestHead(method, fields.target, fields.headers, version, length, keep_alive, expects_continue)
 
 

@@ -13,6 +13,9 @@ from collections import OrderedDict, deque
 from functools import lru_cache
 
 MAX_FAILURES_PER_MINUTE = 10
+"""From one address, or one /64 network of IPv6, which one client can usually use all of."""
+MAX_FAILURES_PER_NETWORK = 100
+"""From one /48 network of IPv6, which one site usually has."""
 MAX_ADDRESSES = 10_000
 MINUTE = 60.0
 
@@ -21,7 +24,7 @@ _PORT = re.compile(r"([\d.]+):\d{1,5}|\[([^\[\].]*:[^\[\]]*)\](?::\d{1,5})?", re
 
 
 class AuthThrottle:
-    """Counts failures per address and minute, for the `MAX_ADDRESSES` addresses that failed last."""
+    """Counts failures per address and minute, for the `MAX_ADDRESSES` addresses and networks that failed last."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
@@ -31,16 +34,19 @@ class AuthThrottle:
         """Record a failure at ``now``, in monotonic seconds.
 
         Returns:
-            True if there were more than `MAX_FAILURES_PER_MINUTE` from this address, or its IPv6 network.
+            True if there were more in the last minute than `rate_limits` allows.
         """
-        address = rate_limit_key(address)
         with self._lock:
-            times = self._times.pop(address, None) or deque(maxlen=MAX_FAILURES_PER_MINUTE + 1)
-            self._times[address] = times
-            while len(self._times) > MAX_ADDRESSES:
-                self._times.popitem(last=False)
-            times.append(now)
-            return len(times) > MAX_FAILURES_PER_MINUTE and now - times[0] < MINUTE
+            exceeded = [self._record(network, limit, now) for network, limit in rate_limits(address)]
+        return any(exceeded)
+
+    def _record(self, network: str, limit: int, now: float) -> bool:
+        times = self._times.pop(network, None) or deque(maxlen=limit + 1)
+        self._times[network] = times
+        while len(self._times) > MAX_ADDRESSES:
+            self._times.popitem(last=False)
+        times.append(now)
+        return len(times) > limit and now - times[0] < MINUTE
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
@@ -64,14 +70,15 @@ def client_address(peer: str, forwarded_for: str, hops: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def rate_limit_key(address: str) -> str:
-    """Return the address, or the /64 network of an IPv6 address: one client can usually use all addresses of it."""
+def rate_limits(address: str) -> tuple[tuple[str, int], ...]:
+    """Return the networks that a failure from an address is counted by, and how many a minute each may have."""
     parsed = _parse_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64))
-    return address
+    if not isinstance(parsed, ipaddress.IPv6Address):
+        return ((address, MAX_FAILURES_PER_MINUTE),)
+    if parsed.ipv4_mapped is not None:
+        return ((str(parsed.ipv4_mapped), MAX_FAILURES_PER_MINUTE),)
+    limits = ((64, MAX_FAILURES_PER_MINUTE), (48, MAX_FAILURES_PER_NETWORK))
+    return tuple((f"{ipaddress.IPv6Address(int(parsed) >> 128 - n << 128 - n)}/{n}", limit) for n, limit in limits)
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

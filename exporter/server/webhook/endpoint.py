@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN_SOURCE
 from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
+from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.problems import standard_problem, unauthorized
 from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_address
@@ -34,6 +35,8 @@ _METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": 
 _HEALTH_METHODS = ("GET", "HEAD")
 _HEALTH_METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(_HEALTH_METHODS)})
 _REFUSALS = range(400, 500)
+_UNAUTHORIZED = unauthorized("webhook", "this source")
+_TOO_MANY = standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
 _JSON = (("Content-Type", "application/json"),)
 
 
@@ -76,18 +79,26 @@ class Webhook:
             return _NOT_FOUND
         if request.method != "POST":
             return _METHOD_NOT_ALLOWED
+        refusal = refuse_foreign_page(request.method, request.headers)
+        return refusal or self._authenticate(request, vendor, slug)
+
+    def _authenticate(self, request: HttpRequest, vendor: str, slug: str) -> HttpResponse | None:
         source_config = self._service.config.sources.get(slug)
         if source_config is None or adapter_of(source_config.source).name != vendor:
-            return _NOT_FOUND
+            return self._refuse_guess(request, _NOT_FOUND)
         request.source, request.source_config = slug, source_config
-        request.authenticated = source_config.credentials.accepts(request.headers)
-        return None if request.authenticated else self._refuse_credential(request)
+        credentials = source_config.credentials
+        refusal = None if credentials.are_required else refuse_foreign_host(request.headers)
+        if refusal is None:
+            request.authenticated = credentials.accepts(request.headers)
+            if not request.authenticated:
+                refusal = self._refuse_guess(request, _UNAUTHORIZED)
+        return refusal
 
-    def _refuse_credential(self, request: HttpRequest) -> HttpResponse:
-        self._service.process_metrics.auth_failures.labels(request.source).inc()
-        if self._throttle.record_failure(request.client, time.monotonic()):
-            return standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
-        return unauthorized("webhook", "this source")
+    def _refuse_guess(self, request: HttpRequest, refusal: HttpResponse) -> HttpResponse:
+        """Count a guess at a source or a credential; return the refusal, or 429 if there were too many."""
+        self._service.process_metrics.auth_failures.labels(request.source or UNKNOWN_SOURCE).inc()
+        return _TOO_MANY if self._throttle.record_failure(request.client, time.monotonic()) else refusal
 
     def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """Count and log a response, and record what an authenticated sender was refused, with the reason."""

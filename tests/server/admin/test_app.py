@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from builders import body, vendor_clock
-from running import Exporter, wait_until
+from running import PATIENCE_SECONDS, Exporter, wait_until
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -266,3 +267,34 @@ def test_a_reload_while_the_store_is_away_keeps_the_old_configuration(tmp_path: 
         assert exporter.value(RELOADED) == 0
         assert exporter.admin("/-/reload", "POST").status_code == 200
         assert exporter.value(RELOADED) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics", "/-/healthy", "/api/v1/exports", "/api/v1/exports?limit=x", "/nothing"]
+)
+def test_every_response_forbids_browsers_to_run_frame_guess_or_keep_it(exporter: Exporter, path: str) -> None:
+    headers = exporter.admin(path).headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_credential_a_web_page_can_neither_read_nor_reload(exporter: Exporter) -> None:
+    for path in ("/", "/metrics", "/-/ready", "/api/v1/quarantine"):
+        assert exporter.admin(path, headers={"Host": "rebound.example"}).status_code == 403
+        assert exporter.admin(path, headers={"Host": "localhost"}).status_code == 200
+    before = exporter.value("dataexport_config_last_reload_success_timestamp_seconds")
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = exporter.admin("/-/reload", "POST", headers=headers)
+        assert answer.status_code == 403
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    assert exporter.value("dataexport_config_last_reload_success_timestamp_seconds") == before
+
+
+def test_a_target_with_raw_or_encoded_bytes_is_no_error_of_ours(exporter: Exporter) -> None:
+    assert exporter.admin("/api/v1/events?limit=%ff").status_code == 400
+    with socket.create_connection(("127.0.0.1", exporter.admin_port), PATIENCE_SECONDS) as client:
+        client.sendall(b"GET /api/v1/events?limit=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")

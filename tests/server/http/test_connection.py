@@ -238,6 +238,7 @@ REFUSED = {
     "two lengths": (HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
     "the same length twice": (HEAD + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
     "length and chunks": (HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "unknown expectation": (HEAD + b"Expect: 200-ok\r\nContent-Length: 3\r\n\r\nabc", 417),
     "unknown transfer encoding": (HEAD + b"Transfer-Encoding: gzip\r\n\r\nabc", 501),
     "length that is none": (HEAD + b"Content-Length: three\r\n\r\nabc", 400),
     "negative length": (HEAD + b"Content-Length: -1\r\n\r\nabc", 400),

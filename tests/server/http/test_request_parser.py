@@ -122,6 +122,7 @@ MALFORMED = [
     b"GET / RTSP/1.0\r\nHost: x\r\n\r\n",
     b"SOURCE / ICE/1.0\r\nHost: x\r\n\r\n",
     b"GET /\r\n\r\n",
+    *(b"GET /?limit=%b HTTP/1.1\r\nHost: x\r\n\r\n" % bytes([code]) for code in (0x80, 0xC3, 0xFF)),
     b"GET / HTTP/1.1\nHost: x\r\n\r\n",
     b"\r\n GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
@@ -161,6 +162,7 @@ MALFORMED = [
             b"A: b\x00",
             b"A: b\r\n c",
             b"A",
+            b"A: b\r\nC",
         )
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.server.webhook.auth_throttle import MAX_ADDRESSES, AuthThrottle, client_address, rate_limit_key
+from exporter.server.webhook.auth_throttle import MAX_ADDRESSES, AuthThrottle, client_address, rate_limits
 
 PEER = "192.0.2.9"
 
@@ -41,16 +41,16 @@ def test_the_sender_is_whom_the_outermost_trusted_proxy_saw_and_junk_is_not_trus
 @pytest.mark.parametrize(
     ("address", "counted_as"),
     [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("fe80::1%eth0", "fe80::"),
-        ("", ""),
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("2001:db8:1:2:3:4:5:6", ["2001:db8:1:2::/64", "2001:db8:1::/48"]),
+        ("2001:db8:1:2::1", ["2001:db8:1:2::/64", "2001:db8:1::/48"]),
+        ("::ffff:192.0.2.1", ["192.0.2.1"]),
+        ("fe80::1%eth0", ["fe80::/64", "fe80::/48"]),
+        ("", [""]),
     ],
 )
-def test_one_network_of_ipv6_counts_as_one_address(address: str, counted_as: str) -> None:
-    assert rate_limit_key(address) == counted_as
+def test_an_ipv6_address_is_counted_by_its_networks(address: str, counted_as: list[str]) -> None:
+    assert [network for network, _ in rate_limits(address)] == counted_as
 
 
 def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
@@ -58,6 +58,13 @@ def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
     throttled = [throttle.record_failure(f"2001:db8:1:2::{number:x}", float(number)) for number in range(12)]
     assert throttled == [False] * 10 + [True] * 2
     assert not throttle.record_failure("2001:db8:1:3::1", 12.0)
+
+
+def test_whoever_has_a_site_of_networks_has_a_limit_for_all_of_them() -> None:
+    throttle = AuthThrottle()
+    throttled = [throttle.record_failure(f"2001:db8:1:{number:x}::1", 0.0) for number in range(102)]
+    assert throttled == [False] * 100 + [True] * 2
+    assert not throttle.record_failure("2001:db8:2::1", 0.0)
 
 
 def test_who_fails_is_remembered_for_a_minute_and_for_so_many_addresses() -> None:

@@ -62,15 +62,15 @@ def post(webhook: Webhook) -> TestResponse:
     return client.post(path, data=body(), environ_overrides={HTTP_REQUEST: request})
 
 
-def assert_unavailable(response: TestResponse, reason: str) -> None:
+def assert_unavailable(response: TestResponse) -> None:
     assert response.status_code == 503
     assert response.mimetype == "application/problem+json"
     assert int(response.headers["Retry-After"]) > 0
-    assert reason in response.text
+    assert "fire" not in response.text  # where the store is, and what is wrong with it, is no stranger's business
 
 
 def test_an_event_that_cannot_be_stored_is_not_acknowledged(webhook: Webhook, ledger: FailingLedger) -> None:
     ledger.error = StoreError("the disk is on fire")
-    assert_unavailable(post(webhook), "the disk is on fire")
+    assert_unavailable(post(webhook))
     ledger.error = None
     assert post(webhook).json == {"accepted": 1, "duplicates": 0, "quarantined": 0}

@@ -39,6 +39,7 @@ OPEN = (
     "repeated",
     "crowd",
     "methods",
+    "pages",
 )
 CLOSED = """
 [[sources]]
@@ -353,6 +354,22 @@ def test_a_refused_body_of_an_authenticated_sender_is_kept_and_logged_with_the_c
     ]
     log = exporter.log()
     assert all(json.dumps(body["detail"]) in log for body in kept())
+
+
+def test_an_encoded_slash_separates_nothing(exporter: Exporter) -> None:
+    for path in ("/webhooks%2Fclevertap%2Fpages", "/webhooks/clevertap%2fpages", "/webhooks/clevertap/pages%2F"):
+        assert exporter.webhook("POST", path, data=body()).status_code == 404
+    assert exporter.webhook("POST", "/webhooks/clever%74ap/pages", data=body()).status_code == 200
+
+
+def test_a_web_page_cannot_post_and_a_source_without_credential_has_only_names_of_loopback(exporter: Exporter) -> None:
+    bearer = {"Authorization": "Bearer the-coming-token"}
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert_problem(exporter.post({"is_test": True}, "pages", headers), 403)
+        assert_problem(exporter.post({"is_test": True}, "bearer", headers | bearer), 403)
+    assert_problem(exporter.post({"is_test": True}, "pages", {"Host": "rebound.example"}), 403)
+    assert exporter.post({"is_test": True}, "pages", {"Host": "localhost:1"}).status_code == 200
+    assert exporter.post({"is_test": True}, "bearer", {"Host": "exports.example"} | bearer).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
