@@ -126,7 +126,7 @@ def test_what_a_stranger_typed_stays_on_one_line(exporter: Exporter) -> None:
             while connection.recv(65536):
                 pass
     [request] = of_requests(exporter, 1, "hostile")
-    assert str(request["path"]).lower() == hostile.replace("[", "%5b")
+    assert str(request["path"]).lower() == hostile.replace("[2J", "%5b2j")
     assert not any(line["event"] == "forged" for line in lines(exporter))
     assert "\x1b" not in exporter.log()
     assert "Traceback" not in exporter.log()
