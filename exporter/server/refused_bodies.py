@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class RefusedBodies:
     """Collects refused bodies and stores them in a thread, at most once a second.
 
-    However many bodies a sender has refused, one write has the newest `MAX_REFUSED` of each source. A crash
-    loses those of the last second; the log has their reasons.
+    However many bodies are refused, a write stores at most the newest `MAX_REFUSED` of a source. A crash loses
+    those of the last second; the log has their reasons.
 
     Args:
         store: where they are stored.
@@ -75,13 +75,13 @@ class RefusedBodies:
         self._recorded.clear()
         with self._lock:
             pending, self._pending = self._pending, {}
-        bodies = [refused for of_source in pending.values() for refused in of_source]
-        if not bodies:
-            return
         try:
-            self._store.add_refused(bodies)
+            for source in list(pending):  # a transaction for each, so that webhooks can commit in between
+                self._store.add_refused(pending[source])
+                del pending[source]
         except StoreError as error:
-            log.warning("refused bodies could not be stored", bodies=len(bodies), error=str(error))
+            bodies = sum(map(len, pending.values()))
+            log.warning("refused bodies could not be stored", bodies=bodies, error=str(error))
 
     def _write_loop(self) -> None:
         while not self._stopping.is_set():

@@ -58,7 +58,7 @@ def test_a_flood_is_one_write_of_the_newest_of_each_source() -> None:
         refused.record("shop", 400, str(number), b"")
     refused.record("other", 413, "too large", b"")
     refused.write()
-    assert store.writes == [MAX_REFUSED + 1]
+    assert store.writes == [MAX_REFUSED, 1]
     assert [body.detail for body in store.refused(2, "shop")] == ["999", "998"]
 
 
@@ -83,11 +83,13 @@ def test_a_store_that_fails_is_logged_and_the_bodies_are_dropped() -> None:
     refused = RefusedBodies(store, lambda: at("0:00"))
     store.error = True
     refused.record("shop", 400, "not JSON", b"")
+    refused.record("other", 400, "not JSON", b"")
     with capture_logs() as logged:
         refused.write()
     assert logged == [
-        {"event": "refused bodies could not be stored", "log_level": "warning", "bodies": 1, "error": "no room"}
+        {"event": "refused bodies could not be stored", "log_level": "warning", "bodies": 2, "error": "no room"}
     ]
+    assert store.writes == [1]
     store.error = False
     refused.stop()
     assert store.refused() == []

@@ -78,6 +78,15 @@ def test_one_long_run_does_not_come_back() -> None:
     assert labels(webhook) == {"any"}
 
 
+def test_a_run_in_progress_is_a_first_start_of_an_id_and_no_second_one() -> None:
+    webhook = Webhook()
+    webhook.deliver("In Progress", at("0:00"))
+    webhook.deliver("Running", at("5:00"))
+    assert labels(webhook) == {"any"}
+    webhook.deliver("Started", at("9:00"))
+    assert labels(webhook) == {"1700000001"}
+
+
 def test_one_time_events_of_an_id_that_the_ledger_is_asked_about_do_not_bring_it_back() -> None:
     exports = ExportProjection({"shop": SHOP})
     once = [started(clock, frequency="one-time") for clock in ("0:00", "0:05")]
