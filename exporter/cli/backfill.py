@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import DeliveryCounter
+from exporter.domain.exports import key_of_source
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics import families
 from exporter.metrics.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
@@ -196,7 +197,10 @@ class Backfill:
 
     def _update_sources(self, slugs: Iterable[str], second: int) -> None:
         for slug in slugs:
-            state = self._source_stats[slug].state(self._inputs.sources[slug], self._quarantine_counters.values())
+            configured_at = self._declared_at.get(key_of_source(slug), 0)
+            state = self._source_stats[slug].state(
+                self._inputs.sources[slug], self._quarantine_counters.values(), configured_at
+            )
             lines = families.source_lines(state, self._inputs.reasons)
             self._record_changes(SOURCE_FAMILIES, self._source_lines.get(slug), lines, second)
             self._source_lines[slug] = lines

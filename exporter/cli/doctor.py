@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
 from exporter.cli.open_store import sqlite_file
-from exporter.cli.schedule_checks import exports_without_schedule
+from exporter.cli.schedule_checks import exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
 from exporter.domain.frequency import frequency_of_interval
@@ -51,6 +51,8 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_quarantine(config, ledger),
         *_exports(config, projector, now),
         *exports_without_schedule(projector.list_states(now)),
+        *unheard_sources(projector.list_sources(), now),
+        *unknown_statuses(projector.list_sources(), now),
         *_decisions(projector, now),
     ]
     lines = [f"{'ok  ' if passed else 'BAD '} {text}" for passed, text in findings]

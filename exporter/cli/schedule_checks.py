@@ -1,15 +1,22 @@
-"""Finds what can never raise an alert, for the command `doctor`. Pure."""
+"""Finds what can never raise an alert that an export is overdue, for the command `doctor`. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from exporter.cli.export_selector import describe_export
+from exporter.domain.frequency import DAY, HOUR
+from exporter.domain.humanize import format_age, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.domain.states import ExportState
+    from exporter.domain.states import ExportState, SourceState
+
+UNHEARD_AFTER = DAY
+"""Seconds after which a source without any event is a problem; as in the alert ``ExportSourceNeverHeard``."""
+UNKNOWN_STATUS_WINDOW = 30 * HOUR
+"""Seconds within which two runs of a daily export begin; as in the alert ``ExportUnknownStatus``."""
 
 
 def exports_without_schedule(states: Iterable[ExportState]) -> Iterator[tuple[bool, str]]:
@@ -22,3 +29,22 @@ def exports_without_schedule(states: Iterable[ExportState]) -> Iterator[tuple[bo
         else:
             remedy = f'its frequency "{state.frequency}" gives no interval: declare it, with interval = "24h"'
         yield False, f"no schedule, so never overdue; {remedy}: {describe_export(state)}"
+
+
+def unheard_sources(states: Iterable[SourceState], now: float) -> Iterator[tuple[bool, str]]:
+    """Yield a failed check for each source that was configured long ago and has no event."""
+    for state in states:
+        if 0 < state.configured_at < now - UNHEARD_AFTER and not any(state.events.values()):
+            since = format_age(state.configured_at, now)
+            remedy = "create the webhook in CleverTap, switch on its status alerts, and choose the webhook there"
+            yield False, f"source {state.slug}: no event has ever arrived, and it was configured {since}; {remedy}"
+
+
+def unknown_statuses(states: Iterable[SourceState], now: float) -> Iterator[tuple[bool, str]]:
+    """Yield a failed check for each status word that is not known, of which two events arrived lately."""
+    for state in states:
+        for status, second_newest in sorted(state.unknown_statuses.items()):
+            if second_newest > now - UNKNOWN_STATUS_WINDOW:
+                lately = f"within the last {format_duration(now - second_newest)}"
+                text = f'"{status}" is no known status, and two events with it arrived {lately}'
+                yield False, f"source {state.slug}: {text}; they start and complete no run"

@@ -161,6 +161,14 @@ class ExportKey(NamedTuple):
         return hashlib.sha256("\x1f".join(self).encode()).hexdigest()[:16]
 
 
+def key_of_source(slug: str) -> tuple[str, str]:
+    """Return under which source and name the ledger stores when a source was first configured.
+
+    It is that of a declared export without a name, which no export has.
+    """
+    return slug, ""
+
+
 def key_of_declaration(declaration: Declaration) -> ExportKey:
     """Return the key of a declared export."""
     return ExportKey(declaration.match.source, DECLARED, declaration.name)

@@ -88,6 +88,8 @@ class SourceState:
 
     Attributes:
         events: stored events by status; ``other`` counts those beyond ten statuses.
+        unknown_statuses: by status word that is not known, the arrival of its second newest event; 0 if it has one.
+        configured_at: when an exporter first had the source in its configuration; 0 for never.
         delay: arrival minus event time of the newest event, in signed seconds.
         suspected_offset: the UTC offset that the arrivals show, in seconds; None if none does.
         suspect: whether the arrivals contradict the configured time zone.
@@ -101,6 +103,8 @@ class SourceState:
     quarantined: dict[str, int] = field(default_factory=dict)
     skewed: int = 0
     unknown_frequencies: int = 0
+    unknown_statuses: dict[str, float] = field(default_factory=dict)
+    configured_at: float = 0
     last_accepted: float = 0
     delay: float = 0
     suspected_offset: int | None = None

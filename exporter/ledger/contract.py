@@ -113,7 +113,10 @@ class Ledger(Protocol):
     def record_declarations(
         self, exports: Iterable[tuple[str, str]], now: float, epoch: Epoch = GIVEN
     ) -> Mapping[tuple[str, str], float]:
-        """Record declared exports by (source, name); returns when each was first declared, ``now`` for new ones."""
+        """Record declared exports by (source, name); returns when each was first declared, ``now`` for new ones.
+
+        A source is recorded under `exporter.domain.exports.key_of_source`.
+        """
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""

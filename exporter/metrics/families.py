@@ -23,7 +23,7 @@ from exporter.metrics.text_format import (
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.domain.states import ExportState, SourceState
 
@@ -101,6 +101,14 @@ SKEWED = Family(f"{PREFIX}webhook_skewed", "counter", "Events dated in the futur
 UNKNOWN_FREQUENCIES = Family(
     f"{PREFIX}webhook_unknown_frequencies", "counter", "Events whose frequency was not understood."
 )
+UNKNOWN_STATUS = Family(
+    f"{PREFIX}webhook_unknown_status_timestamp_seconds",
+    "gauge",
+    "Arrival of the second newest event with a status word that is not known; 0 if there was only one.",
+)
+CONFIGURED = Family(
+    f"{PREFIX}source_configured_timestamp_seconds", "gauge", "When the source was first configured; 0 for never."
+)
 LAST_ACCEPTED = Family(
     f"{PREFIX}webhook_last_accepted_timestamp_seconds", "gauge", "Arrival of the newest accepted body; 0 for never."
 )
@@ -119,6 +127,8 @@ SOURCE_FAMILIES = (
     QUARANTINED,
     SKEWED,
     UNKNOWN_FREQUENCIES,
+    UNKNOWN_STATUS,
+    CONFIGURED,
     LAST_ACCEPTED,
     DELAY,
     SUSPECTED,
@@ -227,7 +237,7 @@ def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...
     """
     labels = format_labels({"source": state.slug})
 
-    def counts_by(label: str, family: Family, counts: dict[str, int]) -> str:
+    def counts_by(label: str, family: Family, counts: Mapping[str, float]) -> str:
         return "".join(
             sample_line(family.sample_name, format_labels({"source": state.slug, label: value}), counts[value])
             for value in sorted(counts)
@@ -240,6 +250,8 @@ def source_lines(state: SourceState, reasons: tuple[str, ...]) -> tuple[str, ...
         counts_by("reason", QUARANTINED, dict.fromkeys(reasons, 0) | state.quarantined),
         sample_line(SKEWED.sample_name, labels, state.skewed),
         sample_line(UNKNOWN_FREQUENCIES.sample_name, labels, state.unknown_frequencies),
+        counts_by("status", UNKNOWN_STATUS, state.unknown_statuses),
+        sample_line(CONFIGURED.name, labels, state.configured_at),
         sample_line(LAST_ACCEPTED.name, labels, state.last_accepted),
         sample_line(DELAY.name, labels, state.delay),
         sample_line(SUSPECTED.name, labels, state.suspected_offset or 0),

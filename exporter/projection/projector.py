@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import UNRETIRE, ActiveDecisions
-from exporter.domain.exports import DECLARED, DETECTED
+from exporter.domain.exports import DECLARED, DETECTED, key_of_source
 from exporter.domain.states import urgency_key
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import baselines, checkpoint_loader, serialization
@@ -81,7 +81,10 @@ class Projector:
         while self.exports.needs_rebuild:
             self._rebuild(min(self.exports.needs_rebuild))
         self._update_counters(self._ledger.delivery_counters())
-        self._declared_at = self._ledger.declaration_times()
+        declared_at = self._ledger.declaration_times()
+        if declared_at != self._declared_at:
+            self._declared_at = declared_at
+            self._source_states.clear()
         was_rebuilt, self._was_rebuilt = self._was_rebuilt, False
         return was_rebuilt
 
@@ -223,7 +226,9 @@ class Projector:
         """Return the states of all sources, ordered by slug."""
         for slug, source in self._sources.items():
             if slug not in self._source_states:
-                self._source_states[slug] = self.source_stats[slug].state(source, self._counters.get(slug, ()))
+                self._source_states[slug] = self.source_stats[slug].state(
+                    source, self._counters.get(slug, ()), self._declared_at.get(key_of_source(slug), 0)
+                )
         return [self._source_states[slug] for slug in sorted(self._sources)]
 
     def _update_counters(self, counters: Sequence[DeliveryCounter]) -> None:

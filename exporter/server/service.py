@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.errors import ConfigurationError, StoreError
+from exporter.domain.exports import key_of_source
 from exporter.ingest.intake import Intake
 from exporter.ingest.redating import Redating
 from exporter.ledger.clock import Clock, ThisMachine
@@ -99,7 +100,7 @@ class Service:
         return self._ledger
 
     def start(self) -> None:
-        """Record a first heartbeat and the declared exports, and start the background work.
+        """Record a first heartbeat, the sources and the declared exports, and start the background work.
 
         Raises:
             StoreError: the ledger cannot be read or written.
@@ -224,7 +225,11 @@ class Service:
 
     def _record_declarations(self, config: Config) -> None:
         self._ledger.record_declarations(
-            [(declaration.match.source, declaration.name) for declaration in config.exports], *self.clock.read()
+            [
+                *map(key_of_source, config.sources),
+                *((declaration.match.source, declaration.name) for declaration in config.exports),
+            ],
+            *self.clock.read(),
         )
 
     def _redating(self) -> Redating:

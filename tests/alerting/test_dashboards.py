@@ -89,10 +89,11 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
         "Status": "Initiated",
         "Frequency": "Every 4 hours",
     }
+    half, end = begin + timedelta(minutes=2), begin + timedelta(minutes=5)
     with LocalExporter(
         tmp_path_factory.mktemp("exporter"), '[[sources]]\nslug = "shop"\ntimezone = "UTC"\n'
     ) as running:
-        for status, at in (("Initiated", begin), ("Completed", begin + timedelta(minutes=5))):
+        for status, at in (("Initiated", begin), ("Paused", half), ("Completed", end)):
             said = body | {"Status": status, "Date and Time": at.strftime("%d/%m/%Y %I:%M:%S %p")}
             assert running.post(said, "shop").status_code == 200
         yield series(running.scrape())

@@ -165,3 +165,27 @@ def test_the_doctor_names_every_export_that_can_never_be_overdue(store: Store, t
             '"one-time" if it has none: --source "default" --export "nightly"'
         ),
     ]
+
+
+def test_the_doctor_names_a_source_of_which_no_event_ever_arrived(store: Store, tmp_path: Path) -> None:
+    now = time.time()
+    store.ledger.record_declarations([("default", "")], now - 23 * HOUR)
+    assert "no event has ever arrived" not in run("doctor").stdout
+    store.ledger.record_declarations([("old", "")], now - 26 * HOUR)
+    configuration = tmp_path / "dataexport.toml"
+    configuration.write_text('[[sources]]\nslug = "old"\n', "utf-8")
+    result = run("doctor", "--config", str(configuration))
+    assert result.exit_code == 1
+    assert "BAD  source old: no event has ever arrived, and it was configured 1 d 2 h ago; create the" in result.stdout
+
+
+def test_the_doctor_names_a_status_word_that_is_not_known_if_it_came_twice_lately(store: Store) -> None:
+    for hours in (40, 29):
+        store.deliver("Paused", hours * HOUR, hours)
+    assert "no known status" not in run("doctor").stdout
+    store.deliver("Paused", 60, 1)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert (
+        'BAD  source default: "paused" is no known status, and two events with it arrived within the last 1 d 5 h'
+    ) in result.stdout

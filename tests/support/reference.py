@@ -107,6 +107,12 @@ class Reference(ClientCollector):
                 metric.add_metric([state.slug], 0 if value is None else value)
             return metric
 
+        def labelled_gauge(name: str, values: Sequence[tuple[Sequence[str], float]], *more: str) -> Metric:
+            metric = GaugeMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=("source", *more))
+            for labels, value in values:
+                metric.add_metric(labels, value)
+            return metric
+
         def plain(attribute: str) -> list[tuple[Sequence[str], float]]:
             return [([state.slug], getattr(state, attribute)) for state in self._sources]
 
@@ -124,6 +130,13 @@ class Reference(ClientCollector):
         yield counter("webhook_quarantined", reasons, "reason")
         yield counter("webhook_skewed", plain("skewed"))
         yield counter("webhook_unknown_frequencies", plain("unknown_frequencies"))
+        unknown = [
+            ([state.slug, word], value)
+            for state in self._sources
+            for word, value in sorted(state.unknown_statuses.items())
+        ]
+        yield labelled_gauge("webhook_unknown_status_timestamp_seconds", unknown, "status")
+        yield gauge("source_configured_timestamp_seconds", "configured_at")
         yield gauge("webhook_last_accepted_timestamp_seconds", "last_accepted")
         yield gauge("event_delay_seconds", "delay")
         yield gauge("suspected_utc_offset_seconds", "suspected_offset")

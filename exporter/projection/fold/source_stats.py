@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.domain.event_time import SETTLING_EVENTS, offset_by_arrival, suspected_offset, zone_offset
-from exporter.domain.events import COMPLETED, INITIATED
+from exporter.domain.events import COMPLETED, INITIATED, STATUS_WORDS
 from exporter.domain.exports import OVERFLOW_LABEL
 from exporter.domain.frequency import parse
 from exporter.domain.states import SourceState
@@ -48,6 +48,8 @@ class SourceStats:
         self._skewed = 0
         self._unknown_frequencies = 0
         self._newest_arrivals: list[_Arrival] = []
+        self._unknown_status_arrivals: dict[str, list[float]] = {}
+        """By status that is none of `STATUS_WORDS`: when its newest events arrived, at most two, in order."""
 
     def add(self, event: Event) -> None:
         """Fold a further event, once."""
@@ -55,16 +57,28 @@ class SourceStats:
         self._skewed += event.skewed
         self._unknown_frequencies += not event.schedule.is_known
         self._add_arrivals([event])
+        if event.status not in STATUS_WORDS:
+            self._add_unknown_status(event)
 
     def add_all(self, events: Sequence[Event]) -> None:
         """Fold further events, each once: as `add` for each of them, but in a third of the time for many."""
-        for status, count in Counter(map(_status, events)).items():
+        counts = Counter(map(_status, events))
+        for status, count in counts.items():
             self._events[self._label(status)] += count
+        if counts.keys() - STATUS_WORDS.keys():
+            for event in events:
+                if event.status not in STATUS_WORDS:
+                    self._add_unknown_status(event)
         self._skewed += sum(map(_skewed, events))
         for frequency, count in Counter(map(_frequency, events)).items():
             if not parse(frequency).is_known:
                 self._unknown_frequencies += count
         self._add_arrivals(nlargest(SETTLING_EVENTS, events, key=_arrival_order))
+
+    def _add_unknown_status(self, event: Event) -> None:
+        arrivals = self._unknown_status_arrivals.setdefault(self._label(event.status), [])
+        insort(arrivals, event.arrived_at)
+        del arrivals[:-2]
 
     def _label(self, status: str) -> str:
         return status if status in self._events or len(self._events) < MAX_STATUSES else OVERFLOW_LABEL
@@ -98,6 +112,7 @@ class SourceStats:
             "dated_in_future": self._skewed,
             "unknown_frequencies": self._unknown_frequencies,
             "newest_arrivals": newest,
+            "unknown_status_arrivals": self._unknown_status_arrivals,
         }
 
     @classmethod
@@ -121,9 +136,13 @@ class SourceStats:
             )
             for arrived_at, digest, local_time, occurred_at, offset_in_text in document["newest_arrivals"]
         ]
+        stats._unknown_status_arrivals = {
+            str(status): [float(arrived_at) for arrived_at in arrivals]
+            for status, arrivals in document["unknown_status_arrivals"].items()
+        }
         return stats
 
-    def state(self, source: Source, counters: Iterable[DeliveryCounter]) -> SourceState:
+    def state(self, source: Source, counters: Iterable[DeliveryCounter], configured_at: float = 0) -> SourceState:
         """Return the state of the source, including the deliveries that the ledger only counts."""
         counters_of_source = [counter for counter in counters if counter.source == source.slug]
         counts = {(counter.kind, counter.label): counter.count for counter in counters_of_source}
@@ -139,6 +158,11 @@ class SourceStats:
             quarantined={label: n for (kind, label), n in counts.items() if kind == "quarantined"},
             skewed=self._skewed,
             unknown_frequencies=self._unknown_frequencies,
+            unknown_statuses={
+                status: arrivals[0] if len(arrivals) > 1 else 0
+                for status, arrivals in self._unknown_status_arrivals.items()
+            },
+            configured_at=configured_at,
             last_accepted=max(accepted, default=0),
             delay=newest.arrived_at - newest.occurred_at if newest else 0,
             suspected_offset=suspected,

@@ -140,6 +140,16 @@ SOURCE = (
     _counts("quarantined", "Bodies that were kept but not understood, by reason."),
     _count("skewed", "Events dated in the future, for which the arrival stands."),
     _count("unknown_frequencies", "Events whose frequency was not understood."),
+    Field(
+        "unknown_statuses",
+        {
+            "type": "object",
+            "additionalProperties": {"type": "number", "minimum": 0},
+            "description": "By status word that is not known: arrival of its second newest event, 0 if it has one.",
+        },
+        lambda source: source.unknown_statuses,
+    ),
+    _instant("configured_at", "When the exporter first had it in its configuration"),
     _instant("last_accepted", "Arrival of the newest accepted body"),
     _seconds("delay", "Arrival minus occurrence of the newest event, signed."),
     Field(

@@ -99,9 +99,24 @@ def test_whole_numbers_of_a_dump_are_restored_as_instants() -> None:
         "dated_in_future": 0,
         "unknown_frequencies": 0,
         "newest_arrivals": [newest],
+        "unknown_status_arrivals": {"paused": [4, 5]},
     }
     found = SourceStats.from_document(document).state(SHOP, [])
-    assert repr((found.last_accepted, found.delay)) == "(5.0, 2.0)"
+    assert repr((found.last_accepted, found.delay, found.unknown_statuses)) == "(5.0, 2.0, {'paused': 4.0})"
+
+
+def test_a_word_that_is_no_known_status_is_shown_with_the_arrival_of_its_second_newest_event() -> None:
+    hours = {"running": [0, 1], "paused": [3, 9, 0, 6], "odd": [2]}
+    found = state(
+        event(status, at("0:00") + hour * HOUR, request_id=str(hour), delay=0)
+        for status, all_hours in hours.items()
+        for hour in all_hours
+    )
+    assert found.unknown_statuses == {"paused": at("6:00"), "odd": 0}
+
+
+def test_a_source_shows_since_when_it_is_configured() -> None:
+    assert SourceStats().state(SHOP, [], configured_at=at("1:00")).configured_at == at("1:00")
 
 
 def test_an_event_is_accepted_too() -> None:

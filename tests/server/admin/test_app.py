@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from builders import body, vendor_clock
+from builders import HOUR, body, vendor_clock
 from running import PATIENCE_SECONDS, Exporter, wait_until
 from running_here import LocalExporter
 
@@ -158,6 +158,8 @@ def test_declared_exports_and_silent_sources_are_there_at_zero(exporter: Exporte
     assert exporter.value("dataexport_deadline_timestamp_seconds", **labels) != 0
     assert exporter.value("dataexport_run_duration_seconds_count", source="quiet", export="nightly") == 0
     assert exporter.value("dataexport_webhook_events_total", source="quiet", status="completed") == 0
+    configured_at = exporter.value("dataexport_source_configured_timestamp_seconds", source="quiet")
+    assert time.time() - HOUR < configured_at <= time.time()
     assert exporter.value("dataexport_webhook_requests_total", source="quiet", code="200") == 0
     assert exporter.value("dataexport_webhook_auth_failures_total", source="unknown") == 0
 
