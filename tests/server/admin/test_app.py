@@ -159,7 +159,7 @@ def test_declared_exports_and_silent_sources_are_there_at_zero(exporter: Exporte
     assert exporter.value("dataexport_run_duration_seconds_count", source="quiet", export="nightly") == 0
     assert exporter.value("dataexport_webhook_events_total", source="quiet", status="completed") == 0
     configured_at = exporter.value("dataexport_source_configured_timestamp_seconds", source="quiet")
-    assert time.time() - HOUR < configured_at <= time.time()
+    assert configured_at == pytest.approx(time.time(), abs=HOUR)
     assert exporter.value("dataexport_webhook_requests_total", source="quiet", code="200") == 0
     assert exporter.value("dataexport_webhook_auth_failures_total", source="unknown") == 0
 
