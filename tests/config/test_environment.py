@@ -30,6 +30,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_TLS_CERTIFICATE_FILE": str(certificate),
         "DATAEXPORT_TLS_KEY_FILE": str(key),
         "DATAEXPORT_STORE_URL": "sqlite:////var/lib/other.db",
+        "DATAEXPORT_ALLOW_OPEN_STORE_FOLDER": "true",
         "DATAEXPORT_STORE_RETENTION": "10d",
         "DATAEXPORT_STORE_QUARANTINE_RETENTION": "1h",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
