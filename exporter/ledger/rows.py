@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from exporter.domain.errors import StoreError
 from exporter.domain.events import Event, QuarantinedBody
 from exporter.ledger.contract import AcceptedEvent
 from exporter.ledger.instants import MICROSECONDS, to_micros
@@ -26,6 +27,25 @@ EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "g
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 _EPOCH_DAY = _EPOCH.toordinal()
+
+
+UNIQUE_KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
+"""The columns that identify a row, by table."""
+
+
+def refuse_ignored(written: int, expected: int) -> None:
+    """Refuse to commit rows that the database ignored, such as by a trigger: they would be acknowledged and lost.
+
+    Args:
+        written: how many rows were written, or are stored.
+        expected: how many have to be.
+
+    Raises:
+        StoreError: fewer were.
+    """
+    if written < expected:
+        message = f"the database ignored what was written: {written} of {expected} rows are stored; see `doctor`"
+        raise StoreError(message)
 
 
 class Batch:

@@ -223,6 +223,29 @@ request_ids = Table(
 Triggers keep it current; the migration creates them. Removing events does not narrow the range.
 """
 
+_COUNT_REQUEST_ID = """
+    INSERT INTO request_ids (source, request_id, first_sequence, last_sequence, events)
+    VALUES (new.source, new.request_id, new.sequence, new.sequence, 1)
+    ON CONFLICT (source, request_id) DO UPDATE SET
+        first_sequence = min(first_sequence, excluded.first_sequence),
+        last_sequence = max(last_sequence, excluded.last_sequence),
+        events = events + 1;
+"""
+_UNCOUNT_REQUEST_ID = """
+    UPDATE request_ids SET events = events - 1 WHERE source = old.source AND request_id = old.request_id;
+    DELETE FROM request_ids WHERE source = old.source AND request_id = old.request_id AND events = 0;
+"""
+SQLITE_TRIGGERS = {
+    "request_ids_after_insert": "CREATE TRIGGER request_ids_after_insert AFTER INSERT ON events"
+    f" BEGIN {_COUNT_REQUEST_ID} END",
+    "request_ids_after_delete": "CREATE TRIGGER request_ids_after_delete AFTER DELETE ON events"
+    f" BEGIN {_UNCOUNT_REQUEST_ID} END",
+    "request_ids_after_update": "CREATE TRIGGER request_ids_after_update AFTER UPDATE OF source, request_id ON events"
+    " WHEN old.source <> new.source OR old.request_id <> new.request_id"
+    f" BEGIN {_UNCOUNT_REQUEST_ID} {_COUNT_REQUEST_ID} END",
+}
+"""The statements that create the triggers, by name. A migration has its own copy, which never changes."""
+
 postgres_metadata = MetaData()
 """Tables that only PostgreSQL has."""
 

@@ -11,6 +11,7 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from exporter.ledger.rows import UNIQUE_KEYS, refuse_ignored
 from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from exporter.ledger.rows import Batch, InsertedKeys, Rows
 
 _TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
-_KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
 
 _LOCK_HEADS = "SELECT table_name FROM sequence_heads ORDER BY table_name FOR UPDATE"
 _UPSERT = (
@@ -43,6 +43,7 @@ def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
             f"INSERT INTO delivery_counters ({names}) SELECT * FROM unnest({values}){_UPSERT}",  # noqa: S608 - our own
             [list(column) for column in zip(*counts, strict=True)],
         )
+        refuse_ignored(cursor.rowcount, len(counts))
     return inserted
 
 
@@ -50,14 +51,18 @@ def _insert_unless_stored(cursor: Any, table: Table, rows: Rows) -> InsertedKeys
     if not rows:
         return None
     cursor.execute(_statement(table), [list(column) for column in zip(*rows, strict=True)])
-    keys = cursor.fetchall()
+    *keys, (missing, _) = cursor.fetchall()
+    refuse_ignored(len(keys), int(missing))
     return None if len(keys) == len(rows) else Counter((source, bytes(digest)) for source, digest in keys)
 
 
 @cache
 def _statement(table: Table) -> str:
-    """Insert the given rows that are not stored yet, the first of equal ones, numbered from the sequence head."""
-    name, names, keys = table.name, _names(table), _KEYS[table.name]
+    """Insert the given rows that are not stored yet, the first of equal ones, numbered from the sequence head.
+
+    It returns the keys of those that were inserted, and then how many should have been.
+    """
+    name, names, keys = table.name, _names(table), UNIQUE_KEYS[table.name]
     equal = " AND ".join(f"{name}.{key} = first.{key}" for key in keys)
     return (
         f"WITH given AS (SELECT * FROM unnest({_arrays(table)}) WITH ORDINALITY AS given ({names}, place)),"  # noqa: S608
@@ -69,7 +74,7 @@ def _statement(table: Table) -> str:
         " RETURNING source, digest),"
         " advanced AS (UPDATE sequence_heads SET last_sequence = last_sequence + (SELECT count(*) FROM missing)"
         f" WHERE table_name = '{name}')"
-        " SELECT source, digest FROM inserted"
+        " SELECT source, digest FROM inserted UNION ALL SELECT count(*)::text, NULL FROM missing"
     )
 
 

@@ -17,6 +17,7 @@ from exporter.ledger.access import Access
 from exporter.ledger.migrations import migrate, refuse_other_tables, refuse_without_tables
 from exporter.ledger.postgres import engine
 from exporter.ledger.schema import LEDGER_ID, UNFINISHED_COPY_OF, metadata_table
+from exporter.ledger.schema_check import refuse_foreign_schema
 from exporter.ledger.sqlite.file import DRIVER, SqliteFile
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ class Database:
     def _load_metadata(self) -> None:
         with self._transaction(writing=False, opening=True) as connection:
             refuse_other_tables(connection)
+            refuse_foreign_schema(connection)
             stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
         if UNFINISHED_COPY_OF in stored_metadata and not self._unfinished:
             message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"

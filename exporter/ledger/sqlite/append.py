@@ -12,6 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from exporter.ledger.rows import UNIQUE_KEYS, refuse_ignored
 from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
         _insert_unless_stored(cursor, events, batch.events),
         _insert_unless_stored(cursor, quarantine, batch.quarantined),
     )
-    _insert(cursor, delivery_counters, batch.counter_rows(inserted), _UPSERT)
+    counts = batch.counter_rows(inserted)
+    refuse_ignored(_insert(cursor, delivery_counters, counts, _UPSERT), len(counts))
     return inserted
 
 
@@ -59,6 +61,7 @@ def append_in_one_statement(cursor: DBAPICursor, batch: Batch) -> bool:
         cursor.execute(_statement(events, len(batch.events), ""), list(chain.from_iterable(batch.events)))
     except cursor.connection.IntegrityError:
         return False
+    refuse_ignored(cursor.rowcount, len(batch.events))
     return True
 
 
@@ -66,6 +69,7 @@ def _insert_unless_stored(cursor: DBAPICursor, table: Table, rows: Rows) -> Inse
     count = _insert(cursor, table, rows, " ON CONFLICT DO NOTHING")
     if count == len(rows):
         return None
+    _refuse_ignored_rows(cursor, table, rows)
     # Sequences only grow, so the rows just inserted have the highest ones. They come back as one value,
     # because each row would be a step.
     cursor.execute(
@@ -76,6 +80,23 @@ def _insert_unless_stored(cursor: DBAPICursor, table: Table, rows: Rows) -> Inse
     ((keys,),) = cursor.fetchall()
     pairs = (key.split(" ") for key in (keys or "").split(",") if key)
     return Counter((bytes.fromhex(source).decode(), bytes.fromhex(digest)) for source, digest in pairs)
+
+
+def _refuse_ignored_rows(cursor: DBAPICursor, table: Table, rows: Rows) -> None:
+    """Check that rows that were not inserted are stored already."""
+    keys = UNIQUE_KEYS[table.name]
+    places = [_names(table).index(key) for key in keys]
+    equal = " AND ".join(f"{table.name}.{key} = given.{key}" for key in keys)
+    for at in range(0, len(rows), MAX_ROWS):
+        part = rows[at : at + MAX_ROWS]
+        values = ", ".join([f"({', '.join('?' * len(keys))})"] * len(part))
+        cursor.execute(
+            f"WITH given ({', '.join(keys)}) AS (VALUES {values})"  # noqa: S608 - our own
+            f" SELECT count(*) FROM given WHERE EXISTS (SELECT 1 FROM {table.name} WHERE {equal})",
+            [row[place] for row in part for place in places],
+        )
+        ((stored,),) = cursor.fetchall()
+        refuse_ignored(stored, len(part))
 
 
 def _insert(cursor: DBAPICursor, table: Table, rows: Rows, conflict: str) -> int:
@@ -92,6 +113,10 @@ def _insert(cursor: DBAPICursor, table: Table, rows: Rows, conflict: str) -> int
 
 @cache
 def _statement(table: Table, size: int, conflict: str) -> str:
-    names = [column.name for column in table.c if column.name != "sequence"]
+    names = _names(table)
     values = ", ".join([f"({', '.join('?' * len(names))})"] * size)
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {values}{conflict}"  # noqa: S608 - our own
+
+
+def _names(table: Table) -> list[str]:
+    return [column.name for column in table.c if column.name != "sequence"]

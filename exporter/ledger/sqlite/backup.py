@@ -18,6 +18,7 @@ from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.migrations import refuse_unknown
+from exporter.ledger.schema_check import SQLITE_OBJECTS, refuse_foreign_objects
 from exporter.ledger.sqlite.file import SqliteError, SqliteLockedError, connect
 from exporter.ledger.sqlite.inspection import HEADER
 from exporter.ledger.sqlite.locks import exclusive_use
@@ -66,6 +67,7 @@ def summarize_store(path: Path) -> StoreSummary:
         with closing(connect(path, "ro")) as database:
             (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
             refuse_unknown(revision)
+            refuse_foreign_objects(database.execute(SQLITE_OBJECTS))
             (events,) = database.execute("SELECT count(*) FROM events").fetchone()
     except SqliteError as error:
         message = f"{path}: is no ledger ({error}); give a file that `dataexport-exporter backup` wrote"
