@@ -10,6 +10,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
+from exporter.cli.event_sources import newest_of_unconfigured_sources
 from exporter.cli.open_store import sqlite_file
 from exporter.cli.schedule_checks import exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.domain.event_time import CLOCK_TOLERANCE
@@ -48,6 +49,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_store(config, ledger),
         *_replicas(ledger, projector, now),
         *_sources(projector),
+        *_unconfigured_sources(config, ledger),
         *_quarantine(config, ledger),
         *_exports(config, projector, now),
         *exports_without_schedule(projector.list_states(now)),
@@ -114,6 +116,13 @@ def _sources(projector: Projector) -> Iterator[tuple[bool, str]]:
         if state.suspect:
             text += f'; timezone = "{state.timezone}" contradicts that: set timezone = "auto"'
         yield not state.suspect, text
+
+
+def _unconfigured_sources(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
+    """Name sources whose events are stored but not shown. It may be on purpose."""
+    for slug, event in newest_of_unconfigured_sources(config, ledger).items():
+        newest = tables.format_iso(event.arrived_at)
+        yield True, f"source {slug}: has events, the newest of {newest}, and is not configured: nothing shows them"
 
 
 def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:

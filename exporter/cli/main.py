@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
 
 import click
 
 from exporter import __version__
 from exporter.cli.commands import FAILED, WRONG_USAGE
+from exporter.config.values import closest
 from exporter.domain.errors import ConfigurationError, ExporterError
 
 COMMANDS = {
@@ -54,6 +58,22 @@ class CommandGroup(click.Group):
         command: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), function)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or fail with the name that is most like it."""
+        close = closest(args[0], list(COMMANDS))
+        if args[0] not in COMMANDS and close and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}; did you mean {close}?")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - click's
+        """Run the command; a character that the terminal or the pipe cannot show is escaped."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command, and handle the errors that it raises deliberately."""
         try:
@@ -71,6 +91,8 @@ class CommandGroup(click.Group):
 @click.version_option(__version__, prog_name="dataexport-exporter")
 def main() -> None:
     """Know when a scheduled CleverTap data export is late.
+
+    DATAEXPORT_CONFIG names the configuration file for all commands, instead of --config.
 
     \b
     Example:

@@ -11,7 +11,7 @@ from exporter.domain.decisions import MUTE
 from exporter.domain.humanize import format_age, format_offset, format_time_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
     from exporter.domain.events import Event, QuarantinedBody, RefusedBody
@@ -41,11 +41,12 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
             )
             for state in states
         ],
+        "no export is known yet: none is declared, and no event has arrived",
     )
 
 
-def events_table(events: Iterable[Event], *, as_json: bool) -> str:
-    """Format events with their event time and arrival time."""
+def events_table(events: Iterable[Event], source: str | None, *, as_json: bool) -> str:
+    """Format events with their event time and arrival time; ``source`` is the only one that was asked for."""
     rows = [
         {
             "sequence": event.sequence,
@@ -61,13 +62,28 @@ def events_table(events: Iterable[Event], *, as_json: bool) -> str:
         }
         for event in events
     ]
-    return _json(rows) if as_json else _table_of_rows(rows)
+    nothing = "no event has arrived yet" if source is None else f"no event of source {source} has arrived yet"
+    return _json(rows) if as_json else _table_of_rows(rows, nothing)
 
 
-def sources_table(states: Iterable[SourceState], now: float, *, as_json: bool) -> str:
-    """Format the states of sources: time zone, event counts and newest arrival."""
+def sources_table(
+    states: Iterable[SourceState], unconfigured: Mapping[str, Event], now: float, *, as_json: bool
+) -> str:
+    """Format the states of sources: time zone, event counts and newest arrival.
+
+    Args:
+        states: the configured sources.
+        unconfigured: the newest event of each source that has events but is not configured.
+        now: Unix seconds.
+        as_json: for programs.
+    """
     if as_json:
-        return _json([asdict(state) for state in states])
+        rows: list[dict[str, object]] = [asdict(state) | {"configured": True} for state in states]
+        rows += [
+            {"slug": slug, "last_accepted": event.arrived_at, "configured": False}
+            for slug, event in sorted(unconfigured.items())
+        ]
+        return _json(rows)
     return format_table(
         ("SOURCE", "TIME ZONE", "SEEN OFFSET", "EVENTS", "DUPLICATES", "QUARANTINED", "LAST ACCEPTED"),
         [
@@ -81,6 +97,10 @@ def sources_table(states: Iterable[SourceState], now: float, *, as_json: bool) -
                 format_age(state.last_accepted, now),
             )
             for state in states
+        ]
+        + [
+            (slug, "not configured", "", "", "", "", format_age(event.arrived_at, now))
+            for slug, event in sorted(unconfigured.items())
         ],
     )
 
@@ -102,7 +122,7 @@ def quarantine_table(bodies: Iterable[QuarantinedBody], *, as_json: bool) -> str
         return _json(rows)
     for row in rows:
         row.pop("body")
-    return _table_of_rows(rows)
+    return _table_of_rows(rows, "nothing is in quarantine")
 
 
 def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
@@ -123,7 +143,7 @@ def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
         return _json(rows)
     for row in rows:
         row.pop("body")
-    return _table_of_rows(rows)
+    return _table_of_rows(rows, "no refused body is stored")
 
 
 def decisions_table(decisions: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
@@ -143,13 +163,19 @@ def decisions_table(decisions: Iterable[tuple[Decision, ExportState]], *, as_jso
         }
         for decision, state in decisions
     ]
-    return _json(rows) if as_json else _table_of_rows(rows)
+    return _json(rows) if as_json else _table_of_rows(rows, "nothing is muted or retired")
 
 
-def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format rows as text columns, each as wide as its widest cell, separated by two spaces."""
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], nothing: str = "nothing") -> str:
+    """Format rows as text columns, each as wide as its widest cell, separated by two spaces.
+
+    Args:
+        headings: the heading of each column.
+        rows: the cells of each row.
+        nothing: the sentence to return if there are no rows.
+    """
     if not rows:
-        return "nothing yet"
+        return nothing
     lines = [headings, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(
@@ -157,11 +183,9 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _table_of_rows(rows: Sequence[dict[str, object]]) -> str:
-    names = list(rows[0]) if rows else []
-    return format_table(
-        [name.upper().replace("_", " ") for name in names], [[_cell(value) for value in row.values()] for row in rows]
-    )
+def _table_of_rows(rows: Sequence[dict[str, object]], nothing: str) -> str:
+    headings = [name.upper().replace("_", " ") for name in rows[0]] if rows else []
+    return format_table(headings, [[_cell(value) for value in row.values()] for row in rows], nothing)
 
 
 def _cell(value: object) -> str:

@@ -96,6 +96,9 @@ class Ledger(Protocol):
     def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
         """The latest arrivals, newest first; with ``after``, the events after that sequence, in sequence order."""
 
+    def event_sources(self) -> list[str]:
+        """The sources that have events, sorted."""
+
     def body(self, sequence: int) -> bytes | None:
         """The body of an event as it arrived; None if there is no such event."""
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from builders import HOUR
 from commands import Store, error_output, run
 from exporter import __version__
-from exporter.cli.main import COMMANDS
+from exporter.cli.main import COMMANDS, main
+from monitoring import clean_environment
 from ports import free_port
-from running import Exporter
+from running import COMMAND, Exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +46,10 @@ def test_the_version_is_told() -> None:
 
 
 def test_a_command_or_an_option_that_does_not_exist_is_wrong_usage() -> None:
-    assert "No such command" in error_output(run("serv"), 2)
+    assert "No such command 'nonsense'." in error_output(run("nonsense"), 2)
+    for typo, command in (("serv", "serve"), ("export", "exports"), ("check-conf", "check-config")):
+        assert f"No such command '{typo}'; did you mean {command}?" in error_output(run(typo), 2)
+    assert "No such option" in error_output(run("--serve"), 2)
     assert "No such option" in error_output(run("exports", "--jso"), 2)
     assert "0 is not in the range" in error_output(run("events", "--limit", "0"), 2)
 
@@ -125,3 +132,33 @@ def test_an_address_or_a_store_that_is_taken_is_refused_in_one_sentence_and_leav
 def test_an_admin_listener_open_to_everyone_is_refused() -> None:
     result = run("serve", DATAEXPORT_ADMIN_LISTEN="0.0.0.0:1")
     assert "DATAEXPORT_ADMIN_LISTEN: 0.0.0.0:1 is not loopback" in error_output(result, 2)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_what_a_terminal_cannot_show_is_no_traceback(store: Store, encoding: str) -> None:
+    store.deliver("Initiated", HOUR, "r\u00e9f", Partner="\u00fcn\u00ef \U0001f680")
+    for command in (("exports",), ("exports", "--json"), ("events",), ("events", "--json-lines"), ("doctor",)):
+        result = CliRunner(charset=encoding).invoke(main, command)
+        assert (result.exit_code, result.exception) == (0, None), result.output
+    shown = CliRunner(charset=encoding).invoke(main, ("exports",)).stdout_bytes
+    assert (rb"\U0001f680" in shown) == (encoding != "ascii")  # click writes UTF-8 where the encoding is ASCII
+    mute = ("mute", "--partner", "\u00e9\udcff", "--until", "1h", "--why", "x")
+    assert "no export fits" in error_output(CliRunner(charset=encoding).invoke(main, mute), 1)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(store: Store) -> None:
+    for number in range(300):
+        store.deliver("Completed", 5, f"\u00e9 {number}")
+    store.ledger.close()
+    for environment in ({"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}):
+        with subprocess.Popen(
+            [COMMAND, "events", "--limit", "300"],
+            env=clean_environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""

@@ -16,7 +16,7 @@ def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_spaces()
 
 
 def test_no_rows_are_said_in_words() -> None:
-    assert tables.format_table(("A",), []) == "nothing yet"
+    assert tables.format_table(("A",), [], "no rows") == "no rows"
 
 
 def test_what_was_not_understood_cannot_move_the_cursor_or_begin_a_line() -> None:

@@ -172,6 +172,12 @@ def test_of_two_that_arrived_at_once_the_later_appended_is_newer(ledger: Ledger)
     assert [each.sequence for each in ledger.newest()] == [2, 1]
 
 
+def test_the_sources_that_have_events_are_listed(ledger: Ledger) -> None:
+    assert ledger.event_sources() == []
+    ledger.append([accepted_event(event("initiated", at("0:00"), source=slug)) for slug in ("shop", "app", "shop")])
+    assert ledger.event_sources() == ["app", "shop"]
+
+
 def test_a_body_is_kept_verbatim(ledger: Ledger) -> None:
     body = b'\t{ "Partner" :\x00\xff "S3"}  \r\n'
     ledger.append([ledgers.AcceptedEvent(FIRST, body)])

@@ -68,6 +68,9 @@ class MemoryLedger:
             return [event for event in events if event.sequence > after][:limit]
         return sorted(events, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
+    def event_sources(self) -> list[str]:
+        return sorted({stored.event.source for stored in self.stored})
+
     def body(self, sequence: int) -> bytes | None:
         return next((stored.body for stored in self.stored if stored.event.sequence == sequence), None)
 

@@ -40,11 +40,11 @@ class LocalExporter(Exporter):
             logger_factory=structlog.PrintLoggerFactory(self._log_file),
         )
 
-        # The working folder of this process is not the exporter's.
-        environment = {"DATAEXPORT_STORE_URL": f"sqlite:///{self.database}", **self.environment}
-
         def load_config() -> Config:
-            return loader.load(path, environment)
+            # The working folder of this process is not the exporter's.
+            default = {"DATAEXPORT_STORE_URL": f"sqlite:///{self.database}"}
+            has_url = path is not None and "\nurl = " in path.read_text("utf-8", "replace")
+            return loader.load(path, self.environment if has_url else default | self.environment)
 
         config = load_config()
         process_metrics = ProcessMetrics()

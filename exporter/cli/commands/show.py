@@ -11,6 +11,7 @@ import click
 from exporter.cli import tables
 from exporter.cli.commands import FAILED
 from exporter.cli.doctor import run_checks
+from exporter.cli.event_sources import newest_of_unconfigured_sources, require_source
 from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option, json_option, source_option
 from exporter.ingest.json_lines import format_line
@@ -54,25 +55,30 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
     """
     if json_lines:
         with open_store(path) as (settings, _, ledger):
+            require_source(source, settings, ledger)
             for slug in sorted(settings.sources) if source is None else [source]:
                 for accepted_event in all_with_bodies(ledger.replay_store, slug):
                     click.echo(format_line(accepted_event))
         return
-    _show(path, lambda _, ledger: tables.events_table(ledger.newest(source, limit), as_json=as_json))
+    with open_store(path) as (settings, _, ledger):
+        require_source(source, settings, ledger)
+        click.echo(tables.events_table(ledger.newest(source, limit), source, as_json=as_json))
 
 
 @click.command()
 @config_option
 @json_option
 def sources(path: Path | None, *, as_json: bool) -> None:
-    """List the sources and what arrived from each.
+    """List the sources and what arrived from each, and those that are no longer configured.
 
     \b
     Example:
       dataexport-exporter sources
     """
     now = time.time()
-    _show(path, lambda projector, _: tables.sources_table(projector.list_sources(), now, as_json=as_json))
+    with open_store(path) as (settings, projector, ledger):
+        newest = newest_of_unconfigured_sources(settings, ledger)
+        click.echo(tables.sources_table(projector.list_sources(), newest, now, as_json=as_json))
 
 
 @click.command()

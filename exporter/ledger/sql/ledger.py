@@ -159,7 +159,7 @@ class SqlLedger:
                 # The concatenation keeps the database from an index by source, whose rows it would have to sort.
                 query = query.where(events.c.source.concat("") == source)
             return fetch_events(self._database, query.order_by(events.c.sequence).limit(limit))
-        sources = [source] if source is not None else [row.source for row in self._database.rows(_SOURCES)]
+        sources = [source] if source is not None else self.event_sources()
         events_found: list[Event] = []
         for slug in sources:
             query = select(*EVENT_COLUMNS).where(events.c.source == slug)
@@ -167,6 +167,10 @@ class SqlLedger:
                 self._database, query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit)
             )
         return sorted(events_found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+
+    def event_sources(self) -> list[str]:
+        """The sources that have events."""
+        return sorted(row.source for row in self._database.rows(_SOURCES))
 
     def body(self, sequence: int) -> bytes | None:
         """The body of an event."""

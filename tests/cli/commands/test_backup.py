@@ -304,7 +304,7 @@ def test_a_restore_where_nothing_was_keeps_nothing(store: Store, tmp_path: Path)
     store.path.unlink()
     result = run("restore", str(copy))
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
-    assert run("events").stdout == "nothing yet\n"
+    assert run("events").stdout == "no event has arrived yet\n"
 
 
 def test_a_ledger_without_room_for_its_locks_is_refused(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         assert (row["decision"], row["export"], row["by"], row["why"]) == ("muted", "any", "Ann <b>", "bucket <moves>")
         assert exporter.run("unmute", *config, "--partner", "s3", "--why", "done").returncode == 0
         assert exporter.value("dataexport_muted", **LABELS) == 0
-        assert exporter.run("mutes", *config).stdout == "nothing yet\n"
+        assert exporter.run("mutes", *config).stdout == "nothing is muted or retired\n"
 
 
 def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_retired_export_is_gone_until_an_event_arrives(tmp_path: Path) -> None
         assert 'partner="Amazon S3"' not in exporter.scrape()
         exporter.post(body("Completed", vendor_clock(time.time()), 2), "shop")
         assert exporter.value("dataexport_completed_total", **LABELS) == 2
-        assert exporter.run("mutes", *config).stdout == "nothing yet\n"
+        assert exporter.run("mutes", *config).stdout == "nothing is muted or retired\n"
 
 
 def test_a_retirement_can_be_taken_back(tmp_path: Path) -> None:

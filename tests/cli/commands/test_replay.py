@@ -88,7 +88,7 @@ def test_bodies_understood_after_a_fix_are_as_if_they_had_been_at_once(
     done = run("replay", "--quarantine", *config)
     assert done.stdout == f"{len(history) // 2} accepted\n"
     assert exports(*config) == expected
-    assert run("quarantine", *config).stdout == "nothing yet\n"
+    assert run("quarantine", *config).stdout == "nothing is in quarantine\n"
     (source,) = json.loads(run("sources", "--json", *config).stdout)
     assert source["quarantined"] == {"missing_key": len(history) // 2}  # a counter goes on
     assert run("replay", "--quarantine", *config).stdout == "nothing to replay\n"

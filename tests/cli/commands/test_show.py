@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import HOUR, MINUTE, body
-from commands import Store, columns, run
+from commands import Store, columns, error_output, run
 from exporter.ledger.contract import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -21,8 +21,13 @@ pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 def test_nothing_known_yet_is_said(store: Store) -> None:
     assert store.path.exists()
-    for command in ("exports", "events", "quarantine"):
-        assert run(command).stdout == "nothing yet\n"
+    for command, sentence in {
+        "exports": "no export is known yet: none is declared, and no event has arrived\n",
+        "events": "no event has arrived yet\n",
+        "quarantine": "nothing is in quarantine\n",
+        "mutes": "nothing is muted or retired\n",
+    }.items():
+        assert run(command).stdout == sentence
         assert json.loads(run(command, "--json").stdout) == []
     assert run("sources").stdout.splitlines()[1].split() == ["default", "auto", "0", "0", "0", "never"]
 
@@ -51,7 +56,6 @@ def test_events_are_listed_newest_first(store: Store) -> None:
     assert [event["request_id"] for event in rows] == ["id 2", "id 1", "id 0"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[0]["arrived_at"])
     assert rows[0]["utc_offset"] == "+00:00"
-    assert run("events", "--source", "elsewhere").stdout == "nothing yet\n"
 
 
 def test_sources_are_listed_with_their_counts_and_clocks(tmp_path: Path) -> None:
@@ -86,3 +90,30 @@ def test_more_events_than_a_page_are_read(store: Store) -> None:
     for number in range(21):
         store.deliver("Completed", 5, number)
     assert len(columns(run("events"))) == 1 + 20
+
+
+def test_a_source_that_does_not_exist_is_wrong_usage_and_the_sources_are_listed(tmp_path: Path) -> None:
+    old = Store(tmp_path, slug="old")
+    old.deliver("Completed", 5)
+    old.ledger.close()
+    for options in ((), ("--json-lines",)):
+        sentence = error_output(run("events", "--source", "defualt", *options), 2)
+        assert "--source: 'defualt' is none; the sources are default, old\n" in sentence
+    assert run("events", "--source", "default").stdout == "no event of source default has arrived yet\n"
+    assert len(columns(run("events", "--source", "old"))) == 2
+    assert run("events", "--source", "old", "--json-lines").stdout.count("\n") == 1
+
+
+def test_a_source_that_is_no_longer_configured_is_named(tmp_path: Path) -> None:
+    old = Store(tmp_path, slug="old")
+    old.deliver("Completed", 5)
+    old.ledger.close()
+    _, default, unconfigured = run("sources").stdout.splitlines()
+    assert default.split()[:2] == ["default", "auto"]
+    assert re.fullmatch(r"old +not configured +\d+ s ago", unconfigured)
+    configured, other = json.loads(run("sources", "--json").stdout)
+    assert (configured["slug"], configured["configured"]) == ("default", True)
+    assert (other["slug"], other["configured"]) == ("old", False)
+    assert re.search(
+        r"^ok   source old: has events, the newest of \S+Z, and is not con", run("doctor").stdout, re.MULTILINE
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -179,11 +180,23 @@ def test_the_status_page_lists_every_export_and_escapes_what_senders_wrote(expor
 def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: Path) -> None:
     # Texts that are on a UTC clock, again and again, though India's is configured.
     with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\ntimezone = "Asia/Kolkata"\n') as exporter:
-        assert "No export is known yet" in exporter.admin("/").text
+        page = exporter.admin("/").text
+        assert "No export is known yet" in page
+        assert re.findall('href="([^"]+)"', page) == ["metrics", "-/healthy", "-/ready"]  # as a path prefix needs
         for number in range(3):
             exporter.post(body("Completed", vendor_clock(time.time()), number), "shop")
         assert "arrivals suggest +00:00" in exporter.admin("/").text
         assert exporter.value("dataexport_timezone_suspect", source="shop") == 1
+
+
+def test_while_the_store_fails_the_status_page_says_so_and_not_that_no_export_is_known(tmp_path: Path) -> None:
+    with LocalExporter(tmp_path) as exporter:
+        exporter.database.rename(tmp_path / "aside.db")
+        page = exporter.admin("/").text
+        assert re.search(r"The exports cannot be shown: \S+ was removed", page)
+        assert "No export is known yet" not in page
+        (tmp_path / "aside.db").rename(exporter.database)
+        wait_until(lambda: "No export is known yet" in exporter.admin("/").text, "the store is read again")
 
 
 def test_admin_credentials_guard_everything_but_health(tmp_path: Path) -> None:

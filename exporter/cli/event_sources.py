@@ -1,0 +1,32 @@
+"""Sources that have events, whether or not they are configured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.config.loader import Config
+    from exporter.domain.events import Event
+    from exporter.ledger.contract import Ledger
+
+
+def require_source(slug: str | None, config: Config, ledger: Ledger) -> None:
+    """Refuse a source that is neither configured nor has events; None means all sources.
+
+    Raises:
+        UsageError: lists the sources.
+    """
+    sources = {*config.sources, *ledger.event_sources()}
+    if slug is not None and slug not in sources:
+        message = f"--source: {slug!r} is none; the sources are {', '.join(sorted(sources))}"
+        raise click.UsageError(message)
+
+
+def newest_of_unconfigured_sources(config: Config, ledger: Ledger) -> Mapping[str, Event]:
+    """Return the newest event of each source that has events but is not configured."""
+    slugs = [slug for slug in ledger.event_sources() if slug not in config.sources]
+    return {slug: event for slug in slugs for event in ledger.newest(slug, 1)}
