@@ -382,6 +382,17 @@ def test_a_client_that_does_not_read_its_response_is_aborted(
         listener.handler.responses.clear()
 
 
+def test_a_client_that_reads_a_byte_at_a_time_is_aborted(
+    listener: LocalListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WRITE_SECONDS", 0.1)
+    with listener.connect() as client:
+        client.sendall(POST.replace(b"/ ", b"/long "))
+        wait_until(lambda: len(listener.handler.responses) == 1, "it is answered")
+        wait_until(lambda: not client.recv(1) or len(listener.pool) == 0, "its connection is given up")
+        assert len(received_or_reset(client)) < 50_000_000
+
+
 def test_a_client_that_reads_late_gets_all_and_can_go_on(listener: LocalListener) -> None:
     with listener.connect() as client:
         client.sendall(POST.replace(b"/ ", b"/long "))
