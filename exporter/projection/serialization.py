@@ -57,6 +57,7 @@ RUN_FIELDS = (
     ("failed_runs", "failed"),
     ("superseded_runs", "superseded"),
     ("open_runs", "open_runs"),
+    ("overlapping_runs", "overlapping"),
     ("last_slot_start", "last_slot_start"),
     ("slot_expectation", "slot_expectation"),
     ("slots", "slots"),

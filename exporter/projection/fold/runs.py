@@ -40,6 +40,8 @@ class Runs:
         duration_buckets: runs per bucket of `DURATION_BOUNDS`, not cumulative.
         superseded: runs that were open when the next one started.
         open_runs: request id to start, in the order in which the runs began.
+        overlapping: request id to the start of another run of it that may still be open: one that was open when
+            the next began, or the other one of two of which one has completed. Which is which is unknown.
         last_slot_start: the start that filled the last slot.
         slot_expectation: the expectation at that start; None before the first slot.
     """
@@ -66,6 +68,7 @@ class Runs:
     failed: int = 0
     superseded: int = 0
     open_runs: dict[str, float] = field(default_factory=dict)
+    overlapping: dict[str, float] = field(default_factory=dict)
     last_slot_start: float = 0
     slot_expectation: Expectation | None = None
     slots: int = 0
@@ -77,6 +80,7 @@ class Runs:
         """Return an independent copy."""
         other = copy.copy(self)
         other.open_runs = dict(self.open_runs)
+        other.overlapping = dict(self.overlapping)
         return other
 
     @property
@@ -158,11 +162,15 @@ class Runs:
             if occurred_at - started_at < min_distance:
                 return  # a repeated announcement of the same run
             self.superseded += 1
+            del self.open_runs[request_id]  # the new run is the last in the order of start
+            if occurred_at - started_at < expectation.max_runtime:  # else it was stuck, and counts as abandoned
+                self.overlapping[request_id] = started_at
+        elif request_id in self.overlapping:
+            self._forget_overlap(request_id, occurred_at, expectation)
         if self.open_runs:
             self._supersede_before(
                 occurred_at - expectation.max_runtime - expectation.interval if expectation.interval else 0.0
             )
-            self.open_runs.pop(request_id, None)  # re-inserted at the end: in order of start
         self.open_runs[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
@@ -171,6 +179,15 @@ class Runs:
         self.last_initiated = occurred_at
         if expectation.interval:
             self._take_slot(occurred_at, expectation, outages, retired)
+
+    def _forget_overlap(self, request_id: str, start: float, expectation: Expectation) -> None:
+        """At a start with no open run of the id, forget the other run that may be open unless it can be.
+
+        Only a run that may take longer than the interval can be, for as long as it may take.
+        """
+        may_overlap = expectation.max_runtime > expectation.interval
+        if not may_overlap or start - self.overlapping[request_id] >= expectation.max_runtime:
+            del self.overlapping[request_id]
 
     def _supersede_before(self, before: float) -> None:
         """Supersede open runs that began before an instant, although no run with the same request id followed.
@@ -233,6 +250,9 @@ class Runs:
         started_at = self._close_run(request_id)
         if started_at is None:
             return
+        if request_id in self.overlapping:
+            self.overlapping[request_id] = started_at
+            return  # it may have been the other run that completed
         self.last_duration = occurred_at - started_at
         self.duration_sum += self.last_duration
         bucket = bisect_left(DURATION_BOUNDS, self.last_duration)

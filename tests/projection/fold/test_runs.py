@@ -23,7 +23,32 @@ def test_a_start_opens_a_run_and_a_completion_closes_it() -> None:
 def test_a_second_start_is_another_run_from_half_an_interval_on(second: str, runs: int, abandoned: int) -> None:
     found = folded(started("0:00"), started(second), completed("3:00"))
     assert (found.initiated, found.superseded, found.completed, found.open_runs) == (runs, abandoned, 1, {})
-    assert found.last_duration == at("3:00") - at("0:00" if runs == 1 else second)
+    assert found.last_duration == (at("3:00") - at("0:00") if runs == 1 else 0)
+
+
+def test_while_two_runs_of_an_id_may_be_open_completions_are_counted_and_have_no_duration() -> None:
+    both = folded(started("0:00"), started("3:30"), completed("4:30"), completed("8:00"))
+    assert (both.initiated, both.completed, both.superseded, both.open_runs) == (2, 2, 1, {})
+    assert (both.last_duration, both.duration_sum, sum(both.duration_buckets)) == (0, 0, 0)
+
+
+def test_after_a_run_that_never_completed_only_the_next_one_has_no_duration() -> None:
+    found = folded(started("0:00"), started("3:59"), completed("4:30"), started("7:59"), completed("8:19"))
+    assert (found.superseded, found.completed, found.last_duration) == (1, 2, 1200)
+    assert sum(found.duration_buckets) == 1
+
+
+def test_a_run_that_was_stuck_is_abandoned_once_and_leaves_the_next_one_its_duration() -> None:
+    found = folded(started("0:00"), started("8:00:01"), completed("8:20:01"))
+    assert (found.superseded, found.last_duration) == (1, 1200)
+
+
+def test_runs_that_may_take_longer_than_their_interval_have_no_duration_while_they_overlap() -> None:
+    declaration = Declaration("nightly", Selection("shop", partner="Amazon S3"), max_runtime=6 * HOUR)
+    times = [started("0:00"), started("4:00"), completed("5:00"), started("8:00"), completed("9:00")]
+    assert declared_state(declaration, times, at("9:00")).last_duration == 0
+    later = [started("20:00"), completed("21:00")]
+    assert declared_state(declaration, [*times, *later], at("21:00")).last_duration == HOUR
 
 
 def test_without_an_interval_the_longest_run_tells_two_starts_apart() -> None:
