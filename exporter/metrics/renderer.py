@@ -49,6 +49,7 @@ class _ShownExport:
     """
 
     row_key: RowKey
+    severity: str
     values: Sequence[float | None] = ()
     duration_sum: float = 0
     duration_buckets: tuple[int, ...] = ()
@@ -143,8 +144,9 @@ class Renderer:
         dirty = self._projector.exports.take_dirty()
         while self._changes_due and self._changes_due[0][0] <= now:
             instant, key = heapq.heappop(self._changes_due)
-            if key in self._shown and self._shown[key].changes_at == instant:
-                dirty.add(key)
+            if key in self._shown and self._shown[key].changes_at != instant:
+                continue  # an event has changed that since
+            dirty.add(key)
         # Sorted almost as the rows are, so that each flush touches few groups.
         for key in sorted(dirty, key=_text_order):
             self._update_export(key, now)
@@ -194,13 +196,13 @@ class Renderer:
     def _show(self, key: ExportKey, state: ExportState) -> None:
         row_key = (state.source, state.export, state.partner, state.data_type, state.frequency)
         shown = self._shown.get(key)
-        if shown is not None and shown.row_key != row_key:
+        if shown is not None and (shown.row_key, shown.severity) != (row_key, state.severity):
             self._hide(key)
             shown = None
         values = families.sample_values(state)
         if shown is None:
             self._export_table.put(row_key, [line.encode() for line in families.column_lines(state)])
-            shown = self._shown[key] = _ShownExport(row_key)
+            shown = self._shown[key] = _ShownExport(row_key, state.severity)
         else:
             changed = compress(_COLUMNS, map(ne, values, shown.values))
             self._export_table.change(shown.row_key, families.sample_lines(state, values, changed))
@@ -250,6 +252,8 @@ class Renderer:
                 self._newly_hidden[key] = families.export_series(state)
             self._newly_shown.discard(key)
         overflow.update(key, state)
+        if state.muted:
+            heapq.heappush(self._changes_due, (state.muted_until, key))  # then its deadline counts
         self._dirty_sources.add(key.source)
 
     def _drop_hidden(self, key: ExportKey) -> None:

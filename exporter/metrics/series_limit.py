@@ -11,7 +11,7 @@ from fractions import Fraction
 from operator import add, attrgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.exports import OVERFLOW_LABEL, ExportKey
+from exporter.domain.exports import OVERFLOW_LABEL, SEVERITIES, WARNING, ExportKey
 from exporter.domain.states import ExportState
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
@@ -56,8 +56,9 @@ class _HiddenExport(NamedTuple):
     """What the combined state needs of one export.
 
     Attributes:
-        maxima: of which the combined state has the greatest: the latest times, and minus the start of the oldest run
-            in progress.
+        maxima: of which the combined state has the greatest: the latest times, and negated the start of the oldest run
+            in progress, the deadline, and the place of the severity in `SEVERITIES`; the last two only if it may be
+            overdue.
         counts: of which the combined state has the sums.
     """
 
@@ -67,7 +68,7 @@ class _HiddenExport(NamedTuple):
     duration_buckets: tuple[int, ...]
 
 
-_NONE = _HiddenExport((_NEVER,) * 5, (0,) * 5, 0, ())
+_NONE = _HiddenExport((_NEVER,) * 7, (0,) * 5, 0, ())
 
 
 class HiddenExports:
@@ -93,7 +94,10 @@ class HiddenExports:
     def update(self, key: ExportKey, state: ExportState) -> None:
         """Add an export, or replace its state."""
         running_since = -state.running_since if state.running_since else _NEVER
-        maxima = (*_latest_times(state), running_since)
+        deadline = severity = _NEVER
+        if state.deadline and not state.muted:
+            deadline, severity = -state.deadline, -SEVERITIES.index(state.severity)
+        maxima = (*_latest_times(state), running_since, deadline, severity)
         export = _HiddenExport(maxima, _counts(state), state.duration_sum, state.duration_buckets)
         self._replace(self._exports.get(key, _NONE), export)
         self._exports[key] = export
@@ -103,11 +107,14 @@ class HiddenExports:
         self._replace(self._exports.pop(key), _NONE)
 
     def combined_state(self, source: str, timezone: str) -> ExportState:
-        """Return all exports as one without a schedule: counts are added, and the latest times are kept."""
+        """Return all exports as one: counts are added, the latest times are kept, and the earliest deadline.
+
+        So it is overdue if any of them is; its severity is the gravest of those that may be.
+        """
         for index in self._outdated_maxima:
             self._maxima[index] = max((export.maxima[index] for export in self._exports.values()), default=_NEVER)
         self._outdated_maxima.clear()
-        last_initiated, last_completed, last_failed, last_received, running_since = self._maxima
+        last_initiated, last_completed, last_failed, last_received, running_since, deadline, severity = self._maxima
         in_progress, initiated, completed, failed, abandoned = self._counts
         return ExportState(
             source=source,
@@ -117,6 +124,7 @@ class HiddenExports:
             frequency="",
             timezone=timezone,
             declared=False,
+            severity=WARNING if severity == _NEVER else SEVERITIES[-int(severity)],
             last_initiated=last_initiated,
             last_completed=last_completed,
             last_failed=last_failed,
@@ -129,6 +137,7 @@ class HiddenExports:
             duration_buckets=self._durations.buckets,
             duration_sum=self._durations.sum,
             running_since=0 if running_since == _NEVER else -running_since,
+            deadline=0 if deadline == _NEVER else -deadline,
         )
 
     def _replace(self, old: _HiddenExport, new: _HiddenExport) -> None:

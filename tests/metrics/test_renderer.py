@@ -161,6 +161,7 @@ def one_of(partner: str, clock: str, *, status: str = "initiated", source: str =
 
 
 OVERFLOW = {"source": "shop", "export": "other", "partner": "", "data_type": "", "frequency": ""}
+INFO = {"timezone": "UTC", "declared": "false", "owner": "", "runbook_url": ""}
 
 
 def test_exports_over_the_limit_of_a_source_are_shown_together_as_other() -> None:
@@ -190,6 +191,22 @@ def test_exports_over_the_limit_of_a_source_are_shown_together_as_other() -> Non
     assert 'partner="third"' not in text
     assert 'partner="far"' in text
     assert world.renderer.series > before
+
+
+def test_what_is_over_the_limit_is_overdue_as_soon_as_any_of_it_is_and_as_grave_as_the_gravest() -> None:
+    declarations = [
+        Declaration("a", Selection("shop", partner="a"), interval=HOUR),
+        Declaration("b", Selection("shop", partner="b"), interval=HOUR, muted_until=at("3:00")),
+        Declaration("c", Selection("shop", partner="c"), interval=2 * HOUR, severity="info"),
+    ]
+    world = World(*declarations, exports_per_source=1)
+    assert world.value("1:00", "deadline_timestamp_seconds", **OVERFLOW) == at("2:30")
+    assert world.value("1:00", "export_info", **OVERFLOW, **INFO, severity="info") == 1
+    assert world.value("3:00", "deadline_timestamp_seconds", **OVERFLOW) == at("1:30")
+    assert world.value("3:00", "export_info", **OVERFLOW, **INFO, severity="critical") == 1
+    assert world.value("3:00", "export_info", **OVERFLOW, **INFO, severity="info") is None
+    world.append(event("completed", at("3:00"), partner="b"))
+    assert world.value("3:01", "deadline_timestamp_seconds", **OVERFLOW) == at("2:30")
 
 
 def test_nothing_running_over_the_limit_is_running_since_never() -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.domain.exports import ExportKey
+from exporter.domain.exports import SEVERITIES, ExportKey
 from exporter.domain.states import ExportState
 from exporter.metrics.series_limit import DurationTotals, HiddenExports, SeriesLimit, combine
 from exporter.projection.fold.runs import DURATION_BOUNDS
@@ -35,6 +35,9 @@ states = st.builds(
     duration_sum=st.floats(0, 1e9),
     in_progress=counts,
     running_since=instants,
+    deadline=instants,
+    muted=st.booleans(),
+    severity=st.sampled_from(SEVERITIES),
     initiated=counts,
     completed=counts,
     failed=counts,
@@ -47,8 +50,11 @@ keys = st.integers(0, 5).map(lambda number: ExportKey("shop", "group", "any", st
 
 def recomputed(kept: list[ExportState]) -> ExportState:
     since = [state.running_since for state in kept if state.running_since]
+    due = [state for state in kept if state.deadline and not state.muted]
     return replace(
         PLAIN,
+        deadline=min((state.deadline for state in due), default=0),
+        severity=min((state.severity for state in due), key=SEVERITIES.index, default="warning"),
         export="other",
         last_initiated=max(state.last_initiated for state in kept),
         last_completed=max(state.last_completed for state in kept),
