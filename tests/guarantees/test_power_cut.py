@@ -145,7 +145,7 @@ def test_no_power_cut_loses_an_acknowledged_event(recording: Recording, tmp_path
     first = next(at for at, each in enumerate(records) if isinstance(each, HttpResponse))
     in_the_database = [each for each in records[first:] if isinstance(each, Write) and each.file == "dataexport.db"]
     assert in_the_database, "the write-ahead log was never moved into the database"
-    done = 0
+    done, stored = 0, set[str]()
     for seed in range(PROOF):
         for promised, stored in cuts(recording, Disk(), tmp_path, random.Random(seed), SHARE):
             assert promised <= stored, f"seed {seed}, cut {done}"
@@ -154,7 +154,7 @@ def test_no_power_cut_loses_an_acknowledged_event(recording: Recording, tmp_path
     # What the last cut left is a ledger to start from.
     with Exporter(tmp_path) as exporter:
         events = exporter.value("dataexport_webhook_events_total", source="default", status="initiated")
-        assert events == EVENTS
+        assert events == len(stored) > EVENTS / 2
 
 
 def test_on_a_disk_that_does_not_sync_power_cuts_do_lose_events(recording: Recording, tmp_path: Path) -> None:
