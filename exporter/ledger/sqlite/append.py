@@ -1,4 +1,4 @@
-"""Appends many rows to SQLite in few statements.
+"""Appends entries to SQLite, drops those that are stored already, and needs few statements for many rows.
 
 Python's driver releases the interpreter's lock for every step of a statement, and beside a busy thread
 each step waits up to a switch interval to get it back. So a batch becomes a few statements of many rows.
