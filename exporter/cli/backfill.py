@@ -84,7 +84,6 @@ class Backfill:
         self._events = sorted(_all_events(ledger), key=lambda event: (event.arrived_at, event.sequence))
         self._quarantined = sorted(ledger.quarantine(_NO_LIMIT), key=lambda body: body.arrived_at)
         self._outages = ledger.outages()
-        self._declared_at = ledger.declaration_times()
         first_arrivals = [items[0].arrived_at for items in (self._events, self._quarantined) if items]
         if since is None and not first_arrivals:
             message = "store.url: the ledger is empty, so there is no history to tell"
@@ -95,8 +94,10 @@ class Backfill:
             message = f"the span ends before it begins: from {self.since} to {self.until}, in Unix seconds"
             raise ExporterError(message)
         self._regular_seconds = self._list_regular_seconds(step)
+        declared = ((declaration.match.source, declaration.name) for declaration in inputs.declarations)
+        self._declared_at = dict.fromkeys(declared, float(self.since)) | dict(ledger.declaration_times())
         self._regular_timestamps = [f"{second}\n" for second in self._regular_seconds]
-        self._projection = _InMemoryProjection(inputs)
+        self._projection = _InMemoryProjection(inputs, self._declared_at)
         self._source_stats = {slug: SourceStats() for slug in inputs.sources}
         self._quarantine_counters: dict[tuple[str, str], DeliveryCounter] = {}
         self._scheduled: list[tuple[int, ExportKey]] = []
@@ -128,7 +129,7 @@ class Backfill:
             if outages.take_until(second):
                 # An outage changes the missed slots of every export once it is over.
                 past_outages = self._outages[: outages.position]
-                self._projection = _InMemoryProjection(self._inputs, past_outages, self._projection.events)
+                self._projection = self._projection.with_outages(past_outages)
                 dirty.update(*self._states.values())
             new_events = events.take_until(second)
             dirty |= self._projection.add(new_events)
@@ -212,8 +213,7 @@ class Backfill:
             states = self._states[key.source]
             states.pop(key, None)
             if key in exports:
-                declared_at = self._declared_at.get((key.source, key.name), self.since)
-                states[key] = exports.state(key, second, declared_at)
+                states[key] = exports.state(key, second)
                 if states[key].changes_at < math.inf:
                     heapq.heappush(self._scheduled, (max(second + 1, math.ceil(states[key].changes_at)), key))
         for slug in {key.source for key in dirty}:
@@ -294,12 +294,23 @@ class _Cursor(Generic[Item]):
 class _InMemoryProjection:
     """The exports as of the events added so far, with those events in memory for rebuilds."""
 
-    def __init__(self, inputs: BackfillInput, outages: Sequence[Outage] = (), events: Iterable[Event] = ()) -> None:
-        self.exports = ExportProjection(inputs.sources, inputs.declarations, outages)
+    def __init__(
+        self,
+        inputs: BackfillInput,
+        declared_at: Mapping[tuple[str, str], float],
+        outages: Sequence[Outage] = (),
+        events: Iterable[Event] = (),
+    ) -> None:
+        self._inputs, self._declared_at = inputs, declared_at
+        self.exports = ExportProjection(inputs.sources, inputs.declarations, outages, declared_at=declared_at)
         self.events: list[Event] = []
         self._index: dict[tuple[str, str | None, str | None], list[Event]] = defaultdict(list)
         """By source and request id, by source and group, and by source alone."""
         self._fold(events)
+
+    def with_outages(self, outages: Sequence[Outage]) -> _InMemoryProjection:
+        """Return a projection of the same events with other outages."""
+        return _InMemoryProjection(self._inputs, self._declared_at, outages, self.events)
 
     def add(self, events: Iterable[Event]) -> set[ExportKey]:
         """Fold further events, and return the exports that changed since the last call."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import MUTE
-from exporter.domain.humanize import format_age, format_offset, format_time_left
+from exporter.domain.humanize import format_age, format_duration, format_offset, format_time_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
             del row["key"], row["changes_at"]  # the id contains the key, and JSON has no infinity
         return _json(rows)
     return format_table(
-        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "DUE", "SEVERITY"),
+        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "USUAL RUN", "DUE", "SEVERITY"),
         [
             (
                 state.condition(now),
@@ -36,6 +36,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
                 state.data_type,
                 state.frequency,
                 format_age(state.last_completed, now),
+                format_duration(state.usual_duration) if state.usual_duration else "",
                 format_time_left(state.deadline, now),
                 state.severity,
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from exporter.domain.daylight_saving import latest_slot_after
@@ -48,15 +50,39 @@ def extended_past_outage(deadline: float, grace: float, outages: Sequence[Outage
     return deadline
 
 
-def deadline_after(since: float, expectation: Expectation, outages: Sequence[Outage], lead: float = 0) -> float:
-    """Return the deadline for the event expected an interval after ``since``, moved past outages.
+def is_hidden_by(outage: Outage, slot: float, grace: float, lead: float) -> bool:
+    """Return whether the event of a slot may have been sent during an outage, in time and without being received.
 
-    An event that was due during an outage may have been sent without being received, so only the
-    event after it can prove a failure: the deadline is that of the first slot due outside an outage::
+    Args:
+        outage: the outage.
+        slot: when the event was due.
+        grace: by how much it may be late.
+        lead: by how much it may be early.
+    """
+    return outage.began_at < slot + grace and slot - lead <= outage.ended_at
+
+
+def first_visible_slot(since: float, expectation: Expectation, outages: Sequence[Outage], lead: float) -> int:
+    """Return the number of the first slot after ``since`` that no outage hides: 1 without outages.
+
+    The event of a hidden slot may have been sent without being received, so only a later one can prove a failure.
+    """
+    number = 1
+    if outages and outages[-1].ended_at > since:
+        for outage in outages[bisect_right(outages, since, key=attrgetter("ended_at")) :]:
+            while is_hidden_by(outage, latest_slot_after(since, number, expectation), expectation.grace, lead):
+                number += 1
+    return number
+
+
+def deadline_after(since: float, expectation: Expectation, outages: Sequence[Outage], lead: float = 0) -> float:
+    """Return the deadline for the event expected an interval after ``since``: that of the first visible slot.
+
+    ::
 
         since        slot 1        slot 2
-          |------------|------------|---grace---| deadline
-                    [outage]
+          |------------|--grace----|---grace---| deadline
+                          [outage]
 
     Args:
         since: the previous start or completion.
@@ -64,15 +90,8 @@ def deadline_after(since: float, expectation: Expectation, outages: Sequence[Out
         outages: in chronological order.
         lead: seconds by which the event may precede its slot, since a run may be shorter than the last one.
     """
-    count = 1
-    due = latest_slot_after(since, count, expectation)
-    if not outages:
-        return due + expectation.grace
-    for outage in outages:
-        while outage.began_at < due and due - lead <= outage.ended_at:
-            count += 1
-            due = latest_slot_after(since, count, expectation)
-    return extended_past_outage(due + expectation.grace, expectation.grace, outages)
+    number = first_visible_slot(since, expectation, outages, lead)
+    return latest_slot_after(since, number, expectation) + expectation.grace
 
 
 def run_deadline_after(start: float, expectation: Expectation, outages: Sequence[Outage]) -> float:

@@ -54,6 +54,8 @@ class ActiveDecisions:
         self.sequence = 0
         """The sequence of the last decision that was applied."""
         self._mutes: dict[ExportKey, Decision] = {}
+        self._mutes_ended_at: dict[ExportKey, float] = {}
+        """When the last mute of each export ends, or was ended by a person."""
         self._retirements: dict[ExportKey, list[Decision]] = {}
 
     def apply(self, decisions: Iterable[Decision]) -> set[ExportKey]:
@@ -65,8 +67,11 @@ class ActiveDecisions:
             retirements = self._retirements.setdefault(decision.key, [])
             if decision.kind == MUTE:
                 self._mutes[decision.key] = decision
+                self._mutes_ended_at[decision.key] = decision.until
             elif decision.kind == UNMUTE:
                 self._mutes.pop(decision.key, None)
+                previous_end = self._mutes_ended_at.get(decision.key, decision.decided_at)
+                self._mutes_ended_at[decision.key] = min(previous_end, decision.decided_at)
             elif decision.kind == RETIRE:
                 retirements.append(decision)
             elif retirements:
@@ -76,6 +81,10 @@ class ActiveDecisions:
     def active_mutes(self, now: float) -> list[Decision]:
         """Return the mutes that are in effect at ``now``."""
         return [decision for decision in self._mutes.values() if decision.until > now]
+
+    def unmuted_at(self, key: ExportKey) -> float:
+        """Return when the last mute of an export ended or will end; 0 for never."""
+        return self._mutes_ended_at.get(key, 0.0)
 
     def latest_retirements(self) -> list[Decision]:
         """Return the newest retirement of each export, even if a later event has ended it."""

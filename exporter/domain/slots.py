@@ -1,37 +1,48 @@
-"""Counts slots: which lie between two starts, and which of them were missed or are unknown. Pure.
+"""Judges slots: which expected completions came late, were missed, or are unknown. Pure.
 
-Slot 0 is the last start that filled a slot, slot k is due k intervals later. With an interval of 4 h
-and slot 0 at 0:00, while nothing starts and when the next run starts::
+Slots agree with the pager: something between two completions is late or missed if and only if the export was past
+its deadline in between. Slot k is due k intervals after the last completion. With an interval of 4 h, a grace of
+48 min and a completion at 0:00::
 
-    slot   0           1           2           3
-           |-----.-----|-----.-----|-----.-----|
-         0:00  2:00  4:00  6:00  8:00 10:00 12:00
+    slot   0           1    D      2           3
+           |-----.-----|----|-.----|-----.-----|
+         0:00  2:00  4:00   | 6:00 8:00 10:00 12:00
+                            4:48, the deadline
 
-    ==============  ====================  ===============================================
-    time            missed if no start    a start then fills
-    ==============  ====================  ===============================================
-    before 2:00     none                  no new slot: it is an extra run in slot 0
-    2:00 to 6:00    none                  slot 1: nothing is missed
-    6:00 to 8:00    none                  slot 2: slot 1 is missed
-    8:00 to 10:00   slot 1                slot 2: slot 1 is missed
-    10:00 to 12:00  slot 1                slot 3: slots 1 and 2 are missed
-    from 12:00      slots 1 and 2         slot 3, from 14:00 slot 4
-    ==============  ====================  ===============================================
+    ==============  =======================  =============================================
+    time            missed if none came      a completion then fills
+    ==============  =======================  =============================================
+    before 2:00     none                     no new slot: it is an extra run in slot 0
+    2:00 to 4:48    none                     slot 1, on time
+    4:48 to 6:00    none                     slot 1, late
+    6:00 to 8:00    none                     slot 2, on time: slot 1 is missed
+    8:00 to 8:48    slot 1                   slot 2, on time: slot 1 is missed
+    8:48 to 10:00   slot 1                   slot 2, late: slot 1 is missed
+    10:00 to 12:00  slot 1                   slot 3, on time: slots 1 and 2 are missed
+    from 12:00      slots 1 and 2            slot 3, from 14:00 slot 4
+    ==============  =======================  =============================================
+
+A completion that an outage may hide makes its slot unknown instead of missed; see `deadlines.first_visible_slot`.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.daylight_saving import slot_after
+from exporter.domain import deadlines
+from exporter.domain.daylight_saving import latest_slot_after
+from exporter.domain.frequency import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from exporter.domain.events import Outage
     from exporter.domain.exports import Expectation
+
+WEEK = 7 * DAY
+"""For how long the times of late, missed and unknown slots are needed, in seconds."""
 
 
 def first_after(instant: float, instants: Sequence[float]) -> float:
@@ -40,41 +51,134 @@ def first_after(instant: float, instants: Sequence[float]) -> float:
     return instants[index] if index < len(instants) else 0.0
 
 
-def slots_between(last_slot_start: float, start: float, expectation: Expectation) -> int:
-    """Return the number of the slot that a start fills; 0 for an extra run in the last slot."""
-    return math.floor((start - last_slot_start) / expectation.interval + 0.5)
+class Verdict(NamedTuple):
+    """What became of the slots of a schedule up to an instant.
 
-
-def missed_slots(last_slot_start: float, now: float, expectation: Expectation) -> int:
-    """Return how many slots are already missed if nothing has started: those whose next slot is due as well."""
-    return max(0, math.floor((now - last_slot_start) / expectation.interval) - 1)
-
-
-def next_miss_at(last_slot_start: float, missed: int, expectation: Expectation) -> float:
-    """Return when `missed_slots` grows beyond ``missed``, its value now."""
-    return last_slot_start + (missed + 2) * expectation.interval
-
-
-def unknown_slots(last_slot_start: float, count: int, expectation: Expectation, outages: Sequence[Outage]) -> int:
-    """Return how many of the ``count`` slots after ``last_slot_start``, none of them filled, are unknown.
-
-    A slot is unknown if an outage overlaps the time from the slot to the end of its grace period,
-    because its event could have been sent then.
+    Attributes:
+        missed, unknown: how many slots.
+        missed_at, unknown_at: when those of the week before the instant came to be so: when the next slot was due,
+            or the completion after it came.
+        late: whether the completion at the instant is late.
+        outages_matter_until: an outage that begins before this instant may change the verdict.
     """
-    if count <= 0 or not outages or outages[-1].ended_at <= last_slot_start:
-        return 0
-    unknown = 0
-    previous_end = last_slot_start
-    for outage in outages:
-        if outage.ended_at <= last_slot_start:
-            continue
-        # One slot wider than on average at both ends, because a day may have 23 or 25 hours.
-        first = max(1, math.floor((outage.began_at - expectation.grace - last_slot_start) / expectation.interval) - 1)
-        last = min(count, math.ceil((outage.ended_at - last_slot_start) / expectation.interval) + 1)
-        for number in range(first, last + 1):
-            slot = slot_after(last_slot_start, number, expectation)
-            # A slot before the previous outage ended was examined with that one.
-            if previous_end < slot <= outage.ended_at and outage.began_at < slot + expectation.grace:
-                unknown += 1
-        previous_end = outage.ended_at
-    return unknown
+
+    missed: int = 0
+    unknown: int = 0
+    missed_at: tuple[float, ...] = ()
+    unknown_at: tuple[float, ...] = ()
+    late: bool = False
+    outages_matter_until: float = 0
+
+
+NOTHING_DUE = Verdict()
+
+
+class Schedule(NamedTuple):
+    """The slots after one completion, as long as no other completion follows.
+
+    Attributes:
+        since: the completion, or whatever else the schedule begins with; slot k is due k intervals later.
+        expectation: interval, grace and zone at that time; the interval is not 0.
+        lead: seconds by which a completion may precede its slot, since a run may be shorter than the last one.
+        outages: in chronological order.
+    """
+
+    since: float
+    expectation: Expectation
+    lead: float
+    outages: Sequence[Outage]
+
+    def slot(self, number: int) -> float:
+        """Return when a slot is due."""
+        return latest_slot_after(self.since, number, self.expectation)
+
+    def deadline(self) -> float:
+        """Return the deadline of the next completion."""
+        return self._first_visible()[1]
+
+    def past_slots(self, now: float) -> int:
+        """Return how many slots are past at ``now``."""
+        # One more than the number of intervals, because a day may have 23 hours; fewer after a day of 25.
+        number = max(0, math.floor((now - self.since) / self.expectation.interval)) + 1
+        while number and self.slot(number) > now:
+            number -= 1
+        return number
+
+    def without_completion(self, now: float) -> Verdict:
+        """Return the verdict at ``now`` if nothing has completed: a slot is missed once the next one is past."""
+        past = self.past_slots(now)
+        return self._verdict(past, now) if past > 1 else NOTHING_DUE
+
+    def ended(self, now: float) -> Verdict:
+        """Return the verdict if the schedule ends at ``now`` without a completion; if overdue, a slot is missed."""
+        verdict = self.without_completion(now)
+        if not verdict.missed and now > self.deadline():
+            verdict = verdict._replace(missed=1, missed_at=(now,))
+        return verdict._replace(outages_matter_until=now + self.expectation.grace)
+
+    def completed(self, completion: float) -> Verdict:
+        """Return the verdict at the next completion."""
+        interval, grace = self.expectation.interval, self.expectation.grace
+        if completion <= self.slot(1) + grace:
+            return NOTHING_DUE
+        nearest = math.floor((completion - self.since) / interval + 0.5)
+        first, deadline = self._first_visible()
+        if completion <= deadline:
+            filled, late = max(1, min(first, nearest)), False
+        else:
+            filled = max(first, nearest)
+            late = filled == first or completion > self.slot(filled) + grace
+        return self._verdict(filled, completion)._replace(
+            late=late, outages_matter_until=max(completion, self.slot(filled) + grace)
+        )
+
+    def next_change(self, now: float) -> float:
+        """Return when `without_completion` changes next after ``now``."""
+        first, deadline = self._first_visible()
+        number = max(2, self.past_slots(now) + 1)
+        if number > first + 1 and now < deadline:  # the grace is longer than the interval
+            return min(deadline, self.slot(number))
+        return self.slot(number)
+
+    def _first_visible(self) -> tuple[int, float]:
+        """Return the number of the first slot that no outage hides, and the deadline, which is its own."""
+        first = deadlines.first_visible_slot(self.since, self.expectation, self.outages, self.lead)
+        return first, self.slot(first) + self.expectation.grace
+
+    def _verdict(self, filled: int, until: float) -> Verdict:
+        """Return the verdict on the slots before ``filled`` at ``until``."""
+        first, deadline = self._first_visible()
+        hidden = self._hidden_slots(filled - 1)
+        is_overdue = until >= deadline
+        recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
+        return Verdict(
+            missed=sum(number not in hidden for number in range(first, filled)) if is_overdue else 0,
+            unknown=len(hidden),
+            missed_at=self._judged_at(
+                (number for number in recent if number >= first and number not in hidden), deadline, until
+            )
+            if is_overdue
+            else (),
+            unknown_at=self._judged_at((number for number in recent if number in hidden), 0, until),
+        )
+
+    def _judged_at(self, numbers: Iterable[int], not_before: float, until: float) -> tuple[float, ...]:
+        instants = (min(until, max(not_before, self.slot(number + 1))) for number in numbers)
+        return tuple(instant for instant in instants if instant > until - WEEK)
+
+    def _hidden_slots(self, count: int) -> set[int]:
+        """Return the numbers of the slots up to ``count`` that an outage hides."""
+        since, (interval, grace) = self.since, (self.expectation.interval, self.expectation.grace)
+        hidden: set[int] = set()
+        for outage in reversed(self.outages):
+            if outage.ended_at <= since:
+                break
+            # One slot wider than on average at both ends, because a day may have 23 or 25 hours.
+            begin = max(1, math.floor((outage.began_at - grace - since) / interval) - 1)
+            end = min(count, math.ceil((outage.ended_at + self.lead - since) / interval) + 1)
+            hidden.update(
+                number
+                for number in range(begin, end + 1)
+                if deadlines.is_hidden_by(outage, self.slot(number), grace, self.lead)
+            )
+        return hidden

@@ -20,6 +20,9 @@ class ExportState:
         key: the export; None for the exports beyond the limit of their source, taken together.
         severity: one of `exporter.domain.exports.SEVERITIES`, for the alerts that it is overdue.
         duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
+        usual_duration: the median of the runs of the last 14 days, in seconds; 0 without any.
+        slots_missed_1d, slots_unknown_1d: of the last day.
+        slots_over_objective_7d: late and missed ones of the last week if they are more than the objective allows.
         changes_at: when the state changes next if no event arrives; infinity for never.
     """
 
@@ -43,6 +46,7 @@ class ExportState:
     last_failed: float = 0
     last_received: float = 0
     last_duration: float = 0
+    usual_duration: float = 0
     duration_buckets: tuple[int, ...] = ()
     duration_sum: float = 0
     in_progress: int = 0
@@ -58,6 +62,9 @@ class ExportState:
     slots_late: int = 0
     slots_missed: int = 0
     slots_unknown: int = 0
+    slots_missed_1d: int = 0
+    slots_unknown_1d: int = 0
+    slots_over_objective_7d: int = 0
     recurring: bool = False
     muted: bool = False
     muted_until: float = 0

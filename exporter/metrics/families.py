@@ -1,6 +1,6 @@
 """Defines every metric that is computed from stored events, and formats its samples.
 
-To add one, add a row to `EXPORT_GAUGES`, `EXPORT_COUNTERS` or `SLOT_COUNTERS`, or a family to `SOURCE_FAMILIES`.
+To add one, add a row to `EXPORT_GAUGES`, `EXPORT_COUNTERS` or `SLOT_GAUGES`, or a family to `SOURCE_FAMILIES`.
 The metrics of the exporter process are in `exporter.metrics.process_metrics`.
 """
 
@@ -40,6 +40,7 @@ EXPORT_GAUGES = (
     ),
     ("last_received_timestamp_seconds", "Arrival of the newest event; 0 for never.", "last_received"),
     ("last_run_duration_seconds", "Duration of the newest completed run whose start is known.", "last_duration"),
+    ("usual_run_duration_seconds", "Median duration of the runs of 14 days; 0 for none.", "usual_duration"),
     ("runs_in_progress", "Runs that were initiated and not yet completed.", "in_progress"),
     ("running_since_timestamp_seconds", "Start of the oldest run in progress; 0 for none.", "running_since"),
     ("interval_seconds", "Time from one run to the next; 0 where it is not known.", "interval"),
@@ -60,11 +61,22 @@ EXPORT_COUNTERS = (
     ("failed", "Runs that a status word ended as failed.", "failed"),
     ("abandoned", "Runs that were still open when their export started again.", "abandoned"),
 )
-SLOT_COUNTERS = (
-    ("slots", "Times at which a run was due, whatever became of it.", "slots"),
-    ("slots_late", "Slots whose run started later than the grace allows.", "slots_late"),
-    ("slots_missed", "Slots in which no run started.", "slots_missed"),
-    ("slots_unknown", "Slots without an event that fell into a time in which the exporter was away.", "slots_unknown"),
+SLOT_GAUGES = (
+    ("slots", "Completions that were expected, whatever became of them; a late event may correct it.", "slots"),
+    ("slots_late", "Slots whose completion came after the deadline.", "slots_late"),
+    ("slots_missed", "Slots without a completion.", "slots_missed"),
+    (
+        "slots_unknown",
+        "Slots without a completion, which an outage of the exporter may have hidden.",
+        "slots_unknown",
+    ),
+    ("slots_missed_1d", "Slots that were missed within a day and since the last mute.", "slots_missed_1d"),
+    ("slots_unknown_1d", "Slots that became unknown within a day and since the last mute.", "slots_unknown_1d"),
+    (
+        "slots_over_objective_7d",
+        "Late and missed slots within a week and since the last mute if the objective allows fewer, else 0.",
+        "slots_over_objective_7d",
+    ),
 )
 
 DURATION = Family(f"{PREFIX}run_duration_seconds", "histogram", "Durations of completed runs whose start is known.")
@@ -74,7 +86,8 @@ INFO = Family(f"{PREFIX}export_info", "gauge", "Always 1; what is configured for
 EXPORT_FAMILIES = (
     *(Family(PREFIX + name, "gauge", text) for name, text, _ in EXPORT_GAUGES),
     DURATION,
-    *(Family(PREFIX + name, "counter", text) for name, text, _ in EXPORT_COUNTERS + SLOT_COUNTERS),
+    *(Family(PREFIX + name, "counter", text) for name, text, _ in EXPORT_COUNTERS),
+    *(Family(PREFIX + name, "gauge", text) for name, text, _ in SLOT_GAUGES),
     MUTED,
     INFO,
 )
@@ -86,7 +99,7 @@ DURATION_SERIES = len(DURATION_BOUNDS) + 3
 """Series of one histogram: a bucket per bound and one for infinity, the count and the sum."""
 
 _VALUE_FIELDS = (
-    *(attribute for _, _, attribute in (*EXPORT_GAUGES, *EXPORT_COUNTERS, *SLOT_COUNTERS)),
+    *(attribute for _, _, attribute in (*EXPORT_GAUGES, *EXPORT_COUNTERS, *SLOT_GAUGES)),
     "muted",
 )
 _SLOT_COLUMNS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_VALUE_FIELDS) - 1)
@@ -139,17 +152,17 @@ SOURCE_FAMILIES = (
 def sample_values(state: ExportState) -> tuple[float | None, ...]:
     """Return the values of `EXPORT_COLUMNS` except `INFO`, which is always 1.
 
-    Slot counters are shown for recurring exports only; for others their value is None.
+    Slots are shown for recurring exports only; for others their value is None.
     """
     values: tuple[float | None, ...] = _field_values(state)
     if not state.recurring:
-        values = (*values[: _SLOT_COLUMNS.start], *(None for _ in SLOT_COUNTERS), *values[_SLOT_COLUMNS.stop :])
+        values = (*values[: _SLOT_COLUMNS.start], *(None for _ in SLOT_GAUGES), *values[_SLOT_COLUMNS.stop :])
     return values
 
 
 def export_series(state: ExportState) -> int:
     """Count the series of an export in `EXPORT_COLUMNS`."""
-    return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_COUNTERS))
+    return len(EXPORT_COLUMNS) - (0 if state.recurring else len(SLOT_GAUGES))
 
 
 def sample_lines(state: ExportState, values: Sequence[float | None], columns: Iterable[int]) -> dict[int, bytes]:

@@ -40,7 +40,11 @@ class LoadedCheckpoint:
 
 
 def load_checkpoint(
-    ledger: Ledger, sources: Mapping[str, Source], declarations: Sequence[Declaration], fingerprint: str
+    ledger: Ledger,
+    sources: Mapping[str, Source],
+    declarations: Sequence[Declaration],
+    declared_at: Mapping[tuple[str, str], float],
+    fingerprint: str,
 ) -> LoadedCheckpoint | None:
     """Load the checkpoint of a ledger.
 
@@ -66,7 +70,9 @@ def load_checkpoint(
         if store.load_header() != head:
             return None  # another process wrote it during the read
         outages = serialization.decode_outages(serialization.verify_checksum(other_rows[OUTAGES_KEY]))
-        exports = ExportProjection(sources, declarations, outages, dict(export_baselines(other_baselines, sources)))
+        exports = ExportProjection(
+            sources, declarations, outages, dict(export_baselines(other_baselines, sources)), declared_at
+        )
         source_stats = {
             slug: _decode_source_stats(serialization.verify_checksum(other_rows[source_row_key(slug)]))
             for slug in sources

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import UNRETIRE, ActiveDecisions
-from exporter.domain.exports import DECLARED, DETECTED, key_of_source
+from exporter.domain.exports import DETECTED, key_of_source
 from exporter.domain.states import urgency_key
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import baselines, checkpoint_loader, serialization
@@ -78,20 +78,23 @@ class Projector:
         while self._fold_page():
             pass
         self._apply_decisions()
-        while self.exports.needs_rebuild:
-            self._rebuild(min(self.exports.needs_rebuild))
-        self._update_counters(self._ledger.delivery_counters())
         declared_at = self._ledger.declaration_times()
         if declared_at != self._declared_at:
             self._declared_at = declared_at
             self._source_states.clear()
+            self.exports.set_declaration_times(declared_at)
+        while self.exports.needs_rebuild:
+            self._rebuild(min(self.exports.needs_rebuild))
+        self._update_counters(self._ledger.delivery_counters())
         was_rebuilt, self._was_rebuilt = self._was_rebuilt, False
         return was_rebuilt
 
     @property
     def fingerprint(self) -> str:
         """Identifies everything that the fold depends on, except events and outages."""
-        return serialization.fingerprint(self._current_ledger_version(), self._sources, self._declarations)
+        return serialization.fingerprint(
+            self._current_ledger_version(), self._sources, self._declarations, self._declared_at
+        )
 
     @property
     def configured_sources(self) -> Mapping[str, Source]:
@@ -114,7 +117,10 @@ class Projector:
         self._was_rebuilt = self._was_rebuilt or self._ledger_version is not None
         self._ledger_version = None
         self.decisions_in_effect = ActiveDecisions()
-        loaded = checkpoint_loader.load_checkpoint(self._ledger, self._sources, self._declarations, self.fingerprint)
+        self._declared_at = self._ledger.declaration_times()
+        loaded = checkpoint_loader.load_checkpoint(
+            self._ledger, self._sources, self._declarations, self._declared_at, self.fingerprint
+        )
         if loaded is None:
             self._start_from_scratch()
         else:
@@ -129,7 +135,7 @@ class Projector:
         outages, pruning_state = self._ledger.outages(), self._ledger.checkpoints.pruning_state()
         export_baselines, source_stats = baselines.load_baselines(self._ledger, self._sources)
         self._outages, self.pruning_state = outages, pruning_state
-        self.exports = ExportProjection(self._sources, self._declarations, outages, export_baselines)
+        self.exports = ExportProjection(self._sources, self._declarations, outages, export_baselines, self._declared_at)
         self.source_stats = source_stats
         self._source_states.clear()
         self.sequence, self.checkpoint_revision = 0, None
@@ -203,8 +209,8 @@ class Projector:
 
     def export_state(self, key: ExportKey, now: float) -> ExportState:
         """Return the state of one export at ``now``."""
-        declared_at = self._declared_at.get((key.source, key.name), now) if key.kind == DECLARED else 0.0
-        return self.decisions_in_effect.with_mute(key, self.exports.state(key, now, declared_at), now)
+        state = self.exports.state(key, now, self.decisions_in_effect.unmuted_at(key))
+        return self.decisions_in_effect.with_mute(key, state, now)
 
     def __contains__(self, key: ExportKey) -> bool:
         """Return whether an export exists and is not retired."""

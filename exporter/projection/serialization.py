@@ -47,7 +47,6 @@ RUN_FIELDS = (
     ("last_completed_at", "last_completed"),
     ("last_start_seen_at", "last_start_seen"),
     ("last_failed_at", "last_failed"),
-    ("reactivated_at", "reactivated_at"),
     ("last_received_at", "last_received"),
     ("last_duration_s", "last_duration"),
     ("duration_buckets", "duration_buckets"),
@@ -58,12 +57,18 @@ RUN_FIELDS = (
     ("superseded_runs", "superseded"),
     ("open_runs", "open_runs"),
     ("overlapping_runs", "overlapping"),
-    ("last_slot_start", "last_slot_start"),
+    ("scheduled_since", "scheduled_since"),
     ("slot_expectation", "slot_expectation"),
+    ("last_slot_filled_at", "last_slot_filled"),
     ("slots", "slots"),
     ("late_slots", "late_slots"),
     ("missed_slots", "missed_slots"),
     ("unknown_slots", "unknown_slots"),
+    ("recent_late_at", "recent_late_at"),
+    ("recent_missed_at", "recent_missed_at"),
+    ("recent_unknown_at", "recent_unknown_at"),
+    ("outages_matter_until", "outages_matter_until"),
+    ("recent_durations", "recent_durations"),
 )
 """The stored name of every field of `Runs`, and the field. The names never change without a migration."""
 
@@ -71,15 +76,22 @@ _CHECKSUM_LENGTH = 8
 """Hexadecimal digits of the CRC-32 that `with_checksum` puts before a text."""
 _DEFAULTS = tuple((name, attribute, getattr(Runs(), attribute)) for name, attribute in RUN_FIELDS)
 _ATTRIBUTES = dict(RUN_FIELDS)
+_TUPLES = frozenset(attribute for _, attribute, default in _DEFAULTS if isinstance(default, tuple))
 
 
-def fingerprint(ledger_version: str, sources: Mapping[str, Source], declarations: Sequence[Declaration]) -> str:
+def fingerprint(
+    ledger_version: str,
+    sources: Mapping[str, Source],
+    declarations: Sequence[Declaration],
+    declared_at: Mapping[tuple[str, str], float],
+) -> str:
     """What the folded state depends on beside the events and outages: ``ledger_version``, a space, and a hash.
 
     Args:
         ledger_version: which ledger, and how often a replay changed its events.
         sources: by slug.
         declarations: in the order of the configuration, because the first that matches an event gets it.
+        declared_at: when each export was first declared, by source and name.
     """
     parts = [
         STATE_VERSION,
@@ -93,6 +105,8 @@ def fingerprint(ledger_version: str, sources: Mapping[str, Source], declarations
                 declaration.interval,
                 declaration.grace,
                 declaration.max_runtime,
+                declaration.first_expected,
+                declared_at.get((declaration.match.source, declaration.name), 0),
             )
             for declaration in declarations
         ],
@@ -226,16 +240,22 @@ def _runs_document(runs: Runs) -> dict[str, Any]:
     for name, attribute, default in _DEFAULTS:
         value = getattr(runs, attribute)
         if value != default or type(value) is not type(default):
-            document[name] = (
-                [value.interval, value.grace, value.max_runtime] if isinstance(value, Expectation) else value
-            )
+            document[name] = _encode_field(value)
     return document
+
+
+def _encode_field(value: object) -> object:
+    if isinstance(value, Expectation):
+        return [value.interval, value.grace, value.max_runtime]
+    return _encode_bytes(value) if isinstance(value, bytes) else value
 
 
 def _runs_from(document: dict[str, Any], zone: tzinfo | None) -> Runs:
     values = {_ATTRIBUTES[name]: value for name, value in document.items()}
-    if "duration_buckets" in values:
-        values["duration_buckets"] = tuple(values["duration_buckets"])
+    for name in _TUPLES & values.keys():
+        values[name] = tuple(values[name])
+    if "recent_durations" in values:
+        values["recent_durations"] = _decode_bytes(values["recent_durations"])
     if "slot_expectation" in values:
         interval, grace, max_runtime = values["slot_expectation"]
         values["slot_expectation"] = _expectation(interval, grace, max_runtime, zone)

@@ -214,19 +214,21 @@ def _durations() -> timeseries.Panel:
     last = f"({newest('last_run_duration_seconds', ONE)} > 0)"
     panel = chart(
         "Duration against its usual range",
-        "Duration of the newest run. The band holds what it was for four fifths of the 7 days before; the dashed "
-        "line is the maximum runtime.",
+        "Duration of the newest run, and the median of the runs of 14 days. The band is the range of four fifths of "
+        "the 7 days before; the dashed line is the maximum runtime.",
         [
             query(f"max({last})", "newest run", "A"),
             query(f"max(quantile_over_time(0.1, {last}[{USUAL}:1h]))", "usual, from", "B"),
             query(f"max(quantile_over_time(0.9, {last}[{USUAL}:1h]))", "usual, to", "C"),
             query(f"max({newest('max_runtime_seconds', ONE)} > 0)", "max runtime", "D"),
+            query(f"max({newest('usual_run_duration_seconds', ONE)} > 0)", "usual", "E"),
         ],
         "s",
         width=16,
     )
     panel.min(0).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
     panel.override_by_name("newest run", properties(fixed(palette.FINE)))
+    panel.override_by_name("usual", properties(fixed(palette.NEUTRAL)))
     panel.override_by_name("usual, from", properties(fixed(palette.NEUTRAL), ("custom.lineWidth", 0)))
     panel.override_by_name(
         "usual, to",
@@ -265,11 +267,11 @@ def _distribution() -> bargauge.Panel:
 
 
 def _slots() -> timeseries.Panel:
-    total, late, missed, unknown = (grown(f"slots{kind}_total", ONE) for kind in ("", "_late", "_missed", "_unknown"))
+    total, late, missed, unknown = (grown(f"slots{kind}", ONE) for kind in ("", "_late", "_missed", "_unknown"))
     return bars(
         "Slots",
-        "What became of each time at which a run was due, by 12 hours or a longer step. Unknown: the exporter "
-        "itself was away. A slot counts when the next run shows, or when it is missed.",
+        "What became of each expected completion, by 12 hours or a longer step. Unknown: an outage of the exporter "
+        "may have hidden it. A slot counts when the next run completes, or when it is missed.",
         [
             query(f"sum(clamp_min({total} - {late} - {missed} - {unknown}, 0))", "on time", "A"),
             query(f"sum({late})", "late", "B"),
@@ -288,8 +290,8 @@ def _slots() -> timeseries.Panel:
 
 
 def _freshness() -> list[stat.Panel]:
-    bad = f"({grown_in_range('slots_late_total', ONE)} + {grown_in_range('slots_missed_total', ONE)})"
-    known = f"({grown_in_range('slots_total', ONE)} - {grown_in_range('slots_unknown_total', ONE)} > 0)"
+    bad = f"({grown_in_range('slots_late', ONE)} + {grown_in_range('slots_missed', ONE)})"
+    known = f"({grown_in_range('slots', ONE)} - {grown_in_range('slots_unknown', ONE)} > 0)"
     left = f"1 - {bad} / {known} / clamp_min(1 - {OBJECTIVE}, 0.0001)"
     return [
         number(
@@ -319,8 +321,8 @@ def _freshness() -> list[stat.Panel]:
 
 
 def _budget() -> timeseries.Panel:
-    bad = f"({grown('slots_late_total', ONE, over=USUAL)} + {grown('slots_missed_total', ONE, over=USUAL)})"
-    known = f"({grown('slots_total', ONE, over=USUAL)} - {grown('slots_unknown_total', ONE, over=USUAL)} > 0)"
+    bad = f"({grown('slots_late', ONE, over=USUAL)} + {grown('slots_missed', ONE, over=USUAL)})"
+    known = f"({grown('slots', ONE, over=USUAL)} - {grown('slots_unknown', ONE, over=USUAL)} > 0)"
     panel = chart(
         "Budget used, by the week before",
         "Late and missed slots of the 7 days before each instant, as a share of what the objective allows for them. "

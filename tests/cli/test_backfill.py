@@ -181,7 +181,7 @@ def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() ->
     inputs = inputs_for(ledger, DECLARED)
     text, _ = run_backfill(inputs, BEGINS + 2 * DAY)
     values = samples(text)
-    unknown = [times for series, times in values.items() if series.startswith("dataexport_slots_unknown_total")]
+    unknown = [times for series, times in values.items() if series.startswith("dataexport_slots_unknown{")]
     assert {value for times in unknown for second, value in times.items() if second < outages[0].ended_at} == {"0.0"}
     assert {times.get(int(BEGINS) + 36 * HOUR) for times in unknown} > {"0.0", None}
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)

@@ -78,8 +78,8 @@ def test_an_event_renders_no_more_than_what_it_changes() -> None:
     before = world.body("0:10").pieces
     world.append(event("completed", at("0:10"), partner="partner 7", request_id="7"))
     changed = [old for old, new in zip(before, world.body("0:11").pieces, strict=True) if old is not new]
-    # Of one block of exports eight families, the shared histogram, and of the source its events and the newest arrival.
-    assert len(changed) == 8 + 1 + 2
+    # Of one block of exports ten families, the shared histogram, and of the source its events and the newest arrival.
+    assert len(changed) == 10 + 1 + 2
     assert len(before) > 100
 
 
@@ -95,13 +95,13 @@ def test_a_missed_slot_appears_by_the_time_alone() -> None:
     world = World()
     world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
     labels = LABELS | {"export": "any"}
-    shown = world.body("7:59")
-    assert world.value("7:59", "slots_missed_total", **labels) == 0
-    assert world.body("7:59:59") is shown
-    assert world.value("8:00", "slots_missed_total", **labels) == 1
-    assert world.value("11:59", "slots_missed_total", **labels) == 1
-    assert world.value("12:00", "slots_missed_total", **labels) == 2
-    assert world.value("23:59", "slots_missed_total", **labels) == 4  # several at one scrape
+    shown = world.body("8:09")
+    assert world.value("8:09", "slots_missed", **labels) == 0
+    assert world.body("8:09:59") is shown
+    assert world.value("8:10", "slots_missed", **labels) == 1
+    assert world.value("12:09", "slots_missed", **labels) == 1
+    assert world.value("12:10", "slots_missed", **labels) == 2
+    assert world.value("23:59", "slots_missed", **labels) == 4  # several at one scrape
 
 
 def test_a_mute_ends_by_the_time_alone() -> None:
@@ -256,7 +256,7 @@ def test_what_is_shown_again_is_not_counted_as_dropped_until_it_falls_again() ->
     world.append(event("initiated", at("4:00"), request_id="8"))
     world.append(event("initiated", at("8:00"), request_id="8"))
     world.text("9:00")
-    assert world.renderer.dropped == each + 24  # a recurring export has four series more than another
+    assert world.renderer.dropped == each + 28  # a recurring export has seven series more than another
 
 
 def test_what_is_over_the_limit_before_and_after_is_not_counted_for_the_moment_between() -> None:
@@ -305,10 +305,10 @@ def test_a_gap_between_heartbeats_changes_what_was_missed() -> None:
     labels = LABELS | {"export": "any"}
     world.ledger.record_heartbeat("first watch", at("0:00"))
     world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
-    assert world.value("9:00", "slots_missed_total", **labels) == 1
-    assert world.value("9:00", "slots_unknown_total", **labels) == 0
+    assert world.value("9:00", "slots_missed", **labels) == 1
+    assert world.value("9:00", "slots_unknown", **labels) == 0
     world.ledger.record_heartbeat("second watch", at("9:00"))  # nobody listened in between
-    assert world.value("9:00", "slots_missed_total", **labels) == 0
-    assert world.value("9:00", "slots_unknown_total", **labels) == 1
+    assert world.value("9:00", "slots_missed", **labels) == 0
+    assert world.value("9:00", "slots_unknown", **labels) == 1
     assert world.value("9:00", "initiated_total", **labels) == 1
     assert world.value("9:00", "deadline_timestamp_seconds", **labels) == at("12:58")

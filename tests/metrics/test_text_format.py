@@ -204,8 +204,8 @@ def test_a_number_is_written_as_the_library_does(number: float) -> None:
 
 # As the page on metrics promises them: name of the sample, and its labels.
 PER_EXPORT = {
-    **{f"dataexport_{name}": LABELS for name in GAUGES},
-    **{f"dataexport_{name}_total": LABELS for name in (*COUNTERS, *SLOTS)},
+    **{f"dataexport_{name}": LABELS for name in (*GAUGES, *SLOTS)},
+    **{f"dataexport_{name}_total": LABELS for name in COUNTERS},
     "dataexport_run_duration_seconds_bucket": ("source", "export", "le"),
     "dataexport_run_duration_seconds_count": ("source", "export"),
     "dataexport_run_duration_seconds_sum": ("source", "export"),

@@ -336,9 +336,9 @@ def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> N
 
 def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
     utc, auto = {"shop": SHOP}, {"shop": replace(SHOP, timezone="auto")}
-    first = serialization.fingerprint("ledger 1", utc, ())
-    assert not serialization.is_other_configuration(first, serialization.fingerprint("ledger 2", utc, ()))
-    assert serialization.is_other_configuration(first, serialization.fingerprint("ledger 1", auto, ()))
+    first = serialization.fingerprint("ledger 1", utc, (), {})
+    assert not serialization.is_other_configuration(first, serialization.fingerprint("ledger 2", utc, (), {}))
+    assert serialization.is_other_configuration(first, serialization.fingerprint("ledger 1", auto, (), {}))
     assert not serialization.is_other_configuration("", first)  # as long as its rows are being written
 
 

@@ -20,7 +20,7 @@ from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.sort_keys import pack_sort_key
 from memory_ledger import MemoryLedger
 from tools import thorough
-from worlds import BEGINNINGS, SOURCES, World, histories, jobs, outage_lists
+from worlds import SOURCES, World, histories, jobs, outage_lists
 
 if TYPE_CHECKING:
     from exporter.domain.events import Event, Outage
@@ -34,7 +34,7 @@ WHOLE_SOURCES = [
 
 
 def shown_states(exports: ExportProjection, nows: list[float]) -> list[dict[ExportKey, ExportState]]:
-    return [states(exports, now, declared_at=BEGINNINGS[1]) for now in nows]
+    return [states(exports, now) for now in nows]
 
 
 @thorough

@@ -66,7 +66,7 @@ def missed(state: ExportState | None) -> tuple[int, int, int]:
 
 
 def test_the_time_in_retirement_counts_no_missed_slots(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     assert shop.state(50) is None
     shop.take(*run_of(41, 3))
     assert missed(shop.state(42)) == (3, 0, 0)
@@ -89,7 +89,7 @@ def test_without_a_retirement_the_same_slots_are_missed(shop: Shop) -> None:
 
 
 def test_a_start_that_brings_it_back_has_an_interval_to_complete(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(run_of(41, 3)[0])
     state = shop.state(42)
     assert state is not None
@@ -102,31 +102,33 @@ def test_a_start_that_brings_it_back_has_an_interval_to_complete(shop: Shop) -> 
 
 
 def test_a_completion_alone_brings_it_back_with_a_deadline_and_nothing_missed(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(run_of(41, 3)[1])
     state = shop.state(44)
-    assert missed(state) == (2, 0, 0)
+    assert missed(state) == (3, 0, 0)
     assert state is not None
     assert (state.start_deadline, state.deadline) == (0, at("0:10") + 45 * HOUR + GRACE)
     assert state.condition(at("0:00") + 44 * HOUR) == "fine"
-    assert state.changes_at == float("inf")
 
 
 def test_a_retirement_by_a_clock_that_is_ahead_begins_when_it_is_time(shop: Shop) -> None:
-    shop.take(event("failed", at("0:00") + 30 * HOUR, request_id="by that clock as well"))
+    shop.take(event("failed", at("4:20"), request_id="by that clock as well", delay=26 * HOUR))
     shop.retire(22)
     state = shop.state(9)
     assert state is not None
-    assert (state.slots_missed, state.changes_at) == (0, at("0:00") + 12 * HOUR)
+    assert (state.slots_missed, state.changes_at, state.deadline) == (0, at("12:10"), at("8:58"))
     state = shop.state(21)
     assert state is not None
-    assert (state.slots_missed, state.changes_at) == (3, float("inf"))
-    assert missed(shop.state(44)) == missed(state)
+    assert (state.slots_missed, state.changes_at) == (3, at("22:00"))
+    retired = shop.state(22)
+    assert retired is not None
+    assert missed(retired) == missed(shop.state(44)) == missed(state)
+    assert (retired.deadline, retired.changes_at) == (0, at("12:10", day=1))  # when the first miss is a day old
 
 
 def test_a_run_that_was_left_open_is_not_stuck_when_it_comes_back(shop: Shop) -> None:
     shop.take(run_of(8, 3)[0])
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(run_of(41, 4)[1])
     state = shop.state(42)
     assert state is not None
@@ -134,7 +136,7 @@ def test_a_run_that_was_left_open_is_not_stuck_when_it_comes_back(shop: Shop) ->
 
 
 def test_what_arrived_before_a_retirement_does_not_bring_it_back_however_late_it_is_replayed(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(*run_of(8, 3))
     assert shop.state(10) is None
     shop.take(event("completed", at("0:00") + 8 * HOUR, request_id="late", delay=2 * HOUR))
@@ -167,7 +169,7 @@ def test_a_start_at_the_instant_of_a_retirement_begins_anew(shop: Shop) -> None:
     shop.take(run_of(41, 3)[0])
     state = shop.state(42)
     assert state is not None
-    assert missed(state) == (11, 8, 0)
+    assert missed(state) == (10, 8, 0)
     assert state.deadline == at("0:00") + 45 * HOUR + GRACE
 
 
@@ -180,16 +182,22 @@ def test_a_start_after_one_at_the_instant_of_a_retirement_does_not_begin_anew_ag
 
 
 def test_a_slot_that_is_missed_at_the_instant_of_a_retirement_is_counted(shop: Shop) -> None:
-    shop.take(event("failed", at("0:00") + 30 * HOUR, request_id="by a clock that is ahead"))
-    shop.retire(12)
-    state = shop.state(11)
+    shop.take(event("failed", at("4:20"), request_id="by a clock that is ahead", delay=26 * HOUR))
+    shop.retire(16 + 1 / 6)
+    state = shop.state(16)
     assert state is not None
-    assert (state.slots_missed, state.changes_at) == (0, at("12:00"))
-    assert missed(shop.state(12)) == missed(shop.state(20)) == (3, 1, 0)
+    assert (state.slots_missed, state.changes_at) == (1, at("16:10"))
+    assert missed(shop.state(16 + 1 / 6)) == missed(shop.state(20)) == (4, 2, 0)
+
+
+def test_a_retirement_while_overdue_leaves_at_least_one_missed(shop: Shop) -> None:
+    shop.retire(9)  # two minutes after the deadline, and before the next slot
+    shop.take(*run_of(41, 3))
+    assert missed(shop.state(42)) == (4, 1, 0)
 
 
 def test_it_may_be_retired_again(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(*run_of(41, 3))
     shop.retire(42)
     assert shop.state(43) is None
@@ -209,10 +217,10 @@ def test_the_state_depends_on_neither_the_order_of_events_nor_on_when_a_decision
         retired_after = number % (len(events) + 1)
         for place, each in enumerate(order):
             if place == retired_after:
-                shop.retire(9)
+                shop.retire(8.5)
             shop.take(each)
         if retired_after == len(events):
-            shop.retire(9)
+            shop.retire(8.5)
         found = shop.state(50)
         wanted = wanted or found
         assert found == wanted
@@ -220,7 +228,7 @@ def test_the_state_depends_on_neither_the_order_of_events_nor_on_when_a_decision
 
 
 def test_a_new_reader_knows_the_same(shop: Shop) -> None:
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(*run_of(41, 3))
     shop.retire(42)
     shop.take(*run_of(81, 4))
@@ -233,7 +241,7 @@ def test_a_new_reader_knows_the_same(shop: Shop) -> None:
 def test_a_retirement_that_is_taken_back_while_nobody_reads_leaves_nothing_behind_in_a_checkpoint(shop: Shop) -> None:
     untouched = Shop()
     untouched.take(*run_of(0, 1), *run_of(4, 2), *run_of(41, 3))
-    shop.retire(9)
+    shop.retire(8.5)
     shop.take(*run_of(41, 3))
     assert missed(shop.state(42)) != missed(untouched.state(42))
     assert CheckpointWriter(shop.ledger, "me", threading.Lock(), lambda: shop.projector).write(at("0:00") + 42 * HOUR)

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, MINUTE, Webhook, at, body, instant
-from exporter.domain.exports import Source
+from exporter.domain.events import Outage
+from exporter.domain.exports import Declaration, Selection, Source
 from exporter.projection.fold.source_stats import SourceStats
 
 if TYPE_CHECKING:
@@ -99,21 +100,84 @@ def test_a_start_over_an_open_run_abandons_the_open_one() -> None:
     assert state.in_progress == 0
 
 
-def test_two_slots_without_a_run_between_two_starts_are_missed() -> None:
-    webhook = Webhook()
-    for start in ("0:00", "12:00"):
-        webhook.deliver("Initiated", at(start))
-        webhook.deliver("Completed", at(start) + 4 * MINUTE)
-    state = webhook.only_state(at("12:05"))
-    assert (state.slots_missed, state.slots_late, state.slots) == (2, 0, 4)
+def slots(state: ExportState) -> tuple[int, int, int, int]:
+    """All slots, and the late, missed and unknown ones."""
+    return state.slots, state.slots_late, state.slots_missed, state.slots_unknown
 
 
-def test_a_slot_is_missed_while_nothing_starts_and_the_deadline_stays_where_it_was() -> None:
+def test_two_slots_between_two_completions_are_missed() -> None:
     webhook = one_completed_run()
-    assert webhook.only_state(at("7:59")).slots_missed == 0
-    state = webhook.only_state(at("8:01"))
-    assert state.slots_missed == 1
+    webhook.deliver("Completed", at("12:10"))
+    assert slots(webhook.only_state(at("12:15"))) == (4, 0, 2, 0)  # 4:10 and 8:10 were missed
+
+
+def test_starts_without_a_completion_are_missed_slots() -> None:
+    webhook = one_completed_run()
+    for hour in range(4, 24, 4):
+        webhook.deliver("Initiated", at(f"{hour}:00"))
+    state = webhook.only_state(at("20:11"))
+    assert slots(state) == (5, 0, 4, 0)
     assert state.deadline == at("4:58")
+    assert slots(webhook.only_state(at("20:01"))) == (4, 0, 3, 0)
+
+
+def test_a_slot_is_missed_while_nothing_completes_and_the_deadline_stays_where_it_was() -> None:
+    webhook = one_completed_run()
+    assert slots(webhook.only_state(at("8:09"))) == (1, 0, 0, 0)
+    state = webhook.only_state(at("8:11"))
+    assert slots(state) == (2, 0, 1, 0)
+    assert state.deadline == at("4:58")
+
+
+def test_a_completion_after_the_deadline_and_before_the_next_slot_is_late() -> None:
+    webhook = one_completed_run()
+    webhook.deliver("Completed", at("5:30"))
+    assert slots(webhook.only_state(at("5:31"))) == (2, 1, 0, 0)
+
+
+def test_an_outage_in_the_grace_period_moves_the_deadline_and_makes_the_slot_unknown() -> None:
+    webhook = Webhook(outages=[Outage(at("4:30"), at("4:40"))])
+    webhook.deliver("Completed", at("0:00"))
+    assert webhook.only_state(at("7:59")).deadline == at("8:48")
+    webhook.deliver("Completed", at("8:00"))
+    assert slots(webhook.only_state(at("8:01"))) == (3, 0, 0, 1)
+
+
+def test_twelve_daily_runs_that_start_and_never_complete_are_missed() -> None:
+    webhook = Webhook()
+    for day in range(12):
+        webhook.deliver("Initiated", at("2:00", day), Frequency="Daily")
+    state = webhook.only_state(at("2:01", day=12))
+    assert state.deadline == at("2:00", day=1) + 0.2 * DAY
+    assert slots(state) == (11, 0, 11, 0)  # the twelfth may still complete
+
+
+def test_a_declared_export_that_never_ran_misses_its_slots() -> None:
+    nightly = Declaration("nightly", Selection("shop", partner="Nobody"), interval=DAY)
+    webhook = Webhook(declarations=[nightly], declared_at=at("2:00"))
+    assert slots(webhook.only_state(at("2:00", day=1) + 0.2 * DAY)) == (0, 0, 0, 0)
+    nine_days_overdue = webhook.only_state(at("2:00", day=10) + 0.2 * DAY)
+    assert slots(nine_days_overdue) == (9, 0, 9, 0)
+    assert nine_days_overdue.slots_over_objective_7d == 7
+
+
+def test_a_start_does_not_move_the_first_expected_completion() -> None:
+    nightly = Declaration("nightly", Selection("shop"), interval=DAY, first_expected=at("0:00"))
+    webhook = Webhook(declarations=[nightly], declared_at=at("0:00", day=-3))
+    assert webhook.only_state(at("0:00")).deadline == at("4:48")
+    webhook.deliver("Initiated", at("0:00", day=2), Frequency="Daily")
+    state = webhook.only_state(at("0:10", day=2))
+    assert state.deadline == at("4:48")
+    assert slots(state) == (2, 0, 2, 0)
+
+
+def test_an_announced_interval_alone_makes_nothing_overdue() -> None:
+    webhook = Webhook(declarations=[Declaration("everything", Selection("shop"))])
+    webhook.deliver("Completed", at("0:10"), Frequency="Every 24 hours")
+    webhook.deliver("Initiated", at("0:10", day=2), Frequency="Every 4 hours")
+    state = webhook.only_state(at("0:11", day=2))
+    assert state.deadline == at("4:58", day=2)
+    assert slots(state) == (2, 0, 1, 0)  # it was overdue for 19 hours before
 
 
 def test_an_id_that_recurs_is_told_apart_from_the_one_that_stays_away() -> None:
@@ -187,7 +251,9 @@ def test_a_daily_export_in_the_hour_that_the_march_change_skips_raises_no_false_
     after_saturday.deliver("Initiated", starts[0], Frequency="Daily")
     assert after_saturday.only_state(starts[0]).start_deadline == starts[1] + grace
     final = webhook.only_state(starts[-1] + HOUR)
-    assert (final.slots, final.slots_missed, final.slots_late) == (4, 0, 0)
+    assert slots(final) == (3, 0, 0, 0)
+    webhook.deliver("Completed", starts[-1] + 10 * MINUTE, Frequency="Daily")
+    assert slots(webhook.only_state(starts[-1] + HOUR)) == (4, 0, 0, 0)
 
 
 def test_every_order_of_delivery_of_a_worked_case_gives_the_same_state() -> None:

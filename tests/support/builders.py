@@ -134,21 +134,26 @@ def catch_up(
     return after
 
 
-def states(exports: ExportProjection, now: float, declared_at: float = 0) -> dict[ExportKey, ExportState]:
+def states(exports: ExportProjection, now: float) -> dict[ExportKey, ExportState]:
     """Return the state of every export at ``now``."""
-    return {key: exports.state(key, now, declared_at) for key in exports.all_keys()}
+    return {key: exports.state(key, now) for key in exports.all_keys()}
 
 
 class Webhook:
     """One source with its intake, ledger and projection: takes bodies, and returns the exports' states."""
 
     def __init__(
-        self, source: Source = SHOP, declarations: Sequence[Declaration] = (), outages: Sequence[Outage] = ()
+        self,
+        source: Source = SHOP,
+        declarations: Sequence[Declaration] = (),
+        outages: Sequence[Outage] = (),
+        declared_at: float = MIDNIGHT,
     ) -> None:
         self.source = source
         self.ledger = MemoryLedger()
         self.intake = Intake(self.ledger, most_event_bytes=65_536)
-        self.exports = ExportProjection({source.slug: source}, declarations, outages)
+        times = {(source.slug, declaration.name): declared_at for declaration in declarations}
+        self.exports = ExportProjection({source.slug: source}, declarations, outages, declared_at=times)
         self._after = 0
 
     def deliver(

@@ -10,6 +10,7 @@ from exporter.domain.deadlines import expectation_of
 from exporter.domain.exports import ExportKey
 from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.history import History
+from exporter.projection.fold.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ def expectation(interval: int) -> Expectation:
 
 
 def folded(*events: Event, outages: Sequence[Outage] = ()) -> Runs:
-    history = History(expectation, outages)
+    history = History(Rules(expectation, outages))
     history.rebuild(events)
     return history.runs()
 
@@ -39,8 +40,9 @@ def completed(clock: str, request_id: str = "1700000001") -> Event:
 
 
 def declared_state(
-    declaration: Declaration, events: Iterable[Event], now: float, declared_at: float = 0
+    declaration: Declaration, events: Iterable[Event], now: float, declared_at: float | None = None
 ) -> ExportState:
-    exports = ExportProjection({"shop": SHOP}, [declaration])
+    times = {} if declared_at is None else {("shop", declaration.name): declared_at}
+    exports = ExportProjection({"shop": SHOP}, [declaration], declared_at=times)
     exports.apply(events)
-    return exports.state(ExportKey("shop", "declared", declaration.name), now, declared_at)
+    return exports.state(ExportKey("shop", "declared", declaration.name), now)

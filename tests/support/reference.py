@@ -25,6 +25,7 @@ GAUGES = {
     "last_failed_timestamp_seconds": "last_failed",
     "last_received_timestamp_seconds": "last_received",
     "last_run_duration_seconds": "last_duration",
+    "usual_run_duration_seconds": "usual_duration",
     "runs_in_progress": "in_progress",
     "running_since_timestamp_seconds": "running_since",
     "interval_seconds": "interval",
@@ -36,7 +37,15 @@ GAUGES = {
     "run_deadline_timestamp_seconds": "run_deadline",
 }
 COUNTERS = ("initiated", "completed", "failed", "abandoned")
-SLOTS = ("slots", "slots_late", "slots_missed", "slots_unknown")
+SLOTS = (
+    "slots",
+    "slots_late",
+    "slots_missed",
+    "slots_unknown",
+    "slots_missed_1d",
+    "slots_unknown_1d",
+    "slots_over_objective_7d",
+)
 HELP = {family.name: family.documentation for family in families.EXPORT_FAMILIES + families.SOURCE_FAMILIES}
 
 
@@ -50,25 +59,25 @@ class Reference(ClientCollector):
     def collect(self) -> Iterator[Metric]:
         """Yield all families in the order of a scrape."""
         for name, attribute in GAUGES.items():
-            yield self._gauge(name, attribute)
+            yield self._gauge(name, attribute, self._states)
         yield self._durations()
         for name in COUNTERS:
-            yield self._counter(name, self._states)
+            yield self._counter(name)
         for name in SLOTS:
-            yield self._counter(name, [state for state in self._states if state.recurring])
-        yield self._gauge("muted", "muted")
+            yield self._gauge(name, name, [state for state in self._states if state.recurring])
+        yield self._gauge("muted", "muted", self._states)
         yield self._info()
         yield from self._source_families()
 
-    def _gauge(self, name: str, attribute: str) -> Metric:
+    def _gauge(self, name: str, attribute: str, states: Sequence[ExportState]) -> Metric:
         metric = GaugeMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=LABELS)
-        for state in self._states:
+        for state in states:
             metric.add_metric([getattr(state, label) for label in LABELS], getattr(state, attribute))
         return metric
 
-    def _counter(self, name: str, states: Sequence[ExportState]) -> Metric:
+    def _counter(self, name: str) -> Metric:
         metric = CounterMetricFamily(f"dataexport_{name}", HELP[f"dataexport_{name}"], labels=LABELS)
-        for state in states:
+        for state in self._states:
             metric.add_metric([getattr(state, label) for label in LABELS], getattr(state, name))
         return metric
 

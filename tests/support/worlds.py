@@ -31,6 +31,7 @@ DECLARATIONS = [
     Declaration("silent", Selection("shop", request_id="nobody"), interval=4 * HOUR),
     Declaration("22", Selection("wild", partner="azure", frequency="8h")),
 ]
+DECLARED_AT = {(declaration.match.source, declaration.name): BEGINNINGS[1] for declaration in DECLARATIONS}
 ENDINGS = ["completed", "completed", "completed", "failed", "running", "queued", ""]
 
 
@@ -43,7 +44,7 @@ class World:
     outages: tuple[Outage, ...]
 
     def exports(self) -> ExportProjection:
-        return ExportProjection(SOURCES, self.declarations, self.outages)
+        return ExportProjection(SOURCES, self.declarations, self.outages, declared_at=DECLARED_AT)
 
     def nows(self) -> list[float]:
         last = max((job_event.occurred_at for job_event in self.events), default=BEGINNINGS[0])

@@ -13,6 +13,7 @@ from exporter.projection.fold.attribution import Attribution
 from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.history import History
 from exporter.projection.fold.recurring_ids import RecurringId
+from exporter.projection.fold.rules import UNDECLARED, Beginning, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ class ExportProjection:
         declarations: in the order of the configuration.
         outages: in chronological order.
         baselines: what the pruned events of exports amount to.
+        declared_at: when each export was first declared, by source and name.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ExportProjection:
         declarations: Sequence[Declaration] = (),
         outages: Sequence[Outage] = (),
         baselines: Mapping[ExportKey, Baseline] | None = None,
+        declared_at: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         self._sources = sources
         self._outages = list(outages)
@@ -51,7 +54,8 @@ class ExportProjection:
         detected = [key for key in self._baselines if key.kind == DETECTED]
         self._attribution = Attribution(declarations, detected)
         self._retirements: dict[ExportKey, Sequence[float]] = {}
-        self._expectations: dict[tuple[str, ExportKey | None], Callable[[int], Expectation]] = {}
+        self._declared_at = dict(declared_at or {})
+        self._shared_rules: dict[str, Rules] = {}
         declared = self._attribution.declared
         self._histories = {key: self._create_history(key) for key in declared}
         self._undetected: dict[ExportKey, RecurringId] = {}
@@ -85,20 +89,17 @@ class ExportProjection:
         """Return how many events in the ledger belong to an export."""
         return self._histories[key].event_count if key in self._histories else 0
 
-    def state(self, key: ExportKey, now: float, declared_at: float = 0) -> ExportState:
-        """Return the state of an export at ``now``; ``declared_at`` is when it was first declared."""
+    def state(self, key: ExportKey, now: float, unmuted_at: float = 0) -> ExportState:
+        """Return the state of an export at ``now``; ``unmuted_at`` is when a mute of it last ended."""
         history = self._histories[key]
-        runs = history.runs()
         return evaluate(
             key,
-            runs,
-            history.expectation_for(runs.interval),
+            history.runs(),
+            history.rules,
             self._sources[key.source],
             now=now,
-            outages=self._outages,
             declared=self._attribution.declared.get(key),
-            declared_at=declared_at,
-            retired=self._retirements.get(key, ()),
+            unmuted_at=unmuted_at,
         )
 
     # Which events belong to which export.
@@ -267,8 +268,16 @@ class ExportProjection:
         changed.update(unretired)
         self._retirements = dict(retired)
         for key in changed & self._histories.keys():
-            self._histories[key].retirements = retired.get(key, ())
+            self._histories[key].rules = self._rules_of(key)
             self._needs_rebuild.add(key)
+
+    def set_declaration_times(self, declared_at: Mapping[tuple[str, str], float]) -> None:
+        """Apply the times at which exports were first declared; exports with different ones need a rebuild."""
+        previous, self._declared_at = self._declared_at, dict(declared_at)
+        for key in self._attribution.declared:
+            if previous.get((key.source, key.name)) != declared_at.get((key.source, key.name)):
+                self._histories[key].rules = self._rules_of(key)
+                self._needs_rebuild.add(key)
 
     def set_pruned_count(self, key: ExportKey, count: int) -> None:
         """Record that ``count`` events of an export were pruned in total."""
@@ -279,9 +288,7 @@ class ExportProjection:
 
     def fold_onto(self, key: ExportKey, baseline: Baseline | None, events: Iterable[Event]) -> Baseline:
         """Return a baseline extended by the next events of an export, which are in chronological order."""
-        history = History(self._expectation_for(key), self._outages, baseline)
-        history.retirements = self._retirements.get(key, ())
-        return history.fold_onto(events)
+        return History(self._rules_of(key), baseline).fold_onto(events)
 
     # Rebuilding, publishing and checkpointing.
 
@@ -347,17 +354,24 @@ class ExportProjection:
         self._not_checkpointed.add(key)
 
     def _create_history(self, key: ExportKey) -> History:
-        history = History(self._expectation_for(key), self._outages, self._baselines.pop(key, None))
-        history.retirements = self._retirements.get(key, ())
-        return history
+        return History(self._rules_of(key), self._baselines.pop(key, None))
 
-    def _expectation_for(self, key: ExportKey) -> Callable[[int], Expectation]:
-        """Return a function from the interval of events to the expectation; undeclared exports of a source share it."""
-        declared = self._attribution.declared.get(key)
-        cache_key = (key.source, key if declared else None)
-        expectation_for = self._expectations.get(cache_key)
-        if expectation_for is None:
-            zone = self._sources[key.source].zone
-            cached = lru_cache(maxsize=256)(partial(expectation_of, zone=zone, declared=declared))
-            expectation_for = self._expectations[cache_key] = cached
-        return expectation_for
+    def _rules_of(self, key: ExportKey) -> Rules:
+        """Return the rules of an export; the undeclared exports of a source share them unless they were retired."""
+        declared, retirements = self._attribution.declared.get(key), self._retirements.get(key, ())
+        if declared is None:
+            rules = self._shared_rules.get(key.source)
+            if rules is None:
+                rules = self._shared_rules[key.source] = Rules(self._expectation_for(key.source), self._outages)
+            return rules._replace(retirements=retirements) if retirements else rules
+        declared_at = self._declared_at.get((key.source, key.name), UNDECLARED.declared_at)
+        return Rules(
+            self._expectation_for(key.source, declared),
+            self._outages,
+            retirements,
+            Beginning(declared.first_expected, declared_at),
+        )
+
+    def _expectation_for(self, source: str, declared: Declaration | None = None) -> Callable[[int], Expectation]:
+        """Return a function from the interval of events to what is expected."""
+        return lru_cache(maxsize=256)(partial(expectation_of, zone=self._sources[source].zone, declared=declared))

@@ -31,15 +31,14 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.domain.frequency import parse
 from exporter.projection.fold.runs import Runs
 from exporter.projection.fold.sort_keys import SORT_KEY, EventText, intern_text, pack_sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from exporter.domain.events import Event, Outage
-    from exporter.domain.exports import Expectation
+    from exporter.domain.events import Event
+    from exporter.projection.fold.rules import Rules
 
 UNCOMPACTED_EVENTS = 16
 """How many recent events a history keeps before it compacts the older half."""
@@ -66,8 +65,8 @@ class History:
     """The events of one export, folded.
 
     Args:
-        expectation_for: returns what is expected of the export, given the interval of its events.
-        outages: in chronological order; the list is shared, and later outages are appended to it.
+        rules: what the fold depends on beside the events; its list of outages is shared, and later outages are
+            appended to it.
         baseline: what the pruned events amount to.
     """
 
@@ -78,23 +77,16 @@ class History:
         "_compacted_up_to",
         "_event_texts",
         "_ignore_before",
-        "_outages",
         "_outages_in_cached",
         "_sort_keys",
         "event_count",
-        "expectation_for",
         "pruned_count",
-        "retirements",
+        "rules",
     )
 
-    def __init__(
-        self,
-        expectation_for: Callable[[int], Expectation],
-        outages: Sequence[Outage] = (),
-        baseline: Baseline | None = None,
-    ) -> None:
-        self.expectation_for = expectation_for
-        self._outages = outages
+    def __init__(self, rules: Rules, baseline: Baseline | None = None) -> None:
+        self.rules = rules
+        """A change of anything but the outages needs a `rebuild`."""
         self._compacted: Runs | None = None
         self._sort_keys: list[bytes] = []
         self._event_texts: list[EventText] = []
@@ -102,8 +94,6 @@ class History:
         """How many events in the ledger belong to the export, even while a rebuild is pending; set by the owner."""
         self.pruned_count = baseline.count if baseline else 0
         """How many events were pruned."""
-        self.retirements: Sequence[float] = ()
-        """When people retired the export, in order; a change needs a `rebuild`."""
         self._cached_runs: Runs | None = None
         """All events, folded; None if that has to be done again."""
         self._outages_in_cached = 0
@@ -132,7 +122,7 @@ class History:
         self._event_texts.insert(index, event_text)
         cached = self._valid_cache()
         if cached is not None and is_newest:
-            self._step(cached, sort_key, event_text)
+            cached.apply(sort_key, event_text, self.rules)
         else:
             self._cached_runs = None
         if len(sort_keys) > UNCOMPACTED_EVENTS:
@@ -182,7 +172,7 @@ class History:
         for event in events:
             sort_key = pack_sort_key(event)
             count += 1
-            self._step(runs, sort_key, self._event_text(event))
+            runs.apply(sort_key, self._event_text(event), self.rules)
         return Baseline(runs, sort_key, count)
 
     def runs(self) -> Runs:
@@ -192,9 +182,9 @@ class History:
             return cached
         runs = self._compacted.copy() if self._compacted else Runs()
         for sort_key, event_text in zip(self._sort_keys, self._event_texts, strict=True):
-            self._step(runs, sort_key, event_text)
+            runs.apply(sort_key, event_text, self.rules)
         if len(self._sort_keys) >= CACHE_FROM:
-            self._cached_runs, self._outages_in_cached = runs, len(self._outages)
+            self._cached_runs, self._outages_in_cached = runs, len(self.rules.outages)
         return runs
 
     @property
@@ -205,7 +195,7 @@ class History:
     @property
     def outages_folded(self) -> int:
         """How many outages `runs` takes into account."""
-        return len(self._outages)
+        return len(self.rules.outages)
 
     def compacted_and_recent(self) -> tuple[Baseline | None, Sequence[bytes], Sequence[EventText]]:
         """Return the compacted events, and the sort keys and texts of the recent ones, to be stored."""
@@ -239,15 +229,15 @@ class History:
 
     def compacted_after(self, instant: float) -> bool:
         """Return whether an outage that begins at ``instant`` may affect a slot that is already compacted."""
-        return self._compacted is not None and self._compacted.counted_slot_after(instant)
+        return self._compacted is not None and self._compacted.outages_matter_until > instant
 
     def _valid_cache(self) -> Runs | None:
         """Return the cached runs; drop them if an outage appended since then affects them."""
         outages_folded = self._outages_in_cached
-        if self._cached_runs is not None and outages_folded < len(self._outages):
-            if self._cached_runs.counted_slot_after(self._outages[outages_folded].began_at):
+        if self._cached_runs is not None and outages_folded < len(self.rules.outages):
+            if self._cached_runs.outages_matter_until > self.rules.outages[outages_folded].began_at:
                 self._cached_runs = None
-            self._outages_in_cached = len(self._outages)
+            self._outages_in_cached = len(self.rules.outages)
         return self._cached_runs
 
     def _start_from(self, baseline: Baseline | None) -> None:
@@ -269,16 +259,7 @@ class History:
         if self._compacted is None:
             self._compacted = Runs()
         for sort_key, event_text in zip(self._sort_keys[:count], self._event_texts, strict=False):
-            self._step(self._compacted, sort_key, event_text)
+            self._compacted.apply(sort_key, event_text, self.rules)
         self._compacted_up_to = self._sort_keys[count - 1]
         self._compacted_count += count
         del self._sort_keys[:count], self._event_texts[:count]
-
-    def _step(self, runs: Runs, sort_key: bytes, event_text: EventText) -> None:
-        runs.apply(
-            sort_key,
-            event_text,
-            self.expectation_for(parse(event_text.frequency).interval),
-            self._outages,
-            self.retirements,
-        )

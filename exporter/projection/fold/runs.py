@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from exporter.domain import daylight_saving, deadlines, slots
+from exporter.domain import slots
 from exporter.domain.events import COMPLETED, FAILED, INITIATED, RUNNING
 from exporter.domain.frequency import parse
+from exporter.domain.slots import Schedule
+from exporter.projection.fold import usual_duration
 from exporter.projection.fold.sort_keys import EPOCH_OFFSET, SORT_KEY
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Outage
     from exporter.domain.exports import Expectation
+    from exporter.domain.slots import Verdict
+    from exporter.projection.fold.rules import Rules
     from exporter.projection.fold.sort_keys import EventText
 
 DURATION_BOUNDS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0)
@@ -36,14 +40,19 @@ class Runs:
         interval, shortest_interval: of the events that have an interval, the newest and the shortest one.
         last_initiated: the start of the newest run; repeated announcements of a run do not move it.
         last_start_seen: the newest Initiated event, repeated or not.
-        reactivated_at: the start that ended the last retirement.
         duration_buckets: runs per bucket of `DURATION_BOUNDS`, not cumulative.
         superseded: runs that were open when the next one started.
         open_runs: request id to start, in the order in which the runs began.
         overlapping: request id to the start of another run of it that may still be open: one that was open when
             the next began, or the other one of two of which one has completed. Which is which is unknown.
-        last_slot_start: the start that filled the last slot.
-        slot_expectation: the expectation at that start; None before the first slot.
+        scheduled_since: what slots are counted from: the last completion, or whatever `_follow_schedule` says;
+            0 before the first schedule, and the retirement after one.
+        slot_expectation: the expectation at that time; None without a schedule.
+        last_slot_filled: the completion that filled the last slot of a schedule.
+        slots: late, missed and unknown ones, and those on time.
+        recent_late_at, recent_missed_at, recent_unknown_at: when the slots of the last week came to be so.
+        outages_matter_until: an outage that begins before this instant may change a slot that is already counted.
+        recent_durations: see `usual_duration`.
     """
 
     partner: str = ""
@@ -58,7 +67,6 @@ class Runs:
     last_completed: float = 0
     last_start_seen: float = 0
     last_failed: float = 0
-    reactivated_at: float = 0
     last_received: float = 0
     last_duration: float = 0
     duration_buckets: tuple[int, ...] = (0,) * (len(DURATION_BOUNDS) + 1)
@@ -69,12 +77,18 @@ class Runs:
     superseded: int = 0
     open_runs: dict[str, float] = field(default_factory=dict)
     overlapping: dict[str, float] = field(default_factory=dict)
-    last_slot_start: float = 0
+    scheduled_since: float = 0
     slot_expectation: Expectation | None = None
+    last_slot_filled: float = 0
     slots: int = 0
     late_slots: int = 0
     missed_slots: int = 0
     unknown_slots: int = 0
+    recent_late_at: tuple[float, ...] = ()
+    recent_missed_at: tuple[float, ...] = ()
+    recent_unknown_at: tuple[float, ...] = ()
+    outages_matter_until: float = 0
+    recent_durations: bytes = b""
 
     def copy(self) -> Runs:
         """Return an independent copy."""
@@ -94,41 +108,29 @@ class Runs:
             self.shortest_interval, self.first_start, self.last_start_seen, self.first_completed, self.last_completed
         )
 
-    def counted_slot_after(self, instant: float) -> bool:
-        """Return whether an outage that begins at ``instant`` may affect a slot that is already counted.
-
-        It may if the grace period of the last counted slot ends later.
-        """
-        if self.slot_expectation is None:
-            return False
-        newest_start = max(self.last_start_seen, self.last_slot_start)
-        return newest_start + max(self.slot_expectation.grace, deadlines.MIN_GRACE) > instant
-
-    def apply(
-        self,
-        sort_key: bytes,
-        event_text: EventText,
-        expectation: Expectation,
-        outages: Sequence[Outage],
-        retired: Sequence[float],
-    ) -> None:
+    def apply(self, sort_key: bytes, event_text: EventText, rules: Rules) -> None:
         """Apply the next event in chronological order."""
         occurred, _, arrived, _, sequence = SORT_KEY.unpack(sort_key)
         occurred_at = (occurred - EPOCH_OFFSET) / 1e6
+        interval_before = self.interval
         self._update_labels(event_text)
         if sequence < self.first_sequence or not self.first_sequence:
             self.first_sequence = sequence
         arrived_at = (arrived - EPOCH_OFFSET) / 1e6
         self.last_received = max(self.last_received, arrived_at)
-        if event_text.status == INITIATED:
+        status = event_text.status
+        starts = status == INITIATED or (status == RUNNING and event_text.request_id not in self.open_runs)
+        self._follow_schedule(
+            occurred_at, interval_before, rules, begins=starts or status == COMPLETED, completes=status == COMPLETED
+        )
+        if status == INITIATED:
             self.last_start_seen = occurred_at
-            self._start(event_text.request_id, occurred_at, expectation, outages, retired)
-        elif event_text.status == RUNNING:
-            if event_text.request_id not in self.open_runs:
-                self._start(event_text.request_id, occurred_at, expectation, outages, retired)
-        elif event_text.status == COMPLETED:
+        if starts:
+            expectation = rules.expectation_for(parse(event_text.frequency).interval)
+            self._start(event_text.request_id, occurred_at, expectation)
+        elif status == COMPLETED:
             self._complete(event_text.request_id, occurred_at)
-        elif event_text.status == FAILED:
+        elif status == FAILED:
             self._close_run(event_text.request_id)
             self.failed += 1
             self.last_failed = occurred_at
@@ -147,14 +149,7 @@ class Runs:
             if interval < self.shortest_interval or not self.shortest_interval:
                 self.shortest_interval = interval
 
-    def _start(
-        self,
-        request_id: str,
-        occurred_at: float,
-        expectation: Expectation,
-        outages: Sequence[Outage],
-        retired: Sequence[float],
-    ) -> None:
+    def _start(self, request_id: str, occurred_at: float, expectation: Expectation) -> None:
         started_at = self.open_runs.get(request_id)
         if started_at is not None:
             # Without an interval, starts that are further apart than a run may last are two runs.
@@ -174,11 +169,7 @@ class Runs:
         self.open_runs[request_id] = occurred_at
         self.initiated += 1
         self.first_start = self.first_start or occurred_at
-        if retired and any(self.last_initiated < instant <= occurred_at for instant in retired):
-            self.reactivated_at = occurred_at
         self.last_initiated = occurred_at
-        if expectation.interval:
-            self._take_slot(occurred_at, expectation, outages, retired)
 
     def _forget_overlap(self, request_id: str, start: float, expectation: Expectation) -> None:
         """At a start with no open run of the id, forget the other run that may be open unless it can be.
@@ -199,42 +190,89 @@ class Runs:
             del self.open_runs[request_id]
             self.superseded += 1
 
-    def _take_slot(
-        self, start: float, expectation: Expectation, outages: Sequence[Outage], retired: Sequence[float]
+    def _follow_schedule(
+        self, occurred_at: float, interval_before: int, rules: Rules, *, begins: bool, completes: bool
     ) -> None:
-        """Count the slots from the last one up to a start, by the expectation at the last one.
+        """Bring the schedule and the slots up to an event.
 
-        ===================================  ==================  ========================================
-        the start is                         slots added         late if after
-        ===================================  ==================  ========================================
-        the first one                        1                   never
-        in the same slot (see `slots`)       none                -
-        k slots later                        k: k - 1 of them    slot k + grace
-                                             missed or unknown
-        the first with another interval      k, at least 1       never: it starts a new schedule
-        the first after a retirement         those missed until  never: it starts a new schedule
-                                             then, plus 1
-        ===================================  ==================  ========================================
+        ======================================  =============================================================
+        the event                               then
+        ======================================  =============================================================
+        is the first one with a schedule        the schedule begins as `Beginning.of_schedule` says
+        follows a retirement                    the schedule ended then; a start or a completion begins another
+        has another interval than the last one  the schedule with the later deadline is in effect, the old one
+                                                or one that begins with this event; if the export is overdue,
+                                                a slot of the old one is missed
+        is a completion                         the slots up to it are judged, and the next schedule begins
+        ======================================  =============================================================
         """
-        previous, self.slot_expectation = self.slot_expectation, expectation
-        previous_expectation = previous or expectation
-        rescheduled = previous is None or previous_expectation.interval != expectation.interval
-        count = slots.slots_between(self.last_slot_start, start, previous_expectation) if previous else 0
-        retired_at = slots.first_after(self.last_slot_start, retired) if retired else 0.0
-        if previous and 0 < retired_at <= start:
-            # Only slots before the retirement can be missed.
-            rescheduled = True
-            count = 1 + slots.missed_slots(self.last_slot_start, retired_at, previous_expectation)
-        if rescheduled or count:
-            self.slots += max(1, count)
-            if count > 1:
-                unknown = slots.unknown_slots(self.last_slot_start, count - 1, previous_expectation, outages)
-                self.unknown_slots += unknown
-                self.missed_slots += count - 1 - unknown
-            if not rescheduled:
-                due = daylight_saving.latest_slot_after(self.last_slot_start, count, expectation)
-                self.late_slots += start > due + expectation.grace
-            self.last_slot_start = start
+        expectation = rules.expectation_for(self.interval)
+        if not expectation.interval:
+            return
+        schedule = self.schedule(rules.outages)
+        if not self.scheduled_since and (begins or rules.beginning.is_declared):
+            begins_at = rules.beginning.of_schedule(
+                occurred_at, expectation, already_scheduled=rules.expectation_for(interval_before).interval > 0
+            )
+            schedule = self._set_schedule(begins_at, expectation, rules.outages)
+        elif schedule and self.interval != interval_before and not completes:
+            schedule = self._change_schedule(schedule, occurred_at, expectation)
+        if schedule and rules.retirements:
+            retired_at = slots.first_after(schedule.since, rules.retirements)
+            if 0 < retired_at <= occurred_at:
+                self._count(schedule.ended(retired_at))
+                schedule = self._set_schedule(retired_at, None, rules.outages)
+        if begins and schedule is None:
+            schedule = self._set_schedule(occurred_at, expectation, rules.outages)
+        if schedule and completes:
+            self._fill_slot(schedule, occurred_at)
+            self._set_schedule(occurred_at, expectation, rules.outages)
+
+    def schedule(self, outages: Sequence[Outage]) -> Schedule | None:
+        """Return the schedule in effect, if there is one."""
+        if self.slot_expectation is None:
+            return None
+        return Schedule(self.scheduled_since, self.slot_expectation, self.last_duration, outages)
+
+    def _set_schedule(
+        self, since: float, expectation: Expectation | None, outages: Sequence[Outage]
+    ) -> Schedule | None:
+        self.scheduled_since, self.slot_expectation = since, expectation
+        return self.schedule(outages)
+
+    def _change_schedule(self, old: Schedule, occurred_at: float, expectation: Expectation) -> Schedule | None:
+        """Change the interval, which never makes an export overdue by itself."""
+        if old.expectation == expectation:
+            return old  # it is declared
+        new = old._replace(since=occurred_at, expectation=expectation)
+        deadline, new_deadline = old.deadline(), new.deadline()
+        if occurred_at > deadline:
+            self._count(old.ended(occurred_at))
+        self.outages_matter_until = max(self.outages_matter_until, deadline, new_deadline)
+        if new_deadline <= deadline:
+            return old
+        self.last_slot_filled = 0.0  # the next completion fills a slot of the new schedule
+        return self._set_schedule(occurred_at, expectation, old.outages)
+
+    def _fill_slot(self, schedule: Schedule, completion: float) -> None:
+        """Judge the slots up to a completion."""
+        verdict = schedule.completed(completion)
+        if verdict is not slots.NOTHING_DUE:
+            self._count(verdict)
+            self.late_slots += verdict.late
+            if verdict.late:
+                self.recent_late_at = _recent(self.recent_late_at, (completion,))
+        if completion - self.last_slot_filled >= schedule.expectation.interval / 2:
+            self.slots += 1
+            self.last_slot_filled = completion
+
+    def _count(self, verdict: Verdict) -> None:
+        self.slots += verdict.missed + verdict.unknown
+        self.missed_slots += verdict.missed
+        self.unknown_slots += verdict.unknown
+        self.recent_missed_at = _recent(self.recent_missed_at, verdict.missed_at)
+        self.recent_unknown_at = _recent(self.recent_unknown_at, verdict.unknown_at)
+        self.outages_matter_until = max(self.outages_matter_until, verdict.outages_matter_until)
 
     def _close_run(self, request_id: str) -> float | None:
         """Remove an open run, and return when it started; None if it was not open."""
@@ -255,6 +293,7 @@ class Runs:
             return  # it may have been the other run that completed
         self.last_duration = occurred_at - started_at
         self.duration_sum += self.last_duration
+        self.recent_durations = usual_duration.with_duration(self.recent_durations, occurred_at, self.last_duration)
         bucket = bisect_left(DURATION_BOUNDS, self.last_duration)
         self.duration_buckets = (
             *self.duration_buckets[:bucket],
@@ -273,6 +312,11 @@ def has_recurred(
     # A sender may announce completions only.
     completed_again = last_completed - first_completed
     return max(started_again, completed_again) >= shortest_interval / 2
+
+
+def _recent(instants: tuple[float, ...], more: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the instants with further, later ones, without those over a week before the last one."""
+    return tuple(instant for instant in (*instants, *more) if instant > more[-1] - slots.WEEK) if more else instants
 
 
 def _preferred_spelling(old: str, new: str) -> str:

@@ -20,6 +20,7 @@ def create_blueprint(service: Service) -> Blueprint:
     """Create the blueprint of ``/``. The page is shown, without states, even if the store cannot be read."""
     pages = Blueprint("pages", __name__, template_folder="templates")
     pages.add_app_template_filter(humanize.format_age, "ago")
+    pages.add_app_template_filter(humanize.format_duration, "duration")
     pages.add_app_template_filter(humanize.format_time_left, "until")
     pages.add_app_template_filter(humanize.format_instant, "moment")
     pages.add_app_template_filter(humanize.format_offset, "offset")

@@ -165,8 +165,9 @@ def test_spellings_that_differ_in_case_only_do_not_change_the_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "slots", "missed", "late"),
+    ("completion", "slots", "missed", "late"),
     [
+        ("1:59:59", 1, 0, 0),
         ("2:00", 2, 0, 0),
         ("4:48", 2, 0, 0),
         ("4:48:01", 2, 0, 1),
@@ -177,32 +178,91 @@ def test_spellings_that_differ_in_case_only_do_not_change_the_labels() -> None:
         ("12:00", 4, 2, 0),
     ],
 )
-def test_a_start_is_on_time_late_or_after_missed_slots(start: str, slots: int, missed: int, late: int) -> None:
-    found = folded(started("0:00"), completed("0:10"), started(start))
+def test_a_completion_is_extra_on_time_late_or_after_missed_slots(
+    completion: str, slots: int, missed: int, late: int
+) -> None:
+    found = folded(completed("0:00"), completed(completion))
     assert (found.slots, found.missed_slots, found.late_slots, found.unknown_slots) == (slots, missed, late, 0)
 
 
-def test_another_start_in_the_same_slot_is_not_another_slot() -> None:
-    found = folded(started("0:00", request_id="a"), started("0:30", request_id="b"), started("4:00", request_id="a"))
-    assert (found.slots, found.late_slots, found.missed_slots) == (2, 0, 0)
+def test_starts_alone_fill_no_slot() -> None:
+    found = folded(completed("0:10"), *(started(f"{hour}:00") for hour in range(4, 24, 4)))
+    assert (found.slots, found.missed_slots, found.late_slots) == (1, 0, 0)  # they are missed as time passes
 
 
-def test_a_slot_in_blind_time_is_unknown() -> None:
-    found = folded(started("0:00"), completed("0:10"), started("12:00"), outages=[Outage(at("3:00"), at("5:00"))])
-    assert (found.slots, found.unknown_slots, found.missed_slots) == (4, 1, 1)
+def test_a_completion_soon_after_the_one_that_filled_a_slot_is_an_extra_run_however_many_follow() -> None:
+    found = folded(*(completed(f"{hour}:00") for hour in range(5)))
+    assert (found.slots, found.late_slots, found.missed_slots) == (3, 0, 0)  # at 0:00, 2:00 and 4:00
 
 
-def test_a_new_schedule_begins_anew_and_keeps_what_was_missed_before() -> None:
+@pytest.mark.parametrize(
+    ("began", "ended", "unknown", "missed"),
+    [
+        ("3:00", "3:59:59", 0, 2),
+        ("3:00", "4:00", 1, 1),  # there again just as the slot was due
+        ("4:10", "4:11", 1, 1),
+        ("4:47:59", "5:30", 1, 1),
+        ("4:48", "5:30", 0, 2),  # the grace period was over
+        ("8:10", "8:11", 1, 1),  # it hides the second slot only
+        ("4:00", "8:00", 2, 0),
+        ("0:30", "23:00", 2, 0),
+    ],
+)
+def test_a_slot_whose_completion_an_outage_may_hide_is_unknown(
+    began: str, ended: str, unknown: int, missed: int
+) -> None:
+    found = folded(completed("0:00"), completed("12:00"), outages=[Outage(at(began), at(ended))])
+    assert (found.slots, found.unknown_slots, found.missed_slots, found.late_slots) == (4, unknown, missed, 0)
+
+
+def test_a_slot_that_meets_two_outages_is_unknown_once() -> None:
+    outages = [Outage(at("3:50"), at("4:05")), Outage(at("4:10"), at("4:20")), Outage(at("8:10"), at("8:20"))]
+    found = folded(completed("0:00"), completed("12:00"), outages=outages)
+    assert (found.slots, found.unknown_slots, found.missed_slots) == (4, 2, 0)
+
+
+def test_a_run_may_be_shorter_than_the_last_one_so_an_outage_that_ends_before_the_slot_may_hide_it() -> None:
+    outages = [Outage(at("3:00"), at("3:30"))]
+    after_a_long_run = folded(started("0:00"), completed("0:40"), completed("8:00"), outages=outages)
+    assert (after_a_long_run.unknown_slots, after_a_long_run.missed_slots) == (0, 1)
+    after_a_longer_run = folded(
+        started("0:00"), completed("1:30"), completed("9:00"), outages=[Outage(at("3:00"), at("4:10"))]
+    )
+    assert (after_a_longer_run.unknown_slots, after_a_longer_run.missed_slots) == (1, 0)
+
+
+def test_an_announced_interval_never_makes_an_export_overdue_but_leaves_what_was_missed() -> None:
     change = started("12:00", frequency="24h")
     found = folded(started("0:00"), completed("0:10"), change)
-    assert (found.slots, found.missed_slots, found.late_slots) == (4, 2, 0)
-    following = event("initiated", at("12:30", day=1), frequency="24h")
-    assert folded(started("0:00"), completed("0:10"), change, completed("12:10"), following).slots == 5
+    assert (found.slots, found.missed_slots, found.late_slots) == (2, 1, 0)
+    following = event("completed", at("12:30", day=1), frequency="24h")
+    assert (
+        folded(
+            started("0:00"), completed("0:10"), change, event("completed", at("12:10"), frequency="24h"), following
+        ).slots
+        == 4
+    )
 
 
-def test_a_new_schedule_that_begins_in_the_same_slot_is_a_slot_of_its_own() -> None:
-    found = folded(started("0:00"), completed("0:10"), started("1:00", frequency="24h"))
-    assert (found.slots, found.missed_slots, found.last_slot_start) == (2, 0, at("1:00"))
+@pytest.mark.parametrize(
+    ("before", "after", "deadline"),
+    [
+        ("4h", "24h", at("1:00", day=1) + 4.8 * HOUR),  # an interval and the grace period after the change
+        ("24h", "4h", at("0:10", day=1) + 4.8 * HOUR),  # the old deadline is later
+    ],
+)
+def test_after_a_change_of_the_interval_the_later_deadline_is_in_effect(
+    before: str, after: str, deadline: float
+) -> None:
+    everything = Declaration("everything", Selection("shop"))
+    last = event("completed", at("0:10"), frequency=before)
+    state = declared_state(everything, [last, started("1:00", frequency=after)], at("1:01"))
+    assert state.deadline == deadline
+
+
+def test_a_completion_that_announces_another_interval_is_judged_by_the_old_one() -> None:
+    found = folded(completed("0:10"), event("completed", at("5:30"), frequency="24h"))
+    assert (found.slots, found.late_slots) == (2, 1)
 
 
 def test_missed_slots_stay_missed_when_an_event_of_another_frequency_comes() -> None:
