@@ -1,4 +1,4 @@
-"""Sources that have events, whether or not they are configured."""
+"""Sources of which the store has something, whether or not they are configured."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def require_source(slug: str | None, config: Config, ledger: Ledger) -> None:
-    """Refuse a source that is neither configured nor has events; None means all sources.
+    """Refuse a source that is neither configured nor has events or quarantined bodies; None means all sources.
 
     Raises:
         UsageError: lists the sources.
     """
-    sources = {*config.sources, *ledger.event_sources()}
+    sources = {*config.sources, *ledger.event_sources(), *ledger.quarantine_counts()}
     if slug is not None and slug not in sources:
         message = f"--source: {slug!r} is none; the sources are {', '.join(sorted(sources))}"
         raise click.UsageError(message)

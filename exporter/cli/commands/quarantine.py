@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import tables
+from exporter.cli.event_sources import require_source
 from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option, json_option, source_option
 from exporter.ledger.access import Access
@@ -62,7 +63,8 @@ def quarantine(  # noqa: PLR0913 - one for each option
         if sequences or reason is not None or everything or dry_run:
             message = "--id, --reason, --all and --dry-run go with --delete"
             raise click.UsageError(message)
-        with open_store(path) as (_, _, ledger):
+        with open_store(path) as (settings, _, ledger):
+            require_source(source, settings, ledger)
             if refused:
                 click.echo(tables.refused_table(ledger.bodies.refused(limit, source), as_json=as_json))
             else:
@@ -75,7 +77,8 @@ def quarantine(  # noqa: PLR0913 - one for each option
         message = "--reason selects quarantined bodies; select refused ones by --id, --source or --all"
         raise click.UsageError(message)
     selection = BodySelection(refused, sequences or None, source, reason)
-    with open_store(path, Access.READ if dry_run else Access.WRITE) as (_, _, ledger):
+    with open_store(path, Access.READ if dry_run else Access.WRITE) as (settings, _, ledger):
+        require_source(source, settings, ledger)
         count = ledger.bodies.count(selection) if dry_run else ledger.bodies.delete(selection)
     bodies = f"{'refused' if refused else 'quarantined'} {'body' if count == 1 else 'bodies'}"
     click.echo(f"{count} {bodies} {'would be deleted' if dry_run else 'deleted'}")
