@@ -54,6 +54,7 @@ class Config:
         trusted_hops: how many reverse proxies in front of the webhook are trusted to name the client's address.
         keep_alive: how long a connection to the webhook listener may wait for its next request, in seconds.
         tls: the TLS context of the webhook listener; None for plain HTTP.
+        tls_expires_at: when its certificate, or one of the chain, expires; 0 for plain HTTP.
         retention: how long events are kept at least, in seconds.
         quarantine_retention: how long quarantined and refused bodies are kept at least, in seconds.
         allow_open_store_folder: whether every user may be able to write to the folder of a SQLite store.
@@ -70,6 +71,7 @@ class Config:
     trusted_hops: int
     keep_alive: int
     tls: ssl.SSLContext | None
+    tls_expires_at: float
     store_url: str = field(repr=False)
     retention: int
     quarantine_retention: int
@@ -196,7 +198,8 @@ class _ConfigBuilder:
             admin_credentials=admin_credentials,
             trusted_hops=server.trusted_hops,
             keep_alive=server.keep_alive,
-            tls=self._tls(),
+            tls=(context := self._tls()),
+            tls_expires_at=self._tls_expires_at() if context else 0,
             store_url=self._store_url(),
             retention=settings.store.retention,
             quarantine_retention=settings.store.quarantine_retention,
@@ -319,6 +322,10 @@ class _ConfigBuilder:
             at = f"{self._places.at(*certificate_path)}, {self._places.name(*key_path)}"
             self._problems.append(f"{at}: {error}")
             return None
+
+    def _tls_expires_at(self) -> float:
+        certificate = self.folder / str(self._settings.server.tls_certificate_file)
+        return tls.expiry(certificate.read_text("latin-1"))
 
     def _declarations(self, sources: Mapping[str, ConfiguredSource]) -> Iterable[Declaration]:
         seen: set[tuple[str, str]] = set()

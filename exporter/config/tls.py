@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from base64 import b64decode
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_VERSION = 0xA0
+_UTC_TIME = 0x17
+"""Tags of elements of a certificate."""
 
 
 def load(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -38,6 +45,37 @@ def load(certificate: Path, key: Path) -> ssl.SSLContext:
             )
         raise ValueError(message) from error
     return context
+
+
+def expiry(pem: str) -> float:
+    """Return when the first of the certificates in ``pem`` expires, in Unix seconds."""
+    bodies = re.findall(r"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----(.*?)-----END ", pem, re.DOTALL)
+    return min(_not_after(b64decode("".join(body.split()))) for body in bodies)
+
+
+def _not_after(der: bytes) -> float:
+    """Return the end of the validity of a certificate, by RFC 5280, section 4.1."""
+    _, certificate, _ = _element(der, 0)
+    _, at, _ = _element(der, certificate)
+    before_validity = 4 if der[at] == _VERSION else 3  # version if given, serial number, algorithm, issuer
+    for _ in range(before_validity):
+        _, _, at = _element(der, at)
+    _, not_before, _ = _element(der, at)
+    _, _, at = _element(der, not_before)
+    tag, start, end = _element(der, at)
+    text = der[start:end].decode("ascii")
+    if tag == _UTC_TIME:  # a year of two digits
+        text = ("19" if text >= "50" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _element(der: bytes, at: int) -> tuple[int, int, int]:
+    """Return the tag, the start and the end of the content of the element that begins at ``at``."""
+    tag, length, start = der[at], der[at + 1], at + 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(der[at + 2 : start], "big")
+    return tag, start, start + length
 
 
 def reloading_context(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | None:

@@ -96,6 +96,11 @@ class ProcessMetrics:
             "How many exports of a source get series of their own.",
             registry=registry,
         )
+        self.certificate_end = Gauge(
+            "dataexport_tls_certificate_not_after_timestamp_seconds",
+            "When the certificate of the webhook, or one of its chain, expires; 0 without TLS.",
+            registry=registry,
+        )
         self.checkpoint_time = Gauge(
             "dataexport_checkpoint_last_success_timestamp_seconds",
             "When this process last stored what it knows, for the next start; 0 for never.",

@@ -93,6 +93,7 @@ class Service:
         process_metrics.reload_successful.set(1)
         process_metrics.reload_time.set(self.now())
         process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
+        process_metrics.certificate_end.set(config.tls_expires_at)
 
     @property
     def ledger(self) -> Ledger:
@@ -211,6 +212,7 @@ class Service:
             intake.refuse_older_than(config.retention)
         self.config, self.intake = config, intake
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
+        self.process_metrics.certificate_end.set(config.tls_expires_at)
 
     def _keep_restart_settings(self, config: Config) -> Config:
         """Keep the current values of settings that only a restart can change, and warn of those that differ."""
@@ -218,7 +220,7 @@ class Service:
         differing = [name for name, value in current.items() if getattr(config, name) != value]
         if (config.tls is None) != (self.config.tls is None):
             differing.append("tls")
-            config = replace(config, tls=self.config.tls)
+            config = replace(config, tls=self.config.tls, tls_expires_at=self.config.tls_expires_at)
         if differing:
             log.warning("takes effect at the next start", settings=differing)
         return replace(config, **current)

@@ -13,7 +13,7 @@ import requests
 
 import certificates
 from builders import body
-from exporter.config import loader
+from exporter.config import loader, tls
 from exporter.domain.errors import ConfigurationError
 from monitoring import clean_environment
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
@@ -206,3 +206,18 @@ def test_who_does_not_speak_tls_is_hung_up_on(tmp_path: Path) -> None:
         assert served(exporter) == "first"
         assert "Traceback" not in exporter.log()
         assert "ssl" not in exporter.log().lower()
+
+
+def test_the_end_of_a_certificate_is_read_and_the_earliest_of_its_chain_counts(tmp_path: Path) -> None:
+    certificate, key = certificates.make(tmp_path, "short")
+    openssl = program("openssl")
+    shown = subprocess.run([openssl, "x509", "-in", certificate, "-noout", "-enddate"], capture_output=True, check=True)
+    ends = ssl.cert_time_to_seconds(shown.stdout.decode().strip().removeprefix("notAfter="))
+    assert loader.load(None, named(certificate, key)).tls_expires_at == ends
+    assert loader.load(None, {}).tls_expires_at == 0
+    longer = tmp_path / "longer.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-key", key, "-days", "20000", "-subj", "/CN=longer", "-out", longer], check=True
+    )
+    assert tls.expiry(longer.read_text("ascii")) > 2**31 + 8e8  # in another form than dates before 2050
+    assert tls.expiry(longer.read_text("ascii") + certificate.read_text("ascii")) == ends

@@ -245,6 +245,7 @@ OF_THIS_PROCESS = {
     "dataexport_series": (),
     "dataexport_series_dropped_total": (),
     "dataexport_exports_per_source_limit": (),
+    "dataexport_tls_certificate_not_after_timestamp_seconds": (),
     "dataexport_build_info": ("version", "revision", "python_version"),
 }
 
