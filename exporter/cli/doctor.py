@@ -134,7 +134,10 @@ def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 def _decisions(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:
     """List what is muted or retired: no failure, but it explains why an alert did not fire."""
     for mute in projector.decisions_in_effect.active_mutes(now):
-        if mute.key in projector:
+        if mute.key not in projector.exports:
+            left_behind = f"export {mute.key.name} of source {mute.key.source} is not declared any more"
+            yield True, f"muted until {tables.format_iso(mute.until)} by {mute.by} ({mute.why}): {left_behind}"
+        elif mute.key in projector:
             export = export_selector.describe_export(projector.export_state(mute.key, now))
             yield True, f"muted until {tables.format_iso(mute.until)} by {mute.by} ({mute.why}): {export}"
     for retirement in projector.decisions_in_effect.latest_retirements():

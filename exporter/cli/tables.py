@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from exporter.domain.decisions import Decision
     from exporter.domain.events import Event, QuarantinedBody, RefusedBody
+    from exporter.domain.exports import Declaration
     from exporter.domain.states import ExportState, SourceState
+
+
+Row = dict[str, object]
+_EXPORT_LABELS = ("source", "export", "partner", "data_type", "frequency")
 
 
 def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
@@ -147,23 +152,40 @@ def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
     return _table_of_rows(rows, "no refused body is stored")
 
 
-def decisions_table(decisions: Iterable[tuple[Decision, ExportState]], *, as_json: bool) -> str:
-    """Format the decisions in effect, each with the state of its export."""
-    rows: list[dict[str, object]] = [
-        {
-            "decision": "muted" if decision.kind == MUTE else "retired",
-            "source": state.source,
-            "export": state.export,
-            "partner": state.partner,
-            "data_type": state.data_type,
-            "frequency": state.frequency,
-            "since": format_iso(decision.decided_at),
-            "until": format_iso(decision.until) if decision.until else "an event arrives",
-            "by": decision.by,
-            "why": decision.why,
-        }
-        for decision, state in decisions
-    ]
+def decision_row(decision: Decision, state: ExportState) -> Row:
+    """Return the row of a decision in effect, with the state of its export."""
+    labels = (state.source, state.export, state.partner, state.data_type, state.frequency)
+    return _decision_row("muted" if decision.kind == MUTE else "retired", labels, decision)
+
+
+def left_behind_row(mute: Decision) -> Row:
+    """Return the row of a mute whose export is neither declared any more nor has events."""
+    key = mute.key
+    return _decision_row("muted, left behind", (key.source, key.name, key.partner, key.data_type, key.frequency), mute)
+
+
+def configured_mute_row(declaration: Declaration) -> Row:
+    """Return the row of a declared export that the configuration mutes."""
+    match = declaration.match
+    labels = (match.source, declaration.name, match.partner or "", match.data_type or "", declaration.frequency)
+    row = dict(zip(_EXPORT_LABELS, labels, strict=True))
+    until = format_iso(declaration.muted_until)
+    return {"decision": "muted", **row, "since": "", "until": until, "by": "the configuration", "why": "muted_until"}
+
+
+def _decision_row(what: str, labels: tuple[str, ...], decision: Decision) -> Row:
+    return {
+        "decision": what,
+        **dict(zip(_EXPORT_LABELS, labels, strict=True)),
+        "since": format_iso(decision.decided_at),
+        "until": format_iso(decision.until) if decision.until else "an event arrives",
+        "by": decision.by,
+        "why": decision.why,
+    }
+
+
+def decisions_table(rows: Sequence[Row], *, as_json: bool) -> str:
+    """Format the rows of decisions."""
     return _json(rows) if as_json else _table_of_rows(rows, "nothing is muted or retired")
 
 

@@ -35,6 +35,8 @@ class Decision:
         by: who decided.
         why: the reason given.
         sequence: its position in the log; 0 until it is appended.
+        match: `Selection.text` of a declared export when it was decided, by which it is found if it is renamed;
+            empty for other exports.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Decision:
     why: str
     sequence: int = 0
     lasts: float = 0.0
+    match: str = ""
 
 
 class ActiveDecisions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +53,12 @@ class Selection:
         if self.partner is None or self.data_type is None or self.frequency is None:
             return None
         return group_text(self.partner, self.data_type, self.frequency)
+
+    @property
+    def text(self) -> str:
+        """A text that is the same for equal selections, apart from their sources."""
+        fields = (self.request_id, self.partner, self.data_type, self.frequency)
+        return json.dumps([None if field is None else field.casefold() for field in fields])
 
     def matches(self, event: Event) -> bool:
         """Return whether ``event`` is selected."""

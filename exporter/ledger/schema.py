@@ -125,6 +125,7 @@ decisions = Table(
     Column("decided_us", BigInteger, nullable=False),
     Column("until_us", BigInteger, nullable=False),
     Column("lasts_us", BigInteger, nullable=False),
+    Column("match", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("epoch", Integer, nullable=False),

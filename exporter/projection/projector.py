@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import UNRETIRE, ActiveDecisions
-from exporter.domain.exports import DETECTED, key_of_source
+from exporter.domain.exports import DECLARED, DETECTED, key_of_declaration, key_of_source
 from exporter.domain.states import urgency_key
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import baselines, checkpoint_loader, serialization
@@ -16,6 +17,7 @@ from exporter.projection.fold.source_stats import SourceStats
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporter.domain.decisions import Decision
     from exporter.domain.events import DeliveryCounter, Event, Outage
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
@@ -201,11 +203,26 @@ class Projector:
                 return
 
     def _apply_decisions(self) -> None:
-        decisions = self._ledger.decisions(self.decisions_in_effect.sequence)
+        decisions = [
+            self._follow_rename(decision) for decision in self._ledger.decisions(self.decisions_in_effect.sequence)
+        ]
         affected = self.decisions_in_effect.apply(decisions)
         unretired = {decision.key for decision in decisions if decision.kind == UNRETIRE}
         self.exports.set_retirements(self.decisions_in_effect.retirement_times(), unretired)
         self.exports.mark_dirty(key for key in affected if key in self.exports)
+
+    def _follow_rename(self, decision: Decision) -> Decision:
+        """Return a decision about a declared export that was renamed as one about its new name."""
+        key = decision.key
+        declared = {key_of_declaration(declaration): declaration for declaration in self._declarations}
+        if key.kind != DECLARED or key in declared:
+            return decision
+        renamed = [
+            new
+            for new, declaration in declared.items()
+            if new.source == key.source and declaration.match.text == decision.match
+        ]
+        return replace(decision, key=renamed[0]) if len(renamed) == 1 else decision
 
     def export_state(self, key: ExportKey, now: float) -> ExportState:
         """Return the state of one export at ``now``."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 from exporter.cli import tables
-from exporter.cli.export_selector import ExportSelector, describe_export, select_export
+from exporter.cli.export_selector import ExportSelector, NoSuchExportError, describe_export, select_export
 from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option, json_option
 from exporter.config.values import parse_duration
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
-from exporter.domain.exports import DECLARED
+from exporter.domain.exports import DECLARED, key_of_declaration
 from exporter.ledger.access import Access
 from exporter.ledger.clock import Clock, ThisMachine
 
@@ -128,7 +128,12 @@ def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
     Example:
       dataexport-exporter unmute --export nightly-s3 --why "bucket has moved"
     """
-    state = _append_decision(path, ExportSelector(**labels), UNMUTE, by, why, is_candidate=_is_muted)
+    selector = ExportSelector(**labels)
+    try:
+        state = _append_decision(path, selector, UNMUTE, by, why, is_candidate=_is_muted)
+    except NoSuchExportError as error:
+        _explain_not_muted(path, selector)
+        raise error from None
     click.echo(f"no longer muted: {describe_export(state)}")
 
 
@@ -165,15 +170,19 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
       dataexport-exporter mutes --json
     """
     now = time.time()
-    with open_store(path) as (_, projector, _ledger):
+    with open_store(path) as (settings, projector, _):
         decisions = projector.decisions_in_effect
-        in_effect = [mute for mute in decisions.active_mutes(now) if mute.key in projector.exports]
+        active_mutes = decisions.active_mutes(now)
+        in_effect = [mute for mute in active_mutes if mute.key in projector.exports]
         in_effect += [
             retirement
             for retirement in decisions.latest_retirements()
             if retirement.key in projector.exports and retirement.key not in projector
         ]
-        rows = [(decision, projector.export_state(decision.key, now)) for decision in in_effect]
+        rows = [tables.decision_row(decision, projector.export_state(decision.key, now)) for decision in in_effect]
+        configured = [declaration for declaration in settings.exports if declaration.muted_until > now]
+        rows += [tables.configured_mute_row(declaration) for declaration in configured]
+        rows += [tables.left_behind_row(mute) for mute in active_mutes if mute.key not in projector.exports]
         click.echo(tables.decisions_table(rows, as_json=as_json))
 
 
@@ -187,6 +196,26 @@ def _is_muted(projector: Projector, key: ExportKey, now: float) -> bool:
 
 def _is_retired(projector: Projector, key: ExportKey, _now: float) -> bool:
     return key not in projector
+
+
+def _explain_not_muted(path: Path | None, selector: ExportSelector) -> None:
+    """Raise why the one export that a selector matches cannot be unmuted; do nothing if not exactly one matches.
+
+    Raises:
+        ExporterError: it is not muted, or by the configuration.
+    """
+    with open_store(path) as (settings, projector, _):
+        now = time.time()
+        states = {key: projector.export_state(key, now) for key in projector.list_keys()}
+        matching = [key for key, state in states.items() if selector.matches(state)]
+        if len(matching) != 1 or _is_muted(projector, matching[0], now):
+            return
+        state = states[matching[0]]
+        message = f"not muted: {describe_export(state)}"
+        if state.muted:
+            until, place = tables.format_iso(state.muted_until), settings.path or "a variable"
+            message = f"muted until {until} by muted_until in {place}: change it there: {describe_export(state)}"
+        raise ExporterError(message)
 
 
 def _append_decision(  # noqa: PLR0913 - every field of a decision
@@ -213,7 +242,7 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
     Raises:
         ExporterError: not exactly one export matches, or a declared one would be retired.
     """
-    with open_store(path, Access.WRITE) as (_, projector, ledger):
+    with open_store(path, Access.WRITE) as (settings, projector, ledger):
         now = time.time()
         states = {
             key: projector.export_state(key, now)
@@ -230,5 +259,6 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
         clock = Clock(ledger, ThisMachine())
         clock.start()
         decided_at, epoch = clock.read()
-        ledger.append_decision(Decision(kind, key, decided_at, end.at, by, why, lasts=end.lasts), epoch)
+        match = next((each.match.text for each in settings.exports if key_of_declaration(each) == key), "")
+        ledger.append_decision(Decision(kind, key, decided_at, end.at, by, why, lasts=end.lasts, match=match), epoch)
         return states[key]

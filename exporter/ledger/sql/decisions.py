@@ -31,6 +31,7 @@ _DECISIONS_AFTER = (
         decisions.c.decided_us + epochs.c.offset_us,
         decisions.c.until_us,
         decisions.c.lasts_us,
+        decisions.c.match,
         decisions.c.decided_by,
         decisions.c.reason,
     )
@@ -54,6 +55,7 @@ def append_decision(connection: Connection, decision: Decision, epoch: Epoch) ->
         "decided_us": to_micros(decision.decided_at) - epoch.offset_us,
         "until_us": 0 if decision.lasts else to_micros(decision.until),
         "lasts_us": to_micros(decision.lasts),
+        "match": decision.match,
         "decided_by": decision.by,
         "reason": decision.why,
         "epoch": epoch.id,
@@ -73,8 +75,9 @@ def read_decisions(database: Database, after: int) -> list[Decision]:
             why=why,
             sequence=sequence,
             lasts=from_micros(lasts_us),
+            match=match,
         )
-        for sequence, kind, *key, decided_us, until_us, lasts_us, by, why in database.cached_query(
+        for sequence, kind, *key, decided_us, until_us, lasts_us, match, by, why in database.cached_query(
             _DECISIONS_AFTER, after=after
         )
     ]

@@ -181,7 +181,9 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
     ]
     sentence = error_output(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
     assert sentence.startswith("error: no export fits; there are:\n")
-    assert error_output(run("unmute", "--partner", "Azure", *WHY), 1) == "error: there is none to choose from\n"
+    sentence = error_output(run("unmute", "--partner", "Azure", *WHY), 1)
+    assert sentence.startswith('error: not muted: --source "default" --export "any" --partner "Microsoft Azure"')
+    assert error_output(run("unmute", *WHY), 1) == "error: there is none to choose from\n"
     assert store.ledger.decisions() == []
     for number in range(25):
         store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
@@ -223,3 +225,48 @@ def test_a_user_without_a_name_has_to_say_who_decides(store: Store, monkeypatch:
     monkeypatch.setattr("os.getuid", lambda: 54321)  # as in a container
     assert "--by: this user has no name; say who decides" in error_output(run("mute", "--until", "1h", *WHY), 2)
     assert run("mute", "--until", "1h", "--by", "Ann", *WHY).exit_code == 0
+
+
+def test_a_mute_of_the_configuration_is_listed_and_unmute_says_where_it_is(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "dataexport.toml"
+    declared = '[[exports]]\nname = "nightly"\nmatch = { partner = "Azure", data_type = "Events" }\ninterval = "24h"\n'
+    path.write_text(declared + "muted_until = 2999-01-01T00:00:00Z\n", "utf-8")
+    config = ("--config", str(path))
+    (row,) = json.loads(run("mutes", *config, "--json").stdout)
+    assert (row["decision"], row["export"]) == ("muted", "nightly")
+    assert (row["partner"], row["data_type"]) == ("Microsoft Azure", "events")
+    assert (row["until"], row["by"]) == ("2999-01-01T00:00:00Z", "the configuration")
+    sentence = error_output(run("unmute", *config, "--export", "nightly", *WHY), 1)
+    assert sentence.startswith(f"error: muted until 2999-01-01T00:00:00Z by muted_until in {path}: change it there: --")
+    assert store.ledger.decisions() == []
+
+
+def test_a_second_unmute_says_that_the_export_is_not_muted(store: Store) -> None:
+    store.deliver("Initiated", MINUTE, 1)
+    assert run("mute", "--partner", "s3", "--until", "1h", *WHY).exit_code == 0
+    assert run("unmute", "--partner", "s3", *WHY).exit_code == 0
+    assert error_output(run("unmute", "--partner", "s3", *WHY), 1).startswith("error: not muted: --source")
+
+
+def test_a_mute_follows_a_declaration_that_is_renamed_or_is_reported_as_left_behind(
+    store: Store, tmp_path: Path
+) -> None:
+    assert store.path.exists()
+    path = tmp_path / "dataexport.toml"
+    declaration = '[[exports]]\nname = "{}"\nmatch = {{ partner = "{}" }}\ninterval = "24h"\n'
+    config = ("--config", str(path))
+    path.write_text(declaration.format("nightly", "Azure"), "utf-8")
+    assert run("mute", *config, "--export", "nightly", "--until", "1h", *WHY).exit_code == 0
+
+    path.write_text(declaration.format("renamed", "azure"), "utf-8")
+    (row,) = json.loads(run("mutes", *config, "--json").stdout)
+    assert (row["decision"], row["export"]) == ("muted", "renamed")
+    (state,) = json.loads(run("exports", *config, "--json").stdout)
+    assert (state["export"], state["muted"]) == ("renamed", True)
+
+    two = declaration.format("one", "azure") + declaration.format("two", "azure")
+    for toml in (declaration.format("another", "Amazon S3"), two):
+        path.write_text(toml, "utf-8")
+        (row,) = json.loads(run("mutes", *config, "--json").stdout)
+        assert (row["decision"], row["export"]) == ("muted, left behind", "nightly")
+        assert "export nightly of source default is not declared any more" in run("doctor", *config).stdout

@@ -115,6 +115,7 @@ def _create_tables() -> None:
         sa.Column("decided_us", sa.BigInteger, nullable=False),
         sa.Column("until_us", sa.BigInteger, nullable=False),
         sa.Column("lasts_us", sa.BigInteger, nullable=False),
+        sa.Column("match", sa.Text, nullable=False),
         sa.Column("decided_by", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
