@@ -132,6 +132,8 @@ def exporter(
         "DATAEXPORT_STORE_URL": f"sqlite:///{ledger}",
         "DATAEXPORT_STORE_RETENTION": "36500d",  # nothing is pruned during a measurement
         "DATAEXPORT_EXPORTS_PER_SOURCE": str(max(200, exports)),
+        "DATAEXPORT_EVENTS_PER_MINUTE": "1000000000",  # as fast as the machine can
+        "DATAEXPORT_NEW_EXPORTS_PER_DAY": "1000000000",
         "DATAEXPORT_SOURCES": json.dumps([{"slug": made_up.SOURCE.slug, "timezone": made_up.SOURCE.timezone}]),
         **(more or {}),
     }

@@ -75,11 +75,15 @@ class Store(Section):
 
 
 class Limits(Section):
-    """``[limits]``: the size of requests, and the number of exports."""
+    """``[limits]``: the size of requests, the number of exports, and what a source may send."""
 
     exports_per_source: Annotated[int, values.integer(1, 100_000)] = 200
     event_bytes: Annotated[int, values.integer(1024, 1048576)] = 65536
     request_bytes: Annotated[int, values.integer(1024, 16777216)] = 1048576
+    events_per_minute: Annotated[int, values.integer(1, 1_000_000_000)] = 100_000
+    new_exports_per_day: Annotated[int, values.integer(1, 1_000_000_000)] = 10_000
+    test_calls_per_minute: Annotated[int, values.integer(1, 1_000_000_000)] = 60
+    quarantined_bytes_per_day: Annotated[int, values.integer(1, 1_000_000_000_000)] = 67108864
     total_request_bytes: Annotated[int, values.integer(1048576, 4294967296)] = 67108864
 
 

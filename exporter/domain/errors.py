@@ -24,6 +24,18 @@ class UnsupportedEncodingError(PayloadError):
     """The body has an encoding that the exporter does not decode."""
 
 
+class BudgetExceededError(ExporterError):
+    """A source has sent more than it may.
+
+    Attributes:
+        retry_after: seconds until it may send again.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class StoreError(ExporterError):
     """The ledger failed; nothing was acknowledged."""
 

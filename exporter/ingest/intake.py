@@ -109,7 +109,14 @@ class Intake:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
             StoreError: the ledger could not store it; the vendor should send it again.
         """
-        entries = self.prepare(source, body, arrived_at, content_type, epoch)
+        return self.store(source, self.prepare(source, body, arrived_at, content_type, epoch))
+
+    def store(self, source: Source, entries: list[Entry]) -> Receipt:
+        """Store the ``entries`` that `prepare` made; they are on disk when this returns.
+
+        Raises:
+            StoreError: the ledger could not store them; the vendor should send them again.
+        """
         return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
 
     def prepare(

@@ -34,6 +34,10 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_STORE_RETENTION": "10d",
         "DATAEXPORT_STORE_QUARANTINE_RETENTION": "1h",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
+        "DATAEXPORT_EVENTS_PER_MINUTE": "11",
+        "DATAEXPORT_NEW_EXPORTS_PER_DAY": "12",
+        "DATAEXPORT_TEST_CALLS_PER_MINUTE": "13",
+        "DATAEXPORT_QUARANTINED_BYTES_PER_DAY": "14",
         "DATAEXPORT_EVENT_BYTES": "2048",
         "DATAEXPORT_REQUEST_BYTES": "4096",
         "DATAEXPORT_TOTAL_REQUEST_BYTES": "2097152",
@@ -59,6 +63,8 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert (config.retention, config.quarantine_retention) == (864000, 3600)
     assert config.allow_open_store_folder
     limits = config.limits
+    assert (limits.events_per_minute, limits.new_exports_per_day, limits.test_calls_per_minute) == (11, 12, 13)
+    assert limits.quarantined_bytes_per_day == 14
     assert (limits.exports_per_source, limits.event_bytes) == (7, 2048)
     assert (limits.request_bytes, limits.total_request_bytes) == (4096, 2097152)
     assert (config.log.level, config.log.format) == ("error", "json")

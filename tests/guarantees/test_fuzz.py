@@ -160,7 +160,7 @@ def test_memory_stays_flat_over_twenty_thousand_bad_requests(tmp_path: Path) -> 
 
 
 def test_twenty_thousand_partners_are_all_kept_and_few_of_them_shown(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
+    with Exporter(tmp_path, environment={"DATAEXPORT_NEW_EXPORTS_PER_DAY": "20000"}) as exporter:
         for part in range(20):
             sent = [
                 fields(request_id=f"{part}-{number}", Partner=f"partner {part}-{number}") for number in range(1_000)

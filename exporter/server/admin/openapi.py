@@ -51,7 +51,7 @@ _PROBLEMS = {
     413: "The body, or one object of it, is too large.",
     414: "The path and the query are too long.",
     415: "The Content-Encoding is none of gzip, deflate and identity.",
-    429: "Too many requests without a valid credential.",
+    429: "Too many requests without a valid credential, or a source has used up one of its budgets.",
     503: "The store cannot be used just now; try again after Retry-After seconds.",
 }
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.domain.errors import PayloadError, PayloadTooLargeError, StoreError, UnsupportedEncodingError
+from exporter.domain.errors import (
+    BudgetExceededError,
+    PayloadError,
+    PayloadTooLargeError,
+    StoreError,
+    UnsupportedEncodingError,
+)
 from exporter.server.http.access_log import MAX_CHARACTERS
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.request_parser import TOO_LARGE, RequestError
@@ -67,6 +73,9 @@ def response_to_error(error: Exception) -> HttpResponse:
     """Build the response to an error, and log it unless the client caused it."""
     if isinstance(error, RequestError):
         return problem_document(error.status, error.detail)
+    if isinstance(error, BudgetExceededError):
+        headers = {"Retry-After": str(error.retry_after)}
+        return problem_document(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers)
     status = next((status for error_type, status in STATUS_BY_ERROR if isinstance(error, error_type)), None)
     if status is None:
         log.error("unexpected", error=repr(error)[:MAX_CHARACTERS], exc_info=error)

@@ -14,12 +14,14 @@ from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_pa
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.problems import standard_problem, unauthorized
 from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_address
+from exporter.server.webhook.source_budgets import SourceBudgets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.domain.epochs import Epoch
     from exporter.ingest.intake import Intake, Receipt
+    from exporter.ledger.contract import Entry
     from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
 
@@ -52,11 +54,16 @@ class Webhook:
         self._service = service
         self._log_request = log_request
         self._throttle = AuthThrottle()
+        self._budgets = SourceBudgets()
 
     @property
     def intake(self) -> Intake:
         """The current intake; a reload replaces it."""
         return self._service.intake
+
+    def charge(self, source: str, entries: list[Entry]) -> None:
+        """Charge a source for a body; see `SourceBudgets.charge`."""
+        self._budgets.charge(source, entries, self._service.config.limits, time.monotonic())
 
     def read_clock(self) -> tuple[float, Epoch]:
         """Return the time, in Unix seconds, and its epoch."""
@@ -107,7 +114,8 @@ class Webhook:
         if request.authenticated and response.status in _REFUSALS:
             detail = json.loads(response.body)["detail"]
             request.outcome = {"refused": detail}
-            self._service.refused_bodies.record(request.source, response.status, detail, request.refused_body)
+            if response.status != HTTPStatus.TOO_MANY_REQUESTS:  # whose writes the budget is to prevent
+                self._service.refused_bodies.record(request.source, response.status, detail, request.refused_body)
         seconds = time.perf_counter() - request.started_at
         self._service.process_metrics.count_response(request.source or UNKNOWN_SOURCE, response.status, seconds)
         self._log_request(request, response)

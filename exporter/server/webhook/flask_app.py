@@ -37,10 +37,13 @@ def create_app(webhook: Webhook) -> Flask:
         try:
             body = content_encoding.decode(body, headers.get("Content-Encoding"), webhook.max_body_bytes)
             arrived_at, epoch = webhook.read_clock()
-            receipt = webhook.intake.ingest(source, body, arrived_at, headers.get("Content-Type"), epoch)
+            intake = webhook.intake  # a reload replaces it
+            entries = intake.prepare(source, body, arrived_at, headers.get("Content-Type"), epoch)
         except PayloadError:
             http_request.refused_body = body
             raise
+        webhook.charge(source.slug, entries)
+        receipt = intake.store(source, entries)
         http_request.outcome = outcome_fields(receipt)
         return flask_response(success_response(receipt))
 

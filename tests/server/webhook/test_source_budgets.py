@@ -1,0 +1,90 @@
+"""A source that sends more than its budgets is refused for a while, and no other source is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders import accepted_event, event, fields
+from exporter.config.settings import Limits
+from exporter.domain.errors import BudgetExceededError
+from exporter.domain.events import QuarantinedBody
+from exporter.ledger import contract
+from exporter.server.webhook.source_budgets import SourceBudgets
+from running import Exporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.ledger.contract import Entry
+
+TEST_CALL = contract.TestCallReceived("leaked", 0.0)
+BODY = QuarantinedBody("leaked", 0.0, "unknown_status", "", b"x" * 1000, b"digest")
+
+
+def announcement(number: int) -> Entry:
+    return accepted_event(event("initiated", 1000.0, request_id=str(number), partner=f"partner {number}"))
+
+
+EVENTS = [announcement(0)]
+BUDGETS: dict[str, tuple[dict[str, Any], list[list[Entry]], float]] = {
+    "events_per_minute": ({"events_per_minute": 3}, [EVENTS] * 3, 60),
+    "test_calls_per_minute": ({"test_calls_per_minute": 3}, [[TEST_CALL]] * 3, 60),
+    "quarantined_bytes_per_day": ({"quarantined_bytes_per_day": 3000}, [[BODY]] * 3, 86400),
+    "new_exports_per_day": (
+        {"new_exports_per_day": 20, "exports_per_source": 2},
+        [[announcement(number)] for number in range(20)],
+        86400,
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "budget"), BUDGETS.items(), ids=BUDGETS)
+def test_a_source_that_used_up_a_budget_is_refused_and_no_other_is(
+    name: str, budget: tuple[dict[str, Any], list[list[Entry]], float]
+) -> None:
+    settings, bodies, period = budget
+    limits, budgets = Limits(**settings), SourceBudgets()
+    refused = [announcement(99)] if name == "new_exports_per_day" else bodies[0]
+    for body in bodies:
+        budgets.charge("leaked", body, limits, 100.0)
+    for now in (100.0, 100.0 + period - 1):
+        with pytest.raises(BudgetExceededError, match=rf"limits\.{name}, {limits.model_dump()[name]};") as refusal:
+            budgets.charge("leaked", refused, limits, now)
+        assert now + refusal.value.retry_after > 100.0 + period
+        assert refusal.value.retry_after <= period + 1
+    budgets.charge("other", refused, limits, 100.0)
+    budgets.charge("leaked", refused, limits, 100.0 + period)
+
+
+def test_known_exports_go_on_when_no_new_one_may_come() -> None:
+    limits, budgets = Limits(new_exports_per_day=10, exports_per_source=1), SourceBudgets()
+    for number in range(10):
+        budgets.charge("leaked", [announcement(number)], limits, 0.0)
+    budgets.charge("leaked", [announcement(3)], limits, 1.0)
+    with pytest.raises(BudgetExceededError):
+        budgets.charge("leaked", [announcement(3), announcement(10)], limits, 1.0)
+
+
+def test_a_normal_fleet_never_meets_the_budgets() -> None:
+    """Two days of 200 exports every four hours with new ids for each run, delivered twice, in lists of 1,000."""
+    limits, budgets = Limits(), SourceBudgets()
+    sent = [announcement(number) for number in range(2 * 6 * 200)] * 2
+    for start in range(0, len(sent), 1000):
+        budgets.charge("shop", sent[start : start + 1000], limits, 0.0)
+
+
+def test_a_leaked_token_floods_its_own_source_only(tmp_path: Path) -> None:
+    toml = '[limits]\nexports_per_source = 1\nnew_exports_per_day = 10\n[[sources]]\nslug = "leaked"\n'
+    with Exporter(tmp_path, toml + '[[sources]]\nslug = "other"\n') as exporter:
+        flood = [fields(request_id=number, Partner=f"partner {number}") for number in range(1000)]
+        assert exporter.post(flood, "leaked").json()["accepted"] == 1000
+        again = [fields(request_id=number, Partner=f"partner {number}") for number in range(1000, 2000)]
+        answer = exporter.post(again, "leaked")
+        assert answer.status_code == 429
+        assert "limits.new_exports_per_day, 10" in answer.json()["detail"]
+        assert 0 < int(answer.headers["Retry-After"]) <= 86401
+        assert exporter.post(again, "other").json()["accepted"] == 1000
+        assert exporter.value("dataexport_webhook_requests_total", source="leaked", code="429") == 1
+        assert exporter.run("quarantine", "--refused", "--json", "--config", str(exporter.config_path)).stdout == "[]\n"
