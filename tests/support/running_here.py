@@ -19,6 +19,8 @@ from exporter.server.service import Service
 from running import PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.config.loader import Config
 
 
@@ -46,16 +48,11 @@ class LocalExporter(Exporter):
             has_url = path is not None and "\nurl = " in path.read_text("utf-8", "replace")
             return loader.load(path, self.environment if has_url else default | self.environment)
 
-        config = load_config()
-        process_metrics = ProcessMetrics()
-        ledger = SqlLedger(config.store_url, process_metrics.observe_operation)
-        service = Service(config, load_config, ledger, process_metrics)
-        service.start()
-        self._loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._listeners = Listeners(config, service, self._loop)
-        asyncio.run_coroutine_threadsafe(self._open_servers(config), self._loop).result(PATIENCE_SECONDS)
+        try:
+            self._serve(load_config)
+        except BaseException:
+            self._restore_logging()
+            raise
 
     def start(self) -> None:
         """Start the exporter, and wait until it is ready."""
@@ -74,8 +71,7 @@ class LocalExporter(Exporter):
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
-            structlog.configure(**self._logging)
-            self._log_file.close()
+            self._restore_logging()
         return 0
 
     def send_sighup(self) -> None:
@@ -86,6 +82,22 @@ class LocalExporter(Exporter):
         """Raise: nothing in this process can be killed."""
         message = "only an exporter in a process of its own can be killed; use running.Exporter, or terminate this one"
         raise NotImplementedError(message)
+
+    def _serve(self, load_config: Callable[[], Config]) -> None:
+        config = load_config()
+        process_metrics = ProcessMetrics()
+        ledger = SqlLedger(config.store_url, process_metrics.observe_operation)
+        service = Service(config, load_config, ledger, process_metrics)
+        service.start()
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._listeners = Listeners(config, service, self._loop)
+        asyncio.run_coroutine_threadsafe(self._open_servers(config), self._loop).result(PATIENCE_SECONDS)
+
+    def _restore_logging(self) -> None:
+        structlog.configure(**self._logging)
+        self._log_file.close()
 
     async def _open_servers(self, config: Config) -> None:
         addresses = [config.webhook_listen, config.admin_listen]
