@@ -10,12 +10,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from exporter.cli import simulation
 from exporter.cli.options import INSTANT, config_option
-from exporter.cli.webhook_client import post_webhook
+from exporter.cli.webhook_client import post_webhook, source_timezone
 from exporter.config import loader
 from exporter.config.settings import DEFAULT_SOURCE
 from exporter.domain.errors import ExporterError
@@ -26,11 +27,14 @@ from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import tzinfo
 
     from exporter.cli.simulation import SimulatedWebhook
 
 URL = f"http://127.0.0.1:8080{registry.webhook_path(registry.DEFAULT, DEFAULT_SOURCE)}"
 """The webhook of an exporter that was started without a configuration."""
+ADMIN_URL = "http://127.0.0.1:10047"
+"""The admin listener of an exporter that was started without a configuration."""
 _SHARE = click.FloatRange(0, 1)
 
 
@@ -43,10 +47,28 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--type", "data_type", default="Events", show_default=True)
 @click.option("--frequency", default="Every 24 hours", show_default=True)
 @click.option("--request-id", default="1690283492", show_default=True)
-@click.option("--at", help="Local time as 2026-12-31T16:50:52; now in UTC if not given.")
+@click.option("--at", help="Local time of the source as 2026-12-31T16:50:52; now if not given.")
+@click.option("--timezone", help="The source's time zone, if the exporter cannot be asked for it.")
+@click.option(
+    "--admin-url",
+    help=f"The admin listener to ask for the source's time zone; {ADMIN_URL} if --url is on this machine.",
+)
+@click.option("--admin-token-file", type=click.Path(path_type=Path), help="A file with the admin listener's token.")
 @click.option("--test-call", is_flag=True, help="What the vendor posts when someone creates the webhook.")
-def send(url: str, token_file: Path | None, at: str | None, *, test_call: bool, **event: str) -> None:
+def send(  # noqa: PLR0913, PLR0917 - an argument for each option
+    url: str,
+    token_file: Path | None,
+    at: str | None,
+    timezone: str | None,
+    admin_url: str | None,
+    admin_token_file: Path | None,
+    *,
+    test_call: bool,
+    **event: str,
+) -> None:
     """Post one made-up event to a running exporter, as the vendor in the path of --url would.
+
+    The event has the source's local time, as the vendor writes it.
 
     \b
     Example:
@@ -54,7 +76,11 @@ def send(url: str, token_file: Path | None, at: str | None, *, test_call: bool, 
     """
     adapter = registry.adapter_at(url)
     if not test_call:
-        body = adapter.sample_body(**event, local_time=_local_time(at))
+        if at is None:
+            local_time = datetime.fromtimestamp(time.time(), _source_zone(url, timezone, admin_url, admin_token_file))
+        else:
+            local_time = _local_time(at)
+        body = adapter.sample_body(**event, local_time=local_time.replace(tzinfo=None))
     elif adapter.test_call is not None:
         body = adapter.test_call
     else:
@@ -63,14 +89,38 @@ def send(url: str, token_file: Path | None, at: str | None, *, test_call: bool, 
     click.echo(post_webhook(url, body, token_file))
 
 
-def _local_time(at: str | None) -> datetime:
-    """Return ``--at``, or the time now in UTC, without a zone, because webhook bodies have none.
+def _source_zone(url: str, timezone: str | None, admin_url: str | None, admin_token_file: Path | None) -> tzinfo:
+    """Return the time zone of the source that a webhook's URL names; UTC if it is unknown, or derived from arrivals.
+
+    Raises:
+        ExporterError: ``--timezone`` is no time zone, or the token file cannot be read.
+    """
+    name = timezone
+    address = urlsplit(url)
+    is_local = address.hostname in {"localhost", "127.0.0.1", "::1"}
+    if name is None and (admin_url or is_local):
+        slug = address.path.rpartition("/")[2]
+        name = source_timezone(admin_url or ADMIN_URL, slug, admin_token_file)
+    if name is None:
+        click.echo(
+            "note: the time of the event is in UTC, for no exporter could be asked for the source's time zone; "
+            "give --admin-url or --timezone",
+            err=True,
+        )
+        return UTC
+    try:
+        return load_zone(name) or UTC
+    except ValueError as error:
+        message = f"--timezone: {error}"
+        raise ExporterError(message) from error
+
+
+def _local_time(at: str) -> datetime:
+    """Return ``--at``, without a zone, because webhook bodies have none.
 
     Raises:
         ExporterError: ``at`` is no date and time, or has a zone.
     """
-    if at is None:
-        return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
     try:
         local = datetime.fromisoformat(at)
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -86,9 +86,11 @@ def test_send_shows_the_token_of_a_file(requests_mock: Mocker, tmp_path: Path) -
 
 def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: Mocker) -> None:
     requests_mock.post(URL, exc=requests.exceptions.ReadTimeout("timed out"))
-    assert error_output(run("send", "--url", URL), 1) == f"error: --url {URL}: no answer: timed out\n"
+    assert (
+        error_output(run("send", "--url", URL, "--timezone", "UTC"), 1) == f"error: --url {URL}: no answer: timed out\n"
+    )
     requests_mock.post(URL, status_code=401, text='{"status": 401}')
-    assert error_output(run("send", "--url", URL), 1) == 'error: 401 {"status": 401}\n'
+    assert error_output(run("send", "--url", URL, "--timezone", "UTC"), 1) == 'error: 401 {"status": 401}\n'
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,8 @@ def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: 
         ("--at", "yesterday"),
         ("--at", "2026-12-31T16:50:52Z"),
         ("--url", "nonsense"),
+        ("--timezone", "Mars"),
+        ("--admin-token-file", "missing"),
         ("--token-file", "missing"),
         ("--token-file", "binary"),
         ("--token-file", "wide"),
@@ -106,17 +110,62 @@ def test_send_names_the_option_that_is_wrong(tmp_path: Path, option: str, value:
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "wide").write_text("☃", "utf-8")
     sentence = error_output(run("send", option, value), 1)
-    assert sentence.startswith(f"error: {option}")
-    assert sentence.count("\n") == 1
+    *notes, last = sentence.splitlines()
+    assert last.startswith(f"error: {option}")
+    assert all(note.startswith("note: ") for note in notes)
 
 
 def test_what_is_sent_arrives_at_a_running_exporter(tmp_path: Path) -> None:
     sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
     (tmp_path / "right").write_text("the-right-token!\n", "utf-8")
     with LocalExporter(tmp_path, sources) as exporter:
-        options = ["send", "--url", f"{exporter.webhook_url}/webhooks/clevertap/shop"]
+        options = ["send", "--timezone", "UTC", "--url", f"{exporter.webhook_url}/webhooks/clevertap/shop"]
         refused = exporter.run(*options)
         assert (refused.returncode, refused.stderr[:10]) == (1, "error: 401")
         sent = exporter.run(*options, "--token-file", "right")
         assert (sent.returncode, sent.stdout[:5]) == (0, "200 {")
         assert exporter.value("dataexport_webhook_events_total", source="shop", status="completed") == 1
+
+
+ADMIN = "http://admin.example:10047"
+
+
+@pytest.mark.parametrize(
+    ("sources", "zone"),
+    [([{"slug": "shop", "timezone": "Asia/Kolkata"}], 19800), ([{"slug": "shop", "timezone": "auto"}], 0)],
+)
+def test_send_writes_the_local_time_of_the_source(
+    requests_mock: Mocker, tmp_path: Path, sources: list[dict[str, str]], zone: int
+) -> None:
+    requests_mock.post(URL)
+    requests_mock.get(f"{ADMIN}/api/v1/sources", json={"sources": sources})
+    (tmp_path / "token").write_text("# admin\nthe-admin-token!\n", "utf-8")
+    before = time.time() + zone
+    result = run("send", "--url", URL, "--admin-url", f"{ADMIN}/", "--admin-token-file", str(tmp_path / "token"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    asked, posted = requests_mock.request_history
+    assert asked.headers["Authorization"] == "Bearer the-admin-token!"
+    assert posted.json()["Date and Time"] in {vendor_clock(before + seconds) for seconds in range(60)}
+
+
+@pytest.mark.parametrize("answer", [{"status_code": 401}, {"text": "no JSON"}, {"json": []}, {"json": {"sources": []}}])
+def test_send_says_that_it_writes_utc_where_it_cannot_ask(requests_mock: Mocker, answer: dict[str, Any]) -> None:
+    requests_mock.post(URL)
+    requests_mock.get(f"{ADMIN}/api/v1/sources", **answer)
+    before = time.time()
+    for options in (("--admin-url", ADMIN), ()):
+        result = run("send", "--url", URL, *options)
+        assert result.exit_code == 0
+        assert "note: the time of the event is in UTC" in result.stderr
+    given = run("send", "--url", URL, "--timezone", "Asia/Kolkata")
+    assert (given.exit_code, given.stderr) == (0, "")
+    assert requests_mock.last_request is not None
+    sent = requests_mock.last_request.json()["Date and Time"]
+    assert sent in {vendor_clock(before + 19800 + seconds) for seconds in range(60)}
+
+
+def test_send_asks_a_running_exporter(tmp_path: Path) -> None:
+    with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\ntimezone = "Asia/Kolkata"\n') as exporter:
+        url = f"{exporter.webhook_url}/webhooks/clevertap/shop"
+        assert exporter.run("send", "--url", url, "--admin-url", exporter.admin_url).returncode == 0
+        assert abs(exporter.admin("/api/v1/events").json()["events"][0]["occurred_at"] - time.time()) < 60
