@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from exporter import __version__
 from exporter.domain import humanize
@@ -14,6 +15,10 @@ from exporter.ingest.vendors.registry import adapter_of, webhook_path
 if TYPE_CHECKING:
     from exporter.domain.states import ExportState, SourceState
     from exporter.server.service import Service
+
+
+EXPORTS_PER_PAGE = 500
+"""So that the page stays small whatever a sender makes up."""
 
 
 def create_blueprint(service: Service) -> Blueprint:
@@ -36,9 +41,16 @@ def create_blueprint(service: Service) -> Blueprint:
         except StoreError as error:
             store_problem = str(error)
         configured = [each.source for each in service.config.sources.values()]
+        pages_count = max(1, math.ceil(len(states) / EXPORTS_PER_PAGE))
+        page = min(max(request.args.get("page", 1, type=int), 1), pages_count)
+        first = (page - 1) * EXPORTS_PER_PAGE
         return render_template(
             "status.html",
-            states=states,
+            states=states[first : first + EXPORTS_PER_PAGE],
+            first=first,
+            exports_count=len(states),
+            previous_page=page - 1 if page > 1 else None,
+            next_page=page + 1 if page < pages_count else None,
             sources=sources,
             paths={source.slug: webhook_path(adapter_of(source).name, source.slug) for source in configured},
             store_problem=store_problem,

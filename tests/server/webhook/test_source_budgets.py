@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,3 +89,19 @@ def test_a_leaked_token_floods_its_own_source_only(tmp_path: Path) -> None:
         assert exporter.post(again, "other").json()["accepted"] == 1000
         assert exporter.value("dataexport_webhook_requests_total", source="leaked", code="429") == 1
         assert exporter.run("quarantine", "--refused", "--json", "--config", str(exporter.config_path)).stdout == "[]\n"
+        assert_the_page_is_bounded(exporter)
+
+
+def assert_the_page_is_bounded(exporter: Exporter) -> None:
+    """Follow the links from page to page, and find every export once."""
+    query, rows = "/", 0
+    for number in range(1, 5):
+        page = exporter.admin(query).text
+        assert f"{500 * number - 499} to {500 * number} of 2000 exports" in page
+        rows += page.count("<td>partner ")
+        following = re.search(r'href="(\?page=\d+)">next', page)
+        assert (following is None) == (number == 4)
+        query = f"/{following[1]}" if following else query
+    assert rows == 2000
+    for beyond in ("/?page=99", "/?page=-1", "/?page=x", "/?page=1&page=2"):
+        assert exporter.admin(beyond).status_code == 200
