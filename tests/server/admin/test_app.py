@@ -153,8 +153,8 @@ def test_what_is_not_there_is_a_problem_document(exporter: Exporter, path: str, 
 
 def test_declared_exports_and_silent_sources_are_there_at_zero(exporter: Exporter) -> None:
     labels = {"source": "quiet", "export": "nightly", "partner": "Amazon S3", "data_type": "", "frequency": "24h"}
-    for name in ("initiated", "completed", "failed", "abandoned", "slots", "slots_late", "slots_missed"):
-        assert exporter.value(f"dataexport_{name}_total", **labels) == 0
+    for name in ("initiated_total", "completed_total", "failed_total", "abandoned_total", "slots", "slots_missed"):
+        assert exporter.value(f"dataexport_{name}", **labels) == 0
     assert exporter.value("dataexport_last_completed_timestamp_seconds", **labels) == 0
     assert exporter.value("dataexport_deadline_timestamp_seconds", **labels) != 0
     assert exporter.value("dataexport_run_duration_seconds_count", source="quiet", export="nightly") == 0
