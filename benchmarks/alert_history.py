@@ -71,9 +71,16 @@ class History:
         path.unlink()
         return backfill.samples
 
-    def episodes(self, alert: str, expression: str, wait: float = 0) -> list[Episode]:
-        """Return when an alert with this expression, and ``wait`` seconds of ``for``, would have fired."""
-        points: dict[Key, list[float]] = defaultdict(list)
+    def episodes(self, alert: str, expression: str, wait: float = 0, severity: str = "") -> list[Episode]:
+        """Return when an alert would have fired.
+
+        Args:
+            alert: its name.
+            expression: its expression.
+            wait: its ``for``, in seconds.
+            severity: the label that the rule sets; without one, that of the series.
+        """
+        points: dict[tuple[Key, str], list[float]] = defaultdict(list)
         for begins in range(int(SINCE), int(UNTIL), 7 * DAY):
             ends = min(begins + 7 * DAY - EVALUATION, UNTIL)
             response = requests.post(
@@ -85,16 +92,18 @@ class History:
             for series in response.json()["data"]["result"]:
                 labels = [series["metric"].get(name, "") for name in LABELS]
                 key: Key = (labels[0], labels[1], labels[2], labels[3], labels[4])
-                points[key] += [float(second) for second, _ in series["values"]]
+                points[key, severity or series["metric"].get("severity", "")] += [
+                    float(second) for second, _ in series["values"]
+                ]
         episodes = []
-        for key, seconds in points.items():
+        for (key, fired_as), seconds in points.items():
             start = last = seconds[0]
             for second in [*seconds[1:], float("inf")]:
                 # While the exporter is down, its own alert replaces those of the exports.
                 is_outage = OUTAGE[0] < last < OUTAGE[1] + EVALUATION and second < OUTAGE[1] + 10 * MINUTE
                 if second - last > EVALUATION and not is_outage:
                     if last - start >= wait:
-                        episodes.append(Episode(alert, key, start + wait, last))
+                        episodes.append(Episode(alert, fired_as, key, start + wait, last))
                     start = second
                 last = second
         return sorted(episodes, key=lambda episode: (episode.begins, episode.key))

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 from alert_history import History, names_in
-from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fleet, outcome
+from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fleet, outcomes, plant
 from sqlalchemy import create_engine, insert
 from verdict import CORE, print_alerts, print_confusion
 
@@ -46,17 +46,19 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--folder", type=Path, help="where the history is made and removed again")
     arguments.add_argument("--others", action="store_true", help="evaluate further alerts, of which none is judged")
+    arguments.add_argument("--seed", type=int, default=SEED, help="another seed makes another month")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="confusion-", dir=options.folder) as folder:
-        clean = run(Path(folder), others=options.others)
+        clean = run(Path(folder), options.seed, others=options.others)
     sys.exit(0 if clean else 1)
 
 
-def run(folder: Path, *, others: bool) -> bool:
+def run(folder: Path, seed: int, *, others: bool) -> bool:
     """Do so with the files in a folder; return True if every alert was right."""
     started_at = time.perf_counter()
     plans = fleet()
-    webhooks = list(history(plans, SINCE, UNTIL, SEED, outcome))
+    faults = plant(plans, seed)
+    webhooks = list(history(plans, SINCE, UNTIL, seed, outcomes(faults)))
     received = [webhook for webhook in webhooks if not OUTAGE[0] <= webhook.at < OUTAGE[1]]
     (folder / "dataexport.toml").write_text(CONFIG, "utf-8")
     settings = loader.load(folder / "dataexport.toml", {})
@@ -78,11 +80,11 @@ def run(folder: Path, *, others: bool) -> bool:
         names = {name for rule in alerts.values() for name in names_in(rule["expr"])}
         samples = prometheus.load(backfill_input, names | {"dataexport_last_completed_timestamp_seconds"})
     print(f"{events} events of {len(plans) + 1} exports, {samples} samples, {time.perf_counter() - started_at:.0f} s")
-    truth = Truth(plans, webhooks)
+    truth = Truth(plans, faults, webhooks)
     expected, incidents = truth.expected()
     with prometheus.served():
         raised = {
-            name: prometheus.episodes(name, rule["expr"], _seconds(rule.get("for", "0m")))
+            name: prometheus.episodes(name, rule["expr"], _seconds(rule.get("for", "0m")), _severity_of(rule))
             for name, rule in alerts.items()
         }
         common = {name: prometheus.episodes(name, rule) for name, rule in COMMON.items()}
@@ -113,7 +115,7 @@ def usable(
         if "alert" not in rule:
             continue
         expression = expanded(rule["expr"])
-        is_further = others and rule.get("labels", {}).get("severity") in {"warning", "critical"}
+        is_further = others and _severity_of(rule) != "info"
         if names_in(expression) <= backfilled and (rule["alert"] in CORE or is_further):
             alerts[rule["alert"]] = rule | {"expr": expression}
         else:
@@ -130,6 +132,12 @@ def _record_heartbeats(store: str) -> None:
             row = {"instance_id": "listening", "epoch": 0, "started_us": int(started * 1e6)}
             connection.execute(insert(heartbeats), [row | {"last_seen_us": int(seen * 1e6)}])
     engine.dispose()
+
+
+def _severity_of(rule: dict[str, Any]) -> str:
+    """Return the severity that a rule sets; empty if its series carry that of the export."""
+    severity: str = rule.get("labels", {}).get("severity", "")
+    return severity
 
 
 def _seconds(duration: str) -> float:

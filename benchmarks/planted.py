@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from exporter.cli.simulation import LATE, MISSED, STUCK, SimulatedExport
+from exporter.cli.simulation import LATE, MISSED, STUCK, SimulatedExport, history
 from exporter.domain import deadlines
 from exporter.domain.frequency import DAY, HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from exporter.cli.simulation import SimulatedWebhook
     from exporter.domain.exports import Expectation
@@ -36,10 +36,10 @@ OUTAGE = (
     datetime(2026, 10, 20, 13, 40, tzinfo=UTC).timestamp(),
 )
 NEVER_DUE = datetime(2026, 10, 13, tzinfo=UTC).timestamp()
-ONE_TIME_DAY = 12.0
-"""A day on which the one-time export has exactly one run."""
 STOPPED = "stopped"
 TOLERANCE = 5 * MINUTE
+PAGE, TICKET = "critical", "warning"
+"""The severities that page and that open a ticket. Undeclared exports have the default, and so open a ticket first."""
 
 Key = tuple[str, str, str, str, str]
 """Source, export, partner, type and frequency, as in the labels."""
@@ -71,18 +71,18 @@ first_expected = 2026-10-13T00:00:00Z
 
 @dataclass
 class Fault:
-    """A planted fault: from a day on, so many runs of an export are of this kind."""
+    """A planted fault: from a day on, so many runs of an export are of this kind.
+
+    Attributes:
+        dues: when these runs are due; set by `plant`, because one-time runs are due at random.
+    """
 
     kind: str
     number: int
     day: float
     runs: int = 1
     note: str = ""
-
-    @property
-    def begins(self) -> float:
-        """When it begins: its first run is the first one due from then on."""
-        return SINCE + self.day * DAY
+    dues: frozenset[float] = frozenset()
 
 
 @dataclass
@@ -90,6 +90,7 @@ class Expected:
     """An alert that should fire, with the window in which it has to begin."""
 
     alert: str
+    severity: str
     key: Key
     fault: str
     earliest: float
@@ -104,6 +105,7 @@ class Episode:
     """A period in which an alert fired."""
 
     alert: str
+    severity: str
     key: Key
     begins: float
     ends: float
@@ -111,14 +113,20 @@ class Episode:
 
 @dataclass
 class Incident:
-    """A planted fault as an SRE sees it: an export, and the period in which it is in trouble."""
+    """A planted fault as an SRE sees it: an export, and the period in which it is in trouble.
+
+    Attributes:
+        is_muted: nobody should be notified.
+        pages: whether it should page, and not only open a ticket.
+    """
 
     fault: str
     key: Key
     due: float
     deadline: float
     ends: float
-    to_page: bool = True
+    is_muted: bool = False
+    pages: bool = False
 
 
 def fleet() -> list[SimulatedExport]:
@@ -160,7 +168,7 @@ FAULTS = [
     Fault(STUCK, 12, 15.2),
     Fault(STUCK, 23, 18.5),
     Fault(STUCK, 14, 19.6, note="a new id each run"),
-    Fault(STUCK, 35, ONE_TIME_DAY),
+    Fault(STUCK, 35, 12.0),
     Fault(STOPPED, 4, 22.3, runs=10**6),
     Fault(STOPPED, 24, 20.5, runs=10**6),
     Fault(MISSED, 13, 21.7, note="a new id each run"),
@@ -170,12 +178,31 @@ FAULTS = [
 """The export that never ran, and the hour in which the exporter was down, come on top."""
 
 
-def outcome(plan: SimulatedExport, due: float, _dice: float) -> str:
-    """Return the outcome of a run: the kind of a fault, or empty for a good run."""
-    for fault in FAULTS:
-        if fault.number == plan.number and fault.begins <= due < fault.begins + fault.runs * (plan.interval or DAY):
-            return MISSED if fault.kind == STOPPED else fault.kind
-    return ""
+def plant(plans: Sequence[SimulatedExport], seed: int) -> list[Fault]:
+    """Return the faults, each with the runs that it hits: the first ones due from its day on."""
+    dues: dict[int, list[float]] = defaultdict(list)
+
+    def record_due(plan: SimulatedExport, due: float, _dice: float) -> str:
+        dues[plan.number].append(due)
+        return ""
+
+    for _ in history(plans, SINCE, UNTIL, seed, record_due):
+        pass
+    return [
+        replace(
+            fault,
+            dues=frozenset([due for due in dues[fault.number] if due >= SINCE + fault.day * DAY][: fault.runs]),
+        )
+        for fault in FAULTS
+    ]
+
+
+def outcomes(faults: Iterable[Fault]) -> Callable[[SimulatedExport, float, float], str]:
+    """Return a function that gives the outcome of a run: the kind of a fault, or empty for a good run."""
+    kinds = {
+        (fault.number, due): MISSED if fault.kind == STOPPED else fault.kind for fault in faults for due in fault.dues
+    }
+    return lambda plan, due, _dice: kinds.get((plan.number, due), "")
 
 
 def key_of(plan: SimulatedExport) -> Key:
@@ -190,7 +217,10 @@ def key_of(plan: SimulatedExport) -> Key:
 class Truth:
     """The starts and ends of all runs, those during the outage included."""
 
-    def __init__(self, plans: Iterable[SimulatedExport], webhooks: Iterable[SimulatedWebhook]) -> None:
+    def __init__(
+        self, plans: Iterable[SimulatedExport], faults: Iterable[Fault], webhooks: Iterable[SimulatedWebhook]
+    ) -> None:
+        self._faults = faults
         self.plans = {plan.number: plan for plan in plans}
         by_id = {(plan.source, str(plan.request_id)): plan.number for plan in plans}
         by_group = {(plan.source, plan.partner, plan.frequency): plan.number for plan in plans}
@@ -207,33 +237,43 @@ class Truth:
         """Return the alerts and incidents that should follow from the planted faults."""
         alerts: list[Expected] = []
         incidents = []
-        for fault in FAULTS:
+        for fault in self._faults:
             plan = self.plans[fault.number]
             expectation = deadlines.expectation_of(plan.interval, plan.zone)
             name = f"{fault.kind}, {plan.frequency.lower()}{', ' if fault.note else ''}{fault.note}"
             incident = self._incident(fault, plan, expectation, name)
             incidents.append(incident)
-            if incident.to_page:
-                alerts += self._alerts(fault, plan, expectation, incident)
+            if not incident.is_muted:
+                expected = list(self._alerts(fault, plan, expectation, incident))
+                incident.pages = any(alert.severity == PAGE for alert in expected)
+                alerts += expected
         never: Key = ("berlin", "never-ran", "Never", "", "24h")
-        deadline = NEVER_DUE + 28.8 * HOUR
-        incidents.append(Incident("never ran", never, NEVER_DUE, deadline, UNTIL))
-        alerts.append(Expected("ExportNeverCompleted", never, "never ran", deadline, deadline + 4.8 * HOUR, UNTIL))
+        deadline = NEVER_DUE + 4.8 * HOUR
+        incidents.append(Incident("never ran", never, NEVER_DUE, deadline, UNTIL, pages=True))
+        alerts.append(
+            Expected("ExportNeverCompleted", PAGE, never, "never ran", deadline, deadline + 4.8 * HOUR, UNTIL)
+        )
         down: Key = ("", "", "", "", "")
         alerts.append(
             Expected(
-                "ExportExporterDown", down, "exporter down", OUTAGE[0] + 5 * MINUTE, OUTAGE[0] + 10 * MINUTE, OUTAGE[1]
+                "ExportExporterDown",
+                PAGE,
+                down,
+                "exporter down",
+                OUTAGE[0] + 5 * MINUTE,
+                OUTAGE[0] + 10 * MINUTE,
+                OUTAGE[1],
             )
         )
         return alerts, incidents
 
     def _incident(self, fault: Fault, plan: SimulatedExport, expectation: Expectation, name: str) -> Incident:
         if not plan.interval:
-            [due] = (start for start in self.starts[plan.number] if fault.begins <= start < fault.begins + DAY)
-            return Incident(name, key_of(plan), due, due + expectation.max_runtime, UNTIL)
-        due = next(slot for slot in _slots(plan) if slot >= fault.begins)
+            start = next(start for start in self.starts[plan.number] if start >= min(fault.dues))
+            return Incident(name, key_of(plan), start, start + expectation.max_runtime, UNTIL)
+        due = min(fault.dues)
         ends = next((end for end in self.ends[plan.number] if end > due), UNTIL)
-        return Incident(name, key_of(plan), due, due + expectation.grace, ends, to_page=fault.note != "muted")
+        return Incident(name, key_of(plan), due, due + expectation.grace, ends, is_muted=fault.note == "muted")
 
     def _alerts(
         self, fault: Fault, plan: SimulatedExport, expectation: Expectation, incident: Incident
@@ -241,10 +281,12 @@ class Truth:
         key, grace = incident.key, expectation.grace
         if plan.interval:
             begins = incident.deadline
-            yield Expected("ExportOverdue", key, incident.fault, begins, begins + grace, incident.ends)
+            yield Expected("ExportOverdue", TICKET, key, incident.fault, begins, begins + grace, incident.ends)
             if incident.ends > begins + grace + plan.interval:
                 begins += plan.interval
-                yield Expected("ExportOverdueCritical", key, incident.fault, begins, begins + grace, incident.ends)
+                yield Expected(
+                    "ExportOverdueCritical", PAGE, key, incident.fault, begins, begins + grace, incident.ends
+                )
         if fault.kind == STUCK:
             start = next(start for start in self.starts[plan.number] if start >= incident.due)
             # An id that is new each run never recurs: its run is superseded an interval after the alert fires.
@@ -255,12 +297,6 @@ class Truth:
             # If a run may take as long as its interval, the next one supersedes it at about that time.
             required = begins + TOLERANCE < ends
             slack = grace or 30 * MINUTE
-            yield Expected("ExportRunStuck", key, incident.fault, begins - 10, begins + slack, ends, required=required)
-
-
-def _slots(plan: SimulatedExport) -> Iterator[float]:
-    """Yield when runs are due, by the project's local time."""
-    for day in range(40):
-        midnight = datetime.fromtimestamp(SINCE, plan.zone).replace(hour=0, minute=0) + timedelta(days=day)
-        for second in range(0, DAY, plan.interval):
-            yield (midnight + timedelta(seconds=second)).astimezone(UTC).timestamp()
+            yield Expected(
+                "ExportRunStuck", TICKET, key, incident.fault, begins - 10, begins + slack, ends, required=required
+            )

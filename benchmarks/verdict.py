@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alert_history import EVALUATION
-from planted import MINUTE, OUTAGE, TOLERANCE, UNTIL, key_of
+from planted import MINUTE, OUTAGE, PAGE, TICKET, TOLERANCE, UNTIL, key_of
 
 from exporter.cli.tables import format_table
 from exporter.domain.frequency import DAY
@@ -29,7 +29,7 @@ def unexpected(expected: list[Expected], raised: list[Episode]) -> list[Episode]
     extra = []
     for episode in raised:
         for alert in expected:
-            same = (alert.alert, alert.key) == (episode.alert, episode.key)
+            same = (alert.alert, alert.severity, alert.key) == (episode.alert, episode.severity, episode.key)
             if same and alert.earliest - EVALUATION <= episode.begins and episode.begins <= alert.ends:
                 alert.episodes.append(episode)
                 break
@@ -62,9 +62,12 @@ def print_alerts(
 ) -> bool:
     """Print how each alert did; return True if all were right."""
     rows, wrong, extras = [], [], []
-    for alert in CORE:
-        of_alert = [item for item in expected if item.alert == alert]
-        extra = unexpected(of_alert, raised.get(alert, []))
+    totals = {PAGE: [0, 0, 0, 0], TICKET: [0, 0, 0, 0]}
+    kinds = {(item.alert, item.severity) for item in expected}
+    kinds |= {(episode.alert, episode.severity) for alert in CORE for episode in raised.get(alert, [])}
+    for alert, severity in sorted(kinds, key=lambda kind: (CORE.index(kind[0]), kind[1])):
+        of_alert = [item for item in expected if (item.alert, item.severity) == (alert, severity)]
+        extra = unexpected(of_alert, [episode for episode in raised.get(alert, []) if episode.severity == severity])
         problems = [(item, problem_of(item)) for item in of_alert]
         met = [item for item in of_alert if item.episodes]
         wrong += [(item, problem) for item, problem in problems if problem]
@@ -72,17 +75,14 @@ def print_alerts(
         required = [item for item in of_alert if item.required]
         missing = sum(not item.episodes for item in required)
         delays = [item.episodes[0].begins - item.earliest for item in met]
-        rows.append(
-            (
-                alert,
-                str(len(required)),
-                str(len(required) - missing),
-                str(missing),
-                str(len(extra)),
-                format_duration(max(delays, default=0)) if met else "",
-            )
-        )
-    print(format_table(("ALERT", "EXPECTED", "RAISED", "MISSING", "EXTRA", "LONGEST AFTER ITS TIME"), rows), end="\n\n")
+        numbers = [len(required), len(required) - missing, missing, len(extra)]
+        totals[severity] = [total + number for total, number in zip(totals[severity], numbers, strict=True)]
+        longest = format_duration(max(delays, default=0)) if met else ""
+        rows.append((alert, severity, *map(str, numbers), longest))
+    for name, severity in (("pages", PAGE), ("tickets", TICKET)):
+        rows.append((f"all {name}", severity, *map(str, totals[severity]), ""))
+    heads = ("ALERT", "SEVERITY", "EXPECTED", "RAISED", "MISSING", "EXTRA", "LONGEST AFTER ITS TIME")
+    print(format_table(heads, rows), end="\n\n")
     for item, problem in wrong:
         print(f"{item.alert} {' '.join(item.key)} ({item.fault}): {problem}")
     for episode in extras:
@@ -121,9 +121,12 @@ def print_confusion(
 ) -> None:
     """Print how many of the planted faults each set of rules detected, and its false pages."""
     ours = [episode for alert in CORE[:4] for episode in raised.get(alert, [])]
+    pages = [episode for episode in ours if episode.severity == PAGE]
+    told = [incident for incident in incidents if not incident.is_muted]
+    paged = [incident for incident in told if incident.pages]
     rows = []
-    for name, episodes in {"shipped alerts": ours, **common}.items():
-        to_page = [incident for incident in incidents if incident.to_page]
+    rules = [("shipped, pages", pages, paged), ("shipped, pages and tickets", ours, told)]
+    for name, episodes, to_page in [*rules, *((name, episodes, told) for name, episodes in common.items())]:
         delays, false, lasting = [], Counter[str](), 0.0
         for incident in to_page:
             matching = [episode for episode in episodes if _matches(episode, incident)]
@@ -145,7 +148,7 @@ def print_confusion(
                 format_duration(lasting),
             )
         )
-    heads = ("RULE", "FAULTS TOLD", "MISSED", "MEDIAN DELAY", "LONGEST", "FALSE PAGES", "OF EXPORTS", "FALSE FOR")
+    heads = ("RULE", "FAULTS TOLD", "MISSED", "MEDIAN DELAY", "LONGEST", "FALSE ALERTS", "OF EXPORTS", "FALSE FOR")
     print(format_table(heads, rows))
 
 
