@@ -41,39 +41,34 @@ class StoredEpoch:
     Attributes:
         id: its number; epochs are numbered in the order in which they began.
         boot_id: identifies the boot of the kernel whose clock it is.
-        offset_us: microseconds from its clock to Unix time, as known now.
-        dated_offset_us: the offset by which its events are dated; another one than ``offset_us`` until they are
-            dated again.
+        measured_us: microseconds from its clock to the wall clock, as measured last.
+        offset_us: microseconds from its clock to Unix time, as far as is known now: as measured, unless other
+            epochs show that this cannot be.
+        dated_us: the offset by which its events are dated; another one than ``offset_us`` until they are dated again.
         first_us: its first stamp, on its clock.
         last_us: its last heartbeat, on its clock.
     """
 
     id: int
     boot_id: str
+    measured_us: int
     offset_us: int
-    dated_offset_us: int
+    dated_us: int
     first_us: int
     last_us: int
 
-    @property
-    def began_us(self) -> int:
-        """Its beginning in Unix microseconds."""
-        return self.first_us + self.offset_us
-
-    @property
-    def ended_us(self) -> int:
-        """Its last heartbeat in Unix microseconds."""
-        return self.last_us + self.offset_us
-
 
 def bracketed_offsets(epochs: Sequence[StoredEpoch], live_id: int, behind: Container[int] = ()) -> dict[int, int]:
-    """Return new offsets for the epochs before the live one, which cannot have been when their offsets say.
+    """Return the offsets of all epochs before the live one.
 
-    Each of them ended before the next one began. An epoch is moved so that it ends just then if it
+    Each of them ended before the next one began. An epoch has the offset that was measured, unless it would then
 
-    - ends later than that,
-    - begins before the previous one ended, which was not later than that, or
+    - end later than that,
+    - begin before the previous one ended, which was not later than that, or
     - is one of ``behind``.
+
+    Such an epoch ends just as the next one begins. Nothing else depends on what was computed before, so that a clock
+    that was wrong for one epoch leaves no trace in the others.
 
     Args:
         epochs: all epochs of one machine, in order.
@@ -81,22 +76,25 @@ def bracketed_offsets(epochs: Sequence[StoredEpoch], live_id: int, behind: Conta
         behind: epochs whose clock is known to have been behind.
     """
     offsets: dict[int, int] = {}
-    latest_us = next(epoch.began_us for epoch in epochs if epoch.id == live_id)
+    latest_us = next(epoch.first_us + epoch.measured_us for epoch in epochs if epoch.id == live_id)
     ended = [epoch for epoch in epochs if epoch.id < live_id]
     for index in range(len(ended) - 1, -1, -1):
         epoch = ended[index]
-        previous_us = ended[index - 1].ended_us if index else epoch.began_us
-        is_behind = epoch.id in behind or epoch.began_us + STEP_US < previous_us <= latest_us + STEP_US
-        if epoch.ended_us > latest_us + STEP_US or (is_behind and epoch.ended_us < latest_us - STEP_US):
-            offsets[epoch.id] = latest_us - epoch.last_us
-        latest_us = min(latest_us, epoch.first_us + offsets.get(epoch.id, epoch.offset_us))
+        began_us, ended_us = epoch.first_us + epoch.measured_us, epoch.last_us + epoch.measured_us
+        previous_us = ended[index - 1].last_us + ended[index - 1].measured_us if index else began_us
+        is_behind = epoch.id in behind or began_us + STEP_US < previous_us <= latest_us + STEP_US
+        is_moved = ended_us > latest_us + STEP_US or (is_behind and ended_us < latest_us - STEP_US)
+        offsets[epoch.id] = latest_us - epoch.last_us if is_moved else epoch.measured_us
+        latest_us = min(latest_us, epoch.first_us + offsets[epoch.id])
     return offsets
 
 
 def offsets_not_ahead(epochs: Iterable[StoredEpoch], live_id: int, now_us: int) -> dict[int, int]:
-    """Return new offsets for epochs of other replicas whose last heartbeat lies in the future: they end now."""
-    return {
-        epoch.id: now_us - epoch.last_us
-        for epoch in epochs
-        if epoch.id != live_id and epoch.ended_us > now_us + REPLICA_TOLERANCE_US
-    }
+    """Return the offsets of the epochs of other replicas, none of which has a heartbeat in the future."""
+    offsets: dict[int, int] = {}
+    for epoch in epochs:
+        if epoch.id != live_id:
+            latest_us = now_us + REPLICA_TOLERANCE_US - epoch.last_us
+            possible = [offset_us for offset_us in (epoch.measured_us, epoch.offset_us) if offset_us <= latest_us]
+            offsets[epoch.id] = possible[0] if possible else now_us - epoch.last_us
+    return offsets

@@ -15,7 +15,7 @@ from exporter.ledger.replay_store import PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.domain.epochs import StoredEpoch
+    from exporter.domain.epochs import Epoch, StoredEpoch
     from exporter.domain.exports import Source
     from exporter.ledger.contract import Ledger
     from exporter.ledger.replay_store import ReplayStore
@@ -52,13 +52,13 @@ class Redating:
         Raises:
             StoreError: the ledger cannot be read or written.
         """
-        pending = {epoch.id: epoch for epoch in self._ledger.epochs() if epoch.offset_us != epoch.dated_offset_us}
+        pending = {epoch.id: epoch for epoch in self._ledger.epochs() if epoch.offset_us != epoch.dated_us}
         if not pending:
             return 0
         store = self._ledger.replay_store
         changed = sum(_move_arrivals(store, epoch) for epoch in pending.values())
         replay = Replay(self._ledger, store, self._sources, self._oldest)
-        began_at = from_micros(min(epoch.began_us for epoch in pending.values()))
+        began_at = from_micros(min(epoch.first_us + epoch.offset_us for epoch in pending.values()))
         for source in self._sources.values():
             changed += replay.redate(source, began_at, pending.keys())
         store.amend([], last=True)
@@ -68,14 +68,14 @@ class Redating:
                 store.finish_dating(epoch.id, epoch.offset_us)
         return changed
 
-    def was_right_before(self, began_at: float, step: float) -> bool:
+    def was_right_before(self, epoch: Epoch, step: float) -> bool:
         """Return whether texts of events show that the clock was right until it stepped forward.
 
         Then the machine was paused, and its clock with it, or the clock is wrong now. The text of an event tells
         when it happened if the time zone of its source is known, and it arrives soon after that.
 
         Args:
-            began_at: when the epoch began, by its clock before the step, in Unix seconds.
+            epoch: the epoch, with its offset before the step.
             step: in seconds. Up to `CLOCK_TOLERANCE`, the texts tell too little.
 
         Raises:
@@ -85,9 +85,10 @@ class Redating:
             return False
         votes = 0
         for source in self._sources.values():
-            for event in self._ledger.newest(source.slug, SETTLING_EVENTS):
-                if event.arrived_at >= began_at and (source.zone is not None or event.offset_in_text):
-                    delay = event.arrived_at - (naive_timestamp(event.local_time) - event.utc_offset)
+            for event, clock_us in self._ledger.replay_store.newest_in_epoch(source.slug, epoch.id, SETTLING_EVENTS):
+                if source.zone is not None or event.offset_in_text:
+                    happened_at = naive_timestamp(event.local_time) - event.utc_offset
+                    delay = from_micros(clock_us + epoch.offset_us) - happened_at
                     votes += 1 if abs(delay) < abs(delay + step) else -1
         return votes > 0
 
@@ -106,7 +107,8 @@ class Redating:
         return {epoch.id for epoch in epochs if epoch.id in refused and not self._has_events(epoch)}
 
     def _has_events(self, epoch: StoredEpoch) -> bool:
-        began_at, ended_at = from_micros(epoch.began_us), from_micros(epoch.ended_us) + HEARTBEAT_TIMEOUT
+        began_at = from_micros(epoch.first_us + epoch.offset_us)
+        ended_at = from_micros(epoch.last_us + epoch.offset_us) + HEARTBEAT_TIMEOUT
         newest = [
             event for slug in self._sources for event in self._ledger.replay_store.newest_before(slug, ended_at, 1)
         ]

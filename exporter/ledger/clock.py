@@ -159,7 +159,7 @@ class Clock:
         Raises:
             StoreError: the ledger cannot be written.
         """
-        self._ledger.correct_epochs({self.epoch.id: offset_us})
+        self._ledger.correct_epochs({self.epoch.id: offset_us}, measured=True)
         self.epoch = Epoch(self.epoch.id, offset_us)
 
     def _measure(self) -> int:

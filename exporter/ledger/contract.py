@@ -146,11 +146,15 @@ class Ledger(Protocol):
     def epochs(self) -> list[StoredEpoch]:
         """All epochs, in the order in which they began, without the one of given instants."""
 
-    def correct_epochs(self, offsets: Mapping[int, int]) -> None:
+    def correct_epochs(self, offsets: Mapping[int, int], *, measured: bool = False) -> None:
         """Give epochs other offsets, by id, and raise `replay_generation`.
 
         Heartbeats, declarations, decisions, counters and quarantined bodies are dated by them at once. Events are
         when `exporter.ingest.redating` dates them again.
+
+        Args:
+            offsets: by the id of the epoch.
+            measured: whether the clocks of the epochs were measured just now.
         """
 
     def append_decision(self, decision: Decision, epoch: Epoch = GIVEN) -> None:

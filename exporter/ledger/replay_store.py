@@ -39,6 +39,13 @@ class ReplayStore(Protocol):
     def newest_before(self, source: str, arrived_at: float, limit: int) -> list[Event]:
         """The last ``limit`` events of a source that arrived before an instant, in order of arrival."""
 
+    def newest_in_epoch(self, source: str, epoch: int, limit: int) -> list[tuple[Event, int]]:
+        """Up to ``limit`` of the newest events of a source that arrived in an epoch, found among the newest of all.
+
+        Returns:
+            For each, the event, and its arrival on the clock of the epoch, in microseconds.
+        """
+
     def count_events(self, source: str) -> int:
         """The number of a source's events."""
 

@@ -139,8 +139,9 @@ epochs = Table(
     tables_metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("boot_id", Text, nullable=False),
+    Column("measured_us", BigInteger, nullable=False),
     Column("offset_us", BigInteger, nullable=False),
-    Column("dated_offset_us", BigInteger, nullable=False),
+    Column("dated_us", BigInteger, nullable=False),
     Column("first_us", BigInteger, nullable=False),
     Column("last_us", BigInteger, nullable=False),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.epochs import bracketed_offsets, offsets_not_ahead
-from exporter.ledger.instants import from_micros, to_micros
+from exporter.ledger.instants import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class Timekeeper:
         step = self._clock.check()
         if step is None:
             return False
-        paused = self._redating().was_right_before(self._began_at(), step.seconds)
+        paused = self._redating().was_right_before(self._clock.epoch, step.seconds)
         log.warning("the clock was set, or this machine was paused", seconds=round(step.seconds, 3), paused=paused)
         if paused:
             self._clock.begin_epoch(step.offset_us)
@@ -71,10 +71,6 @@ class Timekeeper:
         if changed:
             log.warning("events were dated again, since the clock was wrong when they arrived", changed=changed)
 
-    def _began_at(self) -> float:
-        live_id = self._clock.epoch.id
-        return next(from_micros(epoch.began_us) for epoch in self._ledger.epochs() if epoch.id == live_id)
-
     def _correct_others(self) -> None:
         """Move the epochs that cannot have been when they are dated."""
         epochs, live_id = self._ledger.epochs(), self._clock.epoch.id
@@ -82,6 +78,8 @@ class Timekeeper:
             offsets = bracketed_offsets(epochs, live_id, self._redating().epochs_behind(epochs))
         else:
             offsets = offsets_not_ahead(epochs, live_id, to_micros(self._clock.now()))
-        if offsets:
-            log.warning("an earlier start of the machine had a wrong clock, and is dated again", epochs=sorted(offsets))
-            self._ledger.correct_epochs(offsets)
+        current = {epoch.id: epoch.offset_us for epoch in epochs}
+        changed = {number: offset_us for number, offset_us in offsets.items() if offset_us != current[number]}
+        if changed:
+            log.warning("the machine had a wrong clock before it was started last", epochs=sorted(changed))
+            self._ledger.correct_epochs(changed)

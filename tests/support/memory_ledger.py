@@ -151,15 +151,18 @@ class MemoryLedger:
     def begin_epoch(self, boot_id: str, clock_us: int, offset_us: int, *, renew: bool = False) -> Epoch:
         newest = [epoch for epoch in self._epochs if epoch.boot_id == boot_id][-1:]
         if not newest or renew:
-            newest = [StoredEpoch(len(self._epochs) + 1, boot_id, offset_us, offset_us, clock_us, clock_us)]
+            newest = [StoredEpoch(len(self._epochs) + 1, boot_id, offset_us, offset_us, offset_us, clock_us, clock_us)]
             self._epochs += newest
         return Epoch(newest[0].id, newest[0].offset_us)
 
     def epochs(self) -> list[StoredEpoch]:
         return self._epochs
 
-    def correct_epochs(self, offsets: Mapping[int, int]) -> None:
-        self._epochs = [replace(epoch, offset_us=offsets.get(epoch.id, epoch.offset_us)) for epoch in self._epochs]
+    def correct_epochs(self, offsets: Mapping[int, int], *, measured: bool = False) -> None:
+        for index, epoch in enumerate(self._epochs):
+            offset_us = offsets.get(epoch.id, epoch.offset_us)
+            measured_us = offset_us if measured and epoch.id in offsets else epoch.measured_us
+            self._epochs[index] = replace(epoch, offset_us=offset_us, measured_us=measured_us)
         self.raise_replay_generation()
 
     def raise_replay_generation(self) -> None:
@@ -167,7 +170,7 @@ class MemoryLedger:
 
     def finish_dating(self, epoch: int, offset_us: int) -> None:
         self._epochs = [
-            replace(stored, dated_offset_us=offset_us) if stored.id == epoch else stored for stored in self._epochs
+            replace(stored, dated_us=offset_us) if stored.id == epoch else stored for stored in self._epochs
         ]
 
     def _dated(self, instant: float, epoch: Epoch) -> float:

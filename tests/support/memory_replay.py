@@ -37,6 +37,13 @@ class MemoryReplayStore:
         every = self.read_with_bodies(source, ArrivalPosition(), len(self._ledger.stored))
         return [stored.event for stored in every if stored.event.arrived_at < arrived_at][-limit:]
 
+    def newest_in_epoch(self, source: str, epoch: int, limit: int) -> list[tuple[Event, int]]:
+        return [
+            (stored.event, to_micros(stored.event.arrived_at) - stored.epoch.offset_us)
+            for stored in reversed(self._ledger.stored)
+            if (stored.event.source, stored.epoch.id) == (source, epoch)
+        ][:limit]
+
     def count_events(self, source: str) -> int:
         return len(self.read_with_bodies(source, ArrivalPosition(), len(self._ledger.stored)))
 

@@ -16,7 +16,7 @@ from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from clocks import FakeMachine
@@ -119,12 +119,15 @@ def deliveries() -> Iterator[tuple[float, str, bytes]]:
     yield BEGINS + HOUR, "shop", body("Completed", vendor_clock(BEGINS + HOUR - 2, ZONE), 9, Partner="Azure")
 
 
-def live(replicas: list[Replica], incidents: dict[float, Callable[[], object]]) -> None:
+def live(
+    replicas: list[Replica], incidents: dict[float, Callable[[], object]], clocks: Sequence[FakeMachine] = ()
+) -> None:
     """Let a day and two hours pass: webhooks arrive at the replicas in turn, each of which sends heartbeats.
 
     Args:
         replicas: the exporters.
         incidents: what happens, by the hour at which it does.
+        clocks: other machines for which time passes.
     """
     happenings = [(BEGINS + hour * HOUR, happens) for hour, happens in incidents.items()]
     happenings.append((BEGINS + 14.4 * HOUR, replicas[0].mute))
@@ -134,7 +137,7 @@ def live(replicas: list[Replica], incidents: dict[float, Callable[[], object]]) 
         happenings += [(BEGINS + number * HEARTBEAT, replica.heartbeat) for replica in replicas]
     happenings += [(ENDS - 60, replica.heartbeat) for replica in replicas]
     clock = BEGINS
-    machines = {id(replica.machine): replica.machine for replica in replicas}.values()
+    machines = [*(replica.machine for replica in replicas), *clocks]
     for instant, happens in sorted(happenings, key=itemgetter(0)):
         for machine in machines:
             machine.pass_time(instant - clock)

@@ -22,8 +22,9 @@ _EPOCHS = (
     select(
         epochs.c.id,
         epochs.c.boot_id,
+        epochs.c.measured_us,
         epochs.c.offset_us,
-        epochs.c.dated_offset_us,
+        epochs.c.dated_us,
         epochs.c.first_us,
         epochs.c.last_us,
     )
@@ -54,16 +55,17 @@ def begin_epoch(database: Database, boot_id: str, clock_us: int, offset_us: int,
         if newest is not None and not renew:
             return Epoch(*newest)
         number = int(connection.execute(select(func.max(epochs.c.id))).scalar_one()) + 1
-        row = StoredEpoch(number, boot_id, offset_us, offset_us, clock_us, clock_us)
+        row = StoredEpoch(number, boot_id, offset_us, offset_us, offset_us, clock_us, clock_us)
         connection.execute(insert(epochs).values([getattr(row, column.name) for column in epochs.c]))
     return Epoch(number, offset_us)
 
 
-def correct_epochs(database: Database, offsets: Mapping[int, int]) -> None:
+def correct_epochs(database: Database, offsets: Mapping[int, int], *, measured: bool) -> None:
     """Give epochs other offsets, and raise the replay generation."""
     with database.writing("epoch") as connection:
         for number, offset_us in offsets.items():
-            connection.execute(update(epochs).where(epochs.c.id == number).values(offset_us=offset_us))
+            values = {"offset_us": offset_us} | ({"measured_us": offset_us} if measured else {})
+            connection.execute(update(epochs).where(epochs.c.id == number).values(values))
         raise_replay_generation(connection)
 
 

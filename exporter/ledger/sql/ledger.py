@@ -276,9 +276,9 @@ class SqlLedger:
         """All epochs but that of given instants."""
         return read_epochs(self._database)
 
-    def correct_epochs(self, offsets: Mapping[int, int]) -> None:
+    def correct_epochs(self, offsets: Mapping[int, int], *, measured: bool = False) -> None:
         """Give epochs other offsets."""
-        correct_epochs(self._database, offsets)
+        correct_epochs(self._database, offsets, measured=measured)
 
     def append_decision(self, decision: Decision, epoch: Epoch = GIVEN) -> None:
         """Append a decision to the log of decisions."""

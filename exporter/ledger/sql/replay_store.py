@@ -66,6 +66,16 @@ class SqlReplayStore:
         rows = self._database.rows(query.order_by(*order).limit(limit))
         return events_from_columns(columns_from_rows(rows))[::-1]
 
+    def newest_in_epoch(self, source: str, epoch: int, limit: int) -> list[tuple[Event, int]]:
+        """The newest events of a source in an epoch, with their arrivals on its clock."""
+        last = select(func.max(events.c.sequence)).scalar_subquery()
+        query = select(*EVENT_COLUMNS, events.c.clock_us).where(
+            events.c.sequence > last - ARRIVALS_PER_TRANSACTION, events.c.source == source, events.c.epoch == epoch
+        )
+        rows = self._database.rows(query.order_by(events.c.sequence.desc()).limit(limit))
+        page = events_from_columns(columns_from_rows([row[: len(EVENT_COLUMNS)] for row in rows]))
+        return [(event, row.clock_us) for event, row in zip(page, rows, strict=True)]
+
     def count_events(self, source: str) -> int:
         """The number of a source's events."""
         rows = self._database.rows(select(func.count()).select_from(events).where(events.c.source == source))
@@ -113,7 +123,7 @@ class SqlReplayStore:
     def finish_dating(self, epoch: int, offset_us: int) -> None:
         """Record that all events of an epoch are dated by an offset."""
         with self._database.writing("replay") as connection:
-            connection.execute(update(epochs).where(epochs.c.id == epoch).values(dated_offset_us=offset_us))
+            connection.execute(update(epochs).where(epochs.c.id == epoch).values(dated_us=offset_us))
 
     def _uncount(self, connection: Connection, body: QuarantinedBody) -> None:
         """Count a quarantined body as if it had never been quarantined."""

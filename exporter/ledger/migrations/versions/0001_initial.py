@@ -125,13 +125,14 @@ def _create_tables() -> None:
         "epochs",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("boot_id", sa.Text, nullable=False),
+        sa.Column("measured_us", sa.BigInteger, nullable=False),
         sa.Column("offset_us", sa.BigInteger, nullable=False),
-        sa.Column("dated_offset_us", sa.BigInteger, nullable=False),
+        sa.Column("dated_us", sa.BigInteger, nullable=False),
         sa.Column("first_us", sa.BigInteger, nullable=False),
         sa.Column("last_us", sa.BigInteger, nullable=False),
     )
-    given = {"id": 0, "boot_id": "", "offset_us": 0, "dated_offset_us": 0, "first_us": 0, "last_us": 0}
-    op.bulk_insert(epochs, [given])
+    numbers = ("id", "measured_us", "offset_us", "dated_us", "first_us", "last_us")
+    op.bulk_insert(epochs, [{"boot_id": "", **dict.fromkeys(numbers, 0)}])
     op.create_table(
         "heartbeats",
         sa.Column("instance_id", sa.Text, primary_key=True),
