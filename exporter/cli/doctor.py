@@ -13,11 +13,14 @@ from exporter.cli import export_selector, tables
 from exporter.cli.event_sources import newest_of_unconfigured_sources
 from exporter.cli.open_store import sqlite_file
 from exporter.cli.schedule_checks import exports_without_schedule, unheard_sources, unknown_statuses
+from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
-from exporter.domain.frequency import frequency_of_interval
+from exporter.domain.frequency import QUARTER_HOUR, frequency_of_interval
 from exporter.domain.humanize import format_offset
+from exporter.ingest.redating import Redating
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
+from exporter.ledger.instants import from_micros
 from exporter.projection import serialization
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 MIN_FREE_BYTES = 200 << 20
 """Bytes; years of events need less, but something else may be filling the disk."""
+MAX_BOOTS = 10
+"""How many boots are checked: the newest ones."""
 MAX_NAME_STEM = 120
 """Characters; a name has at most 128, and the rest is for a number that makes it unique."""
 
@@ -46,6 +51,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
     findings = [
         *_configuration(config),
         *_clock(projector, now),
+        *_boots(config, ledger),
         *_store(config, ledger),
         *_replicas(ledger, projector, now),
         *_sources(projector),
@@ -81,6 +87,25 @@ def _clock(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:
     if now < newest - CLOCK_TOLERANCE:
         text += f", but something arrived at {tables.format_iso(newest)}: one of the two is wrong"
     yield now >= newest - CLOCK_TOLERANCE, text
+
+
+def _boots(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
+    """Report boots of the machine whose clock was wrong, and was not corrected before they ended."""
+    redating = Redating(ledger, config.sources_without_credentials)
+    epochs = ledger.epochs()
+    delays = {stored.id: redating.usual_delay(Epoch(stored.id, stored.offset_us)) for stored in epochs[-MAX_BOOTS:]}
+    for stored in epochs[-MAX_BOOTS:-1]:
+        ended = tables.format_iso(from_micros(stored.last_us + stored.offset_us))
+        boot = f"boot {stored.id} of a machine, which ended at {ended}"
+        delay, now = delays[stored.id], delays[epochs[-1].id]
+        if delay is not None and abs(delay) > QUARTER_HOUR and (now is None or abs(now) < QUARTER_HOUR):
+            wrong = f"{'ahead' if delay > 0 else 'behind'} {abs(delay):.0f}s"
+            repair = f"dataexport-exporter redate {stored.id} --{wrong}"
+            yield False, f"clock: {boot}: its clock was wrong, as the texts of its events tell; run: {repair}"
+        elif stored.offset_us != stored.measured_us:
+            repair = f"dataexport-exporter redate {stored.id} --ahead DURATION, or --behind DURATION"
+            text = "its clock was wrong, and what arrived in it is dated as late as possible"
+            yield True, f"clock: {boot}: {text}; if you know better: {repair}"
 
 
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:

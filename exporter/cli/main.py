@@ -27,6 +27,7 @@ COMMANDS = {
     "mute": ("mute_and_retire", "mute"),
     "mutes": ("mute_and_retire", "mutes"),
     "quarantine": ("quarantine", "quarantine"),
+    "redate": ("redate", "redate"),
     "replay": ("replay", "replay"),
     "restore": ("backup", "restore"),
     "retire": ("mute_and_retire", "retire"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import TYPE_CHECKING
 
 from exporter.domain.event_time import CLOCK_TOLERANCE, SETTLING_EVENTS, naive_timestamp
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 DATE_OUT_OF_RANGE = "date_out_of_range"
 """The reason for which vendors' adapters quarantine a date that cannot be, given the arrival."""
+MIN_TEXTS = 3
+"""How many events of an epoch must have a text that tells when they happened before their delay is usual."""
 DATE_REASONS = (DATE_OUT_OF_RANGE, OLDER_THAN_RETENTION)
 """The reasons for quarantine that a wrong clock can cause."""
 
@@ -83,14 +86,29 @@ class Redating:
         """
         if step <= CLOCK_TOLERANCE:
             return False
-        votes = 0
-        for source in self._sources.values():
-            for event, clock_us in self._ledger.replay_store.newest_in_epoch(source.slug, epoch.id, SETTLING_EVENTS):
-                if source.zone is not None or event.offset_in_text:
-                    happened_at = naive_timestamp(event.local_time) - event.utc_offset
-                    delay = from_micros(clock_us + epoch.offset_us) - happened_at
-                    votes += 1 if abs(delay) < abs(delay + step) else -1
-        return votes > 0
+        delays = self._delays(epoch)
+        return 2 * sum(abs(delay) < abs(delay + step) for delay in delays) > len(delays)
+
+    def usual_delay(self, epoch: Epoch) -> float | None:
+        """Return the median of arrival minus occurrence, by the texts of the newest events of an epoch.
+
+        It is near 0 if the clock was right; None if no text tells, or not enough of them.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        delays = self._delays(epoch)
+        return median(delays) if len(delays) >= MIN_TEXTS else None
+
+    def _delays(self, epoch: Epoch) -> list[float]:
+        """Return arrival minus occurrence of the newest events of an epoch whose texts tell when they happened."""
+        newest_in_epoch = self._ledger.replay_store.newest_in_epoch
+        return [
+            from_micros(clock_us + epoch.offset_us) - (naive_timestamp(event.local_time) - event.utc_offset)
+            for source in self._sources.values()
+            for event, clock_us in newest_in_epoch(source.slug, epoch.id, SETTLING_EVENTS)
+            if source.zone is not None or event.offset_in_text
+        ]
 
     def epochs_behind(self, epochs: Iterable[StoredEpoch]) -> set[int]:
         """Return the epochs in which bodies arrived, and every one had a date too far in the future.

@@ -191,7 +191,12 @@ def test_nothing_is_pruned_until_the_clock_was_steady_for_a_day(
     """One start at +400 d would prune nearly everything at once."""
     replica = Replica(tmp_path, f"sqlite:///{tmp_path}/ledger.db", FakeMachine(BEGINS))
     pruned: list[float] = []
-    monkeypatch.setattr(replica.service._model, "prune", lambda now: pruned.append(now) or 0)  # noqa: SLF001 - to see the time
+
+    def prune(now: float) -> int:
+        pruned.append(now)
+        return 0
+
+    monkeypatch.setattr(replica.service._model, "prune", prune)  # noqa: SLF001 - to see the time
     work = replica.service._background  # noqa: SLF001 - does what its thread would
     for step, passes in ((400 * DAY, DAY - 1), (-400 * DAY, DAY - 1)):
         replica.machine.step(step)

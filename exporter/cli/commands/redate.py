@@ -1,0 +1,64 @@
+"""The command `redate`: corrects the clock of a boot of a machine that has ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli.open_store import open_store
+from exporter.cli.options import config_option
+from exporter.config.values import parse_duration
+from exporter.ingest.redating import Redating
+from exporter.ledger.access import Access
+from exporter.ledger.instants import to_micros
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Duration(click.ParamType[int]):
+    """Parses a duration such as 5h30m into seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return seconds."""
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no duration; give one such as 5h30m, 90m or 20s", param, ctx)
+
+
+@click.command()
+@config_option
+@click.argument("boot", type=int)
+@click.option("--ahead", type=_Duration(), default="0s", help="By how much its clock was ahead, such as 5h30m.")
+@click.option("--behind", type=_Duration(), default="0s", help="By how much it was behind.")
+def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:
+    """Date again what arrived while the clock of a machine was wrong, also while the exporter runs.
+
+    BOOT is the number of a boot of the machine that `doctor` shows. An exporter corrects the clock of
+    a boot as long as it lasts; of one that ended with a wrong clock, you may know by how much.
+
+    \b
+    Example:
+      dataexport-exporter redate 3 --ahead 5h30m
+    """
+    if bool(ahead) == bool(behind):
+        message = "give one of --ahead and --behind"
+        raise click.UsageError(message)
+    with open_store(path, Access.WRITE) as (settings, _, ledger):
+        epochs = {stored.id: stored for stored in ledger.epochs()}
+        if boot not in list(epochs)[:-1]:
+            message = f"BOOT: {boot} is none that has ended; `dataexport-exporter doctor` shows their numbers"
+            raise click.UsageError(message)
+        ledger.correct_epochs({boot: epochs[boot].offset_us + to_micros(behind - ahead)}, measured=True)
+        oldest = time.time() - settings.retention if ledger.checkpoints.pruning_state().revision else -math.inf
+        redating = Redating(ledger, settings.sources_without_credentials, oldest)
+        changed = 0
+        while changed_now := redating.redate():
+            changed += changed_now
+    click.echo(f"{changed} events and quarantined bodies are dated again")
