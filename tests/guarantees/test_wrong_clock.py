@@ -235,8 +235,10 @@ def test_the_installed_exporter_heals_within_a_minute_without_a_restart(tmp_path
         def last_accepted() -> float:
             return exporter.value("dataexport_webhook_last_accepted_timestamp_seconds", source="shop") or 0.0
 
-        wait_until(lambda: last_accepted() > time.time() + DAY, "the step to be noticed")
+        log = tmp_path / "exporter.log"
+        wait_until(lambda: "the clock was set" in log.read_text("utf-8"), "the step to be noticed")
         exporter.post(body("Completed", vendor_clock(completed)), "shop")
+        assert last_accepted() > time.time() + DAY
         shift.write_text("0", "utf-8")
         changed = time.monotonic()
         wait_until(lambda: last_accepted() < time.time() + 1, "the clock to be right again")
