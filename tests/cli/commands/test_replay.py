@@ -17,7 +17,7 @@ from exporter.cli.main import main
 from exporter.ingest.replay import Replay
 from exporter.ingest.vendors import clevertap
 from exporter.ledger.replay_store import ArrivalPosition, all_with_bodies
-from running import wait_until
+from running import Exporter, wait_until
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
     ]
     (tmp_path / "wrong").mkdir()
     (tmp_path / "right").mkdir()
-    with LocalExporter(tmp_path / "wrong", wrong) as exporter, LocalExporter(tmp_path / "right", right) as model:
+    with Exporter(tmp_path / "wrong", wrong) as exporter, Exporter(tmp_path / "right", right) as model:
         for each in bodies:
             exporter.post(each, "shop")
             model.post(each, "shop")
@@ -275,7 +275,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
         assert exporter.admin("/-/reload", "POST").status_code == 200
         accepted_event = ("last_received", "last_accepted", "requests", "delay")
 
-        def shown(each: LocalExporter) -> list[str]:
+        def shown(each: Exporter) -> list[str]:
             text = each.scrape().partition("# HELP dataexport_webhook_requests")[0]
             return [line for line in text.splitlines() if not any(word in line for word in accepted_event)]
 
@@ -289,7 +289,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
         assert run("replay", "--rebuild", *config).stdout.splitlines()[0] == "3 of 3 events were changed"
         wait_until(lambda: shown(exporter) == shown(model), "what the exporter shows is as if the zone had been right")
         assert run("replay", "--rebuild", *config).stdout == "0 of 3 events were changed\n"
-        exporter.terminate()
+        exporter.kill()
         exporter.start()
         assert shown(exporter) == shown(model)
 
