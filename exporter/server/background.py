@@ -66,6 +66,8 @@ class BackgroundWork:
         self._apply_retention = apply_retention
         self._forget_offsets = forget_offsets
         self._stopping = threading.Event()
+        self._maintenance_due = threading.Event()
+        """Set to end the wait for the next turn of the maintenance; when stopping, set after `_stopping`."""
         self._caught_up = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pruned_at = 0.0
@@ -95,10 +97,15 @@ class BackgroundWork:
         process, and no checkpoint is written.
         """
         self._stopping.set()
+        self._maintenance_due.set()
         if self.caught_up:
             for thread in self._threads:
                 thread.join()
             self._write_checkpoint(stopping=True)
+
+    def maintain_soon(self) -> None:
+        """Write a checkpoint of a configuration that was just applied, without waiting for the next turn."""
+        self._maintenance_due.set()
 
     def _heartbeat_loop(self) -> None:
         while not self._stopping.wait(HEARTBEAT_SECONDS):
@@ -133,7 +140,9 @@ class BackgroundWork:
                 self._caught_up.set()
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)
                 if from_checkpoint:
-                    self._stopping.wait(MAINTENANCE_SECONDS)  # little is new, and the first scrape should not wait
+                    self._maintenance_due.wait(
+                        MAINTENANCE_SECONDS
+                    )  # little is new, and the first scrape should not wait
                 self._maintenance_loop()
                 return
 
@@ -142,7 +151,8 @@ class BackgroundWork:
             self._redate()
             self._write_checkpoint()
             self._prune()
-            self._stopping.wait(MAINTENANCE_SECONDS)
+            self._maintenance_due.wait(MAINTENANCE_SECONDS)
+            self._maintenance_due.clear()
 
     def _write_checkpoint(self, *, stopping: bool = False) -> None:
         now = self._now()

@@ -213,6 +213,8 @@ class Service:
         self.config, self.intake = config, intake
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
         self.process_metrics.certificate_end.set(config.tls_expires_at)
+        # Until then the checkpoint shows others, such as the doctor, that an exporter has the old configuration.
+        self._background.maintain_soon()
 
     def _keep_restart_settings(self, config: Config) -> Config:
         """Keep the current values of settings that only a restart can change, and warn of those that differ."""

@@ -11,6 +11,8 @@ import pytest
 
 from builders import DAY, HOUR, body, vendor_clock
 from commands import Store, run
+from running import wait_until
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,3 +191,15 @@ def test_the_doctor_names_a_status_word_that_is_not_known_if_it_came_twice_latel
     assert (
         'BAD  source default: "paused" is no known status, and two events with it arrived within the last 1 d 5 h'
     ) in result.stdout
+
+
+def test_after_a_reload_the_exporter_is_none_with_another_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.server.background.MAINTENANCE_SECONDS", 3600.0)
+    declared = '[[exports]]\nname = "nightly"\nmatch = { partner = "Azure" }\ninterval = "24h"\n'
+    with LocalExporter(tmp_path, declared) as exporter:
+        config = ("--config", str(exporter.config_path))
+        exporter.config_path.write_text(declared.replace("nightly", "renamed"), "utf-8")
+        assert exporter.admin("/-/reload", "POST").status_code == 200
+        wait_until(lambda: "another configuration" not in exporter.run("doctor", *config).stdout, "the new checkpoint")
