@@ -141,7 +141,11 @@ def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
 @config_option
 @_export_options
 @click.option("--undo", is_flag=True, help="Take a retirement back, as if it had never been.")
-def retire(path: Path | None, by: str, why: str, *, undo: bool, **labels: str | None) -> None:
+@click.option("--all", "retires_all", is_flag=True, help="Every export that fits and is not declared, not just one.")
+@click.option("--dry-run", is_flag=True, help="With --all: only list them.")
+def retire(  # noqa: PLR0913 - one for each option
+    path: Path | None, by: str, why: str, *, undo: bool, retires_all: bool, dry_run: bool, **labels: str | None
+) -> None:
     """Take an export out of the metrics that will not run any more.
 
     An event that arrives later brings it back, and the time until then counts no missed slots. One
@@ -150,7 +154,14 @@ def retire(path: Path | None, by: str, why: str, *, undo: bool, **labels: str | 
     \b
     Example:
       dataexport-exporter retire --source shop --export 1690283492 --why "replaced by nightly-s3"
+      dataexport-exporter retire --all --source shop --why "a stranger had the token" --dry-run
     """
+    if (dry_run and not retires_all) or (undo and retires_all):
+        message = "--all retires, and --dry-run lists what --all would retire; give one of --undo and --all"
+        raise click.UsageError(message)
+    if retires_all:
+        _retire_all(path, ExportSelector(**labels), by, why, dry_run=dry_run)
+        return
     if undo:
         state = _append_decision(path, ExportSelector(**labels), UNRETIRE, by, why, is_candidate=_is_retired)
         click.echo(f"back again: {describe_export(state)}")
@@ -216,6 +227,39 @@ def _explain_not_muted(path: Path | None, selector: ExportSelector) -> None:
             until, place = tables.format_iso(state.muted_until), settings.path or "a variable"
             message = f"muted until {until} by muted_until in {place}: change it there: {describe_export(state)}"
         raise ExporterError(message)
+
+
+def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, *, dry_run: bool) -> None:
+    """Retire every export that fits and is not declared, or only list them.
+
+    Raises:
+        UsageError: the selector fits every export of the store.
+        ExporterError: no export fits.
+    """
+    if selector == ExportSelector():
+        message = "--all: say which: give at least one of --source, --export, --partner, --type and --frequency"
+        raise click.UsageError(message)
+    with open_store(path, Access.READ if dry_run else Access.WRITE) as (_, projector, ledger):
+        now = time.time()
+        states = {
+            key: projector.export_state(key, now)
+            for key in projector.exports.all_keys()
+            if key.kind != DECLARED and key in projector
+        }
+        fitting = {key: state for key, state in states.items() if selector.matches(state)}
+        if not fitting:
+            message = "no export fits that is neither declared nor retired"
+            raise ExporterError(message)
+        if not dry_run:
+            clock = Clock(ledger, ThisMachine())
+            clock.start()
+            decided_at, epoch = clock.read()
+            for key in fitting:
+                ledger.append_decision(Decision(RETIRE, key, decided_at, 0.0, by, why), epoch)
+    for description in sorted(map(describe_export, fitting.values())):
+        click.echo(description)
+    done = "would be retired" if dry_run else "retired until an event of it arrives"
+    click.echo(f"{len(fitting)} exports, each {done}")
 
 
 def _append_decision(  # noqa: PLR0913 - every field of a decision

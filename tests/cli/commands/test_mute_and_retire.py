@@ -270,3 +270,33 @@ def test_a_mute_follows_a_declaration_that_is_renamed_or_is_reported_as_left_beh
         (row,) = json.loads(run("mutes", *config, "--json").stdout)
         assert (row["decision"], row["export"]) == ("muted, left behind", "nightly")
         assert "export nightly of source default is not declared any more" in run("doctor", *config).stdout
+
+
+def test_all_exports_of_a_leaked_source_are_retired_and_real_ones_come_back(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "dataexport.toml"
+    path.write_text('[[exports]]\nname = "nightly"\nmatch = { partner = "Azure" }\ninterval = "24h"\n', "utf-8")
+    config = ("--config", str(path))
+    for partner in ("real", "made up 1", "made up 2"):
+        store.deliver("Initiated", HOUR, Partner=partner)
+    chosen = ("retire", *config, "--all", "--source", "default", *WHY)
+    previewed = run(*chosen, "--dry-run")
+    assert previewed.exit_code == 0, previewed.output
+    assert previewed.stdout.endswith("3 exports, each would be retired\n")
+    assert "made up 2" in previewed.stdout
+    assert len(json.loads(run("exports", *config, "--json").stdout)) == 4
+    assert run(*chosen).stdout.endswith("3 exports, each retired until an event of it arrives\n")
+    assert [each["export"] for each in json.loads(run("exports", *config, "--json").stdout)] == ["nightly"]
+    assert "no export fits" in error_output(run(*chosen), 1)
+    store.deliver("Completed", 0, Partner="real")
+    assert {each["partner"] for each in json.loads(run("exports", *config, "--json").stdout)} == {
+        "Microsoft Azure",
+        "real",
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--all",), ("--dry-run", "--source", "default"), ("--all", "--undo", "--source", "default")]
+)
+@pytest.mark.usefixtures("store")
+def test_retiring_all_needs_a_choice(wrong: tuple[str, ...]) -> None:
+    assert run("retire", *WHY, *wrong).exit_code == 2
