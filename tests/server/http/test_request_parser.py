@@ -184,7 +184,7 @@ def chunked(body: bytes, size: int) -> bytes:
 
 
 def test_a_body_of_small_chunks_is_put_together() -> None:
-    for content, size in ((b"x" * 3000, 1), (b"x" * MOST_BYTES, 25)):
+    for content, size in ((b"x" * 800, 1), (b"x" * MOST_BYTES, 25)):
         assert parse([CHUNKED + chunked(content, size) + POST + b"\r\n"])[1::2] == [content, b""]
 
 
@@ -209,12 +209,12 @@ def test_a_large_body_of_one_byte_chunks_is_refused_early() -> None:
 
 def test_one_call_decodes_a_bounded_number_of_chunks() -> None:
     parser = RequestParser()
-    content = b"x" * (20 * CHUNKS_PER_CALL + 100)
-    parser.receive(CHUNKED + chunked(content, 20))
+    content = b"x" * (25 * CHUNKS_PER_CALL + 100)
+    parser.receive(CHUNKED + chunked(content, 25))
     assert parser.read_head()
     assert parser.read_body(MOST_BYTES) is None
     assert parser.can_continue
-    assert parser.pending < 25 * CHUNKS_PER_CALL
+    assert 0 < parser.pending < 200
     assert parser.read_body(MOST_BYTES) == content
     assert not parser.can_continue
     assert parser.held_bytes == 0
