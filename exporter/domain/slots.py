@@ -73,6 +73,19 @@ class Verdict(NamedTuple):
 NOTHING_DUE = Verdict()
 
 
+class Standing(NamedTuple):
+    """How an export stands with nothing completed since the last completion: a slot is missed once the next is past.
+
+    Attributes:
+        deadline: of the next completion; 0 for none.
+        changes_at: when the verdict changes next.
+    """
+
+    deadline: float = 0.0
+    verdict: Verdict = NOTHING_DUE
+    changes_at: float = float("inf")
+
+
 class Schedule(NamedTuple):
     """The slots after one completion, as long as no other completion follows.
 
@@ -104,15 +117,10 @@ class Schedule(NamedTuple):
             number -= 1
         return number
 
-    def without_completion(self, now: float) -> Verdict:
-        """Return the verdict at ``now`` if nothing has completed: a slot is missed once the next one is past."""
-        past = self.past_slots(now)
-        return self._verdict(past, now) if past > 1 else NOTHING_DUE
-
     def ended(self, now: float) -> Verdict:
         """Return the verdict if the schedule ends at ``now`` without a completion; if overdue, a slot is missed."""
-        verdict = self.without_completion(now)
-        if not verdict.missed and now > self.deadline():
+        deadline, verdict, _ = self.at(now)
+        if not verdict.missed and now > deadline:
             verdict = verdict._replace(missed=1, missed_at=(now,))
         return verdict._replace(outages_matter_until=now + self.expectation.grace)
 
@@ -132,13 +140,16 @@ class Schedule(NamedTuple):
             late=late, outages_matter_until=max(completion, self.slot(filled) + grace)
         )
 
-    def next_change(self, now: float) -> float:
-        """Return when `without_completion` changes next after ``now``."""
+    def at(self, now: float) -> Standing:
+        """Return the deadline, and the verdict at ``now`` if nothing has completed."""
         first, deadline = self._first_visible()
-        number = max(2, self.past_slots(now) + 1)
+        past = self.past_slots(now)
+        verdict = self._verdict(past, now) if past > 1 else NOTHING_DUE
+        number = max(2, past + 1)
+        changes_at = self.slot(number)
         if number > first + 1 and now < deadline:  # the grace is longer than the interval
-            return min(deadline, self.slot(number))
-        return self.slot(number)
+            changes_at = min(deadline, changes_at)
+        return Standing(deadline, verdict, changes_at)
 
     def _first_visible(self) -> tuple[int, float]:
         """Return the number of the first slot that no outage hides, and the deadline, which is its own."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from exporter.domain import deadlines
 from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP, GROUP_LABEL
-from exporter.domain.slots import NOTHING_DUE, Schedule, Verdict, first_after
+from exporter.domain.slots import Schedule, Standing, first_after
 from exporter.domain.states import ExportState
 from exporter.projection.fold.recent_slots import Allowance, recent_slots
 from exporter.projection.fold.usual_duration import usual_duration
@@ -107,21 +107,7 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
     )
 
 
-class _CurrentSlots(NamedTuple):
-    """The slots since the last event.
-
-    Attributes:
-        deadline: 0 for none.
-        verdict: what became of them.
-        changes_at: when the verdict changes next.
-    """
-
-    deadline: float = 0.0
-    verdict: Verdict = NOTHING_DUE
-    changes_at: float = _NEVER
-
-
-def _current_slots(runs: Runs, rules: Rules, now: float) -> _CurrentSlots:
+def _current_slots(runs: Runs, rules: Rules, now: float) -> Standing:
     """Judge the slots since the last completion.
 
     ================================  =================================================================
@@ -142,10 +128,9 @@ def _current_slots(runs: Runs, rules: Rules, now: float) -> _CurrentSlots:
         begins_at = rules.beginning.of_schedule(now, expectation, already_scheduled=True)
         schedule = Schedule(begins_at, expectation, 0, rules.outages)
     if schedule is None:
-        return _CurrentSlots()
+        return Standing()
     retired_at = first_after(schedule.since, rules.retirements)
     if 0 < retired_at <= now:
-        return _CurrentSlots(verdict=schedule.ended(retired_at))
-    return _CurrentSlots(
-        schedule.deadline(), schedule.without_completion(now), min(schedule.next_change(now), retired_at or _NEVER)
-    )
+        return Standing(verdict=schedule.ended(retired_at))
+    standing = schedule.at(now)
+    return standing._replace(changes_at=min(standing.changes_at, retired_at)) if retired_at else standing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
-from struct import Struct
+from struct import Struct, unpack
 
 from exporter.domain.frequency import DAY
 
@@ -33,4 +33,4 @@ def with_duration(runs: bytes, completed_at: float, duration: float) -> bytes:
 
 def usual_duration(runs: bytes) -> float:
     """Return the median duration of packed runs, in seconds; 0 without any."""
-    return median(milliseconds for _, milliseconds in _RUN.iter_unpack(runs)) / 1000 if runs else 0.0
+    return median(unpack(f"<{len(runs) // 4}I", runs)[1::2]) / 1000 if runs else 0.0
