@@ -437,3 +437,18 @@ def test_requests_are_counted_by_configured_source_or_as_unknown(service: Servic
     assert value("request_duration_seconds_count", source="default") == 1
     assert value("request_duration_seconds_count", source="unknown") == 1
     assert value("requests_total", source="a-stranger-service-this-up", code="404") is None
+
+
+def test_a_failure_to_date_events_again_is_logged_and_tried_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "MAINTENANCE_SECONDS", 0.001)
+
+    def redate() -> None:
+        raise ON_FIRE
+
+    monkeypatch.setattr(service._timekeeper, "redate", redate)  # noqa: SLF001 - to fail
+    with capture_logs() as logs:
+        start(service)
+        wait_until(lambda: any(each["event"].startswith("events are not dated") for each in logs), "it is logged")
+    assert service.why_not_ready() is None
