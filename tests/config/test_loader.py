@@ -432,3 +432,10 @@ def test_the_address_of_the_admin_listener_is_found_whatever_else_is_wrong(tmp_p
         admin_address(path, {"DATAEXPORT_ADMIN_LISTEN": "x"})
     with pytest.raises(ConfigurationError, match="cannot be read"):
         admin_address(tmp_path / "missing.toml", {})
+
+
+def test_an_objective_is_a_share(tmp_path: Path) -> None:
+    toml = '[[exports]]\nname = "a"\nmatch = { frequency = "24h" }\nobjective = 0.995\n'
+    assert loaded(tmp_path, toml).exports[0].objective == 0.995
+    said = problems(tmp_path, toml.replace("0.995", "99"))
+    assert said == ["exports[1].objective: 99: give a number above 0 and below 1, such as 0.99"]

@@ -227,3 +227,13 @@ def test_what_fails_leaves_no_database_but_one_that_was_there(tmp_path: Path) ->
     with pytest.raises(ExporterError, match="a port is taken"):
         fail(tmp_path / "ledger.db")
     assert (tmp_path / "ledger.db").exists()
+
+
+def test_a_reader_refuses_a_ledger_of_an_older_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, Access.CREATE).close()
+    monkeypatch.setattr("exporter.ledger.migrations.NEWEST", "9.9.9")
+    with pytest.raises(
+        StoreRefusedError, match=r"an older release wrote this database \(revision 0\.1\.0\); `serve` upg"
+    ):
+        open_ledger(path, Access.READ)
