@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 Row = dict[str, object]
 _EXPORT_LABELS = ("source", "export", "partner", "data_type", "frequency")
+_EXPORT_HEADINGS = (
+    "STATE",
+    "SOURCE",
+    "EXPORT",
+    "PARTNER",
+    "TYPE",
+    "FREQUENCY",
+    "LAST STARTED",
+    "LAST COMPLETED",
+    "USUAL RUN",
+    "DEADLINE",
+    "SEVERITY",
+)
 
 
 def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
@@ -31,7 +44,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
             del row["key"], row["changes_at"]  # the id contains the key, and JSON has no infinity
         return _json(rows)
     return format_table(
-        ("STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED", "USUAL RUN", "DUE", "SEVERITY"),
+        _EXPORT_HEADINGS,
         [
             (
                 state.condition(now),
@@ -40,6 +53,7 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
                 state.partner,
                 state.data_type,
                 state.frequency,
+                format_age(state.last_initiated, now),
                 format_age(state.last_completed, now),
                 format_duration(state.usual_duration) if state.usual_duration else "",
                 format_time_left(state.deadline, now),

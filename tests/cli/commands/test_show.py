@@ -36,12 +36,13 @@ def test_exports_are_listed_with_the_most_urgent_first(store: Store) -> None:
     store.deliver("Completed", 30 * MINUTE, 1, Partner="Azure", Frequency="Daily")
     store.deliver("Initiated", 9 * HOUR, 2)
     heads, late, fine = columns(run("exports"))
-    assert heads[:7] == ["STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST COMPLETED"]
-    assert heads[7:] == ["USUAL RUN", "DUE", "SEVERITY"]
-    assert late[:7] == ["never completed", "default", "any", "Amazon S3", "events", "4h", "never"]
+    assert heads[:6] == ["STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY"]
+    assert heads[6:] == ["LAST STARTED", "LAST COMPLETED", "USUAL RUN", "DEADLINE", "SEVERITY"]
+    assert late[:6] == ["never completed", "default", "any", "Amazon S3", "events", "4h"]
+    assert (late[6].endswith(" ago"), late[7]) == (True, "never")
     assert late[-2:] == ["4 h 12 min overdue", "warning"]
     assert fine[:6] == ["fine", "default", "any", "Microsoft Azure", "events", "24h"]
-    assert fine[6].endswith(" ago")
+    assert (fine[6], fine[7].endswith(" ago")) == ("never", True)
     first, second = json.loads(run("exports", "--json").stdout)
     assert (first["state"], first["partner"], first["completed"]) == ("never completed", "Amazon S3", 0)
     assert (second["state"], second["partner"], second["completed"]) == ("fine", "Microsoft Azure", 1)
