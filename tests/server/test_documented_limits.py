@@ -1,4 +1,4 @@
-"""The limits that docs/deploying.md names for clients are the ones in effect."""
+"""The limits that the how-to pages name for clients are the ones in effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from exporter.server.http import acceptor, connection, request_parser
 from exporter.server.webhook import auth_throttle, endpoint
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
+HOW_TO = ROOT / "docs" / "how-to"
+PAGE = (HOW_TO / "expose-webhook.md").read_text("utf-8")
 LIMITS = {
     "request line": (request_parser.REQUEST_LINE_BYTES,),
     "headers": (request_parser.HEADERS, request_parser.HEADER_BYTES),
@@ -54,9 +55,8 @@ def test_a_limit_is_the_one_in_effect(name: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"The limit of open files is raised to {worker.WANTED_OPEN_FILES:,},",
+        f"raises the limit of open files to {worker.WANTED_OPEN_FILES:,},",
         f"with fewer than {listeners.MAX_CONNECTIONS + listeners.RESERVED_FILES:,} there is room for fewer connections",
-        "what has begun is answered, within seven seconds",
     ],
 )
 def test_the_text_beside_the_table_says_what_is_in_effect(sentence: str) -> None:
@@ -65,9 +65,10 @@ def test_the_text_beside_the_table_says_what_is_in_effect(sentence: str) -> None
 
 def test_a_stop_takes_seven_seconds_at_most() -> None:
     assert worker.STOP_SECONDS == 7
+    assert "requests in progress are answered within seven seconds" in (HOW_TO / "install-pip.md").read_text("utf-8")
 
 
 def test_attempts_without_a_credential_are_as_many_as_documented() -> None:
     assert auth_throttle.MAX_FAILURES_PER_MINUTE == 10
-    assert "ten times in a minute" in PAGE
+    assert "After 10 requests in a minute without a valid credential" in PAGE
     assert auth_throttle.MINUTE == 60
