@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards format pins
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format pins
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,9 @@ mutants: $(VENV)/dev.stamp tools ## change the alert rules and a sample of the c
 
 dashboards: $(VENV)/dev.stamp ## write the dashboards and Grafana's alerts from their generators
 	grafana/generate
+
+reference: $(VENV)/dev.stamp ## write the generated pages of docs/reference
+	$(BIN)/python scripts/generate_reference.py
 
 format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 	$(BIN)/ruff format

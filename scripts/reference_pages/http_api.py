@@ -1,0 +1,231 @@
+"""Writes docs/reference/http-api.md: the API from its OpenAPI description, the rest from notes beside the code."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from exporter.config.loader import load
+from exporter.ingest.json_objects import MAX_OBJECTS
+from exporter.ingest.vendors.registry import webhook_path
+from exporter.server import listeners
+from exporter.server.admin.api import EVENTS_PER_EXPORT
+from exporter.server.admin.openapi import openapi_document
+from exporter.server.admin.pages import EXPORTS_PER_PAGE
+from exporter.server.admin.query_parameters import parameters_by_path
+from exporter.server.http import acceptor, connection, request_parser
+from exporter.server.http.problems import RETRY_AFTER_SECONDS
+from exporter.server.webhook import auth_throttle, endpoint
+from reference_pages.markdown import code, document, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OTHER_ENDPOINTS = (
+    ("/metrics", "GET", "All metrics, as Prometheus text or OpenMetrics, with gzip.", (200, 401, 403, 503)),
+    ("/-/healthy", "GET", "The process is running. No credential.", (200, 403)),
+    (
+        "/-/ready",
+        "GET",
+        "Startup is complete and the store can be read and written. No credential. The reason for a 503 is in the log.",
+        (200, 403, 503),
+    ),
+    (
+        "/-/reload",
+        "POST",
+        "Reload the configuration. If it is invalid, the running one is kept, and the answer is 500 with the problems.",
+        (200, 401, 403, 500),
+    ),
+    (
+        "/",
+        "GET",
+        f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first; `?page=` selects the page.",
+        (200, 401, 403),
+    ),
+)
+"""The endpoints of the admin listener that the OpenAPI description leaves out: path, method, meaning, codes."""
+
+WEBHOOK_CODES = {
+    200: '`{"accepted": n, "duplicates": n, "quarantined": n}`: every event is on disk. CleverTap\'s test call gets '
+    '`{"test": true}`. A body that could not be parsed as an event is quarantined and also gets 200, because sending '
+    "it again would not help.",
+    400: "Not JSON, in a form that [cannot be read](../webhook.md), or not valid HTTP/1.1.",
+    401: "No valid credential for this source.",
+    403: "A web page of another site made the request, or the source has no credential and `Host` is not a name of "
+    "loopback.",
+    404: "No such path or source.",
+    405: "The method is not POST.",
+    408: f"The headers did not arrive within {connection.HEAD_SECONDS:g} s of their first byte, or the body not within "
+    f"{connection.BODY_SECONDS:g} s of the headers.",
+    413: "The body is larger than `limits.request_bytes`, or an event larger than `limits.event_bytes`.",
+    414: f"The request line is longer than {request_parser.REQUEST_LINE_BYTES:,} bytes.",
+    415: "`Content-Encoding` is not gzip, deflate or identity.",
+    417: "`Expect` is not `100-continue`.",
+    429: f"{auth_throttle.MAX_FAILURES_PER_MINUTE} requests of this address without a valid credential in a minute, or "
+    "the source has used up one of its [budgets](configuration.md#limits). With `Retry-After`.",
+    431: f"More than {request_parser.HEADERS} headers, or one longer than {request_parser.HEADER_BYTES:,} bytes.",
+    500: "A bug. The traceback is in the log.",
+    501: "`Transfer-Encoding` is not chunked.",
+    503: "Not stored: the store cannot be used, or too many large bodies arrive at the same time. With `Retry-After: "
+    f"{RETRY_AFTER_SECONDS}`. Sending it again is safe: an event already stored is a duplicate.",
+}
+"""The status codes of the webhook. Those of the transport (400, 408, 414, 417, 431, 501) the admin listener has too."""
+
+INTRODUCTION = """\
+Two listeners: the public **webhook listener** (`server.webhook_listen`) and the private **admin listener** \
+(`server.admin_listen`). Errors are problem documents (RFC 9457, `application/problem+json`): `detail` says what is \
+wrong and what would be right.
+
+## Webhook listener"""
+
+WEBHOOK = f"""\
+`POST {webhook_path("clevertap", "SOURCE")}` takes one JSON object or a list of up to {MAX_OBJECTS:,}, of any \
+`Content-Type`, compressed with gzip or deflate if `Content-Encoding` says so. It answers 200 only when every event is \
+on disk. [What the webhook accepts](../webhook.md) has every form of a body."""
+
+HEALTH = f"""\
+`GET {endpoint.HEALTH_PATH}` and `HEAD` answer 200 with an empty body, for load balancers. No credential is needed. \
+The request is neither counted nor logged."""
+
+ADMIN = """\
+## Admin listener
+
+Every endpoint needs the credential of the admin listener if one is configured, except `/-/healthy` and `/-/ready`. \
+Without a credential on loopback, `Host` must be a name of loopback (403)."""
+
+API = """\
+### JSON API
+
+Instants are Unix seconds; null means never. An unknown, repeated or out-of-range query parameter gets 400, and the \
+problem document names it in `parameter`. `/api/v1/openapi.json` describes the API and the webhook as OpenAPI 3.1."""
+
+PAGING = f"""\
+**Paging.** `/api/v1/exports` returns the most urgent exports up to `limit`, and `total`, the number of all matches; \
+there is no next page. `/api/v1/events` and `/api/v1/quarantine` return the newest items first. To follow them, pass \
+the highest `sequence` you have seen as `after`: the answer then has the items past it, oldest first; repeat until it \
+is empty. `/api/v1/exports/{{id}}` includes the newest {EVENTS_PER_EXPORT} events of the export."""
+
+
+def page() -> str:
+    """Return the text of the page."""
+    codes = table(["code", "meaning"], ([str(number), meaning] for number, meaning in WEBHOOK_CODES.items()))
+    other = table(
+        ["endpoint", "meaning", "codes"],
+        ([code(f"{method} {path}"), meaning, _join(numbers)] for path, method, meaning, numbers in OTHER_ENDPOINTS),
+    )
+    api = table(["endpoint", "meaning", "query parameters", "codes"], _api_rows())
+    limits = table(["", "limit", "when exceeded"], LIMITS)
+    return document(
+        "HTTP API",
+        INTRODUCTION,
+        WEBHOOK,
+        codes,
+        HEALTH,
+        ADMIN,
+        other,
+        API,
+        api,
+        PAGING,
+        "### Fields",
+        *_schema_blocks(),
+        "## Limits of a connection",
+        limits,
+    )
+
+
+def _description() -> dict[str, Any]:
+    config = load(None, {})
+    return openapi_document(config, parameters_by_path(config))
+
+
+def _api_rows() -> Iterator[list[str]]:
+    for path, item in _description()["paths"].items():
+        if "get" not in item:
+            continue
+        operation = item["get"]
+        query = [each for each in operation["parameters"] if each["in"] == "query"]
+        yield [
+            code(f"GET {path}"),
+            f"{operation['summary']}.",
+            "<br>".join(_parameter(each) for each in query),
+            _join(operation["responses"]),
+        ]
+
+
+def _parameter(parameter: dict[str, Any]) -> str:
+    schema = parameter["schema"]
+    if parameter["name"] == "source":
+        values = "a slug"
+    elif "enum" in schema:
+        values = ", ".join(schema["enum"])
+    else:
+        most = "" if parameter["name"] == "after" else f" to {schema['maximum']:,}"
+        default = f", default {schema['default']:,}" if "default" in schema else ""
+        values = f"{schema['minimum']}{most}{default}" if most else "a sequence"
+    return f"`{parameter['name']}`: {parameter['description'].removesuffix('.')} ({values})"
+
+
+def _schema_blocks() -> Iterator[str]:
+    for name, schema in _description()["components"]["schemas"].items():
+        if name in {"Problem", "Receipt", "Test"}:
+            continue
+        yield f"#### {name}"
+        rows = (
+            [code(field), _type_text(details), details["description"]]
+            for field, details in schema["properties"].items()
+        )
+        yield table(["field", "type", "meaning"], rows)
+
+
+def _type_text(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(code(word) for word in schema["enum"])
+    kind = schema["type"]
+    return kind if isinstance(kind, str) else " or ".join(kind)
+
+
+def _join(numbers: object) -> str:
+    return ", ".join(str(number) for number in sorted(map(int, numbers)))  # type: ignore[call-overload] # codes
+
+
+LIMITS = (
+    ("request line", f"{request_parser.REQUEST_LINE_BYTES:,} bytes", "414"),
+    ("headers", f"{request_parser.HEADERS}, of {request_parser.HEADER_BYTES:,} bytes each", "431"),
+    ("body", "`limits.request_bytes`", "413; the rest is not read"),
+    (
+        "chunks of a body",
+        f"{request_parser.FRAMING_BYTES:,} bytes of framing, and one per {request_parser.FRAMING_SHARE} of content",
+        "400",
+    ),
+    (
+        "bodies of all requests at a time",
+        "`limits.total_request_bytes`",
+        f"503 with `Retry-After`; a body of up to {connection.SMALL_BODY_BYTES:,} bytes is accepted all the same",
+    ),
+    ("first byte of a new connection", f"{connection.FIRST_BYTE_SECONDS:g} s", "closed"),
+    ("headers, time", f"{connection.HEAD_SECONDS:g} s after their first byte", "408"),
+    ("body, time", f"{connection.BODY_SECONDS:g} s after the headers", "408"),
+    (
+        "next request on a connection",
+        f"`server.keep_alive`; {listeners.ADMIN_IDLE_SECONDS:g} s on the admin listener",
+        "closed",
+    ),
+    ("reading an answer", f"{connection.WRITE_SECONDS:g} s without room for more", "closed"),
+    ("TLS handshake", f"{acceptor.HANDSHAKE_SECONDS:g} s", "closed"),
+    (
+        "connections at a time",
+        f"{listeners.MAX_CONNECTIONS:,}; {listeners.MAX_ADMIN_CONNECTIONS} on the admin listener",
+        "the connection that has waited longest for its client is closed",
+    ),
+    (
+        "a commit",
+        f"{endpoint.COMMIT_TIMEOUT_SECONDS:g} s",
+        "503 with `Retry-After`; what was stored all the same is a duplicate when it is sent again",
+    ),
+)
+
+
+def status_codes() -> set[int]:
+    """Return every status code of the page."""
+    others = {number for *_, numbers in OTHER_ENDPOINTS for number in numbers}
+    return {*WEBHOOK_CODES, *others} & {status.value for status in HTTPStatus}

@@ -1,0 +1,108 @@
+"""Writes docs/reference/logs.md: the events from the calls of the loggers in the code, their meaning from notes."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import exporter
+from reference_pages.markdown import code, codes, document, table
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+INTRODUCTION = """\
+The exporter logs to standard error: one JSON object per line, or columns on a terminal (`log.format`). `log.level` \
+sets the least severe level. Control characters in values are escaped, so a client cannot forge a line.
+
+Every line has these fields:
+
+| field | meaning |
+|---|---|
+| `event` | what happened; one of the texts below |
+| `level` | `debug`, `info`, `warning` or `error` |
+| `timestamp` | time in UTC, ISO 8601 |
+
+## Requests
+
+One line per request, at level info. Bodies, headers and query parameters are never logged. At most 5 lines a second \
+are written about requests without a valid credential.
+
+| event | meaning |
+|---|---|
+| `webhook` | a request to the webhook listener |
+| `admin` | a request to the admin listener |
+
+| field | meaning |
+|---|---|
+| `method`, `path` | the request line without the query, at most 128 characters of the path |
+| `code` | the status of the response |
+| `ms` | milliseconds from the request to the response |
+| `client` | the address of the client; see `server.trusted_hops` |
+| `accepted`, `duplicates`, `quarantined` | webhook: what became of the events of the body |
+| `test` | webhook: CleverTap's test call |
+| `refused` | webhook: why a request with a valid credential was refused |
+| `reason` | admin: why `/-/ready` answered 503 |
+
+## Other events"""
+
+NOTES = {
+    "a variable overrides the configuration file": "An environment variable overrides a setting of the file.",
+    "an exporter of another configuration or release was heard of within a minute on this store": (
+        "Another exporter with a different configuration or version is using this store."
+    ),
+    "and more requests without a valid credential": "Requests of the last second that were not logged.",
+    "cannot read the ledger": "Startup cannot read the store. It tries again; `/-/ready` answers 503 until then.",
+    "events are not dated again for now": "Correcting event times after a wrong clock failed. It is retried.",
+    "events were dated again, since the clock was wrong when they arrived": (
+        "The clock was corrected, and the times of events that arrived before were recomputed."
+    ),
+    "listening": "Both listeners accept connections.",
+    "no checkpoint": "The checkpoint could not be written. The next start reads more events.",
+    "no heartbeat": "The heartbeat could not be written. It is retried; without one, the time counts as an outage.",
+    "nothing more is pruned for now": "Pruning failed. It is retried.",
+    "ready": "Startup is complete.",
+    "refused bodies could not be stored": "Refused bodies are missing from `quarantine --refused`.",
+    "reload failed, the old configuration stays": "The new configuration is invalid. The running one is kept.",
+    "reloaded": "A new configuration is in effect.",
+    "store": "A request failed because the store cannot be used; it was answered 503.",
+    "takes effect at the next start": "A reload found changed settings that need a restart.",
+    "the clock was set, or this machine was paused": "The clock jumped, or the machine was suspended.",
+    "the machine had a wrong clock before it was started last": (
+        "The clock was wrong during an earlier boot; `doctor` shows it, and `redate` corrects it."
+    ),
+    "unexpected": "A bug: a request was answered 500. The traceback is in `exception`.",
+    "variables that Kubernetes makes for services are ignored": "Variables such as `DATAEXPORT_PORT=tcp://…`.",
+}
+"""The meaning of every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """An event that the code logs."""
+
+    name: str
+    level: str
+    fields: tuple[str, ...]
+
+
+def page() -> str:
+    """Return the text of the page."""
+    rows = [[code(event.name), event.level, codes(event.fields), NOTES[event.name]] for event in log_events()]
+    return document("Log events", INTRODUCTION, table(["event", "level", "fields", "meaning"], rows))
+
+
+def log_events() -> list[LogEvent]:
+    """Return every event that is logged with a fixed name, sorted by name."""
+    events = set()
+    for path in sorted(Path(exporter.__path__[0]).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="log"), attr=level),
+                    args=[ast.Constant(value=str(name)), *_],
+                    keywords=keywords,
+                ) if level in LEVELS:
+                    fields = tuple(keyword.arg for keyword in keywords if keyword.arg and keyword.arg != "exc_info")
+                    events.add(LogEvent(name, level, fields))
+    return sorted(events, key=lambda event: event.name)
