@@ -191,7 +191,7 @@ def _join(numbers: object) -> str:
 LIMITS = (
     ("request line", f"{request_parser.REQUEST_LINE_BYTES:,} bytes", "414"),
     ("headers", f"{request_parser.HEADERS}, of {request_parser.HEADER_BYTES:,} bytes each", "431"),
-    ("body", "`limits.request_bytes`", "413; the rest is not read"),
+    ("body", "`limits.request_bytes`", "413, and the rest is not read"),
     (
         "chunks of a body",
         f"{request_parser.FRAMING_BYTES:,} bytes of framing, and one per {request_parser.FRAMING_SHARE} of content",
@@ -200,17 +200,17 @@ LIMITS = (
     (
         "bodies of all requests at a time",
         "`limits.total_request_bytes`",
-        f"503 with `Retry-After`; a body of up to {connection.SMALL_BODY_BYTES:,} bytes is accepted all the same",
+        f"503 with `Retry-After`; a body of up to {connection.SMALL_BODY_BYTES:,} bytes is always accepted",
     ),
     ("first byte of a new connection", f"{connection.FIRST_BYTE_SECONDS:g} s", "closed"),
-    ("headers, time", f"{connection.HEAD_SECONDS:g} s after their first byte", "408"),
-    ("body, time", f"{connection.BODY_SECONDS:g} s after the headers", "408"),
+    ("headers (time)", f"{connection.HEAD_SECONDS:g} s after their first byte", "408"),
+    ("body (time)", f"{connection.BODY_SECONDS:g} s after the headers", "408"),
     (
         "next request on a connection",
         f"`server.keep_alive`; {listeners.ADMIN_IDLE_SECONDS:g} s on the admin listener",
         "closed",
     ),
-    ("reading an answer", f"{connection.WRITE_SECONDS:g} s without room for more", "closed"),
+    ("reading an answer", f"{connection.WRITE_SECONDS:g} s without progress", "closed"),
     ("TLS handshake", f"{acceptor.HANDSHAKE_SECONDS:g} s", "closed"),
     (
         "connections at a time",
@@ -220,7 +220,7 @@ LIMITS = (
     (
         "a commit",
         f"{endpoint.COMMIT_TIMEOUT_SECONDS:g} s",
-        "503 with `Retry-After`; what was stored all the same is a duplicate when it is sent again",
+        "503 with `Retry-After`; if the event was stored after all, the next delivery is a duplicate",
     ),
 )
 
