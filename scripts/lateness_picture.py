@@ -256,6 +256,7 @@ def draw() -> str:
         drawing.text(x, 248, format_time(slot.due_at), "soft small", "middle")
     _draw_spans(drawing, "State", "of the export", 312, story.spans())
     _draw_spans(drawing, "Exporter", "", 358, [Span("outage", story.outage.began_at, story.outage.ended_at)])
+    drawing.text(drawing.x(story.outage.ended_at) + 6, 362, OUTAGE.replace(" ", " to "), "small")
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     start = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
@@ -276,11 +277,13 @@ def _draw_runs(drawing: Drawing, story: Story) -> None:
 
 def _draw_spans(drawing: Drawing, name: str, note: str, y: float, spans: Sequence[Span]) -> None:
     drawing.row(y + 4, name, note)
+    named: set[str] = set()
     for span in spans:
         drawing.box(span.began_at, span.ended_at, y - 8, 14, COLOURS[span.state])
-        if span.state not in {"fine", "running"}:
-            words = f"{span.state} {format_time(span.began_at)} to {format_time(span.ended_at)}"
-            drawing.text(drawing.x(span.began_at), y + 20, words, "small")
+        is_wide = span.ended_at - span.began_at > 40 * MINUTE
+        if is_wide and span.state not in named & {"fine", "running"}:
+            drawing.text(drawing.x(span.began_at), y + 20, span.state, "small")
+            named.add(span.state)
 
 
 if __name__ == "__main__":
