@@ -1,6 +1,6 @@
 """Measures ingest and scrapes of one and two exporters on one PostgreSQL, and of one on SQLite.
 
-docs/scaling.md has the figures. It starts its own PostgreSQL server (see `scripts/install-tools`), with fsync on.
+benchmarks/NOTES.md has the figures. It starts its own PostgreSQL server (see `scripts/install-tools`), with fsync on.
 """
 
 from __future__ import annotations

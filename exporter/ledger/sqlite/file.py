@@ -35,7 +35,7 @@ BUSY_TIMEOUT = 1.2
 CHECKPOINT_PAGES = 4_000
 """A commit that brings the write-ahead log to this many pages (16 MB) also moves them into the database.
 
-A page that changed often is moved only once, but that commit waits for the move. docs/performance.md has
+A page that changed often is moved only once, but that commit waits for the move. benchmarks/NOTES.md has
 the measurements with 2,000 and 8,000.
 """
 LOG_BYTES = 64 << 20
