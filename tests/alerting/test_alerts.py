@@ -32,7 +32,8 @@ TESTS = [
     for path in sorted((ROOT / "alerts" / "tests").glob("*.test.yaml"))
     for test in yaml.safe_load(path.read_text("utf-8"))["tests"]
 ]
-RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("Export*.md"))
+TRIAGE = ROOT / "docs" / "runbooks" / "README.md"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "When to mute"]
 SEVERITIES = {"critical", "warning", "info", "none"}
 OWN_SEVERITY = {"ExportOverdue", "ExportNeverCompleted"}
@@ -134,16 +135,21 @@ def test_every_alert_has_a_runbook(name: str) -> None:
 
 
 def test_every_alert_is_in_the_table_with_its_severity() -> None:
-    readme = (ROOT / "alerts" / "README.md").read_text("utf-8")
-    table = dict(re.findall(r"^\| \[`(\w+)`\]\(\S+\) \| [^|]+ \| (\w+) \|", readme, re.MULTILINE))
+    table = dict(re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| (\w+) \|", TRIAGE.read_text("utf-8"), re.MULTILINE))
     declared = {"ExportDeclaredAbsent": "warning"}
     assert table == {name: severity(name) for name in ALERTS} | declared
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
+def test_every_runbook_begins_with_a_decision_and_links_to_how_its_commands_are_run(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert text.startswith(f"# {page.stem}\n\n**")
+    assert "](../how-to/run-the-cli.md" in text
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
 def test_every_runbook_has_its_parts_and_names_only_what_exists(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert text.startswith(f"# {page.stem}\n")
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == HEADINGS
     assert named_metrics(text) <= {*metrics(), *RECORDS}
     for command in re.findall(r"dataexport-exporter ([a-z-]+)", text):
