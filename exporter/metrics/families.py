@@ -31,57 +31,71 @@ PREFIX = "dataexport_"
 
 # Rows of (name, help text, field of ExportState).
 EXPORT_GAUGES = (
-    ("last_initiated_timestamp_seconds", "Start of the newest run; 0 for never.", "last_initiated"),
-    ("last_completed_timestamp_seconds", "End of the newest completed run; 0 for never.", "last_completed"),
+    ("last_initiated_timestamp_seconds", "Unix time when the last run started; 0 if never.", "last_initiated"),
+    ("last_completed_timestamp_seconds", "Unix time when the last run completed; 0 if never.", "last_completed"),
     (
         "last_failed_timestamp_seconds",
-        "End of the newest run that a status word ended as failed; 0 for never.",
+        "Unix time of the last run reported as failed; 0 if never.",
         "last_failed",
     ),
-    ("last_received_timestamp_seconds", "Arrival of the newest event; 0 for never.", "last_received"),
-    ("last_run_duration_seconds", "Duration of the newest completed run whose start is known.", "last_duration"),
-    ("usual_run_duration_seconds", "Median duration of the runs of 14 days; 0 for none.", "usual_duration"),
-    ("runs_in_progress", "Runs that were initiated and not yet completed.", "in_progress"),
-    ("running_since_timestamp_seconds", "Start of the oldest run in progress; 0 for none.", "running_since"),
-    ("interval_seconds", "Time from one run to the next; 0 where it is not known.", "interval"),
-    ("grace_seconds", "How late a run may be and still be fine.", "grace"),
-    ("max_runtime_seconds", "How long a run may take.", "max_runtime"),
-    ("freshness_objective_ratio", "Share of slots that should be on time.", "objective"),
-    ("start_deadline_timestamp_seconds", "When the next run has to have started; 0 for none.", "start_deadline"),
-    ("deadline_timestamp_seconds", "When the next run has to have completed; 0 for none.", "deadline"),
+    ("last_received_timestamp_seconds", "Unix time when the last event arrived; 0 if never.", "last_received"),
+    (
+        "last_run_duration_seconds",
+        "Duration in seconds of the last completed run with a known start; 0 if none.",
+        "last_duration",
+    ),
+    (
+        "usual_run_duration_seconds",
+        "Median duration in seconds of the runs of the last 14 days; 0 if none.",
+        "usual_duration",
+    ),
+    ("runs_in_progress", "Runs that have started and not yet ended.", "in_progress"),
+    (
+        "running_since_timestamp_seconds",
+        "Unix time when the oldest run in progress started; 0 if none.",
+        "running_since",
+    ),
+    ("interval_seconds", "Expected time between two runs in seconds; 0 if unknown.", "interval"),
+    ("grace_seconds", "Grace period in seconds.", "grace"),
+    ("max_runtime_seconds", "How long a run may take, in seconds.", "max_runtime"),
+    ("freshness_objective_ratio", "On-time objective: target share of slots on time.", "objective"),
+    ("start_deadline_timestamp_seconds", "Unix time by which the next run must start; 0 if none.", "start_deadline"),
+    ("deadline_timestamp_seconds", "Unix time by which the next run must complete; 0 if none.", "deadline"),
     (
         "run_deadline_timestamp_seconds",
-        "When the oldest run in progress has to have completed; 0 for none.",
+        "Unix time by which the oldest run in progress must complete; 0 if none.",
         "run_deadline",
     ),
 )
 EXPORT_COUNTERS = (
     ("initiated", "Runs that started.", "initiated"),
     ("completed", "Runs that completed.", "completed"),
-    ("failed", "Runs that a status word ended as failed.", "failed"),
-    ("abandoned", "Runs that were still open when their export started again.", "abandoned"),
+    ("failed", "Runs reported as failed.", "failed"),
+    ("abandoned", "Runs superseded by a newer run before completing.", "abandoned"),
 )
 SLOT_GAUGES = (
-    ("slots", "Completions that were expected, whatever became of them; a late event may correct it.", "slots"),
-    ("slots_late", "Slots whose completion came after the deadline.", "slots_late"),
-    ("slots_missed", "Slots without a completion.", "slots_missed"),
+    ("slots", "Expected completions, whatever their outcome; a late event may correct it.", "slots"),
+    ("slots_late", "Slots whose completion came after their deadline.", "slots_late"),
+    ("slots_missed", "Slots without a completion, counted one interval after they were due.", "slots_missed"),
     (
         "slots_unknown",
-        "Slots without a completion, which an outage of the exporter may have hidden.",
+        "Slots without an event during an outage of the exporter.",
         "slots_unknown",
     ),
-    ("slots_missed_1d", "Slots that were missed within a day and since the last mute.", "slots_missed_1d"),
-    ("slots_unknown_1d", "Slots that became unknown within a day and since the last mute.", "slots_unknown_1d"),
+    ("slots_missed_1d", "Slots missed in the last day and since the last mute.", "slots_missed_1d"),
+    ("slots_unknown_1d", "Slots that became unknown in the last day and since the last mute.", "slots_unknown_1d"),
     (
         "slots_over_objective_7d",
-        "Late and missed slots within a week and since the last mute if the objective allows fewer, else 0.",
+        "Late and missed slots of the last 7 days and since the last mute; 0 if the objective allows as many.",
         "slots_over_objective_7d",
     ),
 )
 
-DURATION = Family(f"{PREFIX}run_duration_seconds", "histogram", "Durations of completed runs whose start is known.")
-MUTED = Family(f"{PREFIX}muted", "gauge", "Whether alerts about the export are muted: 0 or 1.")
-INFO = Family(f"{PREFIX}export_info", "gauge", "Always 1; what is configured for the export, as labels.")
+DURATION = Family(
+    f"{PREFIX}run_duration_seconds", "histogram", "Durations in seconds of completed runs with a known start."
+)
+MUTED = Family(f"{PREFIX}muted", "gauge", "1 if alerts about the export are muted, else 0.")
+INFO = Family(f"{PREFIX}export_info", "gauge", "Always 1; the configuration of the export as labels.")
 
 EXPORT_FAMILIES = (
     *(Family(PREFIX + name, "gauge", text) for name, text, _ in EXPORT_GAUGES),
@@ -106,32 +120,40 @@ _SLOT_COLUMNS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_VALUE_FIEL
 _LINE_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
 _field_values = attrgetter(*_VALUE_FIELDS)
 
-EVENTS = Family(f"{PREFIX}webhook_events", "counter", "Stored events by status word.")
-DUPLICATES = Family(f"{PREFIX}webhook_duplicates", "counter", "Deliveries of what was stored already.")
-TEST_CALLS = Family(f"{PREFIX}webhook_test_calls", "counter", "Test calls, made when someone creates the webhook.")
-QUARANTINED = Family(f"{PREFIX}webhook_quarantined", "counter", "Bodies that were kept but not understood, by reason.")
-SKEWED = Family(f"{PREFIX}webhook_skewed", "counter", "Events dated in the future, for which the arrival stands.")
+EVENTS = Family(f"{PREFIX}webhook_events", "counter", "Stored events by status.")
+DUPLICATES = Family(f"{PREFIX}webhook_duplicates", "counter", "Deliveries of events already stored.")
+TEST_CALLS = Family(f"{PREFIX}webhook_test_calls", "counter", "Test calls, sent when someone creates the webhook.")
+QUARANTINED = Family(
+    f"{PREFIX}webhook_quarantined", "counter", "Bodies quarantined because they could not be parsed, by reason."
+)
+SKEWED = Family(f"{PREFIX}webhook_skewed", "counter", "Events dated in the future; arrival time used instead.")
 UNKNOWN_FREQUENCIES = Family(
-    f"{PREFIX}webhook_unknown_frequencies", "counter", "Events whose frequency was not understood."
+    f"{PREFIX}webhook_unknown_frequencies", "counter", "Events with an unrecognised frequency."
 )
 UNKNOWN_STATUS = Family(
     f"{PREFIX}webhook_unknown_status_timestamp_seconds",
     "gauge",
-    "Arrival of the second newest event with a status word that is not known; 0 if there was only one.",
+    "Unix time when the second newest event with an unknown status arrived; 0 if there was only one.",
 )
 CONFIGURED = Family(
-    f"{PREFIX}source_configured_timestamp_seconds", "gauge", "When the source was first configured; 0 for never."
+    f"{PREFIX}source_configured_timestamp_seconds",
+    "gauge",
+    "Unix time when the source was first configured; 0 if never.",
 )
 LAST_ACCEPTED = Family(
-    f"{PREFIX}webhook_last_accepted_timestamp_seconds", "gauge", "Arrival of the newest accepted body; 0 for never."
+    f"{PREFIX}webhook_last_accepted_timestamp_seconds",
+    "gauge",
+    "Unix time when the last accepted body arrived; 0 if never.",
 )
-DELAY = Family(f"{PREFIX}event_delay_seconds", "gauge", "Arrival minus occurrence of the newest event, signed.")
+DELAY = Family(
+    f"{PREFIX}event_delay_seconds", "gauge", "Arrival time minus event time of the newest event, in seconds."
+)
 SUSPECTED = Family(
-    f"{PREFIX}suspected_utc_offset_seconds", "gauge", "UTC offset of the source's clock as its arrivals suggest it."
+    f"{PREFIX}suspected_utc_offset_seconds",
+    "gauge",
+    "UTC offset in seconds that the arrivals of the source suggest; 0 also if they suggest none.",
 )
-SUSPECT = Family(
-    f"{PREFIX}timezone_suspect", "gauge", "Whether the configured time zone contradicts the arrivals: 0 or 1."
-)
+SUSPECT = Family(f"{PREFIX}timezone_suspect", "gauge", "1 if the arrivals contradict the configured time zone, else 0.")
 
 SOURCE_FAMILIES = (
     EVENTS,

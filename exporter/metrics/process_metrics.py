@@ -45,75 +45,83 @@ class ProcessMetrics:
         self.registry = registry = CollectorRegistry()
         self._failing = {"read": False, "write": False}
         self.requests = Counter(
-            "dataexport_webhook_requests", "Answers of the webhook by code.", ["source", "code"], registry=registry
+            "dataexport_webhook_requests",
+            "Webhook responses by HTTP status code.",
+            ["source", "code"],
+            registry=registry,
         )
         self.request_duration = Histogram(
             "dataexport_webhook_request_duration_seconds",
-            "Time to answer the webhook; the sender gives up after 3 s.",
+            "Webhook response time in seconds; CleverTap times out at 3 s.",
             ["source"],
             buckets=REQUEST_BUCKETS,
             registry=registry,
         )
         self.auth_failures = Counter(
-            "dataexport_webhook_auth_failures", "Requests without a valid credential.", ["source"], registry=registry
+            "dataexport_webhook_auth_failures",
+            "Webhook requests without a valid credential.",
+            ["source"],
+            registry=registry,
         )
         self._response_series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.store_up = Gauge(
             "dataexport_store_up",
-            "Whether the newest read and the newest write of the store worked.",
+            "1 if the last read and the last write of the store succeeded, else 0.",
             registry=registry,
         )
         self.store_errors = Counter(
-            "dataexport_store_errors", "Operations of the store that failed.", ["operation"], registry=registry
+            "dataexport_store_errors", "Failed operations of the store.", ["operation"], registry=registry
         )
         self.commit_duration = Histogram(
             "dataexport_store_commit_duration_seconds",
-            "Time to append events durably; several requests may share a commit.",
+            "Time in seconds to commit events; several requests may share a commit.",
             buckets=COMMIT_BUCKETS,
             registry=registry,
         )
         self.reload_successful = Gauge(
             "dataexport_config_last_reload_successful",
-            "Whether the newest reload took the configuration.",
+            "1 if the last reload applied the configuration, 0 if it was rejected.",
             registry=registry,
         )
         self.reload_time = Gauge(
             "dataexport_config_last_reload_success_timestamp_seconds",
-            "When a configuration was last taken.",
+            "Unix time when a configuration was last applied.",
             registry=registry,
         )
         self.clock_time = Gauge(
             "dataexport_clock_timestamp_seconds",
-            "What the clock of this machine shows now.",
+            "Unix time of the clock of this machine.",
             registry=registry,
         )
-        self.series = Gauge("dataexport_series", "Series of exports and sources in a scrape.", registry=registry)
+        self.series = Gauge("dataexport_series", "Series of exports and sources in the last scrape.", registry=registry)
         self.series_dropped = Counter(
-            "dataexport_series_dropped", "Series not shown, since their source has too many exports.", registry=registry
+            "dataexport_series_dropped",
+            "Series not exposed because their source has too many exports.",
+            registry=registry,
         )
         self.exports_per_source_limit = Gauge(
             "dataexport_exports_per_source_limit",
-            "How many exports of a source get series of their own.",
+            "How many exports of a source have series of their own.",
             registry=registry,
         )
         self.certificate_end = Gauge(
             "dataexport_tls_certificate_not_after_timestamp_seconds",
-            "When the certificate of the webhook, or one of its chain, expires; 0 without TLS.",
+            "Unix time when the certificate of the webhook, or one of its chain, expires; 0 without TLS.",
             registry=registry,
         )
         self.checkpoint_time = Gauge(
             "dataexport_checkpoint_last_success_timestamp_seconds",
-            "When this process last stored what it knows, for the next start; 0 for never.",
+            "Unix time of this process's last checkpoint; 0 if never.",
             registry=registry,
         )
         self.pruned = Counter(
             "dataexport_store_pruned",
-            "Events, quarantined and refused bodies that this process removed past their retention.",
+            "Events, quarantined and refused bodies that this process removed after their retention.",
             registry=registry,
         )
         build = Gauge(
             "dataexport_build_info",
-            "Always 1; what is running.",
+            "Always 1; the running version as labels.",
             ["version", "revision", "python_version"],
             registry=registry,
         )

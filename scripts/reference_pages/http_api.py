@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OTHER_ENDPOINTS = (
-    ("/metrics", "GET", "All metrics, as Prometheus text or OpenMetrics, with gzip.", (200, 401, 403, 503)),
+    (
+        "/metrics",
+        "GET",
+        "All metrics, as Prometheus text or OpenMetrics, with gzip. 503 if the store cannot be read.",
+        (200, 401, 403, 503),
+    ),
     ("/-/healthy", "GET", "The process is running. No credential.", (200, 403)),
     (
         "/-/ready",

@@ -48,7 +48,7 @@ NOTES = {
         NEVER, TIMESTAMP, "time() - (max without (instance, pod) (dataexport_last_received_timestamp_seconds) > 0)"
     ),
     "dataexport_last_run_duration_seconds": Note(
-        "no completed run with a known start, or a run that took no time",
+        "no completed run with a known start (runs of one request id that overlap have none)",
         YES,
         "max without (instance, pod) (dataexport_last_run_duration_seconds)\n"
         "/ (max without (instance, pod) (dataexport_usual_run_duration_seconds) > 0)",
