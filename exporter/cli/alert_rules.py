@@ -28,7 +28,7 @@ _RULE = """\
         for: 2m
         labels: {labels}
         annotations:
-          summary: A declared export is not among the metrics.
+          summary: A declared export has no series.
           description: {description}
           runbook_url: {runbook}
           dashboard_url: {dashboard}"""
@@ -52,7 +52,7 @@ def _rule(export: Declaration, job: str) -> str:
     # Templates see the labels of the series, not those that the rule adds: owner and runbook are written out.
     description = (
         "Prometheus has had no series of export {{ $labels.export }} of {{ $labels.source }} "
-        "for 15 minutes or more, although it was declared. Nobody watches it."
+        "for 15 minutes or more, although it was declared. It is not monitored."
     )
     if export.owner:
         labels["owner"] = _untemplated(export.owner)

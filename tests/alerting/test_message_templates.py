@@ -53,9 +53,9 @@ def templates_of_receivers() -> Iterator[tuple[str, str]]:
                 for field, value in configuration.items():
                     if isinstance(value, str) and "{{" in value:
                         yield f"{receiver['name']}: {kind}.{field}", value
-    readme = (ROOT / "alerts" / "README.md").read_text("utf-8")
-    for name in re.findall(r'`\{\{ template "(dataexport\.\w+)" \. \}\}`', readme):
-        yield f"README: {name}", f'{{{{ template "{name}" . }}}}'
+    page = (ROOT / "docs" / "how-to" / "prometheus.md").read_text("utf-8")
+    for name in re.findall(r'`\{\{ template "(dataexport\.\w+)" \. \}\}`', page):
+        yield f"how-to: {name}", f'{{{{ template "{name}" . }}}}'
 
 
 TEMPLATES = dict(templates_of_receivers())
@@ -89,4 +89,4 @@ def test_no_receiver_shows_the_markup_of_a_sender(tmp_path: Path, template: str,
 
 
 def test_the_messages_still_name_the_export() -> None:
-    assert {"page: slack_configs.text", "ticket: slack_configs.title", "README: dataexport.text"} <= TEMPLATES.keys()
+    assert {"page: slack_configs.text", "ticket: slack_configs.title", "how-to: dataexport.text"} <= TEMPLATES.keys()

@@ -68,9 +68,9 @@ def alert(export: str, **labels: str) -> dict[str, Any]:
     return {
         "exp_labels": {"severity": "warning", "job": "dataexport", "source": "prod", "export": export} | labels,
         "exp_annotations": {
-            "summary": "A declared export is not among the metrics.",
+            "summary": "A declared export has no series.",
             "description": f"Prometheus has had no series of export {export} of prod for 15 minutes or more, "
-            f"although it was declared. Nobody watches it.{details}",
+            f"although it was declared. It is not monitored.{details}",
             "runbook_url": RUNBOOK,
             "dashboard_url": DASHBOARD.replace("{{ $labels.source }}", "prod"),
         },
