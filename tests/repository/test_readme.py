@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.main import main
+from exporter.config.loader import load
 from monitoring import ROOT
 from running_here import LocalExporter
 
@@ -27,6 +28,22 @@ def blocks(language: str) -> list[str]:
 def test_links_to_files_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_configuration_shown_is_accepted(tmp_path: Path) -> None:
+    [toml] = blocks("toml")
+    path = tmp_path / "dataexport.toml"
+    path.write_text(toml, "utf-8")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "shop").write_text("a-made-up-token!", "utf-8")
+
+    [export] = load(path, {}).exports
+
+    assert (export.interval, export.grace) == (24 * 3600, 2 * 3600)
+
+
+def test_the_readme_has_at_most_100_lines() -> None:
+    assert len(README.splitlines()) <= 100
 
 
 def test_the_sixty_second_example_shows_just_what_it_says(tmp_path: Path) -> None:
