@@ -91,9 +91,9 @@ class CommandGroup(click.Group):
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dataexport-exporter")
 def main() -> None:
-    """Know when a scheduled CleverTap data export is late.
+    """Monitor scheduled CleverTap data exports, and export metrics for Prometheus.
 
-    DATAEXPORT_CONFIG names the configuration file for all commands, instead of --config.
+    DATAEXPORT_CONFIG names the configuration file for all commands; --config overrides it.
 
     \b
     Example:

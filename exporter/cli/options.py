@@ -15,12 +15,12 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     envvar=CONFIG_VARIABLE,
     show_envvar=True,
-    help="The TOML file; without one, defaults and DATAEXPORT_… variables apply.",
+    help="Configuration file (TOML). Without one, defaults and DATAEXPORT_… variables apply.",
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
-source_option = click.option("--source", help="Only of this source.")
+source_option = click.option("--source", help="Only this source.")
 
 
 class _Instant(click.ParamType[float]):

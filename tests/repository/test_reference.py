@@ -8,10 +8,11 @@ import subprocess
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+import click
 import pytest
 import yaml
 
-from exporter.cli.main import COMMANDS
+from exporter.cli.main import COMMANDS, main
 from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import ExportSettings, Settings, SourceSettings
@@ -140,6 +141,13 @@ def test_inhibition_is_what_the_rules_of_alertmanager_do(name: str, inhibitors: 
 
 def test_every_command_has_a_section() -> None:
     assert re.findall(r"^## `(.*)`", CLI, re.MULTILINE) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_has_a_meaning(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert [each.opts for each in command.params if isinstance(each, click.Option) and not each.help] == []
 
 
 def test_every_endpoint_of_the_admin_listener_has_a_row() -> None:

@@ -27,12 +27,12 @@ _BYTE_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 @click.command()
 @config_option
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def backup(path: Path | None, target: Path, *, force: bool) -> None:
-    """Copy the ledger to FILE, also while the exporter runs.
+    """Back up a SQLite store to FILE, also while the exporter runs.
 
-    Everything that was acknowledged before it begins is in it. It is checked before it gets its
-    name, so that FILE is whole or not there. For PostgreSQL use pg_dump.
+    The backup contains every event acknowledged before the command started. It is checked before
+    it gets its name, so FILE is complete or does not exist. For PostgreSQL, use pg_dump.
 
     \b
     Example:
@@ -49,11 +49,13 @@ def backup(path: Path | None, target: Path, *, force: bool) -> None:
 @click.command()
 @config_option
 @click.argument("copy", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--force", is_flag=True, help="Although an exporter's heartbeat is fresh: you know that it has ended.")
+@click.option(
+    "--force", is_flag=True, help="Proceed although a heartbeat is less than 30 s old. Only if the exporter is stopped."
+)
 def restore(path: Path | None, copy: Path, *, force: bool) -> None:
-    """Put a backup in the place of the ledger of an exporter that is stopped.
+    """Replace the SQLite store of a stopped exporter with a backup.
 
-    The ledger that was there is kept beside it, under a name that is printed.
+    The previous store is kept beside it, under a name that is printed. For PostgreSQL, use pg_restore.
 
     \b
     Example:

@@ -52,14 +52,16 @@ class _StoreUrl(click.ParamType[str]):
 @config_option
 @click.argument("source", metavar="FROM", type=_StoreUrl())
 @click.argument("target", metavar="TO", type=_StoreUrl())
-@click.option("--force", is_flag=True, help="Although an exporter's heartbeat is fresh: you know that it has ended.")
+@click.option(
+    "--force", is_flag=True, help="Proceed although a heartbeat is less than 30 s old. Only if the exporter is stopped."
+)
 def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -> None:
-    """Copy a ledger into another database, which has to be new: to PostgreSQL and back, or to another file.
+    """Copy a store into a new database: from SQLite to PostgreSQL, back, or to another file.
 
-    FROM and TO are URLs as in store.url. Stop every exporter on either first. Killed, it goes on
-    with what is missing when it is started again; until it is done, no exporter opens TO. At the end
-    it compares every row, and the metrics as the configuration has them shown. FROM stays as it is.
-    PGPASSWORD and ~/.pgpass are read, so that no password has to stand on the command line.
+    FROM and TO are URLs as in store.url. Stop every exporter on both first. FROM is not changed. If
+    the command is killed, run it again: it continues with the missing rows. No exporter opens TO
+    before the copy is complete. At the end, the command compares every row, and the metrics under
+    the configuration. Give the password in PGPASSWORD or ~/.pgpass, not on the command line.
 
     \b
     Example:

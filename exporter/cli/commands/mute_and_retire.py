@@ -88,13 +88,13 @@ Command = TypeVar("Command", bound="Callable[..., None]")
 def _export_options(command: Command) -> Command:
     """Add the options that select an export, and those that record who decided and why."""
     for option in (
-        click.option("--why", type=_Text(), required=True, help="For whoever wonders about it later."),
-        click.option("--by", type=_Text(), default=_login_name, help="Who decides; the login name if not given."),
-        click.option("--frequency", help="Its frequency, such as 24h or Daily."),
-        click.option("--type", "data_type", help="Its type, such as events."),
-        click.option("--partner", help="Its partner, such as Amazon S3."),
-        click.option("--export", help="Its declared name, or its request id; any for a group."),
-        click.option("--source", help="The slug of its source."),
+        click.option("--why", type=_Text(), required=True, help="The reason, recorded and shown."),
+        click.option("--by", type=_Text(), default=_login_name, help="Who decided. Default: the login name."),
+        click.option("--frequency", help="Frequency, such as 24h or Daily."),
+        click.option("--type", "data_type", help="Type, such as events."),
+        click.option("--partner", help="Partner, such as Amazon S3."),
+        click.option("--export", help="Declared name or request id; any for a group."),
+        click.option("--source", help="Slug of the source."),
     ):
         command = option(command)
     return command
@@ -103,12 +103,14 @@ def _export_options(command: Command) -> Command:
 @click.command()
 @config_option
 @_export_options
-@click.option("--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration: 2h, 7d.")
+@click.option(
+    "--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration such as 2h or 7d."
+)
 def mute(path: Path | None, until: _End, by: str, why: str, **labels: str | None) -> None:
-    """Have alerts about an export hold their tongue for a time; everything is still counted.
+    """Suppress alerts for one export until a given time.
 
-    A running exporter takes it with its next scrape. An export of the configuration can be muted
-    there as well, with muted_until.
+    Events and slots are still counted. A running exporter applies it at the next scrape. A declared
+    export can also be muted in the configuration, with muted_until.
 
     \b
     Example:
@@ -123,6 +125,8 @@ def mute(path: Path | None, until: _End, by: str, why: str, **labels: str | None
 @_export_options
 def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
     """End a mute before its time.
+
+    A mute follows a declared export that is renamed with the same match.
 
     \b
     Example:
@@ -140,16 +144,16 @@ def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
 @click.command()
 @config_option
 @_export_options
-@click.option("--undo", is_flag=True, help="Take a retirement back, as if it had never been.")
-@click.option("--all", "retires_all", is_flag=True, help="Every export that fits and is not declared, not just one.")
+@click.option("--undo", is_flag=True, help="Undo a retirement, as if it had never happened.")
+@click.option("--all", "retires_all", is_flag=True, help="Retire every matching undeclared export, not just one.")
 @click.option("--dry-run", is_flag=True, help="With --all: only list them.")
 def retire(  # noqa: PLR0913 - one for each option
     path: Path | None, by: str, why: str, *, undo: bool, retires_all: bool, dry_run: bool, **labels: str | None
 ) -> None:
-    """Take an export out of the metrics that will not run any more.
+    """Remove a decommissioned export from metrics and alerts; a new event restores it.
 
-    An event that arrives later brings it back, and the time until then counts no missed slots. One
-    that the configuration declares has to be removed there instead.
+    No missed slots are counted until then. To retire a declared export, remove it from the
+    configuration instead. With --export any, the whole group is retired, also a run in progress.
 
     \b
     Example:
@@ -174,7 +178,9 @@ def retire(  # noqa: PLR0913 - one for each option
 @config_option
 @json_option
 def mutes(path: Path | None, *, as_json: bool) -> None:
-    """List which exports are muted or retired: until when, by whom, why.
+    """List mutes and retirements: until when, by whom and why.
+
+    Mutes of the configuration are included, and mutes of exports that no longer exist.
 
     \b
     Example:

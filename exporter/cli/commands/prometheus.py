@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--from", "since", type=INSTANT, help="The first instant; the first arrival if not given.")
-@click.option("--to", "until", type=INSTANT, help="The last instant, such as 2026-12-31T16:50:52Z; now if not given.")
+@click.option("--from", "since", type=INSTANT, help="Start of the history. Default: the first arrival.")
+@click.option("--to", "until", type=INSTANT, help="End of the history, such as 2026-12-31T16:50:52Z. Default: now.")
 @click.option(
     "--step",
     default=300,
     show_default=True,
     type=click.IntRange(1, 300),
-    help="Seconds between two samples of what does not change; over 300, queries would find holes.",
+    help="Seconds between two samples of an unchanged series. Above 300, queries would find gaps.",
 )
-@click.option("--output", type=click.File("wb", lazy=False), default="-", help="A file instead of the standard output.")
+@click.option(
+    "--output", type=click.File("wb", lazy=False), default="-", help="Write to a file instead of standard output."
+)
 def backfill(path: Path | None, since: float | None, until: float | None, step: int, output: BinaryIO) -> None:
-    """Tell the history as OpenMetrics with timestamps, for a Prometheus that was not there.
+    """Write historical metrics in OpenMetrics format, to import into Prometheus.
 
-    Every metric of exports and sources is told as a scrape would have shown it with the present
-    configuration: every --step, and whenever it changed. promtool reads the whole file again for
-    every two hours in it, so a long history is done sooner a day at a time, with --from and --to.
+    Each metric of exports and sources has the values that scrapes with the current configuration
+    would have shown: one sample every --step, and one at each change. promtool reads the whole file
+    once per two hours of history, so import a long history one day at a time, with --from and --to.
 
     \b
     Example:
@@ -65,9 +67,9 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
 
 @click.command()
 @config_option
-@click.option("--job", default="dataexport", show_default=True, help="The scrape job of the exporter in Prometheus.")
+@click.option("--job", default="dataexport", show_default=True, help="Scrape job of the exporter in Prometheus.")
 def rules(path: Path | None, job: str) -> None:
-    """Print Prometheus rules that notice a declared export without series.
+    """Print Prometheus rules that alert if a declared export has no series.
 
     \b
     Example:

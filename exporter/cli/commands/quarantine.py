@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 @source_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--refused", is_flag=True, help="The newest bodies that were refused (400, 413, 415 …) instead.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Most bodies to list.")
+@click.option("--refused", is_flag=True, help="List the newest refused bodies (400, 413, 415 …) instead.")
 @click.option(
-    "--delete", is_flag=True, help="Delete for good what --id, --reason and --source select together, or --all."
+    "--delete", is_flag=True, help="Permanently delete the bodies that match --id, --reason and --source, or --all."
 )
 @click.option(
     "--id",
     "sequences",
     multiple=True,
     type=click.IntRange(1, 2**63 - 1),
-    help="With --delete: this body. Repeat it for several.",
+    help="With --delete: this body. Can be repeated.",
 )
-@click.option("--reason", help="With --delete: what is in quarantine for this reason.")
-@click.option("--all", "everything", is_flag=True, help="With --delete: all of them.")
-@click.option("--dry-run", is_flag=True, help="With --delete: only count them.")
+@click.option("--reason", help="With --delete: bodies quarantined for this reason.")
+@click.option("--all", "everything", is_flag=True, help="With --delete: all bodies.")
+@click.option("--dry-run", is_flag=True, help="With --delete: only count the bodies.")
 def quarantine(  # noqa: PLR0913 - one for each option
     path: Path | None,
     source: str | None,
@@ -49,9 +49,9 @@ def quarantine(  # noqa: PLR0913 - one for each option
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """List the bodies that could not be parsed, newest first, or delete some.
+    """List bodies that could not be parsed, newest first, or delete some.
 
-    They are kept for store.quarantine_retention. Counters still count what was deleted.
+    Bodies are kept for store.quarantine_retention. Counters still include deleted bodies.
 
     \b
     Example:

@@ -35,13 +35,14 @@ class _Duration(click.ParamType[int]):
 @click.command()
 @config_option
 @click.argument("boot", type=int)
-@click.option("--ahead", type=_Duration(), default="0s", help="By how much its clock was ahead, such as 5h30m.")
-@click.option("--behind", type=_Duration(), default="0s", help="By how much it was behind.")
+@click.option("--ahead", type=_Duration(), default="0s", help="How far the clock was ahead, such as 5h30m.")
+@click.option("--behind", type=_Duration(), default="0s", help="How far the clock was behind.")
 def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:
-    """Date again what arrived while the clock of a machine was wrong, also while the exporter runs.
+    """Recompute the times of events that arrived while a machine's clock was wrong.
 
-    BOOT is the number of a boot of the machine that `doctor` shows. An exporter corrects the clock of
-    a boot as long as it lasts; of one that ended with a wrong clock, you may know by how much.
+    BOOT is the number of a boot of the machine, as `doctor` shows it. The exporter corrects the
+    current boot automatically. For a boot that ended with a wrong clock, give the error of the clock.
+    The exporter may run.
 
     \b
     Example:

@@ -29,11 +29,13 @@ MAX_LISTED = 10
 @click.command()
 @config_option
 @click.argument("file", type=click.File("rb"), required=False)
-@click.option("--quarantine", is_flag=True, help="Replay what was kept but not understood.")
-@click.option("--rebuild", is_flag=True, help="Date every stored event again, by its source's time zone as it is now.")
-@click.option("--source", help="Only of this source.")
-@click.option("--reason", help="With --quarantine: only what was not understood for this reason.")
-@click.option("--dry-run", is_flag=True, help="With --quarantine or --rebuild: say what would change.")
+@click.option("--quarantine", is_flag=True, help="Retry quarantined bodies.")
+@click.option(
+    "--rebuild", is_flag=True, help="Recompute the time of stored events, after you correct `timezone` or upgrade."
+)
+@click.option("--source", help="Only this source.")
+@click.option("--reason", help="With --quarantine: only bodies quarantined for this reason.")
+@click.option("--dry-run", is_flag=True, help="With --quarantine or --rebuild: only show what would change.")
 def replay(  # noqa: PLR0913 - an argument for each option
     path: Path | None,
     file: BinaryIO | None,
@@ -44,11 +46,11 @@ def replay(  # noqa: PLR0913 - an argument for each option
     rebuild: bool,
     dry_run: bool,
 ) -> None:
-    """Put old bodies through the current parser and time zones, also while the exporter runs.
+    """Reprocess stored, quarantined or imported events with the current parser and time zones.
 
-    FILE has a line for each event, as `events --json-lines` writes them; - is the standard input.
-    Events keep the arrival of then. What is known already is passed over, and counted as a
-    duplicate.
+    FILE has one event per line, as `events --json-lines` writes them:
+    {"source": …, "arrived_at": …, "body": {…}}; - is standard input. Events keep their original
+    arrival time. An event already stored is skipped and counted as a duplicate. The exporter may run.
 
     \b
     Example:

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 @click.command()
 @config_option
 def serve(path: Path | None) -> None:
-    """Receive webhooks and show metrics, until stopped.
+    """Receive webhooks and expose metrics, until stopped.
 
     \b
     Example:
@@ -90,9 +90,9 @@ def _log_environment(config: Config) -> None:
 @config_option
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE", required=False)
 def check_config(path: Path | None, file: Path | None) -> None:
-    """Say what is wrong with a configuration file; exit 2 if anything is.
+    """Validate a configuration file; exit 2 if it is invalid.
 
-    It also names what environment variables override.
+    The command also lists the settings that environment variables override.
 
     \b
     Example:
@@ -114,9 +114,9 @@ def check_config(path: Path | None, file: Path | None) -> None:
     "--timeout", default=3.0, show_default=True, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait."
 )
 def healthcheck(path: Path | None, timeout: float) -> None:
-    """Ask the running exporter whether it is ready; exit 1 if it is not. For containers.
+    """Check that the running exporter is ready; exit 1 if it is not. For containers.
 
-    It finds the admin listener by the configuration. Readiness needs no credential.
+    The configuration gives the address of the admin listener. No credential is needed.
 
     \b
     Example:

@@ -43,10 +43,12 @@ def exports(path: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 @source_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--json-lines", is_flag=True, help="All events with their bodies, a line each, as `replay` reads them.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Most events to list.")
+@click.option(
+    "--json-lines", is_flag=True, help="Print all events with their bodies, one per line, as `replay` reads them."
+)
 def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, json_lines: bool) -> None:
-    """List the newest events, or write all of them for a replay.
+    """List the newest events, or print all of them for a replay.
 
     \b
     Example:
@@ -69,7 +71,7 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
 @config_option
 @json_option
 def sources(path: Path | None, *, as_json: bool) -> None:
-    """List the sources and what arrived from each, and those that are no longer configured.
+    """List the sources, also those no longer configured, and what arrived from each.
 
     \b
     Example:
@@ -84,7 +86,10 @@ def sources(path: Path | None, *, as_json: bool) -> None:
 @click.command()
 @config_option
 def doctor(path: Path | None) -> None:
-    """Examine configuration, store, clocks and zones; exit 1 if anything is wrong.
+    """Check configuration, store, disk, clocks and time zones; exit 1 if anything is wrong.
+
+    It also checks mutes and retirements, and whether a running exporter uses this configuration, and
+    suggests declarations for undeclared exports.
 
     \b
     Example:

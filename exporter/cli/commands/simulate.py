@@ -39,22 +39,24 @@ _SHARE = click.FloatRange(0, 1)
 
 
 @click.command()
-@click.option("--url", default=URL, show_default=True)
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the source's token.")
-@click.option("--initiated", "status", flag_value=INITIATED, help="An export has begun.")
-@click.option("--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="An export is done (the default).")
-@click.option("--partner", default="Amazon S3", show_default=True)
-@click.option("--type", "data_type", default="Events", show_default=True)
-@click.option("--frequency", default="Every 24 hours", show_default=True)
-@click.option("--request-id", default="1690283492", show_default=True)
-@click.option("--at", help="Local time of the source as 2026-12-31T16:50:52; now if not given.")
-@click.option("--timezone", help="The source's time zone, if the exporter cannot be asked for it.")
+@click.option("--url", default=URL, show_default=True, help="Webhook of the exporter.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the source's token.")
+@click.option("--initiated", "status", flag_value=INITIATED, help="Send Initiated: the export has started.")
+@click.option("--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="Send Completed (the default).")
+@click.option("--partner", default="Amazon S3", show_default=True, help="Partner of the export.")
+@click.option("--type", "data_type", default="Events", show_default=True, help="Type of the export.")
+@click.option("--frequency", default="Every 24 hours", show_default=True, help="Frequency of the export.")
+@click.option("--request-id", default="1690283492", show_default=True, help="Export request id.")
+@click.option("--at", help="Local time of the source, such as 2026-12-31T16:50:52. Default: now.")
+@click.option("--timezone", help="Time zone of the source. Default: the admin listener is asked.")
 @click.option(
     "--admin-url",
-    help=f"The admin listener to ask for the source's time zone; {ADMIN_URL} if --url is on this machine.",
+    help=f"Admin listener to ask for the source's time zone. Default: {ADMIN_URL} if --url is on this machine.",
 )
-@click.option("--admin-token-file", type=click.Path(path_type=Path), help="A file with the admin listener's token.")
-@click.option("--test-call", is_flag=True, help="What the vendor posts when someone creates the webhook.")
+@click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
+@click.option(
+    "--test-call", is_flag=True, help="Send the test call that the vendor sends when someone creates the webhook."
+)
 def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     url: str,
     token_file: Path | None,
@@ -66,9 +68,9 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     test_call: bool,
     **event: str,
 ) -> None:
-    """Post one made-up event to a running exporter, as the vendor in the path of --url would.
+    """Post one test event to a running exporter, as the vendor in the path of --url would.
 
-    The event has the source's local time, as the vendor writes it.
+    The event has the local time of the source, as the vendor writes it.
 
     \b
     Example:
@@ -134,22 +136,29 @@ def _local_time(at: str) -> datetime:
 
 @click.command()
 @config_option
-@click.option("--store", help="A new database to fill as if it had listened, such as sqlite:///demo.db.")
-@click.option("--url", help="The webhook of a running exporter to post to.")
+@click.option("--store", help="New database to fill, such as sqlite:///demo.db.")
+@click.option("--url", help="Webhook of a running exporter to post to.")
 @click.option("--json-lines", is_flag=True, help="Print arrivals, bodies and faults instead.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="With --url: a file with the source's token.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="With --url: file with the source's token.")
 @click.option(
-    "--speed", default=0.0, type=click.FloatRange(0), help="With --url: times faster than it happened; 0 is at once."
+    "--speed", default=0.0, type=click.FloatRange(0), help="With --url: speed-up factor; 0 sends everything at once."
 )
-@click.option("--exports", "count", default=40, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, 3660, min_open=True))
-@click.option("--until", type=INSTANT, help="When the history ends, such as 2026-12-31T16:50:52Z; now if not given.")
-@click.option("--late", default=0.01, show_default=True, type=_SHARE, help="The share of runs that start late.")
-@click.option("--missed", default=0.01, show_default=True, type=_SHARE, help="The share that never starts.")
-@click.option("--stuck", default=0.01, show_default=True, type=_SHARE, help="The share that never ends.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, another history.")
 @click.option(
-    "--timezone", default="Europe/Berlin", show_default=True, help="The clock of sources on auto, and of --url."
+    "--exports", "count", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Number of exports."
+)
+@click.option(
+    "--days", default=30.0, show_default=True, type=click.FloatRange(0, 3660, min_open=True), help="Days of history."
+)
+@click.option("--until", type=INSTANT, help="End of the history, such as 2026-12-31T16:50:52Z. Default: now.")
+@click.option("--late", default=0.01, show_default=True, type=_SHARE, help="Share of runs that start late.")
+@click.option("--missed", default=0.01, show_default=True, type=_SHARE, help="Share of runs that never start.")
+@click.option("--stuck", default=0.01, show_default=True, type=_SHARE, help="Share of runs that never end.")
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
+@click.option(
+    "--timezone",
+    default="Europe/Berlin",
+    show_default=True,
+    help='Time zone of sources with timezone = "auto", and of --url.',
 )
 def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     path: Path | None,
@@ -168,10 +177,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     *,
     json_lines: bool,
 ) -> None:
-    """Make up a fleet of exports with delays, misses and stuck runs.
+    """Generate a fleet of exports with delayed, missed and stuck runs.
 
-    With --store the exports are spread over the configured sources. With --url they belong to one
-    source, which has to be configured with this --timezone: old events say nothing about a clock.
+    With --store, the exports are spread over the configured sources. With --url, they belong to one
+    source, which must be configured with this --timezone: old events do not show a time zone.
 
     \b
     Example:
