@@ -36,7 +36,7 @@ def unheard_sources(states: Iterable[SourceState], now: float) -> Iterator[tuple
     for state in states:
         if 0 < state.configured_at < now - UNHEARD_AFTER and not any(state.events.values()):
             since = format_age(state.configured_at, now)
-            remedy = "create the webhook in CleverTap, switch on its status alerts, and choose the webhook there"
+            remedy = "create its webhook, switch on status alerts, and choose the webhook there"
             yield False, f"source {state.slug}: no event has ever arrived, and it was configured {since}; {remedy}"
 
 
