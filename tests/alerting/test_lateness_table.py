@@ -40,7 +40,7 @@ class Setting(NamedTuple):
 
 SETTINGS = [
     Setting(interval, declared, step)
-    for interval, step in ((4 * HOUR, 2 * MINUTE), (DAY, 10 * MINUTE))
+    for interval, step in ((4 * HOUR, 3 * MINUTE), (DAY, 15 * MINUTE))
     for declared in (False, True)
 ]
 
