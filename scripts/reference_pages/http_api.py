@@ -101,7 +101,7 @@ Without a credential on loopback, `Host` must be a name of loopback (403)."""
 API = """\
 ### JSON API
 
-Instants are Unix seconds; null means never. An unknown, repeated or out-of-range query parameter gets 400, and the \
+Times are Unix seconds; null means never. An unknown, repeated or out-of-range query parameter gets 400, and the \
 problem document names it in `parameter`. `/api/v1/openapi.json` describes the API and the webhook as OpenAPI 3.1."""
 
 PAGING = f"""\

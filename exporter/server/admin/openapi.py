@@ -43,16 +43,16 @@ _PROBLEM = {
     "required": ["type", "title", "status", "detail"],
 }
 _PROBLEMS = {
-    400: "The request is not what it should be.",
+    400: "The request is not valid.",
     401: "No valid credential.",
     403: "A web page of another site made the request, or Host is not a name of loopback and no credential is set.",
-    404: "There is nothing at this path.",
-    405: "This path does not take this method.",
+    404: "No such path.",
+    405: "This path does not accept this method.",
     413: "The body, or one object of it, is too large.",
     414: "The path and the query are too long.",
-    415: "The Content-Encoding is none of gzip, deflate and identity.",
-    429: "Too many requests without a valid credential, or a source has used up one of its budgets.",
-    503: "The store cannot be used just now; try again after Retry-After seconds.",
+    415: "The Content-Encoding is not gzip, deflate or identity.",
+    429: "Too many requests without a valid credential, or the source has used up one of its budgets.",
+    503: "The store cannot be used; try again after Retry-After seconds.",
 }
 
 
@@ -61,7 +61,7 @@ def openapi_document(config: Config, parameters: PathParameters) -> Schema:
     names = ("Export", "Event", "Source", "Quarantined", "Refused")
     exports, event, source, body, refused = map(_array_of, names)
     export_schema = object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
-    total = {"type": "integer", "minimum": 0, "description": "How many there are, shown or not."}
+    total = {"type": "integer", "minimum": 0, "description": "Number of all that match, also beyond the limit."}
     paths = {
         "/api/v1/exports": _get(
             "All exports, the most urgent first", object_schema(exports=exports, total=total), parameters.exports
@@ -71,11 +71,11 @@ def openapi_document(config: Config, parameters: PathParameters) -> Schema:
             export_schema,
             path=[_path_parameter("id", {"type": "string"}, "The id of an export.")],
         ),
-        "/api/v1/events": _get("Events", object_schema(events=event), parameters.events),
-        "/api/v1/sources": _get("All sources", object_schema(sources=source)),
-        "/api/v1/quarantine": _get(
-            "Bodies that were not understood", object_schema(quarantine=body), parameters.quarantine
+        "/api/v1/events": _get(
+            "The newest events, or those past a sequence", object_schema(events=event), parameters.events
         ),
+        "/api/v1/sources": _get("All sources", object_schema(sources=source)),
+        "/api/v1/quarantine": _get("Quarantined bodies", object_schema(quarantine=body), parameters.quarantine),
         "/api/v1/refused": _get("The newest refused bodies", object_schema(refused=refused), parameters.refused),
         "/api/v1/openapi.json": _get("This description", {"type": "object"}),
     }
@@ -91,7 +91,7 @@ def openapi_document(config: Config, parameters: PathParameters) -> Schema:
         "info": {
             "title": "dataexport-exporter",
             "version": __version__,
-            "description": "Knows when a scheduled data export is late. Instants are Unix seconds.",
+            "description": "Monitors scheduled data exports. Times are Unix seconds.",
         },
         "servers": [{"url": f"http://{config.admin_listen}", "description": "The admin listener."}],
         "paths": paths | _webhooks(config),
@@ -124,7 +124,7 @@ def _webhook(config: Config, adapter: Adapter) -> Schema:
             }
         ],
         "post": {
-            "summary": "Take announcements; 200 once they are on disk",
+            "summary": "Receive events; 200 when they are on disk",
             "operationId": f"receive-{adapter.name}",
             "parameters": [
                 _path_parameter("source", {"type": "string", "enum": sorted(sources)}, "The slug of a source.")
@@ -157,7 +157,7 @@ def _get(
 
 
 def _responses(schema: Schema, problems: Iterable[int]) -> Schema:
-    success = {"description": "Fine.", "content": {"application/json": {"schema": schema}}}
+    success = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"200": success} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
 

@@ -122,17 +122,17 @@ class PathParameters:
 
 def parameters_by_path(config: Config) -> PathParameters:
     """Return the parameters of each path; ``source`` has the configured sources as its choices."""
-    source = ChoiceParameter("source", sorted(config.sources), "Only of this source.")
+    source = ChoiceParameter("source", sorted(config.sources), "Only this source.")
     after = IntegerParameter(
-        "after", 0, MAX_INTEGER, None, "Only past this sequence, the oldest first; else the newest first."
+        "after", 0, MAX_INTEGER, None, "Only items past this sequence, oldest first. Default: newest first."
     )
     return PathParameters(
         exports=(
             source,
-            ChoiceParameter("state", CONDITIONS, "Only those in this state."),
-            IntegerParameter("limit", 1, MAX_EXPORTS, 1_000, "How many at the most; the answer has the number of all."),
+            ChoiceParameter("state", CONDITIONS, "Only exports in this state."),
+            IntegerParameter("limit", 1, MAX_EXPORTS, 1_000, "Most exports to return; total has the number of all."),
         ),
-        events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "How many at the most."), after),
-        quarantine=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "How many at the most."), after),
-        refused=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "How many at the most.")),
+        events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "Most items to return."), after),
+        quarantine=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "Most items to return."), after),
+        refused=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "Most items to return.")),
     )

@@ -54,7 +54,7 @@ def _seconds(name: str, meaning: str) -> Field:
 
 
 def _instant(name: str, meaning: str) -> Field:
-    schema = {"type": ["number", "null"], "description": f"{meaning}; Unix seconds, null for never."}
+    schema = {"type": ["number", "null"], "description": f"{meaning}; Unix seconds, null if never."}
     return Field(name, schema, lambda item: getattr(item, name) or None)
 
 
@@ -64,124 +64,133 @@ def _counts(name: str, meaning: str) -> Field:
 
 
 EXPORT = (
-    _text("id", "Names this export for good; the last part of its own path."),
-    _text("source", "The slug of its source."),
-    _text("export", "The declared name, the detected request id, or any."),
-    _text("partner", "Where it exports to."),
-    _text("data_type", "What it exports."),
-    _text("frequency", "How often, such as 4h, 24h or one-time."),
-    _text("timezone", "The clock of its source, or auto."),
-    _flag("declared", "Whether the configuration declares it."),
+    _text("id", "Permanent id of the export; the last part of its path in the API."),
+    _text("source", "Slug of the source."),
+    _text("export", "Declared name, request id of a detected export, any or other."),
+    _text("partner", "Where the data goes, such as Amazon S3."),
+    _text("data_type", "What is exported, such as events."),
+    _text("frequency", "Frequency, such as 4h, 24h or one-time."),
+    _text("timezone", "Time zone of the source, or auto."),
+    _flag("declared", "Whether the export is declared."),
     Field(
         "severity",
-        {"enum": list(SEVERITIES), "description": "Of the alerts that it is overdue."},
+        {"enum": list(SEVERITIES), "description": "Severity of the alert if the export is overdue."},
         lambda state: state.severity,
     ),
-    _text("owner", "As declared."),
-    _text("runbook_url", "As declared."),
-    _flag("recurring", "Whether it has an interval, and so deadlines and slots."),
-    _seconds("interval", "Seconds from one run to the next; 0 where it is not known."),
-    _seconds("grace", "Seconds that a run may be late and still be fine."),
-    _seconds("max_runtime", "Seconds that a run may take."),
-    _seconds("objective", "The share of slots that should be on time."),
-    _instant("last_initiated", "Start of the newest run"),
-    _instant("last_completed", "End of the newest completed run"),
-    _instant("last_failed", "End of the newest run that a status word ended as failed"),
-    _instant("last_received", "Arrival of the newest event"),
-    _seconds("last_duration", "Seconds that the newest completed run took whose start is known."),
-    _seconds("usual_duration", "The median duration of the runs of 14 days, in seconds; 0 for none."),
-    _count("in_progress", "Runs that were initiated and not yet completed."),
-    _instant("running_since", "Start of the oldest run in progress"),
-    _instant("start_deadline", "When the next run has to have started"),
-    _instant("deadline", "When the next run has to have completed"),
-    _instant("run_deadline", "When the oldest run in progress has to have completed"),
+    _text("owner", "Owner, as declared."),
+    _text("runbook_url", "Runbook, as declared."),
+    _flag("recurring", "Whether the export has an interval, and so deadlines and slots."),
+    _seconds("interval", "Expected time between two runs in seconds; 0 if unknown."),
+    _seconds("grace", "Grace period in seconds."),
+    _seconds("max_runtime", "How long a run may take, in seconds."),
+    _seconds("objective", "On-time objective: target share of slots on time."),
+    _instant("last_initiated", "When the last run started"),
+    _instant("last_completed", "When the last run completed"),
+    _instant("last_failed", "Time of the last run reported as failed"),
+    _instant("last_received", "When the last event arrived"),
+    _seconds("last_duration", "Duration in seconds of the last completed run with a known start; 0 if none."),
+    _seconds("usual_duration", "Median duration in seconds of the runs of the last 14 days; 0 if none."),
+    _count("in_progress", "Runs that have started and not yet ended."),
+    _instant("running_since", "When the oldest run in progress started"),
+    _instant("start_deadline", "When the next run must have started"),
+    _instant("deadline", "When the next run must have completed"),
+    _instant("run_deadline", "When the oldest run in progress must have completed"),
     _count("initiated", "Runs that started."),
     _count("completed", "Runs that completed."),
-    _count("failed", "Runs that a status word ended as failed."),
-    _count("abandoned", "Runs that were still open when the export started again."),
-    _count("slots", "Completions that were expected, whatever became of them."),
-    _count("slots_late", "Slots whose completion came after the deadline."),
-    _count("slots_missed", "Slots without a completion."),
-    _count("slots_unknown", "Slots without a completion, which an outage of the exporter may have hidden."),
-    _count("slots_missed_1d", "Slots that were missed within a day and since the last mute."),
-    _count("slots_unknown_1d", "Slots that became unknown within a day and since the last mute."),
-    _count("slots_over_objective_7d", "Late and missed slots within a week, if the objective allows fewer; else 0."),
-    _flag("muted", "Whether alerts about it hold their tongue."),
-    _instant("muted_until", "When that ends"),
-    _text("muted_by", "Who decided that; empty where it is not muted."),
-    _text("muted_why", "Why, in their words."),
+    _count("failed", "Runs reported as failed."),
+    _count("abandoned", "Runs superseded by a newer run before completing."),
+    _count("slots", "Expected completions, whatever their outcome."),
+    _count("slots_late", "Slots whose completion came after their deadline."),
+    _count("slots_missed", "Slots without a completion, counted one interval after they were due."),
+    _count("slots_unknown", "Slots without an event during an outage of the exporter."),
+    _count("slots_missed_1d", "Slots missed in the last day and since the last mute."),
+    _count("slots_unknown_1d", "Slots that became unknown in the last day and since the last mute."),
+    _count("slots_over_objective_7d", "Late and missed slots of the last 7 days; 0 if the objective allows as many."),
+    _flag("muted", "Whether alerts about the export are muted."),
+    _instant("muted_until", "When the mute ends"),
+    _text("muted_by", "Who muted the export; empty if it is not muted."),
+    _text("muted_why", "Why, as given."),
 )
 
 EVENT = (
-    _count("sequence", "Its place in the ledger."),
-    _text("source", "The slug of its source."),
+    _count("sequence", "Sequence number of the event in the store."),
+    _text("source", "Slug of the source."),
     _text("request_id", "The export request id."),
-    _text("partner", "The canonical name, or the sender's text."),
+    _text("partner", "Canonical name, or the text of the event."),
     _text("data_type", "In lower case."),
     _text("status", "In lower case."),
-    _text("frequency", "Such as 4h, 24h or one-time, or the sender's text."),
+    _text("frequency", "Such as 4h, 24h or one-time, or the text of the event."),
     Field(
         "local_seconds",
-        {"type": "number", "description": "The sender's date and time as Unix seconds of a clock on UTC."},
+        {"type": "number", "description": "Date and time of the event, as if it were in UTC; Unix seconds."},
         lambda event: naive_timestamp(event.local_time),
     ),
-    _seconds("arrived_at", "When it arrived; Unix seconds."),
-    _seconds("occurred_at", "When it happened; Unix seconds."),
+    _seconds("arrived_at", "Arrival time; Unix seconds."),
+    _seconds("occurred_at", "Event time; Unix seconds."),
     Field(
         "utc_offset",
-        {"type": "integer", "description": "The offset at which its text was read, in seconds east of UTC."},
+        {"type": "integer", "description": "UTC offset applied to its date and time, in seconds east of UTC."},
         lambda event: event.utc_offset,
     ),
-    _flag("skewed", "Whether its text lay in the future, so that the arrival stands for it."),
+    _flag("skewed", "Whether it was dated in the future; arrival time used instead."),
 )
 
 SOURCE = (
-    _text("slug", "The last part of its webhook's path, and its source label."),
-    _text("timezone", "Its clock, or auto."),
-    _counts("events", "Stored events by status word."),
-    _count("duplicates", "Deliveries of what was stored already."),
-    _count("test_calls", "Test calls, made when someone creates the webhook."),
-    _counts("quarantined", "Bodies that were kept but not understood, by reason."),
-    _count("skewed", "Events dated in the future, for which the arrival stands."),
-    _count("unknown_frequencies", "Events whose frequency was not understood."),
+    _text("slug", "Slug of the source: the last part of its webhook's path, and its source label."),
+    _text("timezone", "Time zone, or auto."),
+    _counts("events", "Stored events by status."),
+    _count("duplicates", "Deliveries of events already stored."),
+    _count("test_calls", "Test calls, sent when someone creates the webhook."),
+    _counts("quarantined", "Bodies quarantined because they could not be parsed, by reason."),
+    _count("skewed", "Events dated in the future; arrival time used instead."),
+    _count("unknown_frequencies", "Events with an unrecognised frequency."),
     Field(
         "unknown_statuses",
         {
             "type": "object",
             "additionalProperties": {"type": "number", "minimum": 0},
-            "description": "By status word that is not known: arrival of its second newest event, 0 if it has one.",
+            "description": "By unknown status: when its second newest event arrived, 0 if there was only one.",
         },
         lambda source: source.unknown_statuses,
     ),
-    _instant("configured_at", "When the exporter first had it in its configuration"),
-    _instant("last_accepted", "Arrival of the newest accepted body"),
-    _seconds("delay", "Arrival minus occurrence of the newest event, signed."),
+    _instant("configured_at", "When the source was first configured"),
+    _instant("last_accepted", "When the last accepted body arrived"),
+    _seconds("delay", "Arrival time minus event time of the newest event, in seconds."),
     Field(
         "suspected_offset",
-        {"type": ["integer", "null"], "description": "The UTC offset that its arrivals suggest, in seconds."},
+        {
+            "type": ["integer", "null"],
+            "description": "UTC offset that the arrivals suggest, in seconds; null if they suggest none.",
+        },
         lambda source: source.suspected_offset,
     ),
-    _flag("suspect", "Whether that contradicts the configured time zone."),
+    _flag("suspect", "Whether the arrivals contradict the configured time zone."),
 )
 
 QUARANTINED = (
-    _count("sequence", "Its place in the quarantine."),
-    _text("source", "The slug of its source."),
-    _seconds("arrived_at", "When it arrived; Unix seconds."),
-    _text("reason", "Why it was not understood, in one word."),
-    _text("detail", "The same as a sentence."),
-    _text("body", "As it arrived; what is not UTF-8 is replaced.", lambda item: item.body.decode("utf-8", "replace")),
+    _count("sequence", "Sequence number of the body in the quarantine."),
+    _text("source", "Slug of the source."),
+    _seconds("arrived_at", "Arrival time; Unix seconds."),
+    _text("reason", "Why the body could not be parsed, in one word."),
+    _text("detail", "The reason as a sentence."),
+    _text(
+        "body", "The body; bytes that are not UTF-8 are replaced.", lambda item: item.body.decode("utf-8", "replace")
+    ),
 )
 
 
 REFUSED = (
-    _count("sequence", "Its place among the refused bodies."),
-    _text("source", "The slug of its source."),
-    _seconds("arrived_at", "When it arrived; Unix seconds."),
-    _count("status", "The HTTP status of the response."),
+    _count("sequence", "Sequence number of the refused body."),
+    _text("source", "Slug of the source."),
+    _seconds("arrived_at", "Arrival time; Unix seconds."),
+    _count("status", "HTTP status of the response."),
     _text("detail", "Which check failed."),
-    _count("size", "How many bytes arrived; 0 if the body was not read."),
-    _text("body", "Its beginning; what is not UTF-8 is replaced.", lambda item: item.body.decode("utf-8", "replace")),
+    _count("size", "Bytes that arrived; 0 if the body was not read."),
+    _text(
+        "body",
+        "Beginning of the body; bytes that are not UTF-8 are replaced.",
+        lambda item: item.body.decode("utf-8", "replace"),
+    ),
 )
 
 
@@ -230,7 +239,7 @@ def object_schema(**properties: Schema) -> Schema:
 
 SCHEMAS = {
     "Export": _document_schema(
-        EXPORT, state={"enum": list(CONDITIONS), "description": "One word: the most urgent thing that is true now."}
+        EXPORT, state={"enum": list(CONDITIONS), "description": "The most urgent state that applies now."}
     ),
     "Event": _document_schema(EVENT),
     "Source": _document_schema(SOURCE),
