@@ -54,7 +54,7 @@ WEBHOOK_CODES = {
     200: '`{"accepted": n, "duplicates": n, "quarantined": n}`: every event is on disk. CleverTap\'s test call gets '
     '`{"test": true}`. A body that could not be parsed as an event is quarantined and also gets 200, because sending '
     "it again would not help.",
-    400: "Not JSON, in a form that [cannot be read](../webhook.md), or not valid HTTP/1.1.",
+    400: "Not JSON, in a form that [cannot be read](webhook.md), or not valid HTTP/1.1.",
     401: "No valid credential for this source.",
     403: "A web page of another site made the request, or the source has no credential and `Host` is not a name of "
     "loopback.",
@@ -86,7 +86,7 @@ wrong and what would be right.
 WEBHOOK = f"""\
 `POST {webhook_path("clevertap", "SOURCE")}` takes one JSON object or a list of up to {MAX_OBJECTS:,}, of any \
 `Content-Type`, compressed with gzip or deflate if `Content-Encoding` says so. It answers 200 only when every event is \
-on disk. [What the webhook accepts](../webhook.md) has every form of a body."""
+on disk. [What the webhook accepts](webhook.md) has every form of a body."""
 
 HEALTH = f"""\
 `GET {endpoint.HEALTH_PATH}` and `HEAD` answer 200 with an empty body, for load balancers. No credential is needed. \
