@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
 from exporter.cli.event_sources import newest_of_unconfigured_sources
-from exporter.cli.open_store import sqlite_file
 from exporter.cli.schedule_checks import exports_without_schedule, unheard_sources, unknown_statuses
+from exporter.config import store_url
 from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
@@ -53,6 +53,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_clock(projector, now),
         *_boots(config, ledger),
         *_store(config, ledger),
+        _backup(config, ledger, now),
         *_replicas(ledger, projector, now),
         *_sources(projector),
         *_unconfigured_sources(config, ledger),
@@ -111,13 +112,24 @@ def _boots(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     yield True, f"store: {config.shown_store_url}: {ledger.last_sequence()} events"
     yield from ledger.checks()
-    file = sqlite_file(config.store_url)
+    file = store_url.sqlite_file(config.store_url)
     if file is not None:
         free = shutil.disk_usage(file.parent).free
         yield free >= MIN_FREE_BYTES, f"store: {free >> 20} MiB free in {file.parent.absolute()}"
     for outage in ledger.outages()[-3:]:
         seconds = outage.ended_at - outage.began_at
         yield True, f"store: nobody listened for {seconds:.0f} s; slots in that time are unknown"
+
+
+def _backup(config: Config, ledger: Ledger, now: float) -> tuple[bool, str]:
+    last = ledger.last_backup()
+    text = f"store: the newest backup is of {tables.format_iso(last)}" if last else "store: no backup is recorded"
+    if config.backup_max_age and now - last > config.backup_max_age:
+        return (
+            False,
+            f"{text}, and store.backup_max_age is {config.backup_max_age} s: see dataexport-exporter backup --help",
+        )
+    return True, text
 
 
 def _replicas(ledger: Ledger, projector: Projector, now: float) -> Iterator[tuple[bool, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.config import loader
@@ -14,10 +13,9 @@ from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from exporter.config.loader import Config
-
-_SQLITE = "sqlite:///"
 
 
 @contextmanager
@@ -39,8 +37,3 @@ def open_store(path: Path | None, access: Access = Access.READ) -> Iterator[tupl
         yield settings, projector, ledger
     finally:
         ledger.close()
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Return the file that a store URL names, or None if the store is not SQLite."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None

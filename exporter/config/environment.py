@@ -40,6 +40,7 @@ VARIABLES = {
     "DATAEXPORT_STORE_URL": "store.url",
     "DATAEXPORT_STORE_RETENTION": "store.retention",
     "DATAEXPORT_STORE_QUARANTINE_RETENTION": "store.quarantine_retention",
+    "DATAEXPORT_STORE_BACKUP_MAX_AGE": "store.backup_max_age",
     "DATAEXPORT_ALLOW_OPEN_STORE_FOLDER": "store.allow_open_folder",
     "DATAEXPORT_EXPORTS_PER_SOURCE": "limits.exports_per_source",
     "DATAEXPORT_EVENTS_PER_MINUTE": "limits.events_per_minute",

@@ -57,6 +57,7 @@ class Config:
         tls_expires_at: when its certificate, or one of the chain, expires; 0 for plain HTTP.
         retention: how long events are kept at least, in seconds.
         quarantine_retention: how long quarantined and refused bodies are kept at least, in seconds.
+        backup_max_age: how old the newest backup may become, in seconds; 0 for any age.
         allow_open_store_folder: whether every user may be able to write to the folder of a SQLite store.
         sources: the sources by slug.
         exports: the declared exports, in the order of the file.
@@ -75,6 +76,7 @@ class Config:
     store_url: str = field(repr=False)
     retention: int
     quarantine_retention: int
+    backup_max_age: int
     allow_open_store_folder: bool
     limits: Limits
     log: Log
@@ -203,6 +205,7 @@ class _ConfigBuilder:
             store_url=self._store_url(),
             retention=settings.store.retention,
             quarantine_retention=settings.store.quarantine_retention,
+            backup_max_age=settings.store.backup_max_age or 0,
             allow_open_store_folder=settings.store.allow_open_folder,
             limits=settings.limits,
             log=settings.log,

@@ -101,6 +101,8 @@ class Store(Section):
     """How long events are kept. Counters are unaffected. After pruning has begun, older events are quarantined."""
     quarantine_retention: Annotated[int, values.duration(HOUR)] = 30 * DAY
     """How long quarantined and refused bodies are kept. They may contain personal data."""
+    backup_max_age: Annotated[int, values.duration(HOUR)] | None = None
+    """How old the newest backup may become before `ExportBackupOld` fires. Without it, the alert never fires."""
     allow_open_folder: Boolean = False
     """Accept a SQLite store in a folder that every user of the machine can write to. For containers that mount volumes
     with mode 0777; otherwise such a folder is rejected."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SQLITE = "sqlite:///"
 
@@ -38,6 +35,11 @@ def check(url: str) -> str:
 def absolute(url: str, folder: Path) -> str:
     """Return the URL with an absolute path if it is a SQLite file; a relative one is in ``folder``."""
     return f"{SQLITE}{(folder / url.removeprefix(SQLITE)).absolute()}" if url.startswith(SQLITE) else url
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a store URL names, or None if the store is not SQLite."""
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
 def holds_secret(url: str) -> bool:

@@ -130,6 +130,12 @@ class Ledger(Protocol):
     def outages(self) -> list[Outage]:
         """The periods with no running exporter, in order: more than `HEARTBEAT_TIMEOUT` without a heartbeat."""
 
+    def record_backup(self, now: float, epoch: Epoch = GIVEN) -> None:
+        """Record that a backup of the store was complete at ``now``."""
+
+    def last_backup(self) -> float:
+        """When the newest recorded backup was complete, in Unix seconds; 0 if none is recorded."""
+
     def reference_time(self) -> float | None:
         """The time of the server that all replicas share, in Unix seconds; None if the machine's own clock counts."""
 

@@ -21,6 +21,7 @@ from prometheus_client.gc_collector import GCCollector
 
 from exporter import __version__
 from exporter.domain.exports import UNKNOWN_SOURCE
+from exporter.metrics.store_volume import StoreVolume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,6 +115,17 @@ class ProcessMetrics:
             "Unix time of this process's last checkpoint; 0 if never.",
             registry=registry,
         )
+        self.backup_time = Gauge(
+            "dataexport_backup_last_success_timestamp_seconds",
+            "When the newest backup of the store was made, as far as the store knows; 0 for never.",
+            registry=registry,
+        )
+        self.backup_max_age = Gauge(
+            "dataexport_backup_max_age_seconds",
+            "How old the newest backup may become, store.backup_max_age; 0 where that is not set.",
+            registry=registry,
+        )
+        self.store_volume = StoreVolume(registry)
         self.pruned = Counter(
             "dataexport_store_pruned",
             "Events, quarantined and refused bodies that this process removed after their retention.",

@@ -123,6 +123,7 @@ class BackgroundWork:
             self._ledger_id = self._ledger.ledger_id()
         self._timekeeper.check()
         self._ledger.record_heartbeat(self._model.instance_id, *self._clock.read())
+        self._process_metrics.backup_time.set(self._ledger.last_backup())
         self._apply_retention()  # another process may have pruned
         if generation != self._replay_generation:
             self._forget_offsets()

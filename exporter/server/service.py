@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.config import store_url
 from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.domain.exports import key_of_source
 from exporter.ingest.intake import Intake
@@ -94,6 +95,9 @@ class Service:
         process_metrics.reload_time.set(self.now())
         process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
         process_metrics.certificate_end.set(config.tls_expires_at)
+        process_metrics.backup_max_age.set(config.backup_max_age)
+        file = store_url.sqlite_file(config.store_url)
+        process_metrics.store_volume.folder = file.parent if file else None
 
     @property
     def ledger(self) -> Ledger:
@@ -111,6 +115,7 @@ class Service:
         self._timekeeper.enter()
         self._ledger.record_heartbeat(self._model.instance_id, *self.clock.read())
         self._record_declarations(self.config)
+        self.process_metrics.backup_time.set(self._ledger.last_backup())
         self._background.start()
         self.refused_bodies.start()
 
@@ -213,6 +218,7 @@ class Service:
         self.config, self.intake = config, intake
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
         self.process_metrics.certificate_end.set(config.tls_expires_at)
+        self.process_metrics.backup_max_age.set(config.backup_max_age)
         # Until then the checkpoint shows others, such as the doctor, that an exporter has the old configuration.
         self._background.maintain_soon()
 

@@ -149,6 +149,19 @@ def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: S
     ]
 
 
+def test_the_doctor_finds_a_backup_that_is_older_than_it_may_be(store: Store) -> None:
+    store.deliver("Completed", 5)
+    assert "ok   store: no backup is recorded\n" in run("doctor").stdout
+    limited = {"DATAEXPORT_STORE_BACKUP_MAX_AGE": "26h"}
+    never = run("doctor", **limited)
+    assert never.exit_code == 1
+    assert "BAD  store: no backup is recorded, and store.backup_max_age is 93600 s: see dataexport-" in never.stdout
+    store.ledger.record_backup(time.time() - 27 * HOUR)
+    assert "BAD  store: the newest backup is of 2" in run("doctor", **limited).stdout
+    store.ledger.record_backup(time.time() - 25 * HOUR)
+    assert "ok   store: the newest backup is of 2" in run("doctor", **limited).stdout
+
+
 def test_the_doctor_names_every_export_that_can_never_be_overdue(store: Store, tmp_path: Path) -> None:
     store.deliver("Completed", 5, 1, Partner="GCS", Frequency="when it suits")
     store.deliver("Completed", 5, 2, Partner="S3", Frequency="One Time")

@@ -33,6 +33,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
         "DATAEXPORT_ALLOW_OPEN_STORE_FOLDER": "true",
         "DATAEXPORT_STORE_RETENTION": "10d",
         "DATAEXPORT_STORE_QUARANTINE_RETENTION": "1h",
+        "DATAEXPORT_STORE_BACKUP_MAX_AGE": "26h",
         "DATAEXPORT_EXPORTS_PER_SOURCE": "7",
         "DATAEXPORT_EVENTS_PER_MINUTE": "11",
         "DATAEXPORT_NEW_EXPORTS_PER_DAY": "12",
@@ -60,7 +61,7 @@ def test_every_variable_wins_over_the_file(tmp_path: Path) -> None:
     assert (config.trusted_hops, config.keep_alive) == (2, 120)
     assert config.tls is not None
     assert config.store_url == "sqlite:////var/lib/other.db"
-    assert (config.retention, config.quarantine_retention) == (864000, 3600)
+    assert (config.retention, config.quarantine_retention, config.backup_max_age) == (864000, 3600, 93600)
     assert config.allow_open_store_folder
     limits = config.limits
     assert (limits.events_per_minute, limits.new_exports_per_day, limits.test_calls_per_minute) == (11, 12, 13)

@@ -387,3 +387,14 @@ def test_a_ledger_keeps_decisions_in_order_and_gives_what_is_past_a_sequence(led
     assert (second.kind, second.key, second.sequence) == ("retire", ExportKey("shop", "declared", "nightly"), 2)
     assert ledger.decisions(1) == [second]
     assert ledger.decisions(2) == []
+
+
+def test_the_newest_backup_is_dated_by_the_epoch_that_it_was_recorded_in(ledger: Ledger) -> None:
+    assert ledger.last_backup() == 0
+    ledger.record_backup(at("0:00"))
+    assert ledger.last_backup() == at("0:00")
+    epoch = ledger.begin_epoch("boot", 0, round(at("1:00") * 1e6))
+    ledger.record_backup(at("2:00"), epoch)
+    assert ledger.last_backup() == at("2:00")
+    ledger.correct_epochs({epoch.id: epoch.offset_us - round(HOUR * 1e6)})
+    assert ledger.last_backup() == at("1:00")

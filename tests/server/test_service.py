@@ -452,3 +452,19 @@ def test_a_failure_to_date_events_again_is_logged_and_tried_again(
         start(service)
         wait_until(lambda: any(each["event"].startswith("events are not dated") for each in logs), "it is logged")
     assert service.why_not_ready() is None
+
+
+def test_a_backup_shows_without_a_restart_and_after_one(service: Service, ledger: FailingLedger) -> None:
+    start(service)
+    assert backup_time(service) == 0
+    ledger.record_backup(at("11:00"))
+    wait_until(lambda: backup_time(service) == at("11:00"), "a heartbeat reads it")
+    again = Service(service.config, lambda: service.config, ledger, ProcessMetrics(), machine=FakeMachine(at("12:00")))
+    again.start()
+    assert backup_time(again) == at("11:00")
+    again.stop()
+
+
+def backup_time(service: Service) -> float | None:
+    registry = service.process_metrics.registry
+    return registry.get_sample_value("dataexport_backup_last_success_timestamp_seconds")

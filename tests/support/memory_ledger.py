@@ -42,6 +42,7 @@ class MemoryLedger:
         self._heartbeats: list[tuple[str, float, float, int]] = []
         self._replay_generation = 0
         self._epochs: list[StoredEpoch] = []
+        self._last_backup = 0.0, GIVEN
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:
@@ -144,6 +145,13 @@ class MemoryLedger:
                 outages.append(Outage(last_seen, started))
             last_seen = seen if last_seen == float("inf") else max(last_seen, seen)
         return outages
+
+    def record_backup(self, now: float, epoch: Epoch = GIVEN) -> None:
+        self._last_backup = now, epoch
+
+    def last_backup(self) -> float:
+        now, epoch = self._last_backup
+        return self._dated(now, epoch) if now else 0
 
     def reference_time(self) -> float | None:
         return None

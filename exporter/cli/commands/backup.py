@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
-from exporter.config import loader
+from exporter.config import loader, store_url
+from exporter.domain.errors import ExporterError
+from exporter.ledger.access import Access
+from exporter.ledger.clock import Clock, ThisMachine
+from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite import backup as sqlite_backup
 
 if TYPE_CHECKING:
@@ -26,24 +29,44 @@ _BYTE_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 @click.command()
 @config_option
-@click.argument("target", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("target", type=click.Path(path_type=Path), metavar="FILE", required=False)
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-def backup(path: Path | None, target: Path, *, force: bool) -> None:
+@click.option("--done", is_flag=True, help="Copy nothing. Record a backup that was just made by other means.")
+def backup(path: Path | None, target: Path | None, *, force: bool, done: bool) -> None:
     """Back up a SQLite store to FILE, also while the exporter runs.
 
     The backup contains every event acknowledged before the command started. It is checked before
-    it gets its name, so FILE is complete or does not exist. For PostgreSQL, use pg_dump.
+    it gets its name, so FILE is complete or does not exist. The store then records the time of the
+    backup, for the metric and the alert. For PostgreSQL, use pg_dump, and record it with --done.
 
     \b
-    Example:
+    Examples:
       dataexport-exporter backup /var/backups/dataexport-2026-12-31.db
+      pg_dump --format=custom --file=FILE --dbname=URL && dataexport-exporter backup --done
     """
+    url = loader.load(path, os.environ).store_url
+    if done:
+        if target is not None:
+            message = "--done copies nothing; give the FILE to write, or --done, not both"
+            raise click.UsageError(message)
+        _record_backup(url)
+        click.echo("recorded: the store was backed up just now")
+        return
+    if target is None:
+        message = "give the FILE to write, or --done to record a backup that was made by other means"
+        raise click.UsageError(message)
     database = require_sqlite_file(
-        loader.load(path, os.environ).store_url, "pg_dump --format=custom --file=FILE --dbname=URL"
+        url, "pg_dump --format=custom --file=FILE --dbname=URL && dataexport-exporter backup --done"
     )
     with _progress("copying") as on_progress:
         contents = sqlite_backup.back_up(database, target, on_progress, overwrite=force)
     click.echo(f"{target}: {_format_summary(contents)}")
+    try:
+        _record_backup(url)
+    except ExporterError as error:  # the copy is whole all the same, and reading the store was enough for it
+        click.echo(
+            f"note: metrics and alerts do not show this backup, since it could not be recorded: {error}", err=True
+        )
 
 
 @click.command()
@@ -77,7 +100,7 @@ def require_sqlite_file(url: str, postgres_command: str) -> Path:
     Raises:
         UsageError: the store is not SQLite; the message shows ``postgres_command`` to use instead.
     """
-    file = sqlite_file(url)
+    file = store_url.sqlite_file(url)
     if file is None:
         message = (
             f"store.url is no SQLite file; with PostgreSQL, do this instead: {postgres_command} "
@@ -85,6 +108,16 @@ def require_sqlite_file(url: str, postgres_command: str) -> Path:
         )
         raise click.UsageError(message)
     return file
+
+
+def _record_backup(url: str) -> None:
+    ledger = SqlLedger(url, access=Access.WRITE)
+    try:
+        clock = Clock(ledger, ThisMachine())
+        clock.start()
+        ledger.record_backup(*clock.read())
+    finally:
+        ledger.close()
 
 
 @contextmanager

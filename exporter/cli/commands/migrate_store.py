@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.commands import FAILED
-from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
 from exporter.config import loader, store_url
 from exporter.domain.errors import StoreRefusedError
@@ -102,7 +101,7 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
     Raises:
         StoreRefusedError: FROM does not exist, or the database is in use.
     """
-    file = sqlite_file(url)
+    file = store_url.sqlite_file(url)
     if file is not None and name == "FROM" and not file.exists():
         message = f"FROM: there is no database at {file}"
         raise StoreRefusedError(message)

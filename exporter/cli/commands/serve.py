@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from exporter.cli.open_store import sqlite_file
 from exporter.cli.options import config_option
 from exporter.cli.readiness import check_readiness
-from exporter.config import loader
+from exporter.config import loader, store_url
 from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
 from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.ledger.sql.ledger import SqlLedger
@@ -58,7 +57,7 @@ def serve(path: Path | None) -> None:
         service.start()
         return service
 
-    file = sqlite_file(settings.store_url)
+    file = store_url.sqlite_file(settings.store_url)
     if file and not settings.allow_open_store_folder:
         refuse_open_folder(file.resolve())
     with ExitStack() as stack:

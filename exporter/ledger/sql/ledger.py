@@ -24,6 +24,7 @@ from exporter.ledger.schema import (
     quarantine,
 )
 from exporter.ledger.sql import decisions
+from exporter.ledger.sql.backup_record import read_last_backup, record_backup
 from exporter.ledger.sql.body_store import SqlBodyStore
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
@@ -263,6 +264,14 @@ class SqlLedger:
                 outages.append(Outage(from_micros(newest_us), from_micros(started_us)))
             newest_us = max(newest_us or 0, last_seen_us)
         return outages
+
+    def record_backup(self, now: float, epoch: Epoch = GIVEN) -> None:
+        """Record a backup that is complete."""
+        record_backup(self._database, now, epoch)
+
+    def last_backup(self) -> float:
+        """When the newest recorded backup was complete."""
+        return read_last_backup(self._database)
 
     def reference_time(self) -> float | None:
         """The server's time; None for SQLite."""

@@ -317,3 +317,37 @@ def test_a_ledger_without_room_for_its_locks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db.use").mkdir()
     with pytest.raises(StoreError, match=r"nothing can be written beside .*ledger\.db \(Is a directory\)"):
         SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_a_backup_is_recorded_in_the_store_once_it_is_whole(store: Store) -> None:
+    began = time.time()
+    error_output(run("backup", "nowhere/copy.db"), 1)
+    assert store.ledger.last_backup() == 0
+    made = run("backup", "copy.db")
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert began <= store.ledger.last_backup() <= time.time()
+
+
+def test_a_backup_by_other_means_is_recorded_when_it_is_done(store: Store, tmp_path: Path) -> None:
+    began = time.time()
+    assert run("backup", "--done").stdout == "recorded: the store was backed up just now\n"
+    assert began <= store.ledger.last_backup() <= time.time()
+    assert "copies nothing; give the FILE to write, or --done" in error_output(run("backup", "copy.db", "--done"), 2)
+    assert "give the FILE to write, or --done to record" in error_output(run("backup"), 2)
+    assert "copy.db" not in names(tmp_path)
+
+
+def test_a_backup_by_who_may_only_read_the_store_is_whole_and_not_recorded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        message = "it cannot be written to"
+        raise StoreError(message)
+
+    monkeypatch.setattr(SqlLedger, "record_backup", refuse)
+    made = run("backup", "copy.db")
+    assert (made.exit_code, made.stdout[:17]) == (0, "copy.db: 0 events")
+    assert made.stderr.startswith(
+        "note: metrics and alerts do not show this backup, since it could not be recorded: it"
+    )
+    assert store.ledger.last_backup() == 0
