@@ -237,6 +237,18 @@ NOTES = {
         CONFIGURED,
         "(min(dataexport_tls_certificate_not_after_timestamp_seconds > 0) - time()) / 86400",
     ),
+    "dataexport_store_free_bytes": Note(
+        "the file system is full", YES, "min(dataexport_store_free_bytes / dataexport_store_size_bytes) < 0.1"
+    ),
+    "dataexport_store_size_bytes": Note(
+        "does not occur; on PostgreSQL there is no series", YES, "min(dataexport_store_size_bytes)"
+    ),
+    "dataexport_backup_last_success_timestamp_seconds": Note(
+        "no backup recorded", "only with the store", "time() - max(dataexport_backup_last_success_timestamp_seconds)"
+    ),
+    "dataexport_backup_max_age_seconds": Note(
+        "`store.backup_max_age` is not set", CONFIGURED, "max(dataexport_backup_max_age_seconds) > 0"
+    ),
     "dataexport_build_info": Note("does not occur", "no", "count by (version) (dataexport_build_info)", "always 1"),
 }
 """A note for every metric."""
