@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
 RECORDS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 LIST = (ROOT / "docs" / "adr" / "README.md").read_text("utf-8")
-PAGES = [
-    *RECORDS,
-    *(ROOT / "docs" / "explanation").glob("*.md"),
-    *(ROOT / "docs" / "contributing").glob("*.md"),
-    *(ROOT / "benchmarks").glob("*.md"),
-]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
@@ -36,14 +30,3 @@ def test_a_record_has_its_parts_and_is_in_the_list(record: Path) -> None:
     assert date in LIST
     if "superseded" in status:
         assert re.search(r"superseded[^[]*by \[\d+\]\(\d{4}-", status)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_to_files_that_exist_and_to_headings_lead_there(page: Path) -> None:
-    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text("utf-8")):
-        linked = page.parent / target if target else page
-        assert linked.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.+)", linked.read_text("utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in slugs, (target, anchor)
