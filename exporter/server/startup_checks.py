@@ -36,7 +36,7 @@ def refuse_clock(now: float) -> None:
         raise ClockError(message)
 
 
-def find_temporary_folder(environment: Mapping[str, str], others: Iterable[str] = TEMPORARY_FOLDERS) -> str:
+def find_temporary_folder(environment: Mapping[str, str], others: Iterable[str]) -> str:
     """Return a folder for temporary files: the one of ``TMPDIR``, or the first of ``others``, that is writable.
 
     Raises:

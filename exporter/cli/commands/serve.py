@@ -67,7 +67,8 @@ def serve(path: Path | None) -> None:
                 stack.enter_context(serving(file))
             SqlLedger(settings.store_url).close()
             startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
-            temporary_folder = startup_checks.find_temporary_folder(os.environ)
+            folders = (*startup_checks.TEMPORARY_FOLDERS, *([str(file.parent)] if file else []))
+            temporary_folder = startup_checks.find_temporary_folder(os.environ, folders)
         gunicorn_app.serve(settings, start_service, temporary_folder)
 
 
