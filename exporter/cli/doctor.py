@@ -169,7 +169,7 @@ def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 
 
 def _decisions(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:
-    """List what is muted or retired: no failure, but it explains why an alert did not fire."""
+    """List what is muted, retired or purged: no failure, but it explains what the metrics do not show."""
     for mute in projector.decisions_in_effect.active_mutes(now):
         if mute.key not in projector.exports:
             left_behind = f"export {mute.key.name} of source {mute.key.source} is not declared any more"
@@ -182,6 +182,12 @@ def _decisions(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:
             export = export_selector.describe_export(projector.export_state(retirement.key, now))
             since = tables.format_iso(retirement.decided_at)
             yield True, f"retired since {since} by {retirement.by} ({retirement.why}): {export}"
+    for purge in projector.decisions_in_effect.purges:
+        decided_at = tables.format_iso(purge.decided_at)
+        yield (
+            True,
+            f"purged at {decided_at} by {purge.by} ({purge.why}): source {purge.key.source}, received {purge.match}",
+        )
 
 
 def _exports(config: Config, projector: Projector, now: float) -> Iterator[tuple[bool, str]]:

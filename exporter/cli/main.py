@@ -26,6 +26,7 @@ COMMANDS = {
     "migrate-store": ("migrate_store", "migrate_store"),
     "mute": ("mute_and_retire", "mute"),
     "mutes": ("mute_and_retire", "mutes"),
+    "purge": ("purge", "purge"),
     "quarantine": ("quarantine", "quarantine"),
     "redate": ("redate", "redate"),
     "replay": ("replay", "replay"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from exporter.config.environment import CONFIG_VARIABLE
+
+MAX_TEXT = 512
+"""Characters that `--why` and `--by` may have."""
 
 config_option = click.option(
     "--config",
@@ -38,3 +42,29 @@ class _Instant(click.ParamType[float]):
 
 
 INSTANT = _Instant()
+
+
+class _Text(click.ParamType[str]):
+    """Parses one line of printable text."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the line without surrounding spaces."""
+        text = str(value).strip()
+        if not text.isprintable() or not 1 <= len(text) <= MAX_TEXT:
+            self.fail(f"give 1 to {MAX_TEXT} printable characters", param, ctx)
+        return text
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        message = "--by: this user has no name; say who decides"
+        raise click.UsageError(message) from error
+
+
+why_option = click.option("--why", type=_Text(), required=True, help="The reason, recorded and shown.")
+
+by_option = click.option("--by", type=_Text(), default=_login_name, help="Who decided. Default: the login name.")

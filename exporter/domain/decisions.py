@@ -1,4 +1,4 @@
-"""Mutes and retirements: the decisions that people log about exports, and which of them are in effect. Pure.
+"""Mutes, retirements and purges: the decisions that people log, and which of them are in effect. Pure.
 
 Decisions are facts, like events: appended and never changed. The newest one about an export is in effect.
 """
@@ -19,14 +19,16 @@ UNMUTE = "unmute"
 RETIRE = "retire"
 UNRETIRE = "unretire"
 """Reverts the last retirement."""
+PURGE = "purge"
+"""What a source received in a window was removed, see `exporter.domain.purges`; the key names only the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision about one export.
+    """One decision about one export, or in a purge about one source.
 
     Attributes:
-        kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
+        kind: `MUTE`, `UNMUTE`, `RETIRE`, `UNRETIRE` or `PURGE`.
         key: the export.
         decided_at: when it was decided.
         until: when a mute ends; 0 for the other kinds.
@@ -36,7 +38,7 @@ class Decision:
         why: the reason given.
         sequence: its position in the log; 0 until it is appended.
         match: `Selection.text` of a declared export when it was decided, by which it is found if it is renamed;
-            empty for other exports.
+            empty for other exports. Of a purge, its window.
     """
 
     kind: str
@@ -60,13 +62,18 @@ class ActiveDecisions:
         self._mutes_ended_at: dict[ExportKey, float] = {}
         """When the last mute of each export ends, or was ended by a person."""
         self._retirements: dict[ExportKey, list[Decision]] = {}
+        self.purges: list[Decision] = []
+        """Every purge, in order. What it removed is not in the ledger any more, so that no state depends on it."""
 
     def apply(self, decisions: Iterable[Decision]) -> set[ExportKey]:
         """Apply further decisions, in the order of the log, and return the exports they are about."""
         affected = set()
         for decision in decisions:
-            affected.add(decision.key)
             self.sequence = decision.sequence
+            if decision.kind == PURGE:
+                self.purges.append(decision)
+                continue
+            affected.add(decision.key)
             retirements = self._retirements.setdefault(decision.key, [])
             if decision.kind == MUTE:
                 self._mutes[decision.key] = decision

@@ -102,7 +102,7 @@ class CheckpointStore(Protocol):
                 seconds), whether it makes the baselines wrong.
 
         Returns:
-            False, with nothing changed, if the pruning state changed or an event conflicts.
+            False, with nothing changed, if the pruning state changed, an event conflicts, or one is gone.
         """
 
     def prune_quarantine(self, before: float, limit: int) -> int:

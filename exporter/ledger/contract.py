@@ -5,7 +5,8 @@
 2. A source's event is stored once, however often and through whichever process it is appended.
 3. Events become visible to `Ledger.read` in the order of their sequences: after a reader has seen a
    sequence, no event appears below it.
-4. Sequences start at 1. Only a replay changes stored events, and it raises `Ledger.replay_generation`.
+4. Sequences start at 1. Only a replay changes stored events, and only a purge removes events that still count.
+   Both raise `Ledger.replay_generation`.
 
 The contract suite in ``tests/ledger/test_contract.py`` tests every implementation.
 """
@@ -170,7 +171,7 @@ class Ledger(Protocol):
         """The decisions after a sequence of the log, in order."""
 
     def replay_generation(self) -> int:
-        """How many replays changed stored events. When it grows, readers have to fold all events again."""
+        """How many replays and purges changed what is stored. When it grows, readers have to fold all events again."""
 
     def last_sequence(self) -> int:
         """The sequence of the newest event; 0 if there is none. Cheap enough for the health check."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -11,7 +10,7 @@ import click
 from exporter.cli import tables
 from exporter.cli.export_selector import ExportSelector, NoSuchExportError, describe_export, select_export
 from exporter.cli.open_store import open_store
-from exporter.cli.options import INSTANT, config_option, json_option
+from exporter.cli.options import INSTANT, by_option, config_option, json_option, why_option
 from exporter.config.values import parse_duration
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState
     from exporter.projection.projector import Projector
-
-MAX_TEXT = 512
 
 
 class _End(NamedTuple):
@@ -60,27 +57,6 @@ class _Until(click.ParamType[_End]):
         return end
 
 
-class _Text(click.ParamType[str]):
-    """Parses one line of printable text."""
-
-    name = "text"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the line without surrounding spaces."""
-        text = str(value).strip()
-        if not text.isprintable() or not 1 <= len(text) <= MAX_TEXT:
-            self.fail(f"give 1 to {MAX_TEXT} printable characters", param, ctx)
-        return text
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:
-        message = "--by: this user has no name; say who decides"
-        raise click.UsageError(message) from error
-
-
 _NO_END = _End()
 Command = TypeVar("Command", bound="Callable[..., None]")
 
@@ -88,8 +64,8 @@ Command = TypeVar("Command", bound="Callable[..., None]")
 def _export_options(command: Command) -> Command:
     """Add the options that select an export, and those that record who decided and why."""
     for option in (
-        click.option("--why", type=_Text(), required=True, help="The reason, recorded and shown."),
-        click.option("--by", type=_Text(), default=_login_name, help="Who decided. Default: the login name."),
+        why_option,
+        by_option,
         click.option("--frequency", help="Frequency, such as 24h or Daily."),
         click.option("--type", "data_type", help="Type, such as events."),
         click.option("--partner", help="Partner, such as Amazon S3."),

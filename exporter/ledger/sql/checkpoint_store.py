@@ -80,7 +80,7 @@ class SqlCheckpointStore:
     ) -> bool:
         """Write rows and the new header in one transaction."""
         with self._database.writing("checkpoint") as connection:
-            self._lock_out_writers(connection)
+            lock_out_writers(self._database, connection)
             current = connection.execute(_CHECKPOINT.with_for_update()).all()
             if (current[0].revision if current else 0) != expected_revision:
                 return False
@@ -148,7 +148,7 @@ class SqlCheckpointStore:
             expected.revision + 1, expected.pruned_events + len(sequences), max(expected.last_sequence, *sequences)
         )
         with self._database.writing("prune") as connection:
-            self._lock_out_writers(connection)
+            lock_out_writers(self._database, connection)
             rows = connection.execute(_PRUNING.with_for_update()).all()
             if (PruningState(*rows[0]) if rows else PruningState()) != expected:
                 return False
@@ -158,6 +158,13 @@ class SqlCheckpointStore:
             for row in connection.execute(since):
                 if conflicts_with(row.source, row.request_id, from_micros(row.occurred_us)):
                     return False
+            stored = select(func.count()).select_from(events)
+            found = [
+                connection.execute(stored.where(events.c.sequence.in_(chunk))).scalar_one()
+                for chunk in _chunks(sequences)
+            ]
+            if sum(found) < len(sequences):
+                return False  # some were purged since they were read, and must not enter a baseline
             for chunk in _chunks(sequences):
                 connection.execute(delete(events).where(events.c.sequence.in_(chunk)))
             texts = [{"key": key, "revision": new.revision, "document": text} for key, text in new_baselines.items()]
@@ -180,18 +187,17 @@ class SqlCheckpointStore:
                 connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(sequences)))
         return len(sequences)
 
-    def _lock_out_writers(self, connection: Connection) -> None:
-        """Block other writers until the transaction ends; in SQLite every transaction that writes does."""
-        if not self._database.is_sqlite:
-            connection.execute(
-                select(sequence_heads.c.table_name).order_by(sequence_heads.c.table_name).with_for_update()
-            )
-
     def _upsert(self, connection: Connection, table: Table, key: str, rows: Sequence[dict[str, object]]) -> None:
         if rows:
             insert = self._database.insert(table)
             others = {name: insert.excluded[name] for name in rows[0] if name != key}
             connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
+
+
+def lock_out_writers(database: Database, connection: Connection) -> None:
+    """Block other writers until the transaction ends; in SQLite every transaction that writes does."""
+    if not database.is_sqlite:
+        connection.execute(select(sequence_heads.c.table_name).order_by(sequence_heads.c.table_name).with_for_update())
 
 
 def _chunks(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -37,6 +37,7 @@ from exporter.ledger.sql.epoch_queries import (
 )
 from exporter.ledger.sql.event_queries import fetch_events, read_page
 from exporter.ledger.sql.postgres_lookup import PostgresLookup
+from exporter.ledger.sql.purge_store import SqlPurgeStore
 from exporter.ledger.sql.replay_store import SqlReplayStore
 from exporter.ledger.sql.sqlite_lookup import SqliteLookup
 from exporter.ledger.sqlite import append as sqlite_append
@@ -304,6 +305,11 @@ class SqlLedger:
         return SqlReplayStore(
             self._database, lambda connection, entries: self._append(connection.connection.cursor(), Batch(entries))
         )
+
+    @property
+    def purge_store(self) -> SqlPurgeStore:
+        """This ledger as a purge uses it."""
+        return SqlPurgeStore(self._database)
 
     def replay_generation(self) -> int:
         """How many replays changed stored events."""

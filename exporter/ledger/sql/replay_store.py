@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ARRIVALS_PER_TRANSACTION = 10_000
 """How many events one transaction looks at to date their arrivals again, so that no webhook waits for long."""
 REPLAY_IN_PROGRESS = "replay_in_progress"
-"""The fact that a replay amended events and has not raised the replay generation yet."""
+"""The fact that a replay or a purge changed the events and has not raised the replay generation yet."""
 
 _AMENDED_COLUMNS = ("request_id", "partner", "data_type", "status", "frequency", "group_key", "local_seconds")
 _AMENDED_TIME_COLUMNS = ("occurred_us", "utc_offset", "skewed", "offset_in_text")
@@ -117,7 +117,7 @@ class SqlReplayStore:
                 .values(arrived_us=arrived_us)
             ).rowcount
             if moved:
-                self._mark_in_progress(connection)
+                mark_in_progress(self._database, connection)
         return moved, upto if upto < last else 0
 
     def finish_dating(self, epoch: int, offset_us: int) -> None:
@@ -152,12 +152,14 @@ class SqlReplayStore:
         with self._database.writing("replay") as connection:
             if values:
                 connection.execute(statement, values)
-                self._mark_in_progress(connection)
+                mark_in_progress(self._database, connection)
             if last:
                 unmark = delete(metadata_table).where(metadata_table.c.name == REPLAY_IN_PROGRESS)
                 if connection.execute(unmark).rowcount:
                     raise_replay_generation(connection)
 
-    def _mark_in_progress(self, connection: Connection) -> None:
-        insert = self._database.insert(metadata_table).on_conflict_do_nothing()
-        connection.execute(insert, [{"name": REPLAY_IN_PROGRESS, "value": "yes"}])
+
+def mark_in_progress(database: Database, connection: Connection) -> None:
+    """Record that the last call of `SqlReplayStore.amend` has to raise the replay generation."""
+    insert = database.insert(metadata_table).on_conflict_do_nothing()
+    connection.execute(insert, [{"name": REPLAY_IN_PROGRESS, "value": "yes"}])
