@@ -99,7 +99,7 @@ def purge(  # noqa: PLR0913 - an argument for each option
         if dry_run:
             return
         if not yes:
-            click.confirm("There is no undo. Remove this?", abort=True)
+            click.confirm("Remove this?", abort=True)
         clock = Clock(ledger, ThisMachine())
         clock.start()
         removed = ledger.purge_store.remove(window, by, why, *clock.read())
@@ -140,6 +140,7 @@ def _warnings(settings: Config, ledger: SqlLedger, window: Window) -> Iterator[s
         )
     if source.zone is None:
         yield 'note: timezone = "auto": what the source received since then is dated again'
+    yield "note: there is no undo, so back up the store first"
 
 
 def _date_later_events_again(ledger: SqlLedger, source: Source, window: Window) -> None:

@@ -52,18 +52,19 @@ def leaked(store: Store) -> Store:
 def test_a_purge_is_previewed_asked_about_recorded_and_done() -> None:
     previewed = run(*purge(3 * HOUR, HOUR, "--dry-run"))
     assert previewed.exit_code == 0, previewed.output
-    first, gone, changed, note = previewed.stdout.splitlines()
+    first, gone, changed, note, backup = previewed.stdout.splitlines()
     assert first == "in the window: 2 events, 1 quarantined and 0 refused bodies"
     assert gone.startswith('disappears: --source "default" --export "any" --partner "made up"')
     assert changed.startswith('changes: --source "default" --export "1700000001" --partner "real"')
     assert "completed 3 -> 2" in changed
     assert note.startswith('note: timezone = "auto"')
+    assert backup == "note: there is no undo, so back up the store first"
     before = exports()
     assert before == {"real": 3, "made up": 0}
 
     declined = run(*purge(3 * HOUR, HOUR))  # nobody answers
     assert declined.exit_code == 1
-    assert "There is no undo. Remove this? [y/N]" in declined.stdout
+    assert "Remove this? [y/N]" in declined.stdout
     assert exports() == before
     assert "purged" not in run("doctor").stdout
 
