@@ -51,7 +51,7 @@ class _ReceivedType(click.ParamType[_Received]):
         """Return the window."""
         since_text, separator, until_text = str(value).partition("..")
         if not separator:
-            self.fail(f"{value!r} is no window; give one such as 2026-12-31T16:00Z..2026-12-31T18:30Z", param, ctx)
+            self.fail(f"{value!r} is no window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z", param, ctx)
         window = _Received(INSTANT.convert(since_text, param, ctx), INSTANT.convert(until_text, param, ctx))
         if window.since >= window.until:
             self.fail(f"{value!r} ends before it begins; give the earlier time first", param, ctx)
@@ -62,28 +62,27 @@ class _ReceivedType(click.ParamType[_Received]):
 
 @click.command()
 @config_option
-@click.option("--source", "slug", required=True, help="The slug of the source.")
-@click.option(
-    "--received", type=_ReceivedType(), required=True, help="Two times: from the first until before the second."
-)
+@click.option("--source", "slug", required=True, help="Slug of the source.")
+@click.option("--received", type=_ReceivedType(), required=True, help="From the first time until before the second.")
 @why_option
 @by_option
-@click.option("--dry-run", is_flag=True, help="Only show what would be removed, and which exports would change.")
-@click.option("--yes", is_flag=True, help="Do not ask before removing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be removed and which exports would change; change nothing."
+)
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 def purge(  # noqa: PLR0913 - an argument for each option
     path: Path | None, slug: str, received: _Received, by: str, why: str, *, dry_run: bool, yes: bool
 ) -> None:
     """Remove what a source received in a window, also while the exporter runs. There is no undo.
 
-    For what a stranger sent who had the token of the source. Afterwards everything is as if the
-    events, quarantined and refused bodies had never been received; only duplicates and test calls
-    stay counted. An event that is delivered again is a new one. Make a backup first, or write the
-    events to a file with `events --json-lines`: `replay FILE` takes the real ones from there.
+    Use it for what a stranger sent with a leaked token. Afterwards everything is as if the events,
+    quarantined and refused bodies had never been received; only duplicates and test calls stay
+    counted. An event that is delivered again is a new one. Back up the store first, or write the
+    events to a file with `events --json-lines`; `replay FILE` restores the real ones from it.
 
     \b
     Example:
-      dataexport-exporter purge --source shop --received 2026-12-31T16:00Z..2026-12-31T18:30Z \\
-        --why "a stranger had the token" --dry-run
+      dataexport-exporter purge --source shop --received 2026-06-01T16Z..2026-06-01T18Z --why "leak" --dry-run
     """
     with open_store(path, Access.READ if dry_run else Access.WRITE) as (settings, projector, ledger):
         sources = settings.sources_without_credentials

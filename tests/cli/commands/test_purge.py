@@ -157,7 +157,7 @@ def test_a_purge_that_was_killed_is_finished_by_the_same_one(leaked: Store) -> N
 @pytest.mark.parametrize(
     ("received", "problem"),
     [
-        ("2026-01-01T00:00Z", "is no window; give one such as 2026-12-31T16:00Z..2026-12-31T18:30Z"),
+        ("2026-01-01T00:00Z", "is no window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z"),
         ("2020-01-01T00:00Z..yesterday", "'yesterday' is no date and time"),
         ("2020-01-02T00:00Z..2020-01-01T00:00Z", "ends before it begins; give the earlier time first"),
         ("2020-01-02T00:00Z..2999-01-01T00:00Z", "ends in the future"),
