@@ -17,7 +17,7 @@ from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.exports import GROUP_LABEL
 from exporter.domain.frequency import QUARTER_HOUR, frequency_of_interval
-from exporter.domain.humanize import format_offset
+from exporter.domain.humanize import format_duration, format_instant, format_offset
 from exporter.ingest.redating import Redating
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.instants import from_micros
@@ -117,8 +117,9 @@ def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
         free = shutil.disk_usage(file.parent).free
         yield free >= MIN_FREE_BYTES, f"store: {free >> 20} MiB free in {file.parent.absolute()}"
     for outage in ledger.outages()[-3:]:
-        seconds = outage.ended_at - outage.began_at
-        yield True, f"store: nobody listened for {seconds:.0f} s; slots in that time are unknown"
+        length = format_duration(outage.ended_at - outage.began_at)
+        period = f"from {format_instant(outage.began_at)} to {format_instant(outage.ended_at)}"
+        yield True, f"store: outage: no exporter was running for {length} ({period}); slots in it are unknown"
 
 
 def _backup(config: Config, ledger: Ledger, now: float) -> tuple[bool, str]:

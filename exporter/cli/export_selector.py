@@ -57,8 +57,8 @@ def select_export(selector: ExportSelector, states: Mapping[ExportKey, ExportSta
     matching = [key for key, state in states.items() if selector.matches(state)]
     if len(matching) == 1:
         return matching[0]
-    several = "several exports fit; say more of --source, --export, --partner, --type and --frequency:"
-    none = "no export fits; there are:" if states else "there is none to choose from"
+    several = "more than one export matches; narrow it with --source, --export, --partner, --type or --frequency:"
+    none = "no export matches; there are:" if states else "no export matches; there are none"
     shown = sorted(map(describe_export, (states[key] for key in matching or states)))
     more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     raise NoSuchExportError("\n  ".join([several if matching else none, *shown[:MAX_LISTED], *more]))

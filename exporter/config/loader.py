@@ -258,7 +258,7 @@ class _ConfigBuilder:
         for index, table in tables.items():
             path = ("sources", index)
             if table.slug in sources:
-                self._add((*path, "slug"), f"{table.slug!r} is there twice; every source needs a slug of its own")
+                self._add((*path, "slug"), f"duplicate slug {table.slug!r}; give every source its own")
             credentials = self._credentials(table.tokens, table.tokens_file, table.basic, table.header, table=path)
             if not (credentials.are_required or table.tokens_file or table.basic) and not webhook_listen.is_loopback:
                 self._add(
@@ -317,7 +317,7 @@ class _ConfigBuilder:
         if certificate is None or key is None:
             if certificate != key:
                 given, missing = (key_path, certificate_path)[:: -1 if key is None else 1]
-                self._add(given, f"needs {missing[0]}.{missing[1]} beside it, which is missing", given, missing)
+                self._add(given, f"requires {missing[0]}.{missing[1]}, which is missing", given, missing)
             return None
         try:
             return tls.load(self.folder / certificate, self.folder / key)
@@ -339,7 +339,7 @@ class _ConfigBuilder:
                 self._add((*path, "source"), f"{table.source!r} is no source; the sources are {slugs}")
             if (table.source, table.name) in seen:
                 self._add(
-                    (*path, "name"), f"{table.name!r} is there twice in source {table.source!r}; give another name"
+                    (*path, "name"), f"duplicate name {table.name!r} in source {table.source!r}; give another name"
                 )
             seen.add((table.source, table.name))
             if not table.match.model_dump(exclude_none=True):

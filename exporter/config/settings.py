@@ -150,8 +150,8 @@ class SourceSettings(Section):
     vendor: Annotated[str, BeforeValidator(values.vendor)] = registry.DEFAULT
     """Which adapter parses its events."""
     timezone: Annotated[str, BeforeValidator(values.zone)] = event_time.AUTO
-    """Time zone of the CleverTap project, such as `"Asia/Kolkata"`. `"auto"` infers the offset of each event from its
-    arrival, which is right for deliveries up to about 13 minutes late."""
+    """Time zone of the project that sends the events, such as `"Asia/Kolkata"`. `"auto"` infers the offset of each
+    event from its arrival, which is right for deliveries up to about 13 minutes late."""
     severity: Severity = WARNING
     """Severity of an overdue undeclared export of the source; see `exports.severity`."""
     tokens: Tokens = []
@@ -232,6 +232,6 @@ class Settings(Section):
     limits: Limits = Limits()
     log: Log = Log()
     sources: list[SourceSettings] = []
-    """One table per CleverTap project. Default: one source, `default`."""
+    """One table per project that sends events. Default: one source, `default`."""
     exports: list[ExportSettings] = []
     """Declared exports: exports you expect, alerted on even if no event ever arrives. Default: none."""

@@ -204,7 +204,7 @@ def label(value: object) -> object:
 def export_name(value: object) -> object:
     """Accept what can be the name of a declared export."""
     if value in (GROUP_LABEL, OVERFLOW_LABEL):
-        message = f'"{GROUP_LABEL}" and "{OVERFLOW_LABEL}" name what is not declared; give another name'
+        message = f'"{GROUP_LABEL}" and "{OVERFLOW_LABEL}" are reserved names; give another name'
         raise ValueError(message)
     return label(value)
 

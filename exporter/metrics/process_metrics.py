@@ -53,7 +53,7 @@ class ProcessMetrics:
         )
         self.request_duration = Histogram(
             "dataexport_webhook_request_duration_seconds",
-            "Webhook response time in seconds; CleverTap times out at 3 s.",
+            "Webhook response time in seconds; the vendor times out at 3 s.",
             ["source"],
             buckets=REQUEST_BUCKETS,
             registry=registry,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitoring import Monitoring, wait_for
+from reference_pages import metric_notes
 from running import Exporter
 from tools import tool
 
@@ -92,6 +93,9 @@ def test_a_declared_export_pages_once_at_its_deadline_until_it_completes_and_an_
         assert "is 12m" in alert["annotations"]["description"]
         assert "Owner: data-platform." in alert["annotations"]["description"]
         assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/ExportOverdue.md")
+
+        for note in metric_notes.NOTES.values():
+            monitoring.query(note.query)  # the examples of docs/reference/metrics.md
 
         wait_for(lambda: tickets(monitoring), "the ticket")
         assert "ExportOverdue: any (warning)" in tickets(monitoring)[0]

@@ -143,7 +143,7 @@ def test_what_a_terminal_cannot_show_is_no_traceback(store: Store, encoding: str
     shown = CliRunner(charset=encoding).invoke(main, ("exports",)).stdout_bytes
     assert (rb"\U0001f680" in shown) == (encoding != "ascii")  # click writes UTF-8 where the encoding is ASCII
     mute = ("mute", "--partner", "\u00e9\udcff", "--until", "1h", "--why", "x")
-    assert "no export fits" in error_output(CliRunner(charset=encoding).invoke(main, mute), 1)
+    assert "no export matches" in error_output(CliRunner(charset=encoding).invoke(main, mute), 1)
 
 
 def test_a_reader_that_goes_away_is_no_traceback(store: Store) -> None:

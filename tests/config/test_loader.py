@@ -134,7 +134,7 @@ def test_every_problem_is_said_at_once_with_its_place_what_was_given_and_what_wo
         """exports[1].severity: 1: give "critical" for a page, "warning" for a ticket, or "info" for neither""",
         "sources[2].slug: missing; it has to be given",
         "sources[2].vendor: 'other': no such vendor; give one of clevertap",
-        """exports[1].name: 'any': "any" and "other" name what is not declared; give another name""",
+        """exports[1].name: 'any': "any" and "other" are reserved names; give another name""",
         "exports[1].match.partner: 7: give 1 to 128 printable characters, in quotation marks",
         "exports[1].match.patner: unknown setting; did you mean partner?",
         """exports[1].interval: 'often': give a duration such as "90m", "1h30m", "24h" or "7d\"""",
@@ -194,7 +194,7 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
         "sources[1]: source 'default' has no credential, and server.webhook_listen is 0.0.0.0:8080, which is not "
         "loopback; set tokens_file, tokens or basic (or DATAEXPORT_TOKENS)"
     ) in said
-    assert "sources[2].slug: 'default' is there twice; every source needs a slug of its own" in said
+    assert "sources[2].slug: duplicate slug 'default'; give every source its own" in said
     assert "sources[2].tokens_file: 'folder/empty' has no token; put one on a line" in told
     assert "sources[2].tokens_file: 'folder/binary' cannot be read" in told
     assert "sources[3].basic: has no password; set password_file or password" in said
@@ -209,7 +209,7 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
     assert "server.admin_basic.password_file: 'folder/missing' cannot be read" in told
     assert "exports[1].match: is empty; give at least one of request_id, partner, data_type, frequency" in said
     assert "exports[1].source: 'nowhere' is no source; the sources are default, half" in said
-    assert "exports[2].name: 'nightly' is there twice in source 'nowhere'; give another name" in said
+    assert "exports[2].name: duplicate name 'nightly' in source 'nowhere'; give another name" in said
     assert "exports[2].source: 'nowhere' is no source; the sources are default, half" in said
     assert len(said) == 13, told
 

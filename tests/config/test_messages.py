@@ -112,20 +112,20 @@ def test_what_concerns_several_settings_is_named_by_its_variables_as_well(tmp_pa
             "environment: DATAEXPORT_SOURCES[1]: source 'a' has no credential, and DATAEXPORT_WEBHOOK_LISTEN is "
             "0.0.0.0:1, which is not loopback; set tokens_file, tokens or basic"
         ),
-        "environment: DATAEXPORT_SOURCES[2].slug: 'a' is there twice; every source needs a slug of its own",
+        "environment: DATAEXPORT_SOURCES[2].slug: duplicate slug 'a'; give every source its own",
         f"environment: DATAEXPORT_SOURCES[2].tokens_file: {no_file}",
         (
             "environment: DATAEXPORT_ADMIN_LISTEN: 0.0.0.0:1 is the address of DATAEXPORT_WEBHOOK_LISTEN as well; "
             "give each its own port"
         ),
-        "environment: DATAEXPORT_TLS_KEY_FILE: needs server.tls_certificate_file beside it, which is missing",
+        "environment: DATAEXPORT_TLS_KEY_FILE: requires server.tls_certificate_file, which is missing",
         "environment: DATAEXPORT_EXPORTS[1].source: 'b' is no source; the sources are a",
         (
             "environment: DATAEXPORT_EXPORTS[1].match: is empty; give at least one of request_id, partner, data_type, "
             "frequency"
         ),
         "environment: DATAEXPORT_EXPORTS[2].source: 'b' is no source; the sources are a",
-        "environment: DATAEXPORT_EXPORTS[2].name: 'a' is there twice in source 'b'; give another name",
+        "environment: DATAEXPORT_EXPORTS[2].name: duplicate name 'a' in source 'b'; give another name",
     }
 
 
@@ -152,7 +152,7 @@ def test_a_problem_of_shape_does_not_hide_what_concerns_several_settings(tmp_pat
         """sources[1].timezone: 'Asia/Kolkatta': no time zone 'Asia/Kolkatta'; did you mean "Asia/Kolkata"?""",
         'sources[2].tokens: give a list of tokens: ["…"]',
         "exports[1].match.partner: 7: give 1 to 128 printable characters, in quotation marks",
-        "sources[2].slug: 'shop' is there twice; every source needs a slug of its own",
+        "sources[2].slug: duplicate slug 'shop'; give every source its own",
         "exports[1].source: 'elsewhere' is no source; the sources are shop",
     ]
 

@@ -151,7 +151,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(tmp_path: Path) -> None:
     for gone, kept in (("key", "certificate"), ("certificate", "key")):
         one = {name: value for name, value in lone.items() if gone.upper() not in name}
         assert problems(one) == [
-            f"environment: DATAEXPORT_TLS_{kept.upper()}_FILE: needs server.tls_{gone}_file beside it, which is missing"
+            f"environment: DATAEXPORT_TLS_{kept.upper()}_FILE: requires server.tls_{gone}_file, which is missing"
         ]
 
 

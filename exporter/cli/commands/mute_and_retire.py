@@ -216,7 +216,7 @@ def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, 
 
     Raises:
         UsageError: the selector fits every export of the store.
-        ExporterError: no export fits.
+        ExporterError: no export matches.
     """
     if selector == ExportSelector():
         message = "--all: say which: give at least one of --source, --export, --partner, --type and --frequency"
@@ -230,7 +230,7 @@ def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, 
         }
         fitting = {key: state for key, state in states.items() if selector.matches(state)}
         if not fitting:
-            message = "no export fits that is neither declared nor retired"
+            message = "no export matches that is neither declared nor retired"
             raise ExporterError(message)
         if not dry_run:
             clock = Clock(ledger, ThisMachine())

@@ -82,7 +82,7 @@ def create_app(service: Service) -> Flask:
         problems = service.reload()
         if problems:
             return flask_problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "the old configuration stays: " + "; ".join(problems)
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the running configuration is kept: " + "; ".join(problems)
             )
         return jsonify({"reloaded": True})
 

@@ -34,8 +34,8 @@ STATUS_BY_ERROR = (
 """The status of each error of the domain; the first match counts. A `RequestError` has its own, any other is 500."""
 
 STANDARD_DETAILS = {
-    HTTPStatus.NOT_FOUND: "there is nothing at this path",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
+    HTTPStatus.NOT_FOUND: "no such path",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this path does not accept this method",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
     HTTPStatus.TOO_MANY_REQUESTS: "too many requests without a valid credential",
 }
@@ -82,5 +82,5 @@ def response_to_error(error: Exception) -> HttpResponse:
         return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("store", error=str(error))
-        return unavailable("the store cannot be used just now, please try again; the exporter's log has the reason")
+        return unavailable("the store cannot be used, please try again; the exporter's log has the reason")
     return problem_document(status, str(error))

@@ -175,15 +175,15 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
     store.deliver("Initiated", MINUTE, 2, Partner="Azure")
     sentence = error_output(run("mute", "--source", "default", "--until", "1h", *WHY), 1)
     assert sentence.splitlines() == [
-        "error: several exports fit; say more of --source, --export, --partner, --type and --frequency:",
+        "error: more than one export matches; narrow it with --source, --export, --partner, --type or --frequency:",
         '  --source "default" --export "any" --partner "Amazon S3" --type "events" --frequency "4h"',
         '  --source "default" --export "any" --partner "Microsoft Azure" --type "events" --frequency "4h"',
     ]
     sentence = error_output(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
-    assert sentence.startswith("error: no export fits; there are:\n")
+    assert sentence.startswith("error: no export matches; there are:\n")
     sentence = error_output(run("unmute", "--partner", "Azure", *WHY), 1)
     assert sentence.startswith('error: not muted: --source "default" --export "any" --partner "Microsoft Azure"')
-    assert error_output(run("unmute", *WHY), 1) == "error: there is none to choose from\n"
+    assert error_output(run("unmute", *WHY), 1) == "error: no export matches; there are none\n"
     assert store.ledger.decisions() == []
     for number in range(25):
         store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
@@ -286,7 +286,7 @@ def test_all_exports_of_a_leaked_source_are_retired_and_real_ones_come_back(stor
     assert len(json.loads(run("exports", *config, "--json").stdout)) == 4
     assert run(*chosen).stdout.endswith("3 exports, each retired until an event of it arrives\n")
     assert [each["export"] for each in json.loads(run("exports", *config, "--json").stdout)] == ["nightly"]
-    assert "no export fits" in error_output(run(*chosen), 1)
+    assert "no export matches" in error_output(run(*chosen), 1)
     store.deliver("Completed", 0, Partner="real")
     assert {each["partner"] for each in json.loads(run("exports", *config, "--json").stdout)} == {
         "Microsoft Azure",

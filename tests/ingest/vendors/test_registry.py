@@ -172,7 +172,7 @@ def test_an_export_is_chosen_by_any_vendors_spelling_of_its_partner(path: Path) 
         run("send", "--url", f"{public}{registry.webhook_path('toy', 'box')}", "--partner", "LAKE", "--frequency", "4")
     selector = ["--source", "box", "--frequency", "4", "--partner"]
     arguments = ["--config", str(path), "--until", "2h", "--why", "a test"]
-    assert "no export fits" in error_output(run("mute", *arguments, *selector, "pond"), 1)
+    assert "no export matches" in error_output(run("mute", *arguments, *selector, "pond"), 1)
     assert run("mute", *arguments, *selector, "lake").exit_code == 0
 
 

@@ -172,7 +172,7 @@ def held_handler(seconds: float, statuses: list[int]) -> Iterator[tuple[Held, Lo
 def assert_given_up(answer: bytes) -> None:
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answer
-    assert b"the store cannot be used just now" in answer
+    assert b"the store cannot be used, please try again" in answer
 
 
 def test_an_application_that_hangs_is_answered_for_once_and_its_late_answer_is_dropped(statuses: list[int]) -> None:
