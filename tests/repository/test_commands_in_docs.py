@@ -73,8 +73,8 @@ class Stand:
             "/etc/dataexport/": f"{exporter.folder}/",
             "/etc/": f"{elsewhere}/etc/",
             "/var/backups/": f"{elsewhere}/",
+            "/var/lib/dataexport": str(exporter.folder),
             "TOKEN_FILE": str(exporter.folder / "secrets" / "shop"),
-            "STORE_FILE": str(exporter.database),
             "SOURCE": SOURCE,
             "EXPORT": "nightly-s3",
             "STATUS": "paused",
@@ -84,6 +84,8 @@ class Stand:
             **exporter.environment,
             "DATAEXPORT_CONFIG": str(exporter.config_path),
             "ADMIN_TOKEN_FILE": str(exporter.folder / "secrets" / "admin"),
+            "STORE_FOLDER": str(exporter.folder),
+            "BACKUP_FOLDER": str(elsewhere / "backups"),
             "PATH": os.pathsep.join([str(COMMAND.parent), str(ROOT / ".tools" / "bin"), os.environ["PATH"]]),
         }
 
@@ -144,7 +146,8 @@ def test_every_command_works_as_typed(exporter: LocalExporter, tmp_path: Path) -
         tool(name)
     for name in ("prometheus/rules", "grafana/provisioning/dashboards", "grafana/provisioning/alerting"):
         (tmp_path / "etc" / name).mkdir(parents=True)
-    (tmp_path / "monitoring").mkdir()
+    for name in ("monitoring", "backups"):
+        (tmp_path / name).mkdir()
     ran: set[str] = set()
     wrong = []
     with Monitoring(tmp_path / "monitoring", f"127.0.0.1:{exporter.admin_port}") as monitoring:
