@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
 from exporter.cli.event_sources import newest_of_unconfigured_sources
-from exporter.cli.schedule_checks import exports_without_schedule, unheard_sources, unknown_statuses
+from exporter.cli.schedule_checks import crowded_groups, exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.config import store_url
 from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
@@ -60,6 +60,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_quarantine(config, ledger),
         *_exports(config, projector, now),
         *exports_without_schedule(projector.list_states(now)),
+        *crowded_groups(projector.list_states(now), projector),
         *unheard_sources(projector.list_sources(), now),
         *unknown_statuses(projector.list_sources(), now),
         *_decisions(projector, now),

@@ -1,17 +1,20 @@
-"""Finds what can never raise an alert that an export is overdue, for the command `doctor`. Pure."""
+"""Finds what can never raise an alert that an export is overdue, for the command `doctor`."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from exporter.cli.export_selector import describe_export
 from exporter.domain.frequency import DAY, HOUR
 from exporter.domain.humanize import format_age, format_duration
+from exporter.projection.crowded_groups import INTERVALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.domain.states import ExportState, SourceState
+    from exporter.projection.projector import Projector
 
 UNHEARD_AFTER = DAY
 """Seconds after which a source without any event is a problem; as in the alert ``ExportSourceNeverHeard``."""
@@ -29,6 +32,21 @@ def exports_without_schedule(states: Iterable[ExportState]) -> Iterator[tuple[bo
         else:
             remedy = f'its frequency "{state.frequency}" gives no interval: declare it, with interval = "24h"'
         yield False, f"no schedule, so never overdue; {remedy}: {describe_export(state)}"
+
+
+def crowded_groups(states: Iterable[ExportState], projector: Projector) -> Iterator[tuple[bool, str]]:
+    """Yield a failed check for each group in which more than one export is at work."""
+    for state in states:
+        ids = projector.crowding_ids(state)
+        if ids:
+            text = (
+                f"{len(ids)} request ids completed within {INTERVALS} intervals, so several exports share this deadline"
+            )
+            remedy = (
+                "and a missing run of one is hidden by another; give them different types or partners, or declare "
+                f"those that keep their request id: match = {{ request_id = {json.dumps(ids[0])} }}"
+            )
+            yield False, f"{text}, {remedy}: {describe_export(state)}"
 
 
 def unheard_sources(states: Iterable[SourceState], now: float) -> Iterator[tuple[bool, str]]:

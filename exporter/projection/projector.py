@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import UNRETIRE, ActiveDecisions
-from exporter.domain.exports import DECLARED, DETECTED, key_of_declaration, key_of_source
+from exporter.domain.exports import DECLARED, DETECTED, GROUP, key_of_declaration, key_of_source
 from exporter.domain.states import urgency_key
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import baselines, checkpoint_loader, serialization
+from exporter.projection.crowded_groups import MAX_IDS, crowding_ids
 from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.source_stats import SourceStats
 
@@ -244,6 +245,18 @@ class Projector:
         """Return the states of all exports that are not retired, the most urgent first."""
         states = [self.export_state(key, now) for key in self.list_keys()]
         return sorted(states, key=lambda state: urgency_key(state, now))
+
+    def crowding_ids(self, state: ExportState) -> list[str]:
+        """Return the request ids that were at work lately in a group if they are too many for one export.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        key = state.key
+        if key is None or key.kind != GROUP or not state.recurring or state.completed <= MAX_IDS:
+            return []
+        newest = self._ledger.select_newest_first(self.exports.selection(key), self.sequence)
+        return crowding_ids((event for event in newest if self.exports.is_event_of(key, event)), state.interval)
 
     def list_sources(self) -> list[SourceState]:
         """Return the states of all sources, ordered by slug."""

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import StoreLostError
+from exporter.domain.exports import GROUP_LABEL
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
@@ -33,6 +34,8 @@ BUSY_EVENTS = 10_000
 """If more events than this arrive between two checks, only `CHECKPOINT_SECONDS` counts, so that webhooks go first."""
 MAX_EXPORTS_AT_STOP = 20_000
 """A stop writes no checkpoint if more exports than this have changed."""
+MAX_GROUPS_EXAMINED = 20
+"""Each costs a query; a sender can make up any number of groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,12 @@ class ReadModel:
         with self._state_lock:
             self._refresh(now)
             return self._projector.list_states(now), self._projector.list_sources()
+
+    def crowded_groups(self, states: Iterable[ExportState]) -> set[str]:
+        """Return the ids of those of the first `MAX_GROUPS_EXAMINED` groups that more than one export is at work in."""
+        with self._state_lock:
+            groups = islice((state for state in states if state.export == GROUP_LABEL), MAX_GROUPS_EXAMINED)
+            return {state.id for state in groups if self._projector.crowding_ids(state)}
 
     def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
         """Return the state of one export and its newest events, the newest first, or None if there is no such export.

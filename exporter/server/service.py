@@ -158,6 +158,14 @@ class Service:
         self._require_caught_up()
         return self._model.list_states(now)
 
+    def crowded_groups(self, states: list[ExportState]) -> set[str]:
+        """Call `exporter.server.read_model.ReadModel.crowded_groups`.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        return self._model.crowded_groups(states)
+
     def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
         """Call `exporter.server.read_model.ReadModel.find_export`.
 

@@ -182,6 +182,19 @@ def test_the_doctor_names_every_export_that_can_never_be_overdue(store: Store, t
     ]
 
 
+def test_the_doctor_names_a_group_that_more_than_one_export_is_at_work_in(store: Store) -> None:
+    for number in range(10):  # an id for each run, each on time
+        store.deliver("Completed", number * DAY + (number % 2) * 4 * HOUR, f"single-{number}", Frequency="24h")
+    assert run("doctor").exit_code == 0
+    for number in range(10):
+        store.deliver("Completed", number * DAY + HOUR, f"other-{number}", Frequency="24h")
+    result = run("doctor")
+    assert result.exit_code == 1
+    [wrong] = [line for line in result.stdout.splitlines() if line.startswith("BAD ")]
+    assert "10 request ids completed within 5 intervals, so several exports share this deadline" in wrong
+    assert 'match = { request_id = "single-0" }' in wrong
+
+
 def test_the_doctor_names_a_source_of_which_no_event_ever_arrived(store: Store, tmp_path: Path) -> None:
     now = time.time()
     store.ledger.record_declarations([("default", "")], now - 23 * HOUR)

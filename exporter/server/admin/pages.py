@@ -35,9 +35,11 @@ def create_blueprint(service: Service) -> Blueprint:
         now = service.now()
         states: list[ExportState] = []
         sources: list[SourceState] = []
+        crowded: set[str] = set()
         store_problem = None
         try:
             states, sources = service.list_states(now)
+            crowded = service.crowded_groups(states)
         except StoreError as error:
             store_problem = str(error)
         configured = [each.source for each in service.config.sources.values()]
@@ -51,6 +53,7 @@ def create_blueprint(service: Service) -> Blueprint:
             exports_count=len(states),
             previous_page=page - 1 if page > 1 else None,
             next_page=page + 1 if page < pages_count else None,
+            crowded=crowded,
             sources=sources,
             paths={source.slug: webhook_path(adapter_of(source).name, source.slug) for source in configured},
             store_problem=store_problem,

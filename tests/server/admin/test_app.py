@@ -189,6 +189,14 @@ def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: 
         assert exporter.value("dataexport_timezone_suspect", source="shop") == 1
 
 
+def test_the_status_page_names_a_group_that_several_exports_share(tmp_path: Path) -> None:
+    with LocalExporter(tmp_path) as exporter:
+        for number in range(7):
+            assert "several exports share it" not in exporter.admin("/").text
+            exporter.post(body("Completed", vendor_clock(time.time() - number * HOUR), number))
+        assert "several exports share it: see doctor" in exporter.admin("/").text
+
+
 def test_while_the_store_fails_the_status_page_says_so_and_not_that_no_export_is_known(tmp_path: Path) -> None:
     with LocalExporter(tmp_path) as exporter:
         exporter.database.rename(tmp_path / "aside.db")
