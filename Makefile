@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format pins
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,13 +21,15 @@ test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with covera
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=0
 
-check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types, layers, rules, pins
+check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types, layers, rules, pins, prose
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	alerts/check
 	$(BIN)/python scripts/check_pins.py
+	$(BIN)/python scripts/check_prose.py
+	$(BIN)/codespell *.md docs alerts deploy grafana exporter scripts benchmarks
 
 demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
 	$(BIN)/python scripts/demo.py
@@ -61,6 +63,9 @@ format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on a broken link
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --clean
+
 pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
 	scripts/compile-pins
 
@@ -84,6 +89,11 @@ $(VENV)/bench/stamp: requirements/run.txt pyproject.toml $(shell find exporter -
 	rm -rf build
 	$(call pip,$(VENV)/bench/bin) --no-deps --force-reinstall .
 	rm -rf build
+	touch $@
+
+$(VENV)/docs/stamp: requirements/docs.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/docs
+	$(call pip,$(VENV)/docs/bin) --require-hashes -r requirements/docs.txt
 	touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
