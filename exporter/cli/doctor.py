@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -113,6 +114,10 @@ def _boots(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     yield True, f"store: {config.shown_store_url}: {ledger.last_sequence()} events"
     yield from ledger.checks()
+    hosts = store_url.hosts_not_verified(config.store_url, os.environ.get("PGSSLMODE", ""))
+    if hosts:
+        why = "others in between could read the password and the events"
+        yield False, f"store: the certificate of {', '.join(hosts)} is not verified: {why}; add sslmode=verify-full"
     file = store_url.sqlite_file(config.store_url)
     if file is not None:
         free = shutil.disk_usage(file.parent).free

@@ -12,6 +12,11 @@ SQLITE = "sqlite:///"
 
 _FORMS = re.compile(r"sqlite:///[^?#\s]+|postgresql\+psycopg://[^?#\s]*/[^?#/\s]+(\?[^#\s]*)?")
 
+_VERIFYING_MODES = ("verify-ca", "verify-full")
+_PORT = re.compile(r"^([^:]+|\[.*\]):\d+$")
+_LOCAL_HOST = re.compile(r"[/@].*|localhost|127\.[\d.]+|\[?::1\]?")
+"""The machine itself; a path is that of a Unix socket."""
+
 
 def check(url: str) -> str:
     """Return the URL unchanged.
@@ -40,6 +45,24 @@ def absolute(url: str, folder: Path) -> str:
 def sqlite_file(url: str) -> Path | None:
     """Return the file that a store URL names, or None if the store is not SQLite."""
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
+
+
+def hosts_not_verified(url: str, default_sslmode: str = "") -> list[str]:
+    """Return the hosts of a PostgreSQL store to which a connection leaves the machine without a verified certificate.
+
+    Args:
+        url: the URL of a store.
+        default_sslmode: the mode if the URL has none, as libpq takes it from ``PGSSLMODE``.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return []
+    query = parsed.normalized_query
+    if query.get("sslmode", (default_sslmode,))[-1] in _VERIFYING_MODES:
+        return []
+    given = [parsed.host or "", *query.get("host", ()), *query.get("hostaddr", ())]
+    hosts = [_PORT.sub(r"\1", host) for hosts in given for host in hosts.split(",")]
+    return [host for host in hosts if host and not _LOCAL_HOST.fullmatch(host)]
 
 
 def holds_secret(url: str) -> bool:

@@ -229,3 +229,14 @@ def test_after_a_reload_the_exporter_is_none_with_another_configuration(
         exporter.config_path.write_text(declared.replace("nightly", "renamed"), "utf-8")
         assert exporter.admin("/-/reload", "POST").status_code == 200
         wait_until(lambda: "another configuration" not in exporter.run("doctor", *config).stdout, "the new checkpoint")
+
+
+def test_the_doctor_warns_of_a_database_on_a_network_whose_certificate_is_not_verified(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.cli.doctor.store_url.hosts_not_verified", lambda *_: ["db.example"])
+    store.deliver("Completed", 5)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "BAD  store: the certificate of db.example is not verified" in result.stdout
+    assert "add sslmode=verify-full" in result.stdout

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from configurations import loaded, problems
+from exporter.config import store_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +69,31 @@ def test_a_url_that_the_parser_refuses_is_secret_and_not_shown(tmp_path: Path) -
     (tmp_path / "dataexport.toml").chmod(0o644)
     environment = {"DATAEXPORT_STORE_URL": "sqlite:///a.db"}
     assert "holds a token or a password itself" in problems(tmp_path, toml, environment)[0]
+
+
+@pytest.mark.parametrize(
+    ("rest", "hosts"),
+    [
+        ("db.example/exports", ["db.example"]),
+        ("db.example:5432/exports?sslmode=require", ["db.example"]),
+        ("/exports?host=a.example:1&host=b.example:2", ["a.example", "b.example"]),
+        ("/exports?host=a.example,localhost&sslmode=prefer", ["a.example"]),
+        ("/exports?hostaddr=192.0.2.1", ["192.0.2.1"]),
+        ("[2001:db8::1]:5432/exports", ["2001:db8::1"]),
+        ("db.example/exports?sslmode=verify-ca", []),
+        ("db.example/exports?sslmode=verify-full", []),
+        ("localhost:5432/exports", []),
+        ("127.0.0.1/exports", []),
+        ("[::1]:5432/exports", []),
+        ("/exports?host=/run/postgresql", []),
+        ("/exports", []),
+    ],
+)
+def test_a_host_on_a_network_needs_a_mode_that_verifies_its_certificate(rest: str, hosts: list[str]) -> None:
+    url = f"postgresql+psycopg://me@{rest}" if not rest.startswith("/") else f"postgresql+psycopg://{rest}"
+    assert store_url.hosts_not_verified(url) == hosts
+    assert store_url.hosts_not_verified(url, "verify-full") == (hosts if "sslmode" in rest else [])
+
+
+def test_a_file_needs_no_certificate() -> None:
+    assert store_url.hosts_not_verified("sqlite:////var/lib/exports.db") == []
