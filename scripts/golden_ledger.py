@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from exporter.domain.exports import Source
+from exporter.domain.terms import Terms
 from exporter.ingest.intake import Intake
 from exporter.ledger.sql.ledger import SqlLedger
 
@@ -30,7 +31,8 @@ SINCE = datetime(2026, 5, 18, tzinfo=UTC).timestamp()
 HOUR = 3600
 DAYS = 14
 SOURCES = (Source("shop", "Asia/Kolkata", ZoneInfo("Asia/Kolkata")), Source("found-out", "auto", None))
-DECLARED = (("shop", "nightly"), ("shop", "silent"))
+TERMS = {("shop", "nightly"): Terms(24 * HOUR, 2 * HOUR), ("shop", "silent"): Terms(4 * HOUR, HOUR)}
+DECLARED = tuple(TERMS)
 
 
 def bodies() -> Iterator[tuple[Source, float, bytes]]:
@@ -78,6 +80,7 @@ def main(target: Path) -> None:
     ledger = SqlLedger(f"sqlite:///{target}")
     with closing(ledger):
         ledger.record_declarations(DECLARED, SINCE)
+        ledger.record_terms(TERMS, SINCE)
         intake = Intake(ledger, most_event_bytes=65_536)
         for source, arrived_at, sent in sorted(bodies(), key=lambda arrival: arrival[1]):
             intake.ingest(source, sent, arrived_at)

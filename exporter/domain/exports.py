@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.events import Event, group_fields, group_text
 from exporter.domain.frequency import frequency_of_interval
+from exporter.domain.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,6 +103,11 @@ class Declaration:
     severity: str = CRITICAL
     owner: str = ""
     runbook_url: str = ""
+
+    @property
+    def terms(self) -> Terms:
+        """Its interval and grace, as declared."""
+        return Terms(self.interval, self.grace)
 
     @property
     def frequency(self) -> str:

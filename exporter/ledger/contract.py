@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from exporter.domain.epochs import StoredEpoch
     from exporter.domain.events import DeliveryCounter, Outage
     from exporter.domain.exports import Selection
+    from exporter.domain.terms import Terms, TermsChange
     from exporter.ledger.body_store import BodyStore
     from exporter.ledger.checkpoint_store import CheckpointStore
     from exporter.ledger.replay_store import ReplayStore
@@ -125,6 +126,16 @@ class Ledger(Protocol):
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
 
+    def record_terms(self, terms: Mapping[tuple[str, str], Terms], now: float, epoch: Epoch = GIVEN) -> None:
+        """Append the terms of declared exports by (source, name), where they differ from the newest ones of an export.
+
+        To be called when a configuration is loaded, and not regularly: replicas with different configurations would
+        overwrite each other's terms.
+        """
+
+    def declared_terms(self) -> Mapping[tuple[str, str], Sequence[TermsChange]]:
+        """When the terms of each (source, name) changed, in chronological order; the first ones are those before."""
+
     def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         """Record that the exporter ``instance_id`` is running at ``now``."""
 
@@ -156,8 +167,8 @@ class Ledger(Protocol):
     def correct_epochs(self, offsets: Mapping[int, int], *, measured: bool = False) -> None:
         """Give epochs other offsets, by id, and raise `replay_generation`.
 
-        Heartbeats, declarations, decisions, counters and quarantined bodies are dated by them at once. Events are
-        when `exporter.ingest.redating` dates them again.
+        Heartbeats, declarations, terms, decisions, counters and quarantined bodies are dated by them at once. Events
+        are when `exporter.ingest.redating` dates them again.
 
         Args:
             offsets: by the id of the epoch.

@@ -111,6 +111,20 @@ declared_exports = Table(
     Column("epoch", Integer, nullable=False),
 )
 
+declared_terms = Table(
+    "declared_terms",
+    tables_metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("interval_s", Integer),
+    Column("grace_s", Integer),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""`exporter.domain.terms`, a row whenever an exporter loads a configuration with other terms."""
+
 decisions = Table(
     "decisions",
     tables_metadata,

@@ -249,6 +249,8 @@ class Service:
             ],
             *self.clock.read(),
         )
+        terms = {(declaration.match.source, declaration.name): declaration.terms for declaration in config.exports}
+        self._ledger.record_terms(terms, *self.clock.read())
 
     def _redating(self) -> Redating:
         pruned = self._ledger.checkpoints.pruning_state().revision

@@ -71,7 +71,7 @@ def _selections(event: Event) -> tuple[Selection, Selection]:
 
 
 def test_nothing_of_an_older_ledger_is_lost_and_it_goes_on_from_there(copied: Path, tmp_path: Path) -> None:
-    tables = ("events", "quarantine", "delivery_counters", "declared_exports", "heartbeats")
+    tables = ("events", "quarantine", "delivery_counters", "declared_exports", "declared_terms", "heartbeats")
     before = {table: rows(copied, table) for table in tables}
     assert all(before.values()), "a golden ledger uses every table of its release"
     assert {name for _, name in DECLARED} == {row[1] for row in before["declared_exports"]}

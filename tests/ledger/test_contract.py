@@ -16,6 +16,7 @@ from exporter.domain.decisions import Decision
 from exporter.domain.errors import StoreError
 from exporter.domain.events import DeliveryCounter, Outage, QuarantinedBody
 from exporter.domain.exports import ExportKey, Selection
+from exporter.domain.terms import Terms, TermsChange
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ledger import contract as ledgers
 from exporter.ledger.sql.ledger import SqlLedger
@@ -246,6 +247,23 @@ def test_an_export_stays_declared_since_the_first_time(ledger: Ledger) -> None:
     assert both == {("shop", "nightly"): at("1:00"), ("shop", "hourly"): at("2:00")}
     assert ledger.declaration_times() == both
     assert ledger.record_declarations([], at("3:00")) == both
+
+
+def test_terms_are_appended_when_they_differ_from_the_newest_ones(ledger: Ledger) -> None:
+    nightly, hourly = ("shop", "nightly"), ("shop", "hourly")
+    assert ledger.declared_terms() == {}
+    ledger.record_terms({nightly: Terms(DAY), hourly: Terms(HOUR, 60)}, at("1:00"))
+    ledger.record_terms({nightly: Terms(DAY)}, at("2:00"))
+    ledger.record_terms({nightly: Terms(None, 0), hourly: Terms(HOUR, 60)}, at("3:00"))
+    ledger.record_terms({nightly: Terms(DAY)}, at("4:00"))
+    assert ledger.declared_terms() == {
+        nightly: (
+            TermsChange(at("1:00"), Terms(DAY)),
+            TermsChange(at("3:00"), Terms(None, 0)),
+            TermsChange(at("4:00"), Terms(DAY)),
+        ),
+        hourly: (TermsChange(at("1:00"), Terms(HOUR, 60)),),
+    }
 
 
 def test_a_ledger_has_an_identity_that_it_keeps(ledger: Ledger) -> None:

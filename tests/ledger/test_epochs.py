@@ -14,6 +14,7 @@ from exporter.domain.decisions import MUTE, Decision
 from exporter.domain.epochs import StoredEpoch, bracketed_offsets, offsets_not_ahead
 from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import DECLARED, ExportKey
+from exporter.domain.terms import Terms, TermsChange
 from exporter.ledger import contract
 from exporter.ledger.clock import SLOWEST_MEASUREMENT_US, Clock, ThisMachine
 from memory_ledger import MemoryLedger
@@ -34,6 +35,7 @@ def test_everything_stamped_in_an_epoch_is_dated_by_the_offset_it_has_now(ledger
     ledger.record_heartbeat("one", now, epoch)
     ledger.record_heartbeat("one", now + HOUR, epoch)
     ledger.record_declarations([("shop", "nightly")], now, epoch)
+    ledger.record_terms({("shop", "nightly"): Terms(HOUR)}, now, epoch)
     ledger.append_decision(Decision(MUTE, NIGHTLY, now, now + HOUR, "me", "", lasts=HOUR), epoch)
     ledger.append_decision(Decision(MUTE, NIGHTLY, now, now + HOUR, "me", ""), epoch)
     ledger.append([QuarantinedBody("shop", now, "bad_date", "", b"?", b"?" * 16, epoch=epoch)])
@@ -45,6 +47,7 @@ def test_everything_stamped_in_an_epoch_is_dated_by_the_offset_it_has_now(ledger
     [outage] = ledger.outages()
     assert (outage.began_at, outage.ended_at) == (now, now + HOUR)
     assert ledger.declaration_times() == {("shop", "nightly"): now}
+    assert ledger.declared_terms() == {("shop", "nightly"): (TermsChange(now, Terms(HOUR)),)}
     assert [(each.decided_at, each.until) for each in ledger.decisions()] == [
         (now, now + HOUR),
         (now, now + DAY + HOUR),

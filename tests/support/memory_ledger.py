@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from exporter.domain.epochs import GIVEN, Epoch, StoredEpoch
 from exporter.domain.events import DeliveryCounter, Event, Outage, QuarantinedBody
 from exporter.domain.exports import Selection
+from exporter.domain.terms import TermsChange, in_effect
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE, AcceptedEvent, Entry
 from memory_bodies import MemoryBodyStore
 from memory_checkpoints import MemoryCheckpointStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
+    from exporter.domain.terms import Terms
 
 
 class MemoryLedger:
@@ -38,6 +40,7 @@ class MemoryLedger:
         self._stored_digests: set[tuple[type, str, bytes]] = set()
         self._counters: dict[tuple[str, str, str, int], tuple[DeliveryCounter, Epoch]] = {}
         self._declared: dict[tuple[str, str], tuple[float, Epoch]] = {}
+        self._terms: dict[tuple[str, str], list[tuple[float, Terms, Epoch]]] = {}
         self._decisions: list[tuple[Decision, Epoch]] = []
         self._heartbeats: list[tuple[str, float, float, int]] = []
         self._replay_generation = 0
@@ -117,6 +120,18 @@ class MemoryLedger:
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         return {export: self._dated(declared_at, epoch) for export, (declared_at, epoch) in self._declared.items()}
+
+    def record_terms(self, terms: Mapping[tuple[str, str], Terms], now: float, epoch: Epoch = GIVEN) -> None:
+        for key, each in terms.items():
+            loaded = self._terms.setdefault(key, [])
+            if not loaded or loaded[-1][1] != each:
+                loaded.append((now, each, epoch))
+
+    def declared_terms(self) -> Mapping[tuple[str, str], Sequence[TermsChange]]:
+        return {
+            key: in_effect(TermsChange(self._dated(changed_at, epoch), each) for changed_at, each, epoch in loaded)
+            for key, loaded in self._terms.items()
+        }
 
     def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         now -= epoch.offset_us / 1e6

@@ -23,7 +23,7 @@ from exporter.ledger.schema import (
     metadata_table,
     quarantine,
 )
-from exporter.ledger.sql import decisions
+from exporter.ledger.sql import decisions, declared_terms
 from exporter.ledger.sql.backup_record import read_last_backup, record_backup
 from exporter.ledger.sql.body_store import SqlBodyStore
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from exporter.domain.epochs import StoredEpoch
     from exporter.domain.events import Event
     from exporter.domain.exports import Selection
+    from exporter.domain.terms import Terms, TermsChange
     from exporter.ledger.contract import Entry
     from exporter.ledger.sql.database import OperationObserver
 
@@ -236,6 +237,14 @@ class SqlLedger:
         """When each (source, name) was first declared."""
         rows = self._database.cached_query(_DECLARATIONS)
         return {(source, name): from_micros(declared) for source, name, declared in rows}
+
+    def record_terms(self, terms: Mapping[tuple[str, str], Terms], now: float, epoch: Epoch = GIVEN) -> None:
+        """Record the terms of declared exports."""
+        declared_terms.record_terms(self._database, terms, now, epoch)
+
+    def declared_terms(self) -> Mapping[tuple[str, str], Sequence[TermsChange]]:
+        """When the terms of each export changed."""
+        return declared_terms.read_terms(self._database)
 
     def record_heartbeat(self, instance_id: str, now: float, epoch: Epoch = GIVEN) -> None:
         """Record that an exporter is running; after `HEARTBEAT_TIMEOUT` without a heartbeat, in a new row."""

@@ -103,6 +103,17 @@ def _create_tables() -> None:
         sa.Column("epoch", sa.Integer, nullable=False),
     )
     op.create_table(
+        "declared_terms",
+        sa.Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("interval_s", sa.Integer),
+        sa.Column("grace_s", sa.Integer),
+        sa.Column("changed_us", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "decisions",
         sa.Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
         sa.Column("kind", sa.Text, nullable=False),
