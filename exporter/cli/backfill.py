@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event, Outage, QuarantinedBody
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
     from exporter.domain.states import ExportState
+    from exporter.domain.terms import TermsChange
     from exporter.ledger.contract import Ledger
     from exporter.metrics.text_format import Family
 
@@ -97,7 +98,7 @@ class Backfill:
         declared = ((declaration.match.source, declaration.name) for declaration in inputs.declarations)
         self._declared_at = dict.fromkeys(declared, float(self.since)) | dict(ledger.declaration_times())
         self._regular_timestamps = [f"{second}\n" for second in self._regular_seconds]
-        self._projection = _InMemoryProjection(inputs, self._declared_at)
+        self._projection = _InMemoryProjection(inputs, self._declared_at, ledger.declared_terms())
         self._source_stats = {slug: SourceStats() for slug in inputs.sources}
         self._quarantine_counters: dict[tuple[str, str], DeliveryCounter] = {}
         self._scheduled: list[tuple[int, ExportKey]] = []
@@ -298,11 +299,14 @@ class _InMemoryProjection:
         self,
         inputs: BackfillInput,
         declared_at: Mapping[tuple[str, str], float],
+        terms: Mapping[tuple[str, str], Sequence[TermsChange]],
         outages: Sequence[Outage] = (),
         events: Iterable[Event] = (),
     ) -> None:
-        self._inputs, self._declared_at = inputs, declared_at
-        self.exports = ExportProjection(inputs.sources, inputs.declarations, outages, declared_at=declared_at)
+        self._inputs, self._declared_at, self._terms = inputs, declared_at, terms
+        self.exports = ExportProjection(
+            inputs.sources, inputs.declarations, outages, declared_at=declared_at, terms=terms
+        )
         self.events: list[Event] = []
         self._index: dict[tuple[str, str | None, str | None], list[Event]] = defaultdict(list)
         """By source and request id, by source and group, and by source alone."""
@@ -310,7 +314,7 @@ class _InMemoryProjection:
 
     def with_outages(self, outages: Sequence[Outage]) -> _InMemoryProjection:
         """Return a projection of the same events with other outages."""
-        return _InMemoryProjection(self._inputs, self._declared_at, outages, self.events)
+        return _InMemoryProjection(self._inputs, self._declared_at, self._terms, outages, self.events)
 
     def add(self, events: Iterable[Event]) -> set[ExportKey]:
         """Fold further events, and return the exports that changed since the last call."""

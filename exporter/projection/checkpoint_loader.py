@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import serialization
 from exporter.projection.baselines import EXPORT_PREFIX, _decode_source_stats, export_baselines, source_row_key
-from exporter.projection.fold.exports import ExportProjection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from exporter.domain.events import Outage
-    from exporter.domain.exports import Declaration, Source
+    from exporter.domain.exports import ExportKey, Source
     from exporter.ledger.contract import Ledger
+    from exporter.projection.fold.exports import ExportProjection
+    from exporter.projection.fold.history import Baseline
     from exporter.projection.fold.source_stats import SourceStats
 
 OUTAGES_KEY = "outages"
@@ -42,11 +43,16 @@ class LoadedCheckpoint:
 def load_checkpoint(
     ledger: Ledger,
     sources: Mapping[str, Source],
-    declarations: Sequence[Declaration],
-    declared_at: Mapping[tuple[str, str], float],
+    create_exports: Callable[[Sequence[Outage], Mapping[ExportKey, Baseline]], ExportProjection],
     fingerprint: str,
 ) -> LoadedCheckpoint | None:
     """Load the checkpoint of a ledger.
+
+    Args:
+        ledger: the ledger.
+        sources: the configured sources by slug.
+        create_exports: called with outages and baselines; returns the exports with no events.
+        fingerprint: of the configuration and the release.
 
     Returns:
         The projection as of the checkpoint; None if there is no checkpoint, or it is unfinished,
@@ -70,9 +76,7 @@ def load_checkpoint(
         if store.load_header() != head:
             return None  # another process wrote it during the read
         outages = serialization.decode_outages(serialization.verify_checksum(other_rows[OUTAGES_KEY]))
-        exports = ExportProjection(
-            sources, declarations, outages, dict(export_baselines(other_baselines, sources)), declared_at
-        )
+        exports = create_exports(outages, dict(export_baselines(other_baselines, sources)))
         source_stats = {
             slug: _decode_source_stats(serialization.verify_checksum(other_rows[source_row_key(slug)]))
             for slug in sources

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from exporter.domain.exports import Declaration, Source
+    from exporter.domain.terms import TermsChange
     from exporter.projection.fold.history import History
 
 STATE_VERSION = 1
@@ -69,6 +70,7 @@ RUN_FIELDS = (
     ("recent_unknown_at", "recent_unknown_at"),
     ("outages_matter_until", "outages_matter_until"),
     ("recent_durations", "recent_durations"),
+    ("configuration_changes_applied_until", "changes_applied_until"),
 )
 """The stored name of every field of `Runs`, and the field. The names never change without a migration."""
 
@@ -84,6 +86,7 @@ def fingerprint(
     sources: Mapping[str, Source],
     declarations: Sequence[Declaration],
     declared_at: Mapping[tuple[str, str], float],
+    terms: Mapping[tuple[str, str], Sequence[TermsChange]],
 ) -> str:
     """What the folded state depends on beside the events and outages: ``ledger_version``, a space, and a hash.
 
@@ -92,6 +95,7 @@ def fingerprint(
         sources: by slug.
         declarations: in the order of the configuration, because the first that matches an event gets it.
         declared_at: when each export was first declared, by source and name.
+        terms: when the terms of each declared export changed, by source and name.
     """
     parts = [
         STATE_VERSION,
@@ -107,6 +111,7 @@ def fingerprint(
                 declaration.max_runtime,
                 declaration.first_expected,
                 declared_at.get((declaration.match.source, declaration.name), 0),
+                terms.get((declaration.match.source, declaration.name), ()),
             )
             for declaration in declarations
         ],

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import checkpoints
-from builders import DAY, SHOP, accepted_event, at, event
+from builders import DAY, HOUR, SHOP, accepted_event, at, event
 from checkpoints import NOW, caught_up, runs, states, writer_of
 from exporter.domain.errors import StoreError
 from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.terms import Terms
 from exporter.projection import serialization
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.projector import Projector
@@ -174,6 +175,25 @@ def test_under_another_configuration_all_is_folded_again(
     assert [replace(each, changes_at=0) for each in states(again)] == [
         replace(each, changes_at=0) for each in states(caught_up(unwritten, sources, declarations))
     ]
+
+
+def test_a_checkpoint_keeps_a_change_of_the_terms_that_events_followed(ledger: Ledger) -> None:
+    key, first, last = ("shop", "daily"), runs(12)[0].occurred_at, runs(12)[-1].occurred_at
+    declared = Declaration("daily", Selection("shop", request_id="one"), interval=DAY)
+    ledger.record_declarations([key], first)
+    for terms, loaded_at in (
+        (declared.terms, first),
+        (Terms(4 * HOUR), last - 9 * HOUR),
+        (declared.terms, last + HOUR),
+    ):
+        ledger.record_terms({key: terms}, loaded_at)
+    before = caught_up(ledger, declarations=[declared])
+    assert writer_of(ledger, before).write(NOW)
+    after = caught_up(ledger, declarations=[declared])
+    assert after.checkpoint_revision == head(ledger).revision
+    assert states(after) == states(before)
+    ledger.record_terms({key: Terms(8 * HOUR)}, last + 2 * HOUR)
+    assert caught_up(ledger, declarations=[declared]).checkpoint_revision is None
 
 
 def test_what_does_not_change_the_fold_changes_no_checkpoint(ledger: Ledger) -> None:
@@ -336,9 +356,9 @@ def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> N
 
 def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
     utc, auto = {"shop": SHOP}, {"shop": replace(SHOP, timezone="auto")}
-    first = serialization.fingerprint("ledger 1", utc, (), {})
-    assert not serialization.is_other_configuration(first, serialization.fingerprint("ledger 2", utc, (), {}))
-    assert serialization.is_other_configuration(first, serialization.fingerprint("ledger 1", auto, (), {}))
+    first = serialization.fingerprint("ledger 1", utc, (), {}, {})
+    assert not serialization.is_other_configuration(first, serialization.fingerprint("ledger 2", utc, (), {}, {}))
+    assert serialization.is_other_configuration(first, serialization.fingerprint("ledger 1", auto, (), {}, {}))
     assert not serialization.is_other_configuration("", first)  # as long as its rows are being written
 
 

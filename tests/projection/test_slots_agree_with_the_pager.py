@@ -1,9 +1,9 @@
 """Between two completions, something was late or missed if and only if the export was overdue in between.
 
-The histories are generated: late and early runs, runs that never complete, extra and missing ones, failures, changed
-intervals, ids that get an export of their own, declarations with and without a first expected time, outages, summer
-time, retirements and pruned events. The pager's side is sampled minute by minute from the deadline that a scrape
-shows; it uses nothing that counts slots.
+The histories are generated: late and early runs, runs that never complete, extra and missing ones, failures, intervals
+changed by the sender or the configuration, ids that get an export of their own, declarations with and without a first
+expected time, outages, summer time, retirements and pruned events. The pager's side is sampled minute by minute from
+the deadline that a scrape shows; it uses nothing that counts slots.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from builders import DAY, HOUR, MINUTE, accepted_event, catch_up, event, instant
 from exporter.domain.events import COMPLETED, Event, Outage
 from exporter.domain.exports import DECLARED, Declaration, Selection, Source
+from exporter.domain.terms import Terms, TermsChange
 from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.history import History
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 BEGINNINGS = [instant("2026-06-01T00:00"), instant("2026-03-07T07:30"), instant("2026-10-31T05:30")]
 FREQUENCIES = {"1h": HOUR, "4h": 4 * HOUR, "12h": 12 * HOUR, "24h": DAY}
 SOURCES = [Source("shop", "UTC", UTC), Source("shop", "America/New_York", ZoneInfo("America/New_York")), Source("shop")]
+INTERVALS = [None, HOUR, 4 * HOUR, DAY]
+GRACES = [None, 0, 30 * MINUTE, 5 * HOUR]
 SHAPES = ["on time"] * 5 + ["late", "very late", "never completes", "missing", "extra", "changed", "startless", "fails"]
 
 
@@ -51,13 +54,20 @@ class Story:
     events: tuple[Event, ...]
     declaration: Declaration | None
     declared_at: float
+    terms: tuple[TermsChange, ...]
     outages: tuple[Outage, ...]
     retirements: tuple[float, ...]
 
     def exports(self) -> ExportProjection:
         declarations = [self.declaration] if self.declaration else []
-        declared_at = {("shop", "nightly"): self.declared_at}
-        return ExportProjection({"shop": self.source}, declarations, self.outages, declared_at=declared_at)
+        nightly = ("shop", "nightly")
+        return ExportProjection(
+            {"shop": self.source},
+            declarations,
+            self.outages,
+            declared_at={nightly: self.declared_at},
+            terms={nightly: self.terms},
+        )
 
     def folded(self, events: Sequence[Event]) -> ExportProjection:
         exports, ledger = self.exports(), MemoryLedger()
@@ -105,11 +115,13 @@ def happenings(draw: st.DrawFn) -> Story:
             Declaration,
             st.just("nightly"),
             st.just(Selection("shop")),
-            interval=st.sampled_from([None, HOUR, 4 * HOUR, DAY]),
-            grace=st.sampled_from([None, 0, 30 * MINUTE, 5 * HOUR]),
+            interval=st.sampled_from(INTERVALS),
+            grace=st.sampled_from(GRACES),
             first_expected=st.sampled_from([0, begin, begin + 5 * HOUR, begin + 30 * HOUR]),
         )
     )
+    terms = st.builds(Terms, st.sampled_from(INTERVALS), st.sampled_from(GRACES))
+    changes = draw(st.dictionaries(st.integers(-60, 5 * 24 * 60), terms, max_size=draw(st.sampled_from([0, 2, 5]))))
     edges = sorted(draw(st.sets(st.integers(-60, 6 * 24 * 60), max_size=4)))
     outages = [
         Outage(begin + began * MINUTE, begin + ended * MINUTE)
@@ -121,6 +133,7 @@ def happenings(draw: st.DrawFn) -> Story:
         tuple({each.digest: each for each in events}.values()),
         declaration,
         begin + draw(st.sampled_from([-HOUR, 0, 20 * HOUR])),
+        tuple(TermsChange(begin + minute * MINUTE, changes[minute]) for minute in sorted(changes)),
         tuple(outages),
         tuple(begin + minute * MINUTE for minute in retirements),
     )

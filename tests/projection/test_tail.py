@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,21 @@ def test_a_declaration_counts_from_when_it_was_first_made() -> None:
     ledger.record_declarations([("shop", "daily")], at("3:00"))
     projector.catch_up()
     assert projector.list_states(at("9:00"))[0].deadline == at("3:00", 1) + DAY / 5
+
+
+def test_replicas_with_different_configurations_go_by_the_terms_that_were_loaded_last() -> None:
+    ledger = ledger_of(event("completed", at("0:10"), partner="nobody", frequency=""))
+    often = replace(DAILY, interval=4 * HOUR)
+    old, new = Projector(ledger, {"shop": SHOP}, [DAILY]), Projector(ledger, {"shop": SHOP}, [often])
+    ledger.record_declarations([("shop", "daily")], at("0:00"))
+    ledger.record_terms({("shop", "daily"): DAILY.terms}, at("0:00"))
+    old.catch_up()
+    assert old.list_states(at("9:00"))[0].interval == DAY
+    ledger.record_terms({("shop", "daily"): often.terms}, at("8:00"))
+    for projector in (old, new):
+        projector.catch_up()
+        [state] = projector.list_states(at("9:00"))
+        assert (state.interval, state.deadline) == (4 * HOUR, at("0:10", 1) + DAY / 5)
 
 
 def test_what_is_wrong_comes_first_and_then_what_is_due_first() -> None:

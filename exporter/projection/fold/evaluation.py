@@ -43,7 +43,8 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
         unmuted_at: when a mute ended last; `recent_slots` leaves out the slots before it.
     """
     outages = rules.outages
-    expectation = rules.expectation_for(runs.interval)
+    runs = runs.after_changes(now, rules)
+    expectation = rules.expectation_for_at(now)(runs.interval)
     retired_at = rules.retirements[-1] if rules.retirements else 0.0
     running: Sequence[float] = ()
     if runs.open_runs:
@@ -56,8 +57,10 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
     muted = now < muted_until
     recent = recent_slots(runs, verdict, now, max(unmuted_at, muted_until), Allowance(objective, expectation.interval))
     started = expectation.interval and runs.last_initiated > retired_at
-    start_deadline = deadlines.deadline_after(runs.last_initiated, expectation, outages) if started else 0.0
-    run_deadline = deadlines.run_deadline_after(running_since, expectation, outages) if running_since else 0.0
+    run_deadline = 0.0
+    if running_since:
+        when_it_began = rules.expectation_for_at(running_since)(runs.interval)
+        run_deadline = deadlines.run_deadline_after(running_since, when_it_began, outages)
     return ExportState(
         source=key.source,
         export=GROUP_LABEL if key.kind == GROUP else key.name,
@@ -84,7 +87,7 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
         duration_sum=runs.duration_sum,
         in_progress=len(running),
         running_since=running_since,
-        start_deadline=start_deadline,
+        start_deadline=_start_deadline(runs, rules, now) if started else 0,
         deadline=current.deadline,
         run_deadline=run_deadline,
         initiated=runs.initiated,
@@ -103,8 +106,21 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
         muted_until=muted_until if muted else 0,
         muted_by="the configuration" if muted else "",
         muted_why="",
-        changes_at=min(current.changes_at, recent.changes_at, muted_until if muted else _NEVER),
+        changes_at=min(current.changes_at, recent.changes_at, muted_until if muted else _NEVER, rules.next_change(now)),
     )
+
+
+def _start_deadline(runs: Runs, rules: Rules, now: float) -> float:
+    """Return the deadline of the next start; a change of the configuration only moves it to a later time."""
+    since, interval = runs.last_initiated, runs.interval
+    expectation = rules.expectation_for_at(since)(interval)
+    deadline = deadlines.deadline_after(since, expectation, rules.outages) if expectation.interval else 0.0
+    for change in rules.changes_between(since, now):
+        before, expectation = expectation, change.expectation_for(interval)
+        if expectation.interval:
+            begins_at = since if expectation.interval == before.interval else change.at
+            deadline = max(deadline, deadlines.deadline_after(begins_at, expectation, rules.outages))
+    return deadline
 
 
 def _current_slots(runs: Runs, rules: Rules, now: float) -> Standing:
@@ -123,7 +139,7 @@ def _current_slots(runs: Runs, rules: Rules, now: float) -> Standing:
     ================================  =================================================================
     """
     schedule = runs.schedule(rules.outages)
-    expectation = rules.expectation_for(runs.interval)
+    expectation = rules.expectation_for_at(now)(runs.interval)
     if schedule is None and not runs.scheduled_since and expectation.interval and not runs.last_received:
         begins_at = rules.beginning.of_schedule(now, expectation, already_scheduled=True)
         schedule = Schedule(begins_at, expectation, 0, rules.outages)

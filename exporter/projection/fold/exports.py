@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from exporter.domain.deadlines import expectation_of
 from exporter.domain.exports import DETECTED, GROUP, key_of_group, key_of_request_id
+from exporter.domain.terms import TermsChange
 from exporter.projection.fold.attribution import Attribution
 from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.history import History
 from exporter.projection.fold.recurring_ids import RecurringId
-from exporter.projection.fold.rules import UNDECLARED, Beginning, Rules
+from exporter.projection.fold.rules import UNDECLARED, Beginning, ExpectationChange, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,15 +40,18 @@ class ExportProjection:
         outages: in chronological order.
         baselines: what the pruned events of exports amount to.
         declared_at: when each export was first declared, by source and name.
+        terms: when the terms of each declared export changed, by source and name; without any, those of its
+            declaration have always been in effect.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that the fold depends on
         self,
         sources: Mapping[str, Source],
         declarations: Sequence[Declaration] = (),
         outages: Sequence[Outage] = (),
         baselines: Mapping[ExportKey, Baseline] | None = None,
         declared_at: Mapping[tuple[str, str], float] | None = None,
+        terms: Mapping[tuple[str, str], Sequence[TermsChange]] | None = None,
     ) -> None:
         self._sources = sources
         self._outages = list(outages)
@@ -55,6 +60,7 @@ class ExportProjection:
         self._attribution = Attribution(declarations, detected)
         self._retirements: dict[ExportKey, Sequence[float]] = {}
         self._declared_at = dict(declared_at or {})
+        self._terms = dict(terms or {})
         self._shared_rules: dict[str, Rules] = {}
         declared = self._attribution.declared
         self._histories = {key: self._create_history(key) for key in declared}
@@ -271,11 +277,15 @@ class ExportProjection:
             self._histories[key].rules = self._rules_of(key)
             self._needs_rebuild.add(key)
 
-    def set_declaration_times(self, declared_at: Mapping[tuple[str, str], float]) -> None:
-        """Apply the times at which exports were first declared; exports with different ones need a rebuild."""
-        previous, self._declared_at = self._declared_at, dict(declared_at)
+    def set_declared(
+        self, declared_at: Mapping[tuple[str, str], float], terms: Mapping[tuple[str, str], Sequence[TermsChange]]
+    ) -> None:
+        """Apply when exports were first declared, and on what terms; exports with different ones need a rebuild."""
+        previous_times, self._declared_at = self._declared_at, dict(declared_at)
+        previous_terms, self._terms = self._terms, dict(terms)
         for key in self._attribution.declared:
-            if previous.get((key.source, key.name)) != declared_at.get((key.source, key.name)):
+            name = key.source, key.name
+            if (previous_times.get(name), previous_terms.get(name)) != (declared_at.get(name), terms.get(name)):
                 self._histories[key].rules = self._rules_of(key)
                 self._needs_rebuild.add(key)
 
@@ -364,13 +374,18 @@ class ExportProjection:
             if rules is None:
                 rules = self._shared_rules[key.source] = Rules(self._expectation_for(key.source), self._outages)
             return rules._replace(retirements=retirements) if retirements else rules
-        declared_at = self._declared_at.get((key.source, key.name), UNDECLARED.declared_at)
-        return Rules(
-            self._expectation_for(key.source, declared),
-            self._outages,
-            retirements,
-            Beginning(declared.first_expected, declared_at),
+        name = key.source, key.name
+        first, *changes = (
+            ExpectationChange(
+                each.at,
+                self._expectation_for(
+                    key.source, replace(declared, interval=each.terms.interval, grace=each.terms.grace)
+                ),
+            )
+            for each in self._terms.get(name) or (TermsChange(0, declared.terms),)
         )
+        beginning = Beginning(declared.first_expected, self._declared_at.get(name, UNDECLARED.declared_at))
+        return Rules(first.expectation_for, self._outages, retirements, beginning, changes)
 
     def _expectation_for(self, source: str, declared: Declaration | None = None) -> Callable[[int], Expectation]:
         """Return a function from the interval of events to what is expected."""

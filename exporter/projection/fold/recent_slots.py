@@ -44,7 +44,7 @@ def recent_slots(runs: Runs, verdict: Verdict, now: float, unmuted_at: float, al
     missed_at = (*runs.recent_missed_at, *verdict.missed_at)
     unknown_at = (*runs.recent_unknown_at, *verdict.unknown_at)
     bad_at = (*missed_at, *runs.recent_late_at)
-    if not (bad_at or unknown_at):
+    if not (bad_at or unknown_at) or not allowed.interval:  # the interval may have been removed since
         return RecentSlots()
     bad = _count_after(max(now - WEEK, unmuted_at), bad_at)
     known = runs.slots - runs.unknown_slots + verdict.missed

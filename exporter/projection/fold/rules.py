@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.daylight_saving import slot_after
@@ -46,17 +48,45 @@ class Beginning(NamedTuple):
 UNDECLARED = Beginning()
 
 
+class ExpectationChange(NamedTuple):
+    """From when on another expectation is configured, and `Rules.expectation_for` from then on."""
+
+    at: float
+    expectation_for: Callable[[int], Expectation]
+
+
+_INSTANT = attrgetter("at")
+
+
 class Rules(NamedTuple):
     """What the fold of an export depends on beside its events.
 
     Attributes:
-        expectation_for: returns what is expected of the export, given the interval of its events.
+        expectation_for: returns what is expected of the export before the first change, given the interval of its
+            events.
         outages: in chronological order.
         retirements: when people retired the export, in order.
         beginning: when it is first expected to complete.
+        changes: of the configuration, in chronological order.
     """
 
     expectation_for: Callable[[int], Expectation]
     outages: Sequence[Outage] = ()
     retirements: Sequence[float] = ()
     beginning: Beginning = UNDECLARED
+    changes: Sequence[ExpectationChange] = ()
+
+    def expectation_for_at(self, instant: float) -> Callable[[int], Expectation]:
+        """Return `expectation_for` as of an instant."""
+        number = bisect_right(self.changes, instant, key=_INSTANT)
+        return self.changes[number - 1].expectation_for if number else self.expectation_for
+
+    def changes_between(self, after: float, until: float) -> Sequence[ExpectationChange]:
+        """Return the changes after one instant, up to and including another."""
+        changes, key = self.changes, _INSTANT
+        return changes[bisect_right(changes, after, key=key) : bisect_right(changes, until, key=key)]
+
+    def next_change(self, instant: float) -> float:
+        """Return when the configuration changes after an instant; infinity for never."""
+        number = bisect_right(self.changes, instant, key=_INSTANT)
+        return self.changes[number].at if number < len(self.changes) else float("inf")

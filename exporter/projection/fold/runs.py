@@ -53,6 +53,7 @@ class Runs:
         recent_late_at, recent_missed_at, recent_unknown_at: when the slots of the last week came to be so.
         outages_matter_until: an outage that begins before this instant may change a slot that is already counted.
         recent_durations: see `usual_duration`.
+        changes_applied_until: up to which instant `Rules.changes` have been applied; 0 if there were none.
     """
 
     partner: str = ""
@@ -89,6 +90,7 @@ class Runs:
     recent_unknown_at: tuple[float, ...] = ()
     outages_matter_until: float = 0
     recent_durations: bytes = b""
+    changes_applied_until: float = 0
 
     def copy(self) -> Runs:
         """Return an independent copy."""
@@ -120,13 +122,15 @@ class Runs:
         self.last_received = max(self.last_received, arrived_at)
         status = event_text.status
         starts = status == INITIATED or (status == RUNNING and event_text.request_id not in self.open_runs)
+        if rules.changes:
+            self.apply_changes(occurred_at, interval_before, rules)
         self._follow_schedule(
             occurred_at, interval_before, rules, begins=starts or status == COMPLETED, completes=status == COMPLETED
         )
         if status == INITIATED:
             self.last_start_seen = occurred_at
         if starts:
-            expectation = rules.expectation_for(parse(event_text.frequency).interval)
+            expectation = rules.expectation_for_at(occurred_at)(parse(event_text.frequency).interval)
             self._start(event_text.request_id, occurred_at, expectation)
         elif status == COMPLETED:
             self._complete(event_text.request_id, occurred_at)
@@ -206,22 +210,21 @@ class Runs:
         is a completion                         the slots up to it are judged, and the next schedule begins
         ======================================  =============================================================
         """
-        expectation = rules.expectation_for(self.interval)
+        expectation_for = rules.expectation_for_at(occurred_at)
+        expectation = expectation_for(self.interval)
         if not expectation.interval:
             return
         schedule = self.schedule(rules.outages)
+        is_changed = self.interval != interval_before and expectation_for(interval_before) != expectation
         if not self.scheduled_since and (begins or rules.beginning.is_declared):
             begins_at = rules.beginning.of_schedule(
-                occurred_at, expectation, already_scheduled=rules.expectation_for(interval_before).interval > 0
+                occurred_at, expectation, already_scheduled=expectation_for(interval_before).interval > 0
             )
             schedule = self._set_schedule(begins_at, expectation, rules.outages)
-        elif schedule and self.interval != interval_before and not completes:
+        elif schedule and is_changed and not completes:
             schedule = self._change_schedule(schedule, occurred_at, expectation)
         if schedule and rules.retirements:
-            retired_at = slots.first_after(schedule.since, rules.retirements)
-            if 0 < retired_at <= occurred_at:
-                self._count(schedule.ended(retired_at))
-                schedule = self._set_schedule(retired_at, None, rules.outages)
+            schedule = self._retire(schedule, occurred_at, rules)
         if begins and schedule is None:
             schedule = self._set_schedule(occurred_at, expectation, rules.outages)
         if schedule and completes:
@@ -240,19 +243,86 @@ class Runs:
         self.scheduled_since, self.slot_expectation = since, expectation
         return self.schedule(outages)
 
-    def _change_schedule(self, old: Schedule, occurred_at: float, expectation: Expectation) -> Schedule | None:
-        """Change the interval, which never makes an export overdue by itself."""
-        if old.expectation == expectation:
-            return old  # it is declared
-        new = old._replace(since=occurred_at, expectation=expectation)
+    def _retire(self, schedule: Schedule, now: float, rules: Rules) -> Schedule | None:
+        """Return the schedule, or end it if the export was retired since it began."""
+        retired_at = slots.first_after(schedule.since, rules.retirements)
+        if not 0 < retired_at <= now:
+            return schedule
+        self._count(schedule.ended(retired_at))
+        return self._set_schedule(retired_at, None, rules.outages)
+
+    def _change_schedule(self, old: Schedule, changed_at: float, expectation: Expectation) -> Schedule | None:
+        """Change the interval or the grace, which never makes an export overdue: the later deadline is in effect.
+
+        Another interval is counted from the change, since the old slots say nothing about the new ones. With another
+        grace, the slots stay as they are; if the export is overdue already, it remains so.
+        """
+        same_slots = old.expectation.interval == expectation.interval
+        new = old._replace(since=old.since if same_slots else changed_at, expectation=expectation)
         deadline, new_deadline = old.deadline(), new.deadline()
-        if occurred_at > deadline:
-            self._count(old.ended(occurred_at))
         self.outages_matter_until = max(self.outages_matter_until, deadline, new_deadline)
-        if new_deadline <= deadline:
+        is_overdue = changed_at > deadline
+        if new_deadline <= deadline or (same_slots and is_overdue):
             return old
-        self.last_slot_filled = 0.0  # the next completion fills a slot of the new schedule
-        return self._set_schedule(occurred_at, expectation, old.outages)
+        if is_overdue:
+            self._count(old.ended(changed_at))
+        if not same_slots:
+            self.last_slot_filled = 0.0  # the next completion fills a slot of the new schedule
+        return self._set_schedule(new.since, expectation, old.outages)
+
+    def after_changes(self, now: float, rules: Rules) -> Runs:
+        """Return these runs with the changes of the configuration applied up to an instant; often they themselves."""
+        if not rules.changes or not rules.changes_between(self.changes_applied_until, now):
+            return self
+        runs = self.copy()
+        runs.apply_changes(now, runs.interval, rules)
+        return runs
+
+    def apply_changes(self, until: float, interval: int, rules: Rules) -> None:
+        """Apply the changes of the configuration up to an instant.
+
+        Args:
+            until: the instant.
+            interval: of the events before it; 0 if they have none.
+            rules: have the changes.
+        """
+        before = rules.expectation_for_at(self.changes_applied_until)(interval)
+        for change in rules.changes_between(self.changes_applied_until, until):
+            expectation = change.expectation_for(interval)
+            self._apply_change(change.at, before, expectation, rules)
+            before = expectation
+        self.changes_applied_until = until
+
+    def _apply_change(self, at: float, before: Expectation, expectation: Expectation, rules: Rules) -> None:
+        """Change the schedule because the configuration changed.
+
+        ======================================  =============================================================
+        the change                              then
+        ======================================  =============================================================
+        comes before the first slot's interval  the schedule begins later, by the new configuration
+        is the first to give an interval        the schedule begins as `Beginning.of_schedule` says
+        takes the interval away                 the schedule ends as at a retirement, and another one may begin
+        follows a retirement                    nothing
+        is another one                          `_change_schedule`
+        ======================================  =============================================================
+        """
+        schedule = self.schedule(rules.outages)
+        if schedule is None and not self.scheduled_since and (before.interval or expectation.interval):
+            was_scheduled = before.interval > 0
+            first = before if was_scheduled else expectation
+            begins_at = rules.beginning.of_schedule(at, first, already_scheduled=was_scheduled)
+            if begins_at <= at or not was_scheduled:
+                schedule = self._set_schedule(begins_at, first, rules.outages)
+        if schedule:
+            schedule = self._retire(schedule, at, rules)
+        if schedule is None:
+            return
+        if expectation.interval:
+            self._change_schedule(schedule, at, expectation)
+        else:
+            if at > schedule.deadline():
+                self._count(schedule.ended(at))
+            self._set_schedule(0.0, None, rules.outages)
 
     def _fill_slot(self, schedule: Schedule, completion: float) -> None:
         """Judge the slots up to a completion."""
