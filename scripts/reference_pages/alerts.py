@@ -119,7 +119,7 @@ NOTES = {
     "ExportStoreFailing": Note(
         "store failing",
         "the store of a replica has not worked for 5 minutes, or three operations failed in 15 minutes",
-        "5 min, or at the third error",
+        "5 min without success, or the third error",
     ),
     "ExportConfigReloadFailed": Note(
         "reload failed", "the last reload was rejected; the running configuration is kept", "at once"
@@ -227,6 +227,6 @@ def page() -> str:
 
 def _row(alert: Alert) -> list[str]:
     note = NOTES[alert.name]
-    time = f"{note.time} + {alert.waits}" if alert.waits else note.time
+    time = f"{note.time}, plus {alert.waits}" if alert.waits else note.time
     link = f"[{code(alert.name)}](../runbooks/{alert.name}.md)"
     return [link, note.state, note.condition, time, alert.severity, codes(inhibited_by(alert, alerts()))]

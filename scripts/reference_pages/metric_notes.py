@@ -21,8 +21,8 @@ class Note(NamedTuple):
     unit: str = ""
 
 
-CORRECTED = "only by a correction, such as a replay, a retirement or a changed declaration"
-TIMESTAMP = "only by a correction, such as a replay"
+CORRECTED = "only by a correction, such as a replay, a purge, a retirement or a changed declaration"
+TIMESTAMP = "only by a correction, such as a replay or a purge"
 RESETS = "only at a restart of the process"
 YES = "yes"
 CONFIGURED = "if the configuration changes it"
