@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins audit
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -68,6 +68,9 @@ docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on 
 
 pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
 	scripts/compile-pins
+
+audit: $(VENV)/run.stamp ## look for known vulnerabilities of the pins, where the data can be had
+	scripts/audit
 
 .PHONY: tools
 tools:
