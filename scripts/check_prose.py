@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Check what people read for phrases that are not plain English: documentation, alert texts, sample sites.
+"""Check what people read for phrases that are not plain English: documentation, alert texts, messages.
 
-scripts/phrases.txt has the phrases, and what to write instead. Code in Markdown is not looked at.
+scripts/phrases.txt has the phrases, and what to write instead. Of Markdown, the text outside of code is checked; of
+Python, the strings, which are messages, help texts and docstrings.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitoring import ROOT
@@ -26,6 +29,8 @@ COVERED = (
     "alerts/templates/*",
     "deploy/*",
     "grafana/**/*.md",
+    "exporter/**/*.py",
+    "scripts/reference_pages/*.py",
 )
 _CODE = re.compile(r"`[^`]*`")
 
@@ -54,12 +59,25 @@ def without_code(markdown: str) -> str:
     return "\n".join(lines)
 
 
+def only_strings(source: str) -> str:
+    """Return the strings in Python source, each line of them about where it is in the file."""
+    lines: defaultdict[int, str] = defaultdict(str)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for number, line in enumerate(node.value.splitlines(), node.lineno):
+                lines[number] += f"{line}\t"
+    return "\n".join(lines[number] for number in range(1, max(lines, default=0) + 1))
+
+
 def problems(text: str, phrases: list[Phrase]) -> Iterator[tuple[int, str]]:
     """Yield the line and the description of each phrase in a text."""
     for number, line in enumerate(text.splitlines(), 1):
         for pattern, instead in phrases:
             for found in pattern.finditer(line):
                 yield number, f"{found[0].strip()!r}; write: {instead}"
+
+
+_READERS = {".md": without_code, ".py": only_strings}
 
 
 def covered_files() -> list[Path]:
@@ -72,8 +90,8 @@ def main() -> int:
     phrases = read_phrases((ROOT / "scripts" / "phrases.txt").read_text("utf-8"))
     status = 0
     for path in covered_files():
-        text = path.read_text("utf-8")
-        for number, problem in problems(without_code(text) if path.suffix == ".md" else text, phrases):
+        text = _READERS.get(path.suffix, str)(path.read_text("utf-8"))
+        for number, problem in problems(text, phrases):
             print(f"{path.relative_to(ROOT)}:{number}: {problem}", file=sys.stderr)
             status = 1
     return status

@@ -172,7 +172,7 @@ def _unconfigured_sources(config: Config, ledger: Ledger) -> Iterator[tuple[bool
 def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     for slug, number in sorted(ledger.quarantine_counts().items()):
         if slug in config.sources:
-            yield False, f"source {slug}: {number} bodies not understood; see: dataexport-exporter quarantine"
+            yield False, f"source {slug}: {number} bodies could not be parsed; see: dataexport-exporter quarantine"
 
 
 def _decisions(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:

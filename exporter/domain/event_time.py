@@ -41,7 +41,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 
 @dataclass(frozen=True, slots=True)
 class InterpretedTime:
-    """The instant that a local time stands for.
+    """The instant that a local time means.
 
     Attributes:
         occurred_at: when the event happened; at most `CLOCK_TOLERANCE` after the arrival.
@@ -74,7 +74,7 @@ def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:
 def interpret_local_time(
     local: datetime, arrived_at: float, zone: tzinfo | None, settled: int | None, given: int | None = None
 ) -> InterpretedTime:
-    """Return the instant that ``local`` stands for.
+    """Return the instant that ``local`` means.
 
     Args:
         local: the date and time on the sender's clock.

@@ -69,7 +69,7 @@ class Intake:
     def refuse_older_than(self, retention: float) -> None:
         """Quarantine an event that is more than ``retention`` seconds old when it arrives.
 
-        Call it once events were pruned: the ledger can no longer tell whether an older event is a duplicate.
+        Call it once events were pruned: whether an older event is a duplicate is no longer known.
         """
         self._retention = retention
 

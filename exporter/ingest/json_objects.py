@@ -68,7 +68,7 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
 def _check_sizes(objects: list[JsonObject], most_event_bytes: int) -> None:
     for number, json_object in enumerate(objects, 1):
         if len(json_object.raw) > most_event_bytes:
-            message = f"object {number} has {len(json_object.raw)} bytes; at most {most_event_bytes} are taken"
+            message = f"object {number} has {len(json_object.raw)} bytes; at most {most_event_bytes} are accepted"
             raise PayloadTooLargeError(message)
 
 

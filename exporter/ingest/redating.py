@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DATE_OUT_OF_RANGE = "date_out_of_range"
 """The reason for which vendors' adapters quarantine a date that cannot be, given the arrival."""
 MIN_TEXTS = 3
-"""How many events of an epoch must have a text that tells when they happened before their delay is usual."""
+"""How many events of an epoch must have a text with the time they happened before their delay is usual."""
 DATE_REASONS = (DATE_OUT_OF_RANGE, OLDER_THAN_RETENTION)
 """The reasons for quarantine that a wrong clock can cause."""
 
@@ -101,7 +101,7 @@ class Redating:
         return median(delays) if len(delays) >= MIN_TEXTS else None
 
     def _delays(self, epoch: Epoch) -> list[float]:
-        """Return arrival minus occurrence of the newest events of an epoch whose texts tell when they happened."""
+        """Return arrival minus occurrence of the newest events of an epoch whose texts have the time they happened."""
         newest_in_epoch = self._ledger.replay_store.newest_in_epoch
         return [
             from_micros(clock_us + epoch.offset_us) - (naive_timestamp(event.local_time) - event.utc_offset)

@@ -1,4 +1,4 @@
-"""Converts entries to rows of the tables, before any lock is taken, and columns back to events."""
+"""Converts entries to rows of the tables, before any lock, and columns back to events."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     wrong = [line for line in result.stdout.splitlines() if line.startswith("BAD ")]
     assert len(wrong) == 3
     assert 'timezone = "Asia/Kolkata" contradicts that: set timezone = "auto"' in wrong[0]
-    assert "1 bodies not understood; see: dataexport-exporter quarantine" in wrong[1]
+    assert "1 bodies could not be parsed; see: dataexport-exporter quarantine" in wrong[1]
     assert "source default: 3 exports, more than limits.exports_per_source = 2" in wrong[2]
     assert "Declare these" not in result.stdout
 
@@ -111,7 +111,7 @@ def test_the_doctor_finds_bodies_of_a_source_without_any_event_and_forgets_those
     store.take(b"{}")
     result = run("doctor")
     assert result.exit_code == 1
-    assert "BAD  source default: 1 bodies not understood; see: dataexport-exporter quarantine" in result.stdout
+    assert "BAD  source default: 1 bodies could not be parsed; see: dataexport-exporter quarantine" in result.stdout
     assert "ok   source default: no event yet" in result.stdout
     elsewhere = Store(store.path.parent, "UTC", "no-longer-configured")
     elsewhere.take(b"{}")

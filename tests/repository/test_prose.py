@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from check_prose import problems, read_phrases, without_code
+from check_prose import only_strings, problems, read_phrases, without_code
 from monitoring import ROOT
 
 PHRASES = read_phrases((ROOT / "scripts" / "phrases.txt").read_text("utf-8"))
@@ -59,3 +59,9 @@ def test_plain_words_are_left_alone(sentence: str) -> None:
 def test_code_is_not_looked_at_and_lines_keep_their_numbers() -> None:
     page = "It runs `by itself`.\n```console\n$ echo meanwhile\n```\nIt mends the file."
     assert list(problems(without_code(page), PHRASES)) == [(5, "'mends'; write: fix")]
+
+
+def test_strings_of_python_are_looked_at_and_names_are_not() -> None:
+    source = 'def mend() -> str:\n    """Repair.\n\n    It mends the file.\n    """\n    return f"{mend()} goes on"\n'
+    found = list(problems(only_strings(source), PHRASES))
+    assert found == [(4, "'mends'; write: fix"), (6, "'goes on'; write: continues, resumes")]

@@ -131,7 +131,9 @@ def _processed(result: ReplayResult) -> int:
 def _format_counts(result: ReplayResult, *, dry_run: bool) -> str:
     counts = [(result.accepted, "would be accepted" if dry_run else "accepted"), (result.duplicates, "duplicates")]
     counts += [(result.test_calls, "test calls"), (result.bad_lines, "bad lines")]
-    counts += [(number, f"not understood: {reason}") for reason, number in sorted(result.still_quarantined.items())]
+    counts += [
+        (number, f"could not be parsed: {reason}") for reason, number in sorted(result.still_quarantined.items())
+    ]
     return "\n".join(f"{number} {text}" for number, text in counts if number) or "nothing to replay"
 
 

@@ -248,8 +248,8 @@ ADAPTER = Adapter(
     test_call=TEST_CALL,
     schema={
         "type": "object",
-        "description": "An announcement as CleverTap posts it. What is not understood is kept and answered 200 all "
-        "the same, so any object is taken.",
+        "description": "An event as CleverTap posts it. An object that cannot be parsed is quarantined and answered "
+        "200 too, so any object is accepted.",
         "examples": [EXAMPLE],
     },
 )

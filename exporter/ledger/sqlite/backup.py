@@ -35,7 +35,7 @@ _NEWEST_HEARTBEAT = (
     "SELECT max(last_seen_us + offset_us) FROM heartbeats JOIN epochs ON epochs.id = heartbeats.epoch"
     " WHERE last_seen_us + offset_us <= ?"
 )
-"""A heartbeat in the future comes from a clock that was wrong, and tells nothing."""
+"""A heartbeat in the future comes from a clock that was wrong, and means nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ EXPORT = (
     _text("id", "Permanent id of the export; the last part of its path in the API."),
     _text("source", "Slug of the source."),
     _text("export", "Declared name, request id of a detected export, any or other."),
-    _text("partner", "Where the data goes, such as Amazon S3."),
+    _text("partner", "Destination, such as Amazon S3."),
     _text("data_type", "What is exported, such as events."),
     _text("frequency", "Frequency, such as 4h, 24h or one-time."),
     _text("timezone", "Time zone of the source, or auto."),

@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         return size > SMALL_BODY_BYTES and not self._pool.has_room_for(size - self._counted_bytes)
 
     def _reply(self, response: HttpResponse) -> None:
-        """Send the handler's response, and continue with what was received in the meantime."""
+        """Send the handler's response, and continue with what was received since."""
         if self._transport.is_closing():
             self._handler.on_response(cast("HttpRequest", self._request), response)
             self._state = State.CLOSED

@@ -74,7 +74,7 @@ def test_a_purge_is_previewed_asked_about_recorded_and_done() -> None:
     assert exports() == {"real": 2}
     doctor = run("doctor").stdout
     assert " by Ann (leaked): source default, received 2" in doctor
-    assert "not understood" not in doctor
+    assert "could not be parsed" not in doctor
     assert len(run("events", "--json-lines").stdout.splitlines()) == 2
 
 

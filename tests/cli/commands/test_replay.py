@@ -28,7 +28,7 @@ ZONED = '[[sources]]\nslug = "shop"\ntimezone = "{}"\n'
 
 
 def mutated(sent: bytes) -> bytes:
-    """The same with a spelling of a key that is not understood."""
+    """The same with a spelling of a key that cannot be parsed."""
     return sent.replace(b'"Date and Time"', b'"Timestamp"')
 
 
@@ -78,7 +78,7 @@ def test_bodies_understood_after_a_fix_are_as_if_they_had_been_at_once(
     assert exports(*config) != expected
 
     nothing = run("replay", "--quarantine", *config)
-    assert (nothing.exit_code, nothing.stdout) == (0, f"{len(history) // 2} not understood: missing_key\n")
+    assert (nothing.exit_code, nothing.stdout) == (0, f"{len(history) // 2} could not be parsed: missing_key\n")
     assert exports(*config) != expected
 
     mend(monkeypatch)
@@ -134,7 +134,9 @@ def test_what_stays_in_quarantine_has_its_new_reason(store: Store, monkeypatch: 
     store.take(mutated(body("Completed", "yesterday")))
     store.take(b'{"odd": 1}')
     mend(monkeypatch)
-    assert run("replay", "--quarantine").stdout == "1 not understood: bad_date\n1 not understood: missing_key\n"
+    assert (
+        run("replay", "--quarantine").stdout == "1 could not be parsed: bad_date\n1 could not be parsed: missing_key\n"
+    )
     first, second = json.loads(run("quarantine", "--json").stdout)
     assert (first["reason"], second["reason"]) == ("missing_key", "bad_date")
     assert "expected as in" in second["detail"]
@@ -152,10 +154,10 @@ def test_only_one_source_or_one_reason_is_replayed(tmp_path: Path, monkeypatch: 
     mend(monkeypatch)
     config = ("--config", str(path))
     assert run("replay", "--quarantine", "--source", "b", "--reason", "bad_date", *config).stdout == (
-        "1 not understood: bad_date\n"
+        "1 could not be parsed: bad_date\n"
     )
     assert run("replay", "--quarantine", "--source", "b", "--reason", "missing_key", *config).stdout == "1 accepted\n"
-    assert run("replay", "--quarantine", *config).stdout == "1 accepted\n2 not understood: bad_date\n"
+    assert run("replay", "--quarantine", *config).stdout == "1 accepted\n2 could not be parsed: bad_date\n"
     assert len(json.loads(run("quarantine", "--json", *config).stdout)) == 4  # two of a source that is not there
 
 
@@ -245,7 +247,7 @@ def test_every_bad_line_is_told_with_its_number_and_nothing_else_is_lost(store: 
         "3 accepted",
         "1 test calls",
         "4 bad lines",
-        "1 not understood: missing_key",
+        "1 could not be parsed: missing_key",
     ]
     errors = result.stderr.splitlines()
     assert [each.partition(":")[0] for each in errors] == ["line 2", "line 4", "line 5", "line 9"]
