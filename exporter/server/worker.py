@@ -122,6 +122,7 @@ class LoopWorker(Worker):
             await asyncio.sleep(ACCEPT_AFTER_STOP_SECONDS)
         for acceptor in acceptors:
             acceptor.close()
+            await acceptor.wait_until_opened()
         await self._drain()
         await self.loop.run_in_executor(None, self.listeners.close)
         await self.loop.shutdown_default_executor()

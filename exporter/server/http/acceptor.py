@@ -5,6 +5,7 @@ The servers of asyncio show a TLS connection to nobody before that, so that any 
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from exporter.server.http.connection import FIRST_BYTE_WHILE_STOPPING_SECONDS, Connection
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
 
     from exporter.server.http.connection_pool import ConnectionPool
@@ -47,6 +47,10 @@ class Acceptor:
         self._pause.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
+
+    async def wait_until_opened(self) -> None:
+        """Wait until each accepted connection without TLS is in the pool, which a stop waits for."""
+        await asyncio.gather(*self._tasks)
 
     def _start(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
