@@ -163,7 +163,7 @@ class Schedule(NamedTuple):
         is_overdue = until >= deadline
         recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
         return Verdict(
-            missed=sum(number not in hidden for number in range(first, filled)) if is_overdue else 0,
+            missed=max(0, filled - first) - sum(first <= number for number in hidden) if is_overdue else 0,
             unknown=len(hidden),
             missed_at=self._judged_at(
                 (number for number in recent if number >= first and number not in hidden), deadline, until
