@@ -34,7 +34,7 @@ def stored(exporter: Exporter) -> list[str]:
 def post_without_waiting(exporter: Exporter, request_id: str) -> tuple[socket.socket, float]:
     """Send an event on a connection of its own; the connection, and when the event was sent."""
     announced = body(request_id=request_id)
-    head = f"POST /webhooks/clevertap/default HTTP/1.1\r\nHost: x\r\nContent-Length: {len(announced)}\r\n"
+    head = f"POST /webhooks/clevertap/default HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(announced)}\r\n"
     client = socket.create_connection(("127.0.0.1", exporter.webhook_port), timeout=30)
     client.sendall(head.encode() + b"Connection: close\r\n\r\n" + announced)
     return client, time.monotonic()
