@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("in_a_folder")
 def test_the_help_of_every_command_has_an_example(command: tuple[str, ...], flag: str) -> None:
     result = run(*command, flag)
     assert result.exit_code == 0
-    assert re.search(r"Example:\n +dataexport-exporter ", result.stdout)
+    assert re.search(r"Examples?:\n +dataexport-exporter ", result.stdout)
 
 
 def test_the_version_is_told() -> None:

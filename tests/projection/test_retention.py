@@ -300,13 +300,23 @@ def test_what_pruned_events_amount_to_is_never_guessed(ledger: Ledger, kind: str
     projector = caught_up(ledger)
     pruned_by(ledger, projector)
     (row,) = (key for key, _ in ledger.checkpoints.baselines() if key.startswith(kind))
+    ledger.append([accepted_event(each) for each in runs([500])])
+    not_read_yet = projector.sequence + 1
     assert ledger.checkpoints.prune(
-        ledger.checkpoints.pruning_state(), [999], {row: "{"}, ledger.last_sequence(), lambda *_: False
+        ledger.checkpoints.pruning_state(), [not_read_yet], {row: "{"}, ledger.last_sequence(), lambda *_: False
     )
     with pytest.raises(StoreError, match="cannot be read"):
         caught_up(ledger)
     with pytest.raises(StoreError, match="cannot be read"):
         pruned_by(ledger, projector, LATE + 90 * DAY)
+
+
+def test_a_batch_with_an_event_that_was_purged_enters_no_baseline(ledger: Ledger) -> None:
+    ledger.append([accepted_event(each) for each in runs([1])])
+    state = ledger.checkpoints.pruning_state()
+    assert not ledger.checkpoints.prune(state, [1, 999], {"source:shop": "{"}, ledger.last_sequence(), lambda *_: False)
+    assert (list(ledger.checkpoints.baselines()), ledger.checkpoints.pruning_state()) == ([], state)
+    assert [each.sequence for each in ledger.read(0)] == [1, 2]
 
 
 def test_quarantined_and_refused_bodies_go_as_well_and_their_counters_stay(ledger: Ledger) -> None:

@@ -71,7 +71,7 @@ class MemoryCheckpointStore:
     ) -> bool:
         later = self._ledger.read(read_up_to, self._ledger.last_sequence())
         conflict = any(conflicts_with(event.source, event.request_id, event.occurred_at) for event in later)
-        if expected != self._pruning_state or conflict:
+        if expected != self._pruning_state or conflict or not self._ledger.has_all(sequences):
             return False
         self._ledger.remove(sequences)
         self._pruning_state = PruningState(

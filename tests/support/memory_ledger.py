@@ -217,6 +217,10 @@ class MemoryLedger:
     def last_sequence(self) -> int:
         return self._last_sequence
 
+    def has_all(self, sequences: Sequence[int]) -> bool:
+        """Return whether no event of these sequences was purged."""
+        return set(sequences) <= {stored.event.sequence for stored in self.stored}
+
     def remove(self, sequences: Sequence[int]) -> None:
         removed = {stored.event.sequence: stored.event for stored in self.stored if stored.event.sequence in sequences}
         self.stored = [stored for stored in self.stored if stored.event.sequence not in removed]
