@@ -17,7 +17,7 @@ run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 
 test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not proof" --numprocesses=3 --dist=worksteal
+	$(BIN)/coverage run -m pytest -m "not proof" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=0
 
@@ -42,7 +42,7 @@ soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files 
 	$(BIN)/python benchmarks/soak.py
 
 prove: $(VENV)/dev.stamp tools ## pass the long proofs, ten times as long with PROOF=10; with make test before it, all is covered
-	PROOF=$(PROOF) $(BIN)/coverage run -m pytest -m "proof or thorough" --numprocesses=3 --dist=worksteal
+	PROOF=$(PROOF) $(BIN)/coverage run -m pytest -m "proof or thorough" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report
 

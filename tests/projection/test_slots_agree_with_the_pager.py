@@ -146,7 +146,7 @@ def test_something_is_late_or_missed_if_and_only_if_the_export_was_overdue(histo
 
 
 @pytest.mark.proof
-@settings(max_examples=1500 * PROOF)
+@settings(max_examples=300 * PROOF)
 @given(history=happenings(), chance=st.integers(0, 2**32))
 def test_over_many_histories_something_is_late_or_missed_if_and_only_if_the_export_was_overdue(
     history: Story, chance: int
