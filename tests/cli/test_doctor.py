@@ -30,6 +30,8 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) ->
     assert "source default: no credential (loopback only), time zone auto" in result.stdout
     assert f"store: sqlite:///{store.path}: 1 events" in result.stdout
     assert "arrivals suggest UTC offset +00:00" in result.stdout
+    in_kubernetes = run("doctor", DATAEXPORT_PORT="tcp://10.96.0.1:8080").stdout
+    assert "ok   configuration: variables of Kubernetes are ignored: DATAEXPORT_PORT" in in_kubernetes
 
 
 def test_the_doctor_shows_an_outage_a_silent_source_and_a_detected_export(store: Store, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import subprocess
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,6 +145,13 @@ def test_what_a_terminal_cannot_show_is_no_traceback(store: Store, encoding: str
     assert (rb"\U0001f680" in shown) == (encoding != "ascii")  # click writes UTF-8 where the encoding is ASCII
     mute = ("mute", "--partner", "\u00e9\udcff", "--until", "1h", "--why", "x")
     assert "no export matches" in error_output(CliRunner(charset=encoding).invoke(main, mute), 1)
+
+
+def test_the_output_need_not_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = StringIO()
+    monkeypatch.setattr("sys.stdout", output)
+    main(["--version"], standalone_mode=False)
+    assert __version__ in output.getvalue()
 
 
 def test_a_reader_that_goes_away_is_no_traceback(store: Store) -> None:

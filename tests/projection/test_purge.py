@@ -20,7 +20,7 @@ from exporter.ledger.sql import purge_store
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.purge_store import PurgeCounts
 from exporter.projection import projector as projector_module
-from exporter.projection import purge_preview
+from exporter.projection.fold import exports
 from exporter.projection.projector import Projector
 from exporter.projection.purge_preview import compare, project_without
 from memory_ledger import MemoryLedger
@@ -218,9 +218,22 @@ def test_a_preview_names_what_disappears_appears_and_changes() -> None:
     projector.catch_up()
     window = Window("shop", at("12:30"), at("12:30", 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(purge_preview, "PAGE_SIZE", 2)
+        patch.setattr(projector_module, "PAGE_SIZE", 1)
+        patch.setattr(exports, "MAX_CACHED_IDS", 0)  # so that earlier events of an id are looked up
         changes = compare(projector, project_without(ledger, window, {"shop": SHOP}, ()), at("0:00") + 3 * DAY)
     names = [[(state.export, state.partner) for state in part] for part in (changes.removed, changes.added)]
     assert names == [[("1", "Amazon S3"), ("2", "Amazon S3"), ("any", "made up")], [("any", "Amazon S3")]]
     assert changes.changed == []
     assert window.text == "2026-06-01T12:30:00Z..2026-06-03T12:30:00Z"
+
+
+def test_a_preview_folds_an_export_again_without_the_window_after_a_late_event() -> None:
+    ledger = MemoryLedger()
+    in_order = [event("completed", at("12:00", day), frequency="24h") for day in range(1, 60)]
+    late = event("completed", at("12:00"), frequency="24h", delay=60 * DAY)
+    ledger.append([accepted_event(each) for each in (*in_order, late)])
+    window = Window("shop", at("11:00", 1), at("13:00", 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(projector_module, "PAGE_SIZE", 1)
+        (state,) = project_without(ledger, window, {"shop": SHOP}, ()).list_states(at("0:00", 61))
+    assert (state.completed, state.slots_missed) == (59, 1)

@@ -59,6 +59,8 @@ def test_a_purge_is_previewed_asked_about_recorded_and_done() -> None:
     assert "completed 3 -> 2" in changed
     assert note.startswith('note: timezone = "auto"')
     assert backup == "note: there is no undo, so back up the store first"
+    without_two = run(*purge(3 * HOUR, 30, "--dry-run")).stdout  # one run is left, so that no id recurs
+    assert 'appears: --source "default" --export "any" --partner "real"' in without_two
     before = exports()
     assert before == {"real": 3, "made up": 0}
 

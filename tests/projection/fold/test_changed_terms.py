@@ -149,3 +149,10 @@ def test_start_and_run_deadlines_follow_what_was_configured_when_the_run_began()
     given_again = changed(OFTEN, at("2:00"), Terms(), (at("3:00"), OFTEN))
     assert state(given_again, at("3:01"), events).start_deadline == at("7:48")
     assert state(changed(Terms(), at("3:00"), OFTEN), at("3:01"), events).start_deadline == at("7:48")
+
+
+def test_only_exports_whose_terms_changed_are_worked_out_again() -> None:
+    other = replace(NIGHTLY, name="other")
+    exports = ExportProjection({"shop": SHOP}, [NIGHTLY, other], declared_at=DECLARED_AT)
+    exports.set_declared(DECLARED_AT, {("shop", "other"): [TermsChange(at("0:00"), OFTEN)]})
+    assert exports.needs_rebuild == {ExportKey("shop", DECLARED, "other")}
