@@ -138,11 +138,7 @@ def quarantine_table(bodies: Iterable[QuarantinedBody], *, as_json: bool) -> str
         }
         for quarantined in bodies
     ]
-    if as_json:
-        return _json(rows)
-    for row in rows:
-        row.pop("body")
-    return _table_of_rows(rows, "nothing is in quarantine")
+    return _table_of_bodies(rows, "nothing is in quarantine", as_json=as_json)
 
 
 def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
@@ -159,11 +155,13 @@ def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
         }
         for refused in bodies
     ]
+    return _table_of_bodies(rows, "no refused body is stored", as_json=as_json)
+
+
+def _table_of_bodies(rows: list[Row], empty: str, *, as_json: bool) -> str:
     if as_json:
         return _json(rows)
-    for row in rows:
-        row.pop("body")
-    return _table_of_rows(rows, "no refused body is stored")
+    return _table_of_rows([{name: row[name] for name in row if name != "body"} for row in rows], empty)
 
 
 def decision_row(decision: Decision, state: ExportState) -> Row:

@@ -30,7 +30,7 @@ class TermsChange(NamedTuple):
 def in_effect(loaded: Iterable[TermsChange]) -> Sequence[TermsChange]:
     """Return when the terms of one export changed, in chronological order.
 
-    Whoever loaded a configuration last decides, whatever the clocks of earlier ones showed.
+    The process that loaded a configuration last decides, whatever the clocks of earlier ones showed.
 
     Args:
         loaded: in the order in which they were stored; the same terms may follow each other.

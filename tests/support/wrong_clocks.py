@@ -43,7 +43,6 @@ interval = "4h"
 """
 ZONE = ZoneInfo("Asia/Kolkata")
 HEARTBEAT = HOUR / 4
-FIRST_PROCESS_METRIC = "# HELP dataexport_webhook_requests"
 BEGINS = at("0:00")
 ENDS = BEGINS + 26 * HOUR
 

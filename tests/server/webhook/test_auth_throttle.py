@@ -60,7 +60,7 @@ def test_whoever_has_a_whole_network_is_still_one_stranger() -> None:
     assert not throttle.record_failure("2001:db8:1:3::1", 12.0)
 
 
-def test_whoever_has_a_site_of_networks_has_a_limit_for_all_of_them() -> None:
+def test_a_site_of_networks_has_a_limit_for_all_of_them() -> None:
     throttle = AuthThrottle()
     throttled = [throttle.record_failure(f"2001:db8:1:{number:x}::1", 0.0) for number in range(102)]
     assert throttled == [False] * 100 + [True] * 2
