@@ -102,8 +102,12 @@ def _parse_object(text: str, start: int) -> tuple[JsonObject, int]:
     except RecursionError as error:
         message = "the body is nested too deeply"
         raise PayloadError(message) from error
-    except ValueError as error:  # JSONDecodeError, or an integer with too many digits for int()
-        message = f"the body is not JSON: {error}"
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        message = f"the body is not JSON: it ends too early or is malformed at {place}"
+        raise PayloadError(message) from error
+    except ValueError as error:  # of int()
+        message = "the body is not JSON that can be read: an integer has too many digits"
         raise PayloadError(message) from error
     if not isinstance(value, tuple):
         message = f"expected a JSON object, or a list of them, and not {_type_name(value)}"
