@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from commands import Store
@@ -29,6 +31,9 @@ settings.register_profile(
     derandomize=False,
 )
 settings.load_profile("untimed")
+
+# A thread that an earlier test left may log at any time: not into the output of a command that a test looks at.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 # Only this user may read what tests write: the exporter refuses secrets in files that others can read.
 os.umask(0o077)
