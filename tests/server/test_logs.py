@@ -63,7 +63,7 @@ class OnATerminal(Exporter):
 
 @pytest.fixture
 def exporter(tmp_path: Path) -> Iterator[Exporter]:
-    """Start an exporter that logs as much as it can; one for each test, since it logs few rejected requests a second."""
+    """Start an exporter that logs as much as it can; one for each test: few rejected requests a second are logged."""
     with Exporter(tmp_path, SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
         yield running
 
