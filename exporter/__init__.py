@@ -1,4 +1,4 @@
-"""Prometheus exporter that knows when a scheduled CleverTap data export is late."""
+"""Prometheus exporter that knows when a scheduled CleverTap data export is overdue."""
 
 from importlib.metadata import version
 

@@ -140,7 +140,7 @@ def main() -> None:
             f"prometheus    {monitoring.prometheus_url}/alerts\n"
             f"alertmanager  {monitoring.alertmanager_url}/api/v2/alerts\n"
             f"logs          {FOLDER.name}/*.log\n"
-            "Notifications follow; the export every minute goes late about every six minutes. Ctrl-C ends it all.",
+            "Notifications follow; the export every minute is overdue about every six minutes. Ctrl-C ends it all.",
             flush=True,
         )
         try:

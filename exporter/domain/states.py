@@ -122,7 +122,7 @@ _FINE = "fine"
 _MUTED = "muted"
 _WRONG_OR_RUNNING: dict[str, Callable[[ExportState, float], bool]] = {
     "never completed": lambda state, now: 0 < state.deadline < now and not state.last_completed,
-    "late": lambda state, now: 0 < state.deadline < now,
+    "overdue": lambda state, now: 0 < state.deadline < now,
     "stuck": lambda state, now: 0 < state.run_deadline < now,
     "failed": lambda state, _: state.last_failed > state.last_completed,
     "not started": lambda state, now: 0 < state.start_deadline < now,

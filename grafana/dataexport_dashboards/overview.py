@@ -48,7 +48,7 @@ def build() -> models.Dashboard:
     return assemble(
         OVERVIEW_UID,
         "Exports overview",
-        "Which CleverTap exports are late, stuck or never completed, the most urgent first.",
+        "Which CleverTap exports are overdue, stuck or never completed, the most urgent first.",
         [
             variable("source", "Source", "", "A CleverTap project.", every=True, several=True),
             variable(
@@ -83,9 +83,9 @@ def _counts() -> list[stat.Panel]:
     return [
         count("Fine", "Exports with nothing wrong, running ones included.", codes, palette.FINE),
         count(
-            "Late",
+            "Overdue",
             "Past the deadline: last completion, interval and grace. Muted exports are left out here and in the "
-            "counts that follow. An export can be late and stuck at once.",
+            "counts that follow. An export can be overdue and stuck at once.",
             f"{overdue} and {completed} {unmuted}",
             palette.LATE,
         ),
@@ -104,7 +104,7 @@ def _counts() -> list[stat.Panel]:
         ),
         count(
             "Not started",
-            "Past the start deadline, and not late yet.",
+            "Past the start deadline, and not overdue yet.",
             f"{queries.is_not_started(WHERE)} unless {overdue} {unmuted}",
             palette.NOTE,
         ),
@@ -113,7 +113,7 @@ def _counts() -> list[stat.Panel]:
         ),
         number(
             "Newest event",
-            "When any of the chosen sources last sent something that was accepted. If this is old, and much is late, "
+            "When any of the chosen sources last sent something that was accepted. If it is old and much is overdue, "
             "the webhook does not arrive.",
             [query(newest_body, instant=True)],
             "dateTimeFromNow",
@@ -202,7 +202,7 @@ def _shares() -> bargauge.Panel:
     return (
         share_bars(
             "Age against deadline",
-            "Time since the last completion, as a share of the time after which the export is late; 100 % is the "
+            "Time since the last completion, as a share of the time after which the export is overdue; 100 % is the "
             "deadline. The 30 nearest to it, or furthest past it.",
             query(expression, queries.LEGEND, instant=True),
             height=13,

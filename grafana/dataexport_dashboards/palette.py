@@ -44,7 +44,7 @@ NOT_STARTED = Condition(4, "not started", NOTE, "ExportNotStarted")
 RUN_FAILED = Condition(5, "failed", FAILED, "ExportRunFailed")
 IS_STUCK = Condition(6, "stuck", STUCK, "ExportRunStuck")
 NEVER_COMPLETED = Condition(7, "never completed", LOST, "ExportNeverCompleted")
-IS_LATE = Condition(8, "late", LATE, "ExportOverdue")
+IS_OVERDUE = Condition(8, "overdue", LATE, "ExportOverdue")
 CONDITIONS = (
     MUTED,
     IS_FINE,
@@ -54,7 +54,7 @@ CONDITIONS = (
     RUN_FAILED,
     IS_STUCK,
     NEVER_COMPLETED,
-    IS_LATE,
+    IS_OVERDUE,
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataexport_dashboards.palette import (
     IS_FINE,
-    IS_LATE,
+    IS_OVERDUE,
     IS_STUCK,
     MUTED,
     NEVER_COMPLETED,
@@ -112,7 +112,7 @@ def condition(where: str, *, alert: bool = False) -> str:
     branches: tuple[tuple[Condition, str], ...] = (
         (MUTED, is_muted(where)),
         (NEVER_COMPLETED, f"{is_overdue(where)} unless {has_completed(where)}"),
-        (IS_LATE, is_overdue(where)),
+        (IS_OVERDUE, is_overdue(where)),
         (IS_STUCK, is_stuck(where)),
         (RUN_FAILED, has_failed(where)),
         (NOT_STARTED, is_not_started(where)),
@@ -140,7 +140,7 @@ def time_left(deadline: str, where: str) -> str:
 
 
 def share_of_deadline(where: str) -> str:
-    """The age of the newest completion as a share of the age at which the export is late; not of muted ones."""
+    """The age of the newest completion as a share of the age at which the export is overdue; not of muted ones."""
     completed = newest("last_completed_timestamp_seconds", where)
     deadline = newest("deadline_timestamp_seconds", where)
     return f"(time() - ({completed} > 0)) / (({deadline} > 0) - {completed}) unless {is_muted(where)}"

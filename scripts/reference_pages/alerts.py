@@ -55,9 +55,9 @@ class Note:
 
 
 NOTES = {
-    "ExportOverdue": Note("late", "an export that has completed before is past its deadline", "at the deadline"),
+    "ExportOverdue": Note("overdue", "an export that has completed before is past its deadline", "at the deadline"),
     "ExportOverdueCritical": Note(
-        "late, never completed",
+        "overdue, never completed",
         "an export of severity `warning` is past its deadline by a whole interval",
         "one interval after the deadline",
     ),

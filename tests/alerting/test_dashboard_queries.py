@@ -174,9 +174,9 @@ def test_the_counts_on_the_overview_are_those_of_the_exporter(stand: Stand) -> N
     }
     assert int(counts["Fine"]) == states.count("fine") + states.count("running")
     assert int(counts["Never completed"]) == states.count("never completed")
-    assert int(counts["Late"]) == states.count("late")
+    assert int(counts["Overdue"]) == states.count("overdue")
     assert int(counts["Muted"]) == states.count("muted")
-    # An export that is late may be stuck or failed as well, and is counted as both.
+    # An export that is overdue may be stuck or failed as well, and is counted as both.
     assert int(counts["Stuck"]) >= states.count("stuck")
     assert int(counts["Failed"]) >= states.count("failed")
     assert int(counts["Not started"]) >= states.count("not started")

@@ -91,7 +91,7 @@ def test_replicas_with_different_configurations_go_by_the_terms_that_were_loaded
 
 def test_what_is_wrong_comes_first_and_then_what_is_due_first() -> None:
     ledger = ledger_of(
-        event("completed", at("0:00"), partner="late", request_id="1"),
+        event("completed", at("0:00"), partner="overdue", request_id="1"),
         event("completed", at("3:00"), partner="fine", request_id="2"),
         event("completed", at("2:00"), partner="due before it", request_id="3"),
         event("initiated", at("0:10"), partner="never", request_id="4"),
@@ -101,6 +101,6 @@ def test_what_is_wrong_comes_first_and_then_what_is_due_first() -> None:
     projector = Projector(ledger, {"shop": SHOP})
     projector.catch_up()
     states = projector.list_states(at("5:00"))
-    order = ["never", "late", "failed", "due before it", "fine", "whenever"]
+    order = ["never", "overdue", "failed", "due before it", "fine", "whenever"]
     assert [state.partner for state in states] == order
     assert states == sorted(states, key=lambda state: urgency_key(state, at("5:00")))

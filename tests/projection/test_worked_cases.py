@@ -32,7 +32,7 @@ def source_state(webhook: Webhook) -> SourceState:
     return history.state(webhook.source, webhook.ledger.delivery_counters())
 
 
-def is_late(state: ExportState, now: float) -> bool:
+def is_overdue(state: ExportState, now: float) -> bool:
     return 0 < state.deadline < now
 
 
@@ -51,14 +51,14 @@ def test_a_completed_run_holds_until_an_interval_and_grace_after_its_completion(
     state = one_completed_run().only_state(at("4:57"))
     assert (state.interval, state.grace, state.max_runtime) == (4 * HOUR, 48 * MINUTE, 4 * HOUR)
     assert state.deadline == at("4:58")
-    assert not is_late(state, at("4:57"))
+    assert not is_overdue(state, at("4:57"))
 
 
-def test_past_the_deadline_it_is_late_and_the_start_deadline_has_passed_as_well() -> None:
+def test_past_the_deadline_it_is_overdue_and_the_start_deadline_has_passed_as_well() -> None:
     state = one_completed_run().only_state(at("4:59"))
-    assert is_late(state, at("4:59"))
+    assert is_overdue(state, at("4:59"))
     assert state.start_deadline == at("4:48") < at("4:59")
-    assert state.condition(at("4:59")) == "late"
+    assert state.condition(at("4:59")) == "overdue"
 
 
 def test_a_completion_delivered_before_its_start_gives_the_same_state() -> None:
@@ -193,7 +193,7 @@ def test_an_id_that_recurs_is_told_apart_from_the_one_that_stays_away() -> None:
     assert found.keys() == {"111", "any"}
     assert found["111"].condition(now) == "fine"
     assert (found["111"].initiated, found["111"].completed) == (2, 2)
-    assert found["any"].condition(now) == "late"
+    assert found["any"].condition(now) == "overdue"
     assert (found["any"].initiated, found["any"].completed) == (1, 1)
 
 

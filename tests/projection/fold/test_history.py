@@ -92,13 +92,13 @@ def test_a_muted_export_is_counted_until_the_time_is_over() -> None:
     before = declared_state(muted, events, at("5:59:59"))
     assert (before.muted, before.changes_at, before.condition(at("5:59:59"))) == (True, at("6:00"), "muted")
     after = declared_state(muted, events, at("6:00"))
-    assert (after.muted, after.condition(at("6:00"))) == (False, "late")
+    assert (after.muted, after.condition(at("6:00"))) == (False, "overdue")
     assert after.changes_at == at("8:10")
 
 
 @pytest.mark.parametrize(
     ("now", "condition"),
-    [("0:05", "running"), ("0:15", "fine"), ("4:48", "fine"), ("4:49", "not started"), ("5:00", "late")],
+    [("0:05", "running"), ("0:15", "fine"), ("4:48", "fine"), ("4:49", "not started"), ("5:00", "overdue")],
 )
 def test_the_condition_is_the_most_urgent_thing(now: str, condition: str) -> None:
     webhook = Webhook()

@@ -98,7 +98,7 @@ def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporte
     assert names(source="quiet") == [("quiet", "nightly")]
     assert sorted(names(source="shop")) == [("shop", "7"), ("shop", "any")]
     assert names(state="fine") == [("quiet", "nightly")]
-    assert names(state="late") == []
+    assert names(state="overdue") == []
     assert names(source="shop", state="fine") == []
     cut = api(exporter, "exports", limit=1)
     assert (len(cut["exports"]), cut["total"]) == (1, 3)
