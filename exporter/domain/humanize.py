@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY, HOUR
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (60, "min"), (1, "s"))
@@ -23,6 +24,31 @@ def format_duration(seconds: float) -> str:
 def format_instant(instant: float) -> str:
     """Return ``2026-12-31 16:50 UTC``."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def format_iso(instant: float) -> str:
+    """Return ``2026-12-31T16:50:07Z``, for programs."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_exact(instant: float, timezone: str) -> str:
+    """Return ``2026-12-31 16:50:07 UTC``, and a second line with the time in the zone of a source.
+
+    Args:
+        instant: in Unix seconds.
+        timezone: the source's setting; ``auto`` and ``UTC`` add no second line.
+    """
+    lines = [datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")]
+    zone = load_zone(timezone)
+    if zone is not None and timezone != "UTC":
+        lines.append(datetime.fromtimestamp(instant, zone).strftime(f"%Y-%m-%d %H:%M:%S {timezone}"))
+    return "\n".join(lines)
+
+
+def format_distance(instant: float, now: float) -> str:
+    """Return ``3 h 12 min ago`` or ``in 3 h 12 min``."""
+    duration = format_duration(now - instant)
+    return f"in {duration}" if instant > now else f"{duration} ago"
 
 
 def format_age(instant: float, now: float) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from builders import at
-from exporter.domain.humanize import format_age, format_duration, format_instant, format_time_left
+from exporter.domain.humanize import (
+    format_age,
+    format_distance,
+    format_duration,
+    format_exact,
+    format_instant,
+    format_iso,
+    format_time_left,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +50,15 @@ def test_an_instant_to_come_is_due_or_overdue_and_0_is_none() -> None:
 
 def test_a_moment_is_told_in_utc() -> None:
     assert format_instant(at("16:50")) == "2026-06-01 16:50 UTC"
+
+
+def test_an_exact_instant_is_in_utc_and_in_the_zone_of_the_source() -> None:
+    afternoon = at("16:50:07")
+    assert format_iso(afternoon) == "2026-06-01T16:50:07Z"
+    assert format_exact(afternoon, "auto") == format_exact(afternoon, "UTC") == "2026-06-01 16:50:07 UTC"
+    assert format_exact(afternoon, "Asia/Kolkata").splitlines()[1] == "2026-06-01 22:20:07 Asia/Kolkata"
+
+
+def test_a_distance_is_in_the_past_or_in_the_future() -> None:
+    assert format_distance(1000, 1090) == "1 min 30 s ago"
+    assert format_distance(1090, 1000) == "in 1 min 30 s"

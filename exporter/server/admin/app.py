@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter.server.admin import api, pages
+from exporter.server.admin import api, pages, static_files
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unauthorized, unavailable
@@ -29,13 +29,13 @@ OPENMETRICS = (openmetrics_exposition.generate_latest, openmetrics_exposition.CO
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
-"""Sent with every response: a page shows what senders wrote, and must neither run, frame nor keep it."""
+"""Sent with every response: a page shows what senders wrote, and must neither run, frame nor load anything else."""
 
 
 def create_app(service: Service) -> Flask:
@@ -47,6 +47,7 @@ def create_app(service: Service) -> Flask:
     @app.after_request
     def protect(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")  # static files may be kept, nothing that senders wrote
         return response
 
     @app.get("/metrics")
@@ -86,6 +87,7 @@ def create_app(service: Service) -> Flask:
             )
         return jsonify({"reloaded": True})
 
+    app.register_blueprint(static_files.create_blueprint())
     app.register_blueprint(pages.create_blueprint(service))
     app.register_blueprint(api.create_blueprint(service))
     register_error_handlers(app)

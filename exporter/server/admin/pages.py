@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.server.service import Service
 
 
+DOCUMENTATION = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/"
 EXPORTS_PER_PAGE = 500
 """So that the page stays small whatever a sender makes up."""
 
@@ -29,6 +30,10 @@ def create_blueprint(service: Service) -> Blueprint:
     pages.add_app_template_filter(humanize.format_time_left, "until")
     pages.add_app_template_filter(humanize.format_instant, "moment")
     pages.add_app_template_filter(humanize.format_offset, "offset")
+    pages.add_app_template_filter(humanize.format_iso, "iso")
+    pages.add_app_template_filter(humanize.format_exact, "exact")
+    pages.add_app_template_filter(humanize.format_distance, "distance")
+    pages.app_context_processor(_frame)
 
     @pages.get("/")
     def status() -> str:
@@ -58,7 +63,11 @@ def create_blueprint(service: Service) -> Blueprint:
             paths={source.slug: webhook_path(adapter_of(source).name, source.slug) for source in configured},
             store_problem=store_problem,
             now=now,
-            version=__version__,
         )
 
     return pages
+
+
+def _frame() -> dict[str, object]:
+    """Return what every template gets: ``root`` is the relative path to ``/``, ``docs`` where the documentation is."""
+    return {"root": "../" * (request.path.count("/") - 1), "version": __version__, "docs": DOCUMENTATION}
