@@ -57,7 +57,7 @@ def select_export(selector: ExportSelector, states: Mapping[ExportKey, ExportSta
     matching = [key for key, state in states.items() if selector.matches(state)]
     if len(matching) == 1:
         return matching[0]
-    several = "more than one export matches; narrow it with --source, --export, --partner, --type or --frequency:"
+    several = "more than one export matches; narrow it by --source, --export, --partner, --data-type, --frequency:"
     none = "no export matches; there are:" if states else "no export matches; there are none"
     shown = sorted(map(describe_export, (states[key] for key in matching or states)))
     more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
@@ -70,7 +70,7 @@ def describe_export(state: ExportState) -> str:
         ("source", state.source),
         ("export", state.export),
         ("partner", state.partner),
-        ("type", state.data_type),
+        ("data-type", state.data_type),
         ("frequency", state.frequency),
     )
     return " ".join(f'--{option} "{value}"' for option, value in options if value)

@@ -15,7 +15,7 @@ from exporter.cli.commands import FAILED, WRONG_USAGE
 from exporter.config.values import closest
 from exporter.domain.errors import ConfigurationError, ExporterError
 
-COMMANDS = {
+_MODULES = {
     "backfill": ("prometheus", "backfill"),
     "backup": ("backup", "backup"),
     "check-config": ("serve", "check_config"),
@@ -41,6 +41,19 @@ COMMANDS = {
 }
 """For each command, the module of `exporter.cli.commands` that defines it, and the name of its function there."""
 
+GROUPS = {
+    "Run": ("serve", "check-config", "healthcheck"),
+    "Inspect": ("exports", "events", "sources", "quarantine", "mutes", "doctor"),
+    "Act": ("mute", "unmute", "retire", "replay", "redate", "purge"),
+    "Data": ("backup", "restore", "migrate-store"),
+    "Prometheus": ("rules", "backfill"),
+    "Test": ("send", "simulate"),
+}
+"""The commands by the heading under which the help lists them."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+"""The names of all commands, in the order of the help."""
+
 
 class CommandGroup(click.Group):
     """Prints every expected error as a message without a traceback, and exits with the matching code.
@@ -56,9 +69,18 @@ class CommandGroup(click.Group):
         """Import and return a command, or None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module, function = COMMANDS[cmd_name]
+        module, function = _MODULES[cmd_name]
         command: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under the headings of their groups."""
+        width = max(map(len, COMMANDS))
+        for heading, names in GROUPS.items():
+            commands = [command for name in names if (command := self.get_command(ctx, name))]
+            rows = [(str(command.name).ljust(width), command.get_short_help_str(50)) for command in commands]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -89,7 +111,7 @@ class CommandGroup(click.Group):
             ctx.exit(FAILED)
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="dataexport-exporter")
 def main() -> None:
     """Monitor scheduled CleverTap data exports, and export metrics for Prometheus.

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from exporter.config.environment import CONFIG_VARIABLE
+from exporter.config.values import parse_duration
 
 MAX_TEXT = 512
 """Characters that `--why` and `--by` may have."""
@@ -44,6 +45,22 @@ class _Instant(click.ParamType[float]):
 INSTANT = _Instant()
 
 
+class _Duration(click.ParamType[int]):
+    """Parses a duration such as 5h30m into seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return seconds."""
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no duration; give one such as 5h30m, 90m or 20s", param, ctx)
+
+
+DURATION = _Duration()
+
+
 class _Text(click.ParamType[str]):
     """Parses one line of printable text."""
 
@@ -67,4 +84,4 @@ def _login_name() -> str:
 
 why_option = click.option("--why", type=_Text(), required=True, help="The reason, recorded and shown.")
 
-by_option = click.option("--by", type=_Text(), default=_login_name, help="Who decided. Default: the login name.")
+by_option = click.option("--by", type=_Text(), default=_login_name, show_default="the login name", help="Who decided.")

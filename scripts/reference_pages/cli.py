@@ -22,8 +22,8 @@ Each command prints what is below with `--help`. Where and as which user to run 
 
 def page() -> str:
     """Return the text of the page."""
-    blocks = [INTRODUCTION]
     whole = click.Context(main, info_name=PROGRAM, terminal_width=WIDTH, **main.context_settings)
+    blocks = [INTRODUCTION, f"```text\n{main.get_help(whole)}\n```"]
     for name in COMMANDS:
         command = main.get_command(whole, name)
         if command is None:

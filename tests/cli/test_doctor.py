@@ -133,8 +133,8 @@ def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: S
     for number, partner in enumerate(("Azure", "S3", "GCS")):
         store.deliver("Completed", 5, number, Partner=partner)
     assert re.search(r"^ok   store: \d+ MiB free in /", run("doctor").stdout, re.MULTILINE)
-    assert run("mute", "--partner", "Azure", "--until", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
-    assert run("mute", "--partner", "S3", "--until", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
+    assert run("mute", "--partner", "Azure", "--for", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
+    assert run("mute", "--partner", "S3", "--for", "1h", "--by", "Ann", "--why", "moved").exit_code == 0
     assert run("retire", "--partner", "S3", "--by", "Bob", "--why", "gone").exit_code == 0
     assert run("retire", "--partner", "GCS", "--by", "Bob", "--why", "gone").exit_code == 0
     store.deliver("Completed", 0, 9, Partner="GCS")
@@ -142,11 +142,11 @@ def test_the_doctor_shows_the_room_left_and_what_is_hidden_from_a_pager(store: S
     assert [re.sub(r"\d{4}-\S+Z", "…", line) for line in lines] == [
         (
             'ok   muted until … by Ann (moved): --source "default" --export "any" --partner "Microsoft Azure" '
-            '--type "events" --frequency "4h"'
+            '--data-type "events" --frequency "4h"'
         ),
         (
             'ok   retired since … by Bob (gone): --source "default" --export "any" --partner "Amazon S3" '
-            '--type "events" --frequency "4h"'
+            '--data-type "events" --frequency "4h"'
         ),
     ]
 
@@ -174,7 +174,7 @@ def test_the_doctor_names_every_export_that_can_never_be_overdue(store: Store, t
     assert [line for line in result.stdout.splitlines() if "no schedule" in line] == [
         (
             'BAD  no schedule, so never overdue; its frequency "when it suits" gives no interval: declare it, with '
-            'interval = "24h": --source "default" --export "any" --partner "Google Cloud Storage" --type "events" '
+            'interval = "24h": --source "default" --export "any" --partner "Google Cloud Storage" --data-type "events" '
             '--frequency "when it suits"'
         ),
         (

@@ -138,12 +138,12 @@ def test_an_admin_listener_open_to_everyone_is_refused() -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
 def test_what_a_terminal_cannot_show_is_no_traceback(store: Store, encoding: str) -> None:
     store.deliver("Initiated", HOUR, "r\u00e9f", Partner="\u00fcn\u00ef \U0001f680")
-    for command in (("exports",), ("exports", "--json"), ("events",), ("events", "--json-lines"), ("doctor",)):
+    for command in (("exports",), ("exports", "--json"), ("events",), ("events", "--for-replay"), ("doctor",)):
         result = CliRunner(charset=encoding).invoke(main, command)
         assert (result.exit_code, result.exception) == (0, None), result.output
     shown = CliRunner(charset=encoding).invoke(main, ("exports",)).stdout_bytes
     assert (rb"\U0001f680" in shown) == (encoding != "ascii")  # click writes UTF-8 where the encoding is ASCII
-    mute = ("mute", "--partner", "\u00e9\udcff", "--until", "1h", "--why", "x")
+    mute = ("mute", "--partner", "\u00e9\udcff", "--for", "1h", "--why", "x")
     assert "no export matches" in error_output(CliRunner(charset=encoding).invoke(main, mute), 1)
 
 

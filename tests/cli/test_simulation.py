@@ -281,7 +281,7 @@ def test_the_command_fills_a_new_database(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_arrivals_bodies_and_faults(tmp_path: Path) -> None:
-    arguments = ("--json-lines", "--exports", "8", "--days", "4", "--until", "2026-06-05T00:00:00", "--missed", "0.2")
+    arguments = ("--jsonl", "--exports", "8", "--days", "4", "--until", "2026-06-05T00:00:00", "--missed", "0.2")
     result = command(tmp_path, *arguments, "--timezone", "auto")
     assert result.exit_code == 0, result.output
     assert result.stdout == command(tmp_path, *arguments, "--timezone", "UTC").stdout
@@ -312,15 +312,15 @@ def test_the_command_posts_to_a_running_exporter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give one of --store, --url and --json-lines"),
-        (("--json-lines", "--url", "http://127.0.0.1:1"), "give one of --store, --url and --json-lines"),
-        (("--json-lines", "--late", "0.6", "--missed", "0.5"), "together they are 1.11"),
-        (("--json-lines", "--late", "1.5"), "1.5 is not in the range 0<=x<=1"),
-        (("--json-lines", "--days", "0"), "0.0 is not in the range 0<x<=3660"),
-        (("--json-lines", "--exports", "0"), "0 is not in the range"),
-        (("--json-lines", "--until", "yesterday"), "'yesterday' is no date and time"),
+        ((), "give one of --store, --url and --jsonl"),
+        (("--jsonl", "--url", "http://127.0.0.1:1"), "give one of --store, --url and --jsonl"),
+        (("--jsonl", "--late", "0.6", "--missed", "0.5"), "together they are 1.11"),
+        (("--jsonl", "--late", "1.5"), "1.5 is not in the range 0<=x<=1"),
+        (("--jsonl", "--days", "0"), "0.0 is not in the range 0<x<=3660"),
+        (("--jsonl", "--exports", "0"), "0 is not in the range"),
+        (("--jsonl", "--until", "yesterday"), "'yesterday' is no date and time"),
         (("--store", "sqlite:///new.db", "--until", "2999-01-01"), "--until lies in the future"),
-        (("--json-lines", "--timezone", "Berlin"), "no time zone 'Berlin'"),
+        (("--jsonl", "--timezone", "Berlin"), "no time zone 'Berlin'"),
     ],
 )
 def test_wrong_options_are_refused_with_a_sentence(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -133,11 +133,11 @@ def test_the_commands_work_on_postgresql(postgres_url: str, tmp_path: Path, monk
     monkeypatch.setitem(clevertap.KEY_SPELLINGS, "timestamp", "Date and Time")
     assert run("replay", "--quarantine").stdout == "1 accepted\n"
     assert run("replay", "--rebuild").stdout == "0 of 2 events were changed\n"
-    lines = run("events", "--json-lines").stdout
+    lines = run("events", "--for-replay").stdout
     (tmp_path / "lines").write_text(lines, "utf-8")
     assert [json.loads(line)["source"] for line in lines.splitlines()] == ["default"] * 2
     assert run("replay", "lines").stdout == "2 duplicates\n"
-    assert run("mute", "--until", "1h", "--why", "x").exit_code == 0
+    assert run("mute", "--for", "1h", "--why", "x").exit_code == 0
     (told,) = json.loads(run("mutes", "--json").stdout)
     assert told["decision"] == "muted"
     doctor = run("doctor")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.options import config_option
+from exporter.cli.progress import progress_bar
 from exporter.config import loader, store_url
 from exporter.domain.errors import ExporterError
 from exporter.ledger.access import Access
@@ -33,11 +33,12 @@ _BYTE_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--done", is_flag=True, help="Copy nothing. Record a backup that was just made by other means.")
 def backup(path: Path | None, target: Path | None, *, force: bool, done: bool) -> None:
-    """Back up a SQLite store to FILE, also while the exporter runs.
+    """Back up a SQLite store to FILE.
 
-    The backup contains every event acknowledged before the command started. It is checked before
-    it gets its name, so FILE is complete or does not exist. The store then records the time of the
-    backup, for the metric and the alert. For PostgreSQL, use pg_dump, and record it with --done.
+    The exporter may run. The backup contains every event acknowledged before the command started. It is
+    checked before it gets its name, so FILE is complete or does not exist. The store then records the
+    time of the backup, for the metric and the alert. For PostgreSQL, use pg_dump, and record it with
+    --done.
 
     \b
     Examples:
@@ -76,9 +77,10 @@ def backup(path: Path | None, target: Path | None, *, force: bool, done: bool) -
     "--force", is_flag=True, help="Proceed although a heartbeat is less than 30 s old. Only if the exporter is stopped."
 )
 def restore(path: Path | None, copy: Path, *, force: bool) -> None:
-    """Replace the SQLite store of a stopped exporter with a backup.
+    """Replace a SQLite store with a backup.
 
-    The previous store is kept beside it, under a name that is printed. For PostgreSQL, use pg_restore.
+    Stop the exporter first. The previous store is kept beside it, under a name that is printed. For
+    PostgreSQL, use pg_restore.
 
     \b
     Example:
@@ -122,7 +124,7 @@ def _record_backup(url: str) -> None:
 
 @contextmanager
 def _progress(label: str) -> Iterator[Progress]:
-    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+    with progress_bar(label, 1) as bar:
 
         def on_progress(done: int, pages: int) -> None:
             bar.length = pages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import ExitStack, closing
 from itertools import chain, zip_longest
@@ -14,6 +13,7 @@ import click
 
 from exporter.cli.commands import FAILED
 from exporter.cli.options import config_option
+from exporter.cli.progress import progress_bar
 from exporter.config import loader, store_url
 from exporter.domain.errors import StoreRefusedError
 from exporter.ingest.intake import quarantine_reasons
@@ -28,8 +28,6 @@ from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from click._termui_impl import ProgressBar
 
     from exporter.config.loader import Config
 
@@ -55,12 +53,13 @@ class _StoreUrl(click.ParamType[str]):
     "--force", is_flag=True, help="Proceed although a heartbeat is less than 30 s old. Only if the exporter is stopped."
 )
 def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -> None:
-    """Copy a store into a new database: from SQLite to PostgreSQL, back, or to another file.
+    """Copy a store into a new database.
 
-    FROM and TO are URLs as in store.url. Stop every exporter on both first. FROM is not changed. If
-    the command is killed, run it again: it continues with the missing rows. No exporter opens TO
-    before the copy is complete. At the end, the command compares every row, and the metrics under
-    the configuration. Give the password in PGPASSWORD or ~/.pgpass, not on the command line.
+    From SQLite to PostgreSQL, back, or to another file. FROM and TO are URLs as in store.url. Stop
+    every exporter on both first. FROM is not changed. If the command is killed, run it again: it
+    continues with the missing rows. No exporter opens TO before the copy is complete. At the end, the
+    command compares every row, and the metrics under the configuration. Give the password in PGPASSWORD
+    or ~/.pgpass, not on the command line.
 
     \b
     Example:
@@ -72,10 +71,10 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
         if store_copy.begin_copy(*databases):
             click.echo("going on with the copy that was begun", err=True)
         rows = store_copy.count_rows(databases[0])
-        with _progress("copying", rows) as bar:
+        with progress_bar("copying", rows) as bar:
             for step in store_copy.copy_rows(*databases):
                 bar.update(step)
-        with _progress("comparing", rows) as bar:
+        with progress_bar("comparing", rows) as bar:
             for finding in chain(store_copy.compare_rows(*databases), metric_differences(settings, source, target)):
                 if isinstance(finding, str):
                     click.echo(
@@ -118,10 +117,6 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
         )
         raise StoreRefusedError(message)
     return database
-
-
-def _progress(label: str, length: int) -> ProgressBar[int]:
-    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _metric_lines(settings: Config, url: str, now: float) -> list[str]:

@@ -10,8 +10,7 @@ import click
 from exporter.cli import tables
 from exporter.cli.export_selector import ExportSelector, NoSuchExportError, describe_export, select_export
 from exporter.cli.open_store import open_store
-from exporter.cli.options import INSTANT, by_option, config_option, json_option, why_option
-from exporter.config.values import parse_duration
+from exporter.cli.options import DURATION, INSTANT, by_option, config_option, json_option, why_option
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
 from exporter.domain.errors import ExporterError
 from exporter.domain.exports import DECLARED, key_of_declaration
@@ -39,24 +38,6 @@ class _End(NamedTuple):
     lasts: float = 0.0
 
 
-class _Until(click.ParamType[_End]):
-    """Parses a point in time, or a duration from now, that lies in the future."""
-
-    name = "time or duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> _End:
-        """Return the end."""
-        now = time.time()
-        try:
-            lasts = float(parse_duration(str(value)))
-            end = _End(now + lasts, lasts)
-        except ValueError:
-            end = _End(INSTANT.convert(value, param, ctx))
-        if end.at <= now:
-            self.fail(f"{value!r} is over already; give a time to come, or a duration such as 2h", param, ctx)
-        return end
-
-
 _NO_END = _End()
 Command = TypeVar("Command", bound="Callable[..., None]")
 
@@ -67,7 +48,7 @@ def _export_options(command: Command) -> Command:
         why_option,
         by_option,
         click.option("--frequency", help="Frequency, such as 24h or Daily."),
-        click.option("--type", "data_type", help="Type, such as events."),
+        click.option("--data-type", help="Type of the data, such as events."),
         click.option("--partner", help="Partner, such as Amazon S3."),
         click.option("--export", help="Declared name or request id; any for a group."),
         click.option("--source", help="Slug of the source."),
@@ -79,21 +60,21 @@ def _export_options(command: Command) -> Command:
 @click.command()
 @config_option
 @_export_options
-@click.option(
-    "--until", type=_Until(), required=True, help="A time such as 2026-12-31T16:50Z, or a duration such as 2h or 7d."
-)
-def mute(path: Path | None, until: _End, by: str, why: str, **labels: str | None) -> None:
-    """Suppress alerts for one export until a given time.
+@click.option("--for", "lasts", type=DURATION, help="How long from now, such as 8h or 7d.")
+@click.option("--until", type=INSTANT, help="When it ends, such as 2026-12-31T16:50Z.")
+def mute(path: Path | None, lasts: int | None, until: float | None, by: str, why: str, **labels: str | None) -> None:
+    """Suppress alerts for one export for a time.
 
     Events and slots are still counted. A running exporter applies it at the next scrape. A declared
     export can also be muted in the configuration, with muted_until.
 
     \b
     Example:
-      dataexport-exporter mute --export nightly-s3 --until 2h --why "bucket is moved"
+      dataexport-exporter mute --export nightly-s3 --for 8h --why "bucket is moved"
     """
-    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, end=until)
-    click.echo(f"muted until {tables.format_iso(until.at)}: {describe_export(state)}")
+    end = _mute_end(lasts, until, time.time())
+    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, end=end)
+    click.echo(f"muted until {tables.format_iso(end.at)}: {describe_export(state)}")
 
 
 @click.command()
@@ -126,10 +107,11 @@ def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
 def retire(  # noqa: PLR0913 - one for each option
     path: Path | None, by: str, why: str, *, undo: bool, retires_all: bool, dry_run: bool, **labels: str | None
 ) -> None:
-    """Remove a decommissioned export from metrics and alerts; a new event restores it.
+    """Remove an export that is no longer used.
 
-    No missed slots are counted until then. To retire a declared export, remove it from the
-    configuration instead. With --export any, the whole group is retired, also a run in progress.
+    It disappears from metrics and alerts; a new event restores it. No missed slots are counted until
+    then. To retire a declared export, remove it from the configuration instead. With --export any, the
+    whole group is retired, also a run in progress.
 
     \b
     Example:
@@ -154,7 +136,7 @@ def retire(  # noqa: PLR0913 - one for each option
 @config_option
 @json_option
 def mutes(path: Path | None, *, as_json: bool) -> None:
-    """List mutes and retirements: until when, by whom and why.
+    """List what is muted or retired, by whom and why.
 
     Mutes of the configuration are included, and mutes of exports that no longer exist.
 
@@ -177,6 +159,22 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
         rows += [tables.configured_mute_row(declaration) for declaration in configured]
         rows += [tables.left_behind_row(mute) for mute in active_mutes if mute.key not in projector.exports]
         click.echo(tables.decisions_table(rows, as_json=as_json))
+
+
+def _mute_end(lasts: int | None, until: float | None, now: float) -> _End:
+    """Return the end that one of two options gives.
+
+    Raises:
+        UsageError: not exactly one is given, or the end is not in the future.
+    """
+    if (lasts is None) == (until is None):
+        message = "give one of --for and --until: how long, such as --for 8h, or a time"
+        raise click.UsageError(message)
+    end = _End(now + lasts, lasts) if lasts is not None else _End(until or 0)
+    if end.at <= now:
+        message = f"the mute would end at {tables.format_iso(end.at)}, which is over; give a time to come"
+        raise click.UsageError(message)
+    return end
 
 
 def _is_listed(projector: Projector, key: ExportKey, _now: float) -> bool:
@@ -219,7 +217,7 @@ def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, 
         ExporterError: no export matches.
     """
     if selector == ExportSelector():
-        message = "--all: say which: give at least one of --source, --export, --partner, --type and --frequency"
+        message = "--all: say which: give at least one of --source, --export, --partner, --data-type and --frequency"
         raise click.UsageError(message)
     with open_store(path, Access.READ if dry_run else Access.WRITE) as (_, projector, ledger):
         now = time.time()

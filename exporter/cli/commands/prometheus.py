@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,6 +12,7 @@ from exporter.cli.alert_rules import declared_rules
 from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option
+from exporter.cli.progress import progress_bar
 from exporter.config import loader
 from exporter.ingest.intake import quarantine_reasons
 
@@ -22,24 +22,30 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--from", "since", type=INSTANT, help="Start of the history. Default: the first arrival.")
-@click.option("--to", "until", type=INSTANT, help="End of the history, such as 2026-12-31T16:50:52Z. Default: now.")
+@click.option("--from", "since", type=INSTANT, show_default="the first arrival", help="Start of the history.")
+@click.option(
+    "--to", "until", type=INSTANT, show_default="now", help="End of the history, such as 2026-12-31T16:50:52Z."
+)
 @click.option(
     "--step",
     default=300,
-    show_default=True,
     type=click.IntRange(1, 300),
     help="Seconds between two samples of an unchanged series. Above 300, queries would find gaps.",
 )
 @click.option(
-    "--output", type=click.File("wb", lazy=False), default="-", help="Write to a file instead of standard output."
+    "--output",
+    type=click.File("wb", lazy=False),
+    default="-",
+    show_default="standard output",
+    help="Write to this file.",
 )
 def backfill(path: Path | None, since: float | None, until: float | None, step: int, output: BinaryIO) -> None:
-    """Write historical metrics in OpenMetrics format, to import into Prometheus.
+    """Write past metrics for Prometheus to import.
 
-    Each metric of exports and sources has the values that scrapes with the current configuration
-    would have shown: one sample every --step, and one at each change. promtool reads the whole file
-    once per two hours of history, so import a long history one day at a time, with --from and --to.
+    The format is OpenMetrics. Each metric of exports and sources has the values that scrapes with the
+    current configuration would have shown: one sample every --step, and one at each change. promtool
+    reads the whole file once per two hours of history, so import a long history one day at a time, with
+    --from and --to.
 
     \b
     Example:
@@ -55,21 +61,24 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
             quarantine_reasons(),
         )
         history = Backfill(inputs, since, time.time() if until is None else until, step)
-        with click.progressbar(length=history.until - history.since, label="folding", file=sys.stderr) as bar:
+        with progress_bar("folding", history.until - history.since) as bar:
             for second in history.fold():
                 bar.update(second - history.since - bar.pos)
-        with click.progressbar(FAMILIES, label="writing", file=sys.stderr) as families:
-            for family in families:
+        with progress_bar("writing", len(FAMILIES)) as bar:
+            for family in FAMILIES:
                 output.writelines(text.encode() for text in history.text(family))
+                bar.update(1)
         output.write(b"# EOF\n")
     click.echo(f"{history.samples} samples of {history.series} series", err=True)
 
 
 @click.command()
 @config_option
-@click.option("--job", default="dataexport", show_default=True, help="Scrape job of the exporter in Prometheus.")
+@click.option("--job", default="dataexport", help="Scrape job of the exporter in Prometheus.")
 def rules(path: Path | None, job: str) -> None:
-    """Print Prometheus rules that alert if a declared export has no series.
+    """Print alert rules for declared exports.
+
+    They alert if a declared export has no series.
 
     \b
     Example:

@@ -73,12 +73,13 @@ class _ReceivedType(click.ParamType[_Received]):
 def purge(  # noqa: PLR0913 - an argument for each option
     path: Path | None, slug: str, received: _Received, by: str, why: str, *, dry_run: bool, yes: bool
 ) -> None:
-    """Remove what a source received in a window, also while the exporter runs. There is no undo.
+    """Remove what a source received in a window.
 
-    Use it for what a stranger sent with a leaked token. Afterwards everything is as if the events,
-    quarantined and refused bodies had never been received; only duplicates and test calls stay
-    counted. An event that is delivered again is a new one. Back up the store first, or write the
-    events to a file with `events --json-lines`; `replay FILE` restores the real ones from it.
+    There is no undo. The exporter may run. Use it for what a stranger sent with a leaked token.
+    Afterwards everything is as if the events, quarantined and refused bodies had never been received;
+    only duplicates and test calls stay counted. An event that is delivered again is a new one. Back up
+    the store first, or write the events to a file with `events --for-replay`; `replay FILE` restores
+    the real ones from it.
 
     \b
     Example:

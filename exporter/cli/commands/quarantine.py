@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 @source_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Most bodies to list.")
+@click.option("--limit", default=20, type=click.IntRange(1, 100_000), help="Most bodies to list.")
 @click.option("--refused", is_flag=True, help="List the newest refused bodies (400, 413, 415 …) instead.")
 @click.option(
     "--delete", is_flag=True, help="Permanently delete the bodies that match --id, --reason and --source, or --all."
@@ -49,9 +49,9 @@ def quarantine(  # noqa: PLR0913 - one for each option
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """List bodies that could not be parsed, newest first, or delete some.
+    """List or delete bodies that could not be parsed.
 
-    Bodies are kept for store.quarantine_retention. Counters still include deleted bodies.
+    The newest are listed first. Bodies are kept for store.quarantine_retention. Counters still include deleted bodies.
 
     \b
     Example:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.open_store import open_store
-from exporter.cli.options import config_option
-from exporter.config.values import parse_duration
+from exporter.cli.options import DURATION, config_option
 from exporter.ingest.redating import Redating
 from exporter.ledger.access import Access
 from exporter.ledger.instants import to_micros
@@ -19,27 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Duration(click.ParamType[int]):
-    """Parses a duration such as 5h30m into seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return seconds."""
-        try:
-            return parse_duration(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration; give one such as 5h30m, 90m or 20s", param, ctx)
-
-
 @click.command()
 @config_option
 @click.argument("boot", type=int)
-@click.option("--ahead", type=_Duration(), default="0s", help="How far the clock was ahead, such as 5h30m.")
-@click.option("--behind", type=_Duration(), default="0s", help="How far the clock was behind.")
+@click.option("--ahead", type=DURATION, default="0s", help="How far the clock was ahead, such as 5h30m.")
+@click.option("--behind", type=DURATION, default="0s", help="How far the clock was behind.")
 def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:
-    """Recompute the times of events that arrived while a machine's clock was wrong.
+    """Correct event times after a wrong clock.
 
+    Recomputes the times of events that arrived while a machine's clock was wrong.
     BOOT is the number of a boot of the machine, as `doctor` shows it. The exporter corrects the
     current boot automatically. For a boot that ended with a wrong clock, give the error of the clock.
     The exporter may run.

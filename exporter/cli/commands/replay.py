@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -14,12 +13,13 @@ import click
 from exporter.cli.commands import FAILED
 from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option
+from exporter.cli.progress import progress_bar
 from exporter.domain.humanize import format_duration
 from exporter.ingest.replay import Replay, ReplayResult
 from exporter.ledger.access import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_LISTED = 10
@@ -46,9 +46,9 @@ def replay(  # noqa: PLR0913 - an argument for each option
     rebuild: bool,
     dry_run: bool,
 ) -> None:
-    """Reprocess stored, quarantined or imported events with the current parser and time zones.
+    """Reprocess quarantined, stored or imported events.
 
-    FILE has one event per line, as `events --json-lines` writes them:
+    The current parser and time zones apply. FILE has one event per line, as `events --for-replay` writes them:
     {"source": …, "arrived_at": …, "body": {…}}; - is standard input. Events keep their original
     arrival time. An event already stored is skipped and counted as a duplicate. The exporter may run.
 
@@ -56,7 +56,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
     Example:
       dataexport-exporter replay --quarantine --dry-run
       dataexport-exporter replay --rebuild --source shop
-      dataexport-exporter events --json-lines --config old.toml | dataexport-exporter replay -
+      dataexport-exporter events --for-replay --config old.toml | dataexport-exporter replay -
     """
     if quarantine + rebuild + (file is not None) != 1:
         message = "give one of FILE, --quarantine and --rebuild"
@@ -85,9 +85,9 @@ def replay(  # noqa: PLR0913 - an argument for each option
         else:
             total = sum(map(ledger.replay_store.count_events, slugs))
             result = ReplayResult()
-            with _progress_bar(total) as update:
+            with progress_bar("replaying", total) as bar:
                 for result in replayer.rebuild(slugs, dry_run=dry_run):
-                    update(_processed(result))
+                    bar.update(_processed(result) - bar.pos)
             click.echo(format_rebuild(result, dry_run=dry_run))
     sys.exit(FAILED if result.bad_lines else 0)
 
@@ -108,20 +108,10 @@ def _with_progress(file: BinaryIO) -> Iterator[bytes]:
     if file.seekable():
         length = file.seek(0, 2)
         file.seek(0)
-    with _progress_bar(length) as update:
-        done = 0
+    with progress_bar("replaying", length) as bar:
         for line in file:
             yield line
-            done += len(line)
-            update(done)
-
-
-@contextmanager
-def _progress_bar(length: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that sets the progress; no bar is shown if ``length`` is 0 or stderr is no terminal."""
-    hidden = not (length and sys.stderr.isatty())
-    with click.progressbar(length=length, label="replaying", file=sys.stderr, hidden=hidden) as bar:
-        yield lambda done: bar.update(done - bar.pos)
+            bar.update(len(line))
 
 
 def _processed(result: ReplayResult) -> int:

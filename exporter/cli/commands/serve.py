@@ -33,7 +33,7 @@ log = structlog.get_logger()
 @click.command()
 @config_option
 def serve(path: Path | None) -> None:
-    """Receive webhooks and expose metrics, until stopped.
+    """Receive webhooks and expose metrics.
 
     \b
     Example:
@@ -90,9 +90,9 @@ def _log_environment(config: Config) -> None:
 @config_option
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE", required=False)
 def check_config(path: Path | None, file: Path | None) -> None:
-    """Validate a configuration file; exit 2 if it is invalid.
+    """Validate a configuration file.
 
-    The command also lists the settings that environment variables override.
+    The exit code is 2 if it is invalid. The command also lists the settings that environment variables override.
 
     \b
     Example:
@@ -110,13 +110,12 @@ def check_config(path: Path | None, file: Path | None) -> None:
 
 @click.command()
 @config_option
-@click.option(
-    "--timeout", default=3.0, show_default=True, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait."
-)
+@click.option("--timeout", default=3.0, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait.")
 def healthcheck(path: Path | None, timeout: float) -> None:
-    """Check that the running exporter is ready; exit 1 if it is not. For containers.
+    """Check that the running exporter is ready.
 
-    The configuration gives the address of the admin listener. No credential is needed.
+    For containers. The exit code is 1 if it is not ready. The configuration gives the address of the
+    admin listener. No credential is needed.
 
     \b
     Example:

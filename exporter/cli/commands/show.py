@@ -43,19 +43,19 @@ def exports(path: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 @source_option
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Most events to list.")
+@click.option("--limit", default=20, type=click.IntRange(1, 100_000), help="Most events to list.")
 @click.option(
-    "--json-lines", is_flag=True, help="Print all events with their bodies, one per line, as `replay` reads them."
+    "--for-replay", is_flag=True, help="Print all events with their bodies, one per line, as `replay` reads them."
 )
-def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, json_lines: bool) -> None:
-    """List the newest events, or print all of them for a replay.
+def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, for_replay: bool) -> None:
+    """List the newest events, or all for a replay.
 
     \b
     Example:
       dataexport-exporter events --limit 5
-      dataexport-exporter events --json-lines > events.jsonl
+      dataexport-exporter events --for-replay > events.jsonl
     """
-    if json_lines:
+    if for_replay:
         with open_store(path) as (settings, _, ledger):
             require_source(source, settings, ledger)
             for slug in sorted(settings.sources) if source is None else [source]:
@@ -71,7 +71,9 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
 @config_option
 @json_option
 def sources(path: Path | None, *, as_json: bool) -> None:
-    """List the sources, also those no longer configured, and what arrived from each.
+    """List the sources and what arrived from each.
+
+    Sources that are no longer configured are listed as well, if they have events.
 
     \b
     Example:
@@ -86,10 +88,10 @@ def sources(path: Path | None, *, as_json: bool) -> None:
 @click.command()
 @config_option
 def doctor(path: Path | None) -> None:
-    """Check configuration, store, disk, clocks and time zones; exit 1 if anything is wrong.
+    """Check configuration, store, clocks and zones.
 
-    It also checks mutes and retirements, and whether a running exporter uses this configuration, and
-    suggests declarations for undeclared exports.
+    The exit code is 1 if anything is wrong. The command also checks mutes and retirements, and whether
+    a running exporter uses this configuration, and suggests declarations for undeclared exports.
 
     \b
     Example:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import click
 
 from exporter.cli import simulation
 from exporter.cli.options import INSTANT, config_option
+from exporter.cli.progress import progress_bar
 from exporter.cli.webhook_client import post_webhook, source_timezone
 from exporter.config import loader
 from exporter.config.settings import DEFAULT_SOURCE
@@ -39,19 +39,22 @@ _SHARE = click.FloatRange(0, 1)
 
 
 @click.command()
-@click.option("--url", default=URL, show_default=True, help="Webhook of the exporter.")
+@click.option("--url", default=URL, help="Webhook of the exporter.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the source's token.")
 @click.option("--initiated", "status", flag_value=INITIATED, help="Send Initiated: the export has started.")
-@click.option("--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="Send Completed (the default).")
-@click.option("--partner", default="Amazon S3", show_default=True, help="Partner of the export.")
-@click.option("--type", "data_type", default="Events", show_default=True, help="Type of the export.")
-@click.option("--frequency", default="Every 24 hours", show_default=True, help="Frequency of the export.")
-@click.option("--request-id", default="1690283492", show_default=True, help="Export request id.")
-@click.option("--at", help="Local time of the source, such as 2026-12-31T16:50:52. Default: now.")
-@click.option("--timezone", help="Time zone of the source. Default: the admin listener is asked.")
+@click.option(
+    "--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="Send Completed: the export has completed."
+)
+@click.option("--partner", default="Amazon S3", help="Partner of the export.")
+@click.option("--data-type", default="Events", help="Type of the data.")
+@click.option("--frequency", default="Every 24 hours", help="Frequency of the export.")
+@click.option("--request-id", default="1690283492", help="Export request id.")
+@click.option("--at", show_default="now", help="Local time of the source, such as 2026-12-31T16:50:52.")
+@click.option("--timezone", show_default="that of the admin listener", help="Time zone of the source.")
 @click.option(
     "--admin-url",
-    help=f"Admin listener to ask for the source's time zone. Default: {ADMIN_URL} if --url is on this machine.",
+    show_default=f"{ADMIN_URL} if --url is on this machine",
+    help="Admin listener to ask for the source's time zone.",
 )
 @click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
 @click.option(
@@ -68,9 +71,10 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     test_call: bool,
     **event: str,
 ) -> None:
-    """Post one test event to a running exporter, as the vendor in the path of --url would.
+    """Post one test event to a running exporter.
 
-    The event has the local time of the source, as the vendor writes it.
+    The vendor in the path of --url determines the format of the event. The event has the local time of
+    the source, as the vendor writes it.
 
     \b
     Example:
@@ -138,26 +142,21 @@ def _local_time(at: str) -> datetime:
 @config_option
 @click.option("--store", help="New database to fill, such as sqlite:///demo.db.")
 @click.option("--url", help="Webhook of a running exporter to post to.")
-@click.option("--json-lines", is_flag=True, help="Print arrivals, bodies and faults instead.")
+@click.option("--jsonl", is_flag=True, help="Print arrivals, bodies and faults as JSON lines.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="With --url: file with the source's token.")
 @click.option(
     "--speed", default=0.0, type=click.FloatRange(0), help="With --url: speed-up factor; 0 sends everything at once."
 )
-@click.option(
-    "--exports", "count", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Number of exports."
-)
-@click.option(
-    "--days", default=30.0, show_default=True, type=click.FloatRange(0, 3660, min_open=True), help="Days of history."
-)
-@click.option("--until", type=INSTANT, help="End of the history, such as 2026-12-31T16:50:52Z. Default: now.")
-@click.option("--late", default=0.01, show_default=True, type=_SHARE, help="Share of runs that start late.")
-@click.option("--missed", default=0.01, show_default=True, type=_SHARE, help="Share of runs that never start.")
-@click.option("--stuck", default=0.01, show_default=True, type=_SHARE, help="Share of runs that never end.")
-@click.option("--seed", default=1, show_default=True, help="Random seed.")
+@click.option("--exports", "count", default=40, type=click.IntRange(1, 100_000), help="Number of exports.")
+@click.option("--days", default=30.0, type=click.FloatRange(0, 3660, min_open=True), help="Days of history.")
+@click.option("--until", type=INSTANT, show_default="now", help="End of the history, such as 2026-12-31T16:50:52Z.")
+@click.option("--late", default=0.01, type=_SHARE, help="Share of runs that start late.")
+@click.option("--missed", default=0.01, type=_SHARE, help="Share of runs that never start.")
+@click.option("--stuck", default=0.01, type=_SHARE, help="Share of runs that never end.")
+@click.option("--seed", default=1, help="Random seed.")
 @click.option(
     "--timezone",
     default="Europe/Berlin",
-    show_default=True,
     help='Time zone of sources with timezone = "auto", and of --url.',
 )
 def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
@@ -175,12 +174,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     seed: int,
     timezone: str,
     *,
-    json_lines: bool,
+    jsonl: bool,
 ) -> None:
-    """Generate a fleet of exports with delayed, missed and stuck runs.
+    """Generate the events of a fleet of exports.
 
-    With --store, the exports are spread over the configured sources. With --url, they belong to one
-    source, which must be configured with this --timezone: old events do not show a time zone.
+    Some runs are late, missed or stuck. With --store, the exports are spread over the configured
+    sources. With --url, they belong to one source, which must be configured with this --timezone: old
+    events do not show a time zone.
 
     \b
     Example:
@@ -190,13 +190,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     now = time.time()
     ends = now if until is None else until
     begins = ends - days * DAY
-    if bool(store) + bool(url) + json_lines != 1:
-        message = "give one of --store, --url and --json-lines"
+    if bool(store) + bool(url) + jsonl != 1:
+        message = "give one of --store, --url and --jsonl"
         raise click.UsageError(message)
     if late + missed + stuck > 1:
         message = f"--late, --missed and --stuck are shares of all runs; together they are {late + missed + stuck:g}"
         raise click.UsageError(message)
-    if ends > now and not json_lines:
+    if ends > now and not jsonl:
         message = "--until lies in the future, where nothing has arrived yet"
         raise click.UsageError(message)
     settings = loader.load(path, os.environ)
@@ -213,11 +213,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
         vendors = {slug: source.vendor or registry.DEFAULT for slug, source in sources.items()}
         plans = simulation.fleet(count, zones, begins, seed, vendors)
     webhooks = simulation.history(plans, begins, ends, seed, simulation.outcome_by_shares(late, missed, stuck))
-    if json_lines:
+    if jsonl:
         for webhook in webhooks:
             click.echo(json.dumps(webhook.record()))
         return
-    with click.progressbar(length=int(days * DAY), label="simulating", file=sys.stderr) as bar:
+    with progress_bar("simulating", int(days * DAY)) as bar:
         webhooks = _with_progress(webhooks, lambda webhook: bar.update(int(webhook.at - begins) - bar.pos))
         if url:
             sent = simulation.post(webhooks, lambda text: post_webhook(url, text, token_file), speed, time.sleep)

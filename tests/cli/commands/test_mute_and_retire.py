@@ -81,7 +81,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         exporter.post(body("Initiated", vendor_clock(time.time() - 9 * HOUR)), "shop")
         assert exporter.value("dataexport_muted", **LABELS) == 0
         choice = ("--partner", "s3", "--frequency", "Every 4 hours", "--by", "Ann <b>", "--why", "bucket <moves>")
-        done = exporter.run("mute", *config, *choice, "--until", "2h")
+        done = exporter.run("mute", *config, *choice, "--for", "2h")
         assert done.returncode == 0, done
         assert re.match(r"muted until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: --source \"shop\" --export \"any\"", done.stdout)
         assert exporter.value("dataexport_muted", **LABELS) == 1
@@ -108,7 +108,7 @@ def test_a_mute_ends_by_itself(tmp_path: Path) -> None:
         exporter.post(body("Initiated", vendor_clock(time.time())), "shop")
         exporter.scrape()
         for until in ("2s", "8s", "32s"):  # a busy machine may look when the first is over already
-            exporter.run("mute", "--config", str(exporter.config_path), "--partner", "s3", "--until", until, *WHY)
+            exporter.run("mute", "--config", str(exporter.config_path), "--partner", "s3", "--for", until, *WHY)
             if exporter.value("dataexport_muted", **LABELS) == 1:
                 break
         else:
@@ -159,7 +159,7 @@ def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: S
     config = ("--config", str(path))
     (state,) = json.loads(run("exports", *config, "--json").stdout)
     assert (state["muted"], state["muted_by"], state["muted_until"]) == (True, "the configuration", 32472144000)
-    assert run("mute", *config, "--export", "nightly", "--until", "1h", *WHY).exit_code == 0
+    assert run("mute", *config, "--export", "nightly", "--for", "1h", *WHY).exit_code == 0
     (state,) = json.loads(run("exports", *config, "--json").stdout)
     assert state["muted_by"] == "the configuration"
     path.write_text(declared, "utf-8")
@@ -173,13 +173,13 @@ def test_a_declared_export_can_be_muted_in_both_ways_and_not_be_retired(store: S
 def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> None:
     store.deliver("Initiated", MINUTE, 1)
     store.deliver("Initiated", MINUTE, 2, Partner="Azure")
-    sentence = error_output(run("mute", "--source", "default", "--until", "1h", *WHY), 1)
+    sentence = error_output(run("mute", "--source", "default", "--for", "1h", *WHY), 1)
     assert sentence.splitlines() == [
-        "error: more than one export matches; narrow it with --source, --export, --partner, --type or --frequency:",
-        '  --source "default" --export "any" --partner "Amazon S3" --type "events" --frequency "4h"',
-        '  --source "default" --export "any" --partner "Microsoft Azure" --type "events" --frequency "4h"',
+        "error: more than one export matches; narrow it by --source, --export, --partner, --data-type, --frequency:",
+        '  --source "default" --export "any" --partner "Amazon S3" --data-type "events" --frequency "4h"',
+        '  --source "default" --export "any" --partner "Microsoft Azure" --data-type "events" --frequency "4h"',
     ]
-    sentence = error_output(run("mute", "--partner", "elsewhere", "--until", "1h", *WHY), 1)
+    sentence = error_output(run("mute", "--partner", "elsewhere", "--for", "1h", *WHY), 1)
     assert sentence.startswith("error: no export matches; there are:\n")
     sentence = error_output(run("unmute", "--partner", "Azure", *WHY), 1)
     assert sentence.startswith('error: not muted: --source "default" --export "any" --partner "Microsoft Azure"')
@@ -187,20 +187,25 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
     assert store.ledger.decisions() == []
     for number in range(25):
         store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
-    assert error_output(run("mute", "--until", "1h", *WHY), 1).endswith("  … and 7 more\n")
+    assert error_output(run("mute", "--for", "1h", *WHY), 1).endswith("  … and 7 more\n")
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--until", "1h"), "Missing option '--why'"),
-        (("--why", "x"), "Missing option '--until'"),
-        (("--until", "2020-01-01", "--why", "x"), "is over already; give a time to come, or a duration such as 2h"),
-        (("--until", "0s", "--why", "x"), "is over already"),
+        (("--for", "1h"), "Missing option '--why'"),
+        (("--why", "x"), "give one of --for and --until: how long, such as --for 8h, or a time"),
+        (("--for", "1h", "--until", "2999-01-01", "--why", "x"), "give one of --for and --until"),
+        (
+            ("--until", "2020-01-01", "--why", "x"),
+            "the mute would end at 2020-01-01T00:00:00Z, which is over; give a time to come",
+        ),
+        (("--for", "0s", "--why", "x"), "which is over; give a time to come"),
+        (("--for", "long", "--why", "x"), "'long' is no duration; give one such as 5h30m, 90m or 20s"),
         (("--until", "soon", "--why", "x"), "is no date and time; give one such as"),
-        (("--until", "1h", "--why", " "), "give 1 to 512 printable characters"),
-        (("--until", "1h", "--why", "x" * 513), "give 1 to 512 printable characters"),
-        (("--until", "1h", "--why", "x", "--by", "\x1b"), "give 1 to 512 printable characters"),
+        (("--for", "1h", "--why", " "), "give 1 to 512 printable characters"),
+        (("--for", "1h", "--why", "x" * 513), "give 1 to 512 printable characters"),
+        (("--for", "1h", "--why", "x", "--by", "\x1b"), "give 1 to 512 printable characters"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(store: Store, options: tuple[str, ...], sentence: str) -> None:
@@ -223,8 +228,8 @@ def test_a_user_without_a_name_has_to_say_who_decides(store: Store, monkeypatch:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)  # as in a container
-    assert "--by: this user has no name; say who decides" in error_output(run("mute", "--until", "1h", *WHY), 2)
-    assert run("mute", "--until", "1h", "--by", "Ann", *WHY).exit_code == 0
+    assert "--by: this user has no name; say who decides" in error_output(run("mute", "--for", "1h", *WHY), 2)
+    assert run("mute", "--for", "1h", "--by", "Ann", *WHY).exit_code == 0
 
 
 def test_a_mute_of_the_configuration_is_listed_and_unmute_says_where_it_is(store: Store, tmp_path: Path) -> None:
@@ -243,7 +248,7 @@ def test_a_mute_of_the_configuration_is_listed_and_unmute_says_where_it_is(store
 
 def test_a_second_unmute_says_that_the_export_is_not_muted(store: Store) -> None:
     store.deliver("Initiated", MINUTE, 1)
-    assert run("mute", "--partner", "s3", "--until", "1h", *WHY).exit_code == 0
+    assert run("mute", "--partner", "s3", "--for", "1h", *WHY).exit_code == 0
     assert run("unmute", "--partner", "s3", *WHY).exit_code == 0
     assert error_output(run("unmute", "--partner", "s3", *WHY), 1).startswith("error: not muted: --source")
 
@@ -256,7 +261,7 @@ def test_a_mute_follows_a_declaration_that_is_renamed_or_is_reported_as_left_beh
     declaration = '[[exports]]\nname = "{}"\nmatch = {{ partner = "{}" }}\ninterval = "24h"\n'
     config = ("--config", str(path))
     path.write_text(declaration.format("nightly", "Azure"), "utf-8")
-    assert run("mute", *config, "--export", "nightly", "--until", "1h", *WHY).exit_code == 0
+    assert run("mute", *config, "--export", "nightly", "--for", "1h", *WHY).exit_code == 0
 
     path.write_text(declaration.format("renamed", "azure"), "utf-8")
     (row,) = json.loads(run("mutes", *config, "--json").stdout)

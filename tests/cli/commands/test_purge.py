@@ -77,11 +77,11 @@ def test_a_purge_is_previewed_asked_about_recorded_and_done() -> None:
     doctor = run("doctor").stdout
     assert " by Ann (leaked): source default, received 2" in doctor
     assert "could not be parsed" not in doctor
-    assert len(run("events", "--json-lines").stdout.splitlines()) == 2
+    assert len(run("events", "--for-replay").stdout.splitlines()) == 2
 
 
 def test_real_events_of_the_window_come_back_from_a_file(leaked: Store, in_a_folder: Path) -> None:
-    lines = run("events", "--json-lines").stdout.splitlines(keepends=True)
+    lines = run("events", "--for-replay").stdout.splitlines(keepends=True)
     (in_a_folder / "real.jsonl").write_text("".join(line for line in lines if "made up" not in line), "utf-8")
     assert run(*purge(3 * HOUR, HOUR, "--yes")).exit_code == 0
     assert run("replay", "real.jsonl").stdout == "1 accepted\n2 duplicates\n"

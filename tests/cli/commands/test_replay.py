@@ -203,9 +203,9 @@ def test_events_written_as_lines_are_the_same_events_in_another_ledger(
     config = ("--config", str(tmp_path / "a" / "dataexport.toml"))
     stored = a_ledger_of_two_sources(tmp_path / "a")
     expected = exports(*config)
-    lines = run("events", "--json-lines", *config).stdout
+    lines = run("events", "--for-replay", *config).stdout
     assert lines.count("\n") == len(stored)
-    only = run("events", "--json-lines", "--source", "quiet", *config).stdout
+    only = run("events", "--for-replay", "--source", "quiet", *config).stdout
     assert only == "".join(line for line in lines.splitlines(keepends=True) if '"quiet"' in line)
     (tmp_path / "lines").write_text(lines, "utf-8")
 

@@ -26,7 +26,7 @@ URL = "http://exporter.example:8080/webhooks/clevertap/shop"
 
 def test_send_posts_what_clevertap_would(requests_mock: Mocker) -> None:
     requests_mock.post(URL, text='{"accepted":1}\n')
-    options = ["--initiated", "--partner", "Google Cloud Storage", "--type", "Profiles", "--frequency", "One Time"]
+    options = ["--initiated", "--partner", "Google Cloud Storage", "--data-type", "Profiles", "--frequency", "One Time"]
     result = run("send", "--url", URL, *options, "--request-id", "1690283492", "--at", "2023-07-25T16:50:52")
     assert (result.exit_code, result.stdout) == (0, '200 {"accepted":1}\n')
     assert requests_mock.last_request is not None

@@ -142,7 +142,7 @@ def test_without_request_ids_no_export_is_detected(path: Path) -> None:
 
 
 def test_a_simulated_fleet_has_the_form_of_each_sources_vendor(path: Path) -> None:
-    result = run("simulate", "--config", str(path), "--json-lines", "--exports", "2", "--days", "2")
+    result = run("simulate", "--config", str(path), "--jsonl", "--exports", "2", "--days", "2")
     records = [json.loads(line) for line in result.stdout.splitlines()]
     bodies = [(record["source"], json.loads(record["body"]).keys()) for record in records if record["body"]]
     assert {"phase" in keys for source, keys in bodies if source == "box"} == {True}
@@ -171,7 +171,7 @@ def test_an_export_is_chosen_by_any_vendors_spelling_of_its_partner(path: Path) 
     with serving(path) as (public, _):
         run("send", "--url", f"{public}{registry.webhook_path('toy', 'box')}", "--partner", "LAKE", "--frequency", "4")
     selector = ["--source", "box", "--frequency", "4", "--partner"]
-    arguments = ["--config", str(path), "--until", "2h", "--why", "a test"]
+    arguments = ["--config", str(path), "--for", "2h", "--why", "a test"]
     assert "no export matches" in error_output(run("mute", *arguments, *selector, "pond"), 1)
     assert run("mute", *arguments, *selector, "lake").exit_code == 0
 
