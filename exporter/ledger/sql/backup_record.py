@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import epochs, metadata_table
+from exporter.ledger.sql.checked_writes import insert_rows
 
 if TYPE_CHECKING:
     from exporter.domain.epochs import Epoch
@@ -29,7 +30,8 @@ def record_backup(database: Database, now: float, epoch: Epoch) -> None:
     insert = database.insert(metadata_table)
     upsert = insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value})
     with database.writing("backup") as connection:
-        connection.execute(upsert, {"name": LAST_BACKUP, "value": f"{epoch.id} {to_micros(now) - epoch.offset_us}"})
+        row = {"name": LAST_BACKUP, "value": f"{epoch.id} {to_micros(now) - epoch.offset_us}"}
+        insert_rows(connection, upsert, [row])
 
 
 def read_last_backup(database: Database) -> float:

@@ -10,6 +10,7 @@ from exporter.domain.events import RefusedBody
 from exporter.ledger.body_store import MAX_REFUSED
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import quarantine, refused_bodies
+from exporter.ledger.sql.checked_writes import insert_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ class SqlBodyStore:
         ]
         table = refused_bodies.c
         with self._database.writing(OPERATION) as connection:
-            connection.execute(insert(refused_bodies), rows)
+            insert_rows(connection, insert(refused_bodies), rows)
             for source in sorted({body.source for body in bodies}):
                 newest = select(table.sequence).where(table.source == source).order_by(table.sequence.desc())
                 oldest_kept = newest.limit(1).offset(MAX_REFUSED - 1).scalar_subquery()

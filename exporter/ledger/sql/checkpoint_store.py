@@ -19,6 +19,7 @@ from exporter.ledger.schema import (
     retention_log,
     sequence_heads,
 )
+from exporter.ledger.sql.checked_writes import change_rows, insert_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,7 +167,7 @@ class SqlCheckpointStore:
             if sum(found) < len(sequences):
                 return False  # some were purged since they were read, and must not enter a baseline
             for chunk in _chunks(sequences):
-                connection.execute(delete(events).where(events.c.sequence.in_(chunk)))
+                change_rows(connection, delete(events).where(events.c.sequence.in_(chunk)), len(chunk))
             texts = [{"key": key, "revision": new.revision, "document": text} for key, text in new_baselines.items()]
             self._upsert(connection, baselines, "key", texts)
             new_state = {
@@ -191,7 +192,7 @@ class SqlCheckpointStore:
         if rows:
             insert = self._database.insert(table)
             others = {name: insert.excluded[name] for name in rows[0] if name != key}
-            connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
+            insert_rows(connection, insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
 def lock_out_writers(database: Database, connection: Connection) -> None:

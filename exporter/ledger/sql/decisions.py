@@ -10,6 +10,7 @@ from exporter.domain.decisions import Decision
 from exporter.domain.exports import ExportKey
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import decisions, epochs
+from exporter.ledger.sql.checked_writes import insert_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,7 +61,7 @@ def append_decision(connection: Connection, decision: Decision, epoch: Epoch) ->
         "reason": decision.why,
         "epoch": epoch.id,
     }
-    connection.execute(insert(decisions), [row])
+    insert_rows(connection, insert(decisions), [row])
 
 
 def read_decisions(database: Database, after: int) -> list[Decision]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select
 from exporter.domain.terms import Terms, TermsChange, in_effect
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.schema import declared_terms, epochs
+from exporter.ledger.sql.checked_writes import insert_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def record_terms(database: Database, terms: Mapping[tuple[str, str], Terms], now
             if newest.get(key) != each
         ]
         if rows:
-            connection.execute(insert(declared_terms), rows)
+            insert_rows(connection, insert(declared_terms), rows)
 
 
 def read_terms(database: Database) -> Mapping[tuple[str, str], Sequence[TermsChange]]:

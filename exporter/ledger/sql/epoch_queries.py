@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 
 from exporter.domain.epochs import Epoch, StoredEpoch
 from exporter.ledger.schema import epochs, metadata_table
+from exporter.ledger.sql.checked_writes import change_rows, insert_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ def begin_epoch(database: Database, boot_id: str, clock_us: int, offset_us: int,
             return Epoch(*newest)
         number = int(connection.execute(select(func.max(epochs.c.id))).scalar_one()) + 1
         row = StoredEpoch(number, boot_id, offset_us, offset_us, offset_us, clock_us, clock_us)
-        connection.execute(insert(epochs).values([getattr(row, column.name) for column in epochs.c]))
+        insert_rows(connection, insert(epochs), [{column.name: getattr(row, column.name) for column in epochs.c}])
     return Epoch(number, offset_us)
 
 
@@ -65,7 +66,7 @@ def correct_epochs(database: Database, offsets: Mapping[int, int], *, measured: 
     with database.writing("epoch") as connection:
         for number, offset_us in offsets.items():
             values = {"offset_us": offset_us} | ({"measured_us": offset_us} if measured else {})
-            connection.execute(update(epochs).where(epochs.c.id == number).values(values))
+            change_rows(connection, update(epochs).where(epochs.c.id == number).values(values), 1)
         raise_replay_generation(connection)
 
 
@@ -74,4 +75,5 @@ def raise_replay_generation(connection: Connection) -> None:
     fact = metadata_table.c.name == REPLAY_GENERATION
     stored = connection.execute(select(metadata_table.c.value).where(fact)).scalar()
     connection.execute(delete(metadata_table).where(fact))
-    connection.execute(metadata_table.insert(), [{"name": REPLAY_GENERATION, "value": str(int(stored or 0) + 1)}])
+    row = {"name": REPLAY_GENERATION, "value": str(int(stored or 0) + 1)}
+    insert_rows(connection, metadata_table.insert(), [row])

@@ -13,7 +13,7 @@ from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE
 from exporter.ledger.group_commit import GroupCommit
 from exporter.ledger.instants import from_micros, to_micros
 from exporter.ledger.postgres import append as postgres_append
-from exporter.ledger.rows import EVENT_COLUMNS, Batch
+from exporter.ledger.rows import EVENT_COLUMNS, Batch, refuse_ignored
 from exporter.ledger.schema import (
     declared_exports,
     delivery_counters,
@@ -26,6 +26,7 @@ from exporter.ledger.schema import (
 from exporter.ledger.sql import decisions, declared_terms
 from exporter.ledger.sql.backup_record import read_last_backup, record_backup
 from exporter.ledger.sql.body_store import SqlBodyStore
+from exporter.ledger.sql.checked_writes import change_rows, insert_rows
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.database import Database
 from exporter.ledger.sql.epoch_queries import (
@@ -231,7 +232,9 @@ class SqlLedger:
         if rows:
             with self._database.writing("declare") as connection:
                 connection.execute(self._database.insert(declared_exports).on_conflict_do_nothing(), rows)
-        return self.declaration_times()
+        times = self.declaration_times()
+        refuse_ignored(sum((row["source"], row["name"]) in times for row in rows), len(rows))
+        return times
 
     def declaration_times(self) -> Mapping[tuple[str, str], float]:
         """When each (source, name) was first declared."""
@@ -260,9 +263,9 @@ class SqlLedger:
             if clock_us - last_seen_us > to_micros(HEARTBEAT_TIMEOUT):
                 started_us = clock_us
             row = {"instance_id": instance_id, "epoch": epoch.id, "started_us": started_us, "last_seen_us": clock_us}
-            connection.execute(upsert, row)
+            insert_rows(connection, upsert, [row])
             if epoch.id:
-                connection.execute(update(epochs).where(epochs.c.id == epoch.id).values(last_us=clock_us))
+                change_rows(connection, update(epochs).where(epochs.c.id == epoch.id).values(last_us=clock_us), 1)
         self._instances[key] = (started_us, clock_us)
 
     def outages(self) -> list[Outage]:

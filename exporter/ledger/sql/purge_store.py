@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete, func, select, update
 
 from exporter.ledger.instants import to_micros
 from exporter.ledger.schema import delivery_counters, epochs, events, quarantine, refused_bodies
+from exporter.ledger.sql.checked_writes import change_rows
 from exporter.ledger.sql.checkpoint_store import lock_out_writers
 from exporter.ledger.sql.decisions import append_decision
 from exporter.ledger.sql.replay_store import mark_in_progress
@@ -101,7 +102,7 @@ class SqlPurgeStore:
                 lock_out_writers(self._database, connection)  # no replay takes one of them out meanwhile
                 rows = connection.execute(some.limit(ROWS_PER_TRANSACTION).with_for_update(of=quarantine)).all()
                 sequences = [row.sequence for row in rows]
-                connection.execute(delete(quarantine).where(quarantine.c.sequence.in_(sequences)))
+                change_rows(connection, delete(quarantine).where(quarantine.c.sequence.in_(sequences)), len(rows))
                 for (reason, epoch), count in Counter((row.reason, row.epoch) for row in rows).items():
                     key = (
                         counter.source == window.source,
