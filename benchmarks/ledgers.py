@@ -44,6 +44,7 @@ _LATER = {
     "local_seconds": "local_seconds + ?1",
     "arrived_us": "arrived_us + ?1 * 1000000",
     "occurred_us": "occurred_us + ?1 * 1000000",
+    "clock_us": "clock_us + ?1 * 1000000",
     "body": "CAST(replace(CAST(body AS TEXT), ?2, ?4) AS BLOB)",
 }
 _ANOTHER_TURN = (
