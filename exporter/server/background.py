@@ -112,7 +112,7 @@ class BackgroundWork:
             try:
                 self._heartbeat()
             except StoreError as error:
-                log.error("no heartbeat", error=str(error))
+                log.error("heartbeat_failed", error=str(error))
 
     def _heartbeat(self) -> None:
         generation = self._ledger.replay_generation()  # first, because a read is what notices a replaced ledger
@@ -135,7 +135,7 @@ class BackgroundWork:
                 events, from_checkpoint = self._model.catch_up(self._now())
             except StoreError as error:
                 if not self._stopping.is_set():  # otherwise the stop has closed the ledger during the read
-                    log.error("cannot read the ledger", error=str(error))
+                    log.error("store_read_failed", error=str(error))
                     self._stopping.wait(RETRY_SECONDS)
             else:
                 self._caught_up.set()
@@ -160,19 +160,19 @@ class BackgroundWork:
         try:
             written, other_configuration = self._model.write_checkpoint(now, stopping=stopping)
         except Exception as error:  # noqa: BLE001 - no error may end this thread or prevent a stop
-            log.error("no checkpoint", error=str(error))
+            log.error("checkpoint_failed", error=str(error))
             return
         if written:
             self._process_metrics.checkpoint_time.set(now)
         if other_configuration:
             # It may also be this exporter's predecessor, killed less than a minute ago.
-            log.warning("an exporter of another configuration or release was heard of within a minute on this store")
+            log.warning("replica_differs")
 
     def _redate(self) -> None:
         try:
             self._timekeeper.redate()
         except Exception as error:  # noqa: BLE001 - as for the checkpoint
-            log.error("events are not dated again for now", error=str(error))
+            log.error("redating_failed", error=str(error))
 
     def _prune(self) -> None:
         if self._clock.steady_seconds() < STEADY_SECONDS:
@@ -186,4 +186,4 @@ class BackgroundWork:
                 self._apply_retention()
                 self._process_metrics.pruned.inc(count)
         except Exception as error:  # noqa: BLE001 - as for the checkpoint
-            log.error("nothing more is pruned for now", error=str(error))
+            log.error("pruning_failed", error=str(error))

@@ -15,6 +15,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from exporter import __version__
+from exporter.config import store_url
 from exporter.server import logs
 from exporter.server.listeners import Listeners
 from exporter.server.worker import LoopWorker
@@ -85,8 +87,13 @@ def serve(config: Config, start: Callable[[], Service], temporary_folder: str) -
         "logger_class": _Logger,
         "proc_name": "dataexport-exporter",
         "when_ready": lambda _arbiter: log.info(
-            "listening", webhook=str(config.webhook_listen), admin=str(config.admin_listen)
+            "started",
+            version=__version__,
+            webhook=str(config.webhook_listen),
+            admin=str(config.admin_listen),
+            store=store_url.without_password(config.store_url),
         ),
+        "on_exit": lambda _arbiter: log.info("stopped"),
     }
     logs.configure(config.log)
     _Arbiter(_Application(options, lambda loop: Listeners(config, start(), loop))).run()

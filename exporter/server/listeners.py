@@ -52,7 +52,7 @@ class Listeners:
         self._webhook_threads = ThreadPoolExecutor(THREADS, "webhook")
         self._admin_threads = ThreadPoolExecutor(ADMIN_THREADS, "admin")
         self._access_log = AccessLog(loop)
-        webhook = Webhook(service, partial(self._access_log.log_request, "webhook"))
+        webhook = Webhook(service, partial(self._access_log.log_request, "webhook_request"))
         webhook_handler = WsgiHandler(
             webhook_app.create_app(webhook),
             config.webhook_listen,
@@ -72,7 +72,7 @@ class Listeners:
             ADMIN_THREADS,
             lambda: MAX_ADMIN_BODY_BYTES,
             lambda _: None,
-            partial(self._access_log.log_request, "admin"),
+            partial(self._access_log.log_request, "admin_request"),
         )
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         max_connections = min(MAX_CONNECTIONS, max(files - RESERVED_FILES, MIN_CONNECTIONS))

@@ -81,7 +81,7 @@ class RefusedBodies:
                 del pending[source]
         except StoreError as error:
             bodies = sum(map(len, pending.values()))
-            log.warning("refused bodies could not be stored", bodies=bodies, error=str(error))
+            log.warning("refused_bodies_not_stored", bodies=bodies, error=str(error))
 
     def _write_loop(self) -> None:
         while not self._stopping.is_set():

@@ -203,10 +203,10 @@ class Service:
         else:
             self.process_metrics.reload_successful.set(1)
             self.process_metrics.reload_time.set(self.now())
-            log.info("reloaded", sources=len(config.sources), exports=len(config.exports))
+            log.info("config_reloaded", sources=len(config.sources), exports=len(config.exports))
             return ()
         self.process_metrics.reload_successful.set(0)
-        log.error("reload failed, the old configuration stays", problems=list(problems))
+        log.error("config_reload_failed", problems=list(problems))
         return problems
 
     def _require_caught_up(self) -> None:
@@ -238,7 +238,7 @@ class Service:
             differing.append("tls")
             config = replace(config, tls=self.config.tls, tls_expires_at=self.config.tls_expires_at)
         if differing:
-            log.warning("takes effect at the next start", settings=differing)
+            log.warning("restart_needed", settings=differing)
         return replace(config, **current)
 
     def _record_declarations(self, config: Config) -> None:

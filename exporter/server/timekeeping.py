@@ -53,7 +53,7 @@ class Timekeeper:
         if step is None:
             return False
         paused = self._redating().was_right_before(self._clock.epoch, step.seconds)
-        log.warning("the clock was set, or this machine was paused", seconds=round(step.seconds, 3), paused=paused)
+        log.warning("clock_changed", seconds=round(step.seconds, 3), paused=paused)
         if paused:
             self._clock.begin_epoch(step.offset_us)
         else:
@@ -69,7 +69,7 @@ class Timekeeper:
         """
         changed = self._redating().redate()
         if changed:
-            log.warning("events were dated again, since the clock was wrong when they arrived", changed=changed)
+            log.warning("events_redated", changed=changed)
 
     def _correct_others(self) -> None:
         """Move the epochs that cannot have been when they are dated."""
@@ -81,5 +81,5 @@ class Timekeeper:
         current = {epoch.id: epoch.offset_us for epoch in epochs}
         changed = {number: offset_us for number, offset_us in offsets.items() if offset_us != current[number]}
         if changed:
-            log.warning("the machine had a wrong clock before it was started last", epochs=sorted(changed))
+            log.warning("earlier_clock_wrong", epochs=sorted(changed))
             self._ledger.correct_epochs(changed)

@@ -19,19 +19,20 @@ Every line has these fields:
 
 | field | meaning |
 |---|---|
-| `event` | what happened; one of the texts below |
+| `event` | what happened; one of the names below |
 | `level` | `debug`, `info`, `warning` or `error` |
 | `timestamp` | time in UTC, ISO 8601 |
 
 ## Requests
 
-One line per request, at level info. Bodies, headers and query parameters are never logged. At most 5 lines a second \
-are written about requests without a valid credential.
+One line per request, at level info. Requests to `/-/healthy`, `/-/ready` and `/metrics` are logged at level debug if \
+they succeed. Bodies, headers and query parameters are never logged. At most 5 lines a second are written about \
+requests without a valid credential.
 
 | event | meaning |
 |---|---|
-| `webhook` | a request to the webhook listener |
-| `admin` | a request to the admin listener |
+| `webhook_request` | a request to the webhook listener |
+| `admin_request` | a request to the admin listener |
 
 | field | meaning |
 |---|---|
@@ -47,32 +48,27 @@ are written about requests without a valid credential.
 ## Other events"""
 
 NOTES = {
-    "a variable overrides the configuration file": "An environment variable overrides a setting of the file.",
-    "an exporter of another configuration or release was heard of within a minute on this store": (
-        "Another exporter with a different configuration or version is using this store."
-    ),
-    "and more requests without a valid credential": "Requests of the last second that were not logged.",
-    "cannot read the ledger": "Startup cannot read the store. It tries again; `/-/ready` answers 503 until then.",
-    "events are not dated again for now": "Correcting event times after a wrong clock failed. It is retried.",
-    "events were dated again, since the clock was wrong when they arrived": (
-        "The clock was corrected, and the times of events that arrived before were recomputed."
-    ),
-    "listening": "Both listeners accept connections.",
-    "no checkpoint": "The checkpoint could not be written. The next start reads more events.",
-    "no heartbeat": "The heartbeat could not be written. It is retried; without one, the time counts as an outage.",
-    "nothing more is pruned for now": "Pruning failed. It is retried.",
+    "checkpoint_failed": "The checkpoint could not be written. The next start reads more events.",
+    "clock_changed": "The clock jumped, or the machine was suspended.",
+    "config_reload_failed": "The new configuration is invalid. The running one is kept.",
+    "config_reloaded": "A new configuration is in effect.",
+    "earlier_clock_wrong": ("The clock was wrong during an earlier boot; `doctor` shows it, and `redate` corrects it."),
+    "events_redated": ("The clock was corrected, and the times of events that arrived before were recomputed."),
+    "heartbeat_failed": "The heartbeat could not be written. It is retried; without one, the time counts as an outage.",
+    "internal_error": "A bug: a request was answered 500. The traceback is in `exception`.",
+    "pruning_failed": "Pruning failed. It is retried.",
     "ready": "Startup is complete.",
-    "refused bodies could not be stored": "Refused bodies are missing from `quarantine --refused`.",
-    "reload failed, the old configuration stays": "The new configuration is invalid. The running one is kept.",
-    "reloaded": "A new configuration is in effect.",
-    "store": "A request failed because the store cannot be used; it was answered 503.",
-    "takes effect at the next start": "A reload found changed settings that need a restart.",
-    "the clock was set, or this machine was paused": "The clock jumped, or the machine was suspended.",
-    "the machine had a wrong clock before it was started last": (
-        "The clock was wrong during an earlier boot; `doctor` shows it, and `redate` corrects it."
-    ),
-    "unexpected": "A bug: a request was answered 500. The traceback is in `exception`.",
-    "variables that Kubernetes makes for services are ignored": "Variables such as `DATAEXPORT_PORT=tcp://…`.",
+    "redating_failed": "Correcting event times after a wrong clock failed. It is retried.",
+    "refused_bodies_not_stored": "Refused bodies are missing from `quarantine --refused`.",
+    "replica_differs": ("Another exporter with a different configuration or version is using this store."),
+    "requests_not_logged": "Requests of the last second that were not logged.",
+    "restart_needed": "A reload found changed settings that need a restart.",
+    "setting_overridden": "An environment variable overrides a setting of the file.",
+    "started": "Both listeners accept connections. `store` is without its password.",
+    "stopped": "The exporter has stopped. After a kill there is none.",
+    "store_failed": "A request failed because the store cannot be used; it was answered 503.",
+    "store_read_failed": "Startup cannot read the store. It tries again; `/-/ready` answers 503 until then.",
+    "variables_ignored": "Variables such as `DATAEXPORT_PORT=tcp://…`.",
 }
 """The meaning of every event."""
 

@@ -88,7 +88,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         yield running
         log = running.log()
         assert "Traceback" not in log
-        assert '"unexpected"' not in log
+        assert '"internal_error"' not in log
 
 
 @settings(max_examples=150 * PROOF)

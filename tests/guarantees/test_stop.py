@@ -95,7 +95,7 @@ def test_reloads_under_load_lose_nothing_and_cut_no_connection(tmp_path: Path) -
         load.wait_for(20)
         load.stop()
         assert (load.broken, load.refused) == ([], [])
-        assert exporter.log().count('"event": "reloaded"') >= 2
+        assert exporter.log().count('"event": "config_reloaded"') >= 2
         assert stored(exporter) == load.acknowledged
 
 

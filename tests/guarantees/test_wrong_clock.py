@@ -236,7 +236,7 @@ def test_the_installed_exporter_heals_within_a_minute_without_a_restart(tmp_path
             return exporter.value("dataexport_webhook_last_accepted_timestamp_seconds", source="shop") or 0.0
 
         log = tmp_path / "exporter.log"
-        wait_until(lambda: "the clock was set" in log.read_text("utf-8"), "the step to be noticed")
+        wait_until(lambda: "clock_changed" in log.read_text("utf-8"), "the step to be noticed")
         exporter.post(body("Completed", vendor_clock(completed)), "shop")
         assert last_accepted() > time.time() + DAY
         shift.write_text("0", "utf-8")

@@ -171,7 +171,8 @@ def test_every_status_code_that_the_server_names_is_on_the_page() -> None:
     assert {408, 414, 431} <= named
 
 
-def test_every_log_event_has_a_meaning_and_the_other_way_round() -> None:
+def test_every_log_event_has_a_short_name_and_a_meaning_and_the_other_way_round() -> None:
     events = logs.log_events()
     assert len({event.name for event in events}) == len(events), "one event is logged in two ways"
     assert {event.name for event in events} == logs.NOTES.keys()
+    assert [name for name in logs.NOTES if not re.fullmatch(r"[a-z]+(_[a-z]+){0,3}", name)] == []

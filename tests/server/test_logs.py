@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import body, fields
+from exporter import __version__
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def of_requests(exporter: Exporter, count: int, *slugs: str) -> list[dict[str, o
     """Wait for the lines of ``count`` requests for some sources, as a line may be written after the response."""
 
     def logged() -> list[dict[str, object]]:
-        requests = [line for line in lines(exporter) if line["event"] == "webhook"]
+        requests = [line for line in lines(exporter) if line["event"] == "webhook_request"]
         return [line for line in requests if str(line["path"]).removeprefix("/webhooks/clevertap/").startswith(slugs)]
 
     wait_until(lambda: len(logged()) >= count, f"{count} requests are logged")
@@ -132,12 +133,23 @@ def test_what_a_stranger_typed_stays_on_one_line(exporter: Exporter) -> None:
     assert "Traceback" not in exporter.log()
 
 
+def test_the_start_logs_version_listeners_and_store_and_the_stop_logs_one_line(exporter: Exporter) -> None:
+    exporter.terminate()
+    [started] = [line for line in lines(exporter) if line["event"] == "started"]
+    assert (started["version"], started["store"]) == (__version__, f"sqlite:///{exporter.database}")
+    assert (started["webhook"], started["admin"]) == (
+        f"127.0.0.1:{exporter.webhook_port}",
+        f"127.0.0.1:{exporter.admin_port}",
+    )
+    assert lines(exporter)[-1]["event"] == "stopped"
+
+
 def test_on_a_terminal_columns_are_shown(tmp_path: Path) -> None:
     with OnATerminal(tmp_path) as exporter:
         exporter.post(b"{}")
         exporter.terminate()
         shown = exporter.log()
-    assert "listening" in shown
+    assert "started" in shown
     assert "\x1b[" in shown
     assert '"event"' not in shown
 

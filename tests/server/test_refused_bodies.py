@@ -86,9 +86,7 @@ def test_a_store_that_fails_is_logged_and_the_bodies_are_dropped() -> None:
     refused.record("other", 400, "not JSON", b"")
     with capture_logs() as logged:
         refused.write()
-    assert logged == [
-        {"event": "refused bodies could not be stored", "log_level": "warning", "bodies": 2, "error": "no room"}
-    ]
+    assert logged == [{"event": "refused_bodies_not_stored", "log_level": "warning", "bodies": 2, "error": "no room"}]
     assert store.writes == [1]
     store.error = False
     refused.stop()

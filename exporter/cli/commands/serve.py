@@ -76,14 +76,14 @@ def _log_environment(config: Config) -> None:
     """Log what environment variables override, and which are ignored."""
     for override in config.overrides:
         log.info(
-            "a variable overrides the configuration file",
+            "setting_overridden",
             variable=override.variable,
             setting=override.setting,
             value=override.value,
             instead_of=override.file_value,
         )
     if config.ignored_variables:
-        log.info("variables that Kubernetes makes for services are ignored", variables=list(config.ignored_variables))
+        log.info("variables_ignored", variables=list(config.ignored_variables))
 
 
 @click.command("check-config")

@@ -6,7 +6,9 @@ and of what a client chose, 128 characters.
 
 from __future__ import annotations
 
+import logging
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 LINES_PER_SECOND = 5
 """The most lines about requests without a valid credential."""
 MAX_CHARACTERS = 128
+ROUTINE_PATHS = frozenset({"/-/healthy", "/-/ready", "/metrics"})
+"""What monitoring requests all the time."""
 
 log = structlog.get_logger()
 
@@ -34,18 +38,24 @@ class AccessLog:
         self._loop = loop
         self._unauthenticated = 0  # requests since the current second began
 
-    def log_request(self, listener: str, request: HttpRequest, response: HttpResponse) -> None:
-        """Log a request and the status of its response; ``listener`` becomes the log event."""
+    def log_request(self, event: str, request: HttpRequest, response: HttpResponse) -> None:
+        """Log a request and the status of its response as ``event``; a successful probe or scrape at level debug."""
+        path = request.raw_path
+        is_routine = path in ROUTINE_PATHS and response.status == HTTPStatus.OK
+        level = logging.DEBUG if is_routine else logging.INFO
+        if not log.is_enabled_for(level):
+            return
         if not request.authenticated:
             if not self._unauthenticated:
                 self._loop.call_later(1.0, self.end_second)
             self._unauthenticated += 1
             if self._unauthenticated > LINES_PER_SECOND:
                 return
-        log.info(
-            listener,
+        log.log(
+            level,
+            event,
             method=request.method,
-            path=request.raw_path[:MAX_CHARACTERS],
+            path=path[:MAX_CHARACTERS],
             code=response.status,
             ms=round((time.perf_counter() - request.started_at) * 1000, 2),
             client=request.client[:MAX_CHARACTERS],
@@ -57,4 +67,4 @@ class AccessLog:
         omitted = self._unauthenticated - LINES_PER_SECOND
         self._unauthenticated = 0
         if omitted > 0:
-            log.info("and more requests without a valid credential", requests=omitted)
+            log.info("requests_not_logged", requests=omitted)

@@ -78,9 +78,9 @@ def response_to_error(error: Exception) -> HttpResponse:
         return problem_document(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers)
     status = next((status for error_type, status in STATUS_BY_ERROR if isinstance(error, error_type)), None)
     if status is None:
-        log.error("unexpected", error=repr(error)[:MAX_CHARACTERS], exc_info=error)
+        log.error("internal_error", error=repr(error)[:MAX_CHARACTERS], exc_info=error)
         return problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected error; it is in the log")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        log.error("store", error=str(error))
+        log.error("store_failed", error=str(error))
         return unavailable("the store cannot be used, please try again; the exporter's log has the reason")
     return problem_document(status, str(error))

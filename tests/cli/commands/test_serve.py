@@ -45,8 +45,8 @@ def test_check_config_and_the_log_name_what_variables_override(fine: str, tmp_pa
     output = run("serve", "--config", fine, **environment).stderr
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert [(line["event"], line["level"]) for line in lines] == [
-        ("a variable overrides the configuration file", "info"),
-        ("variables that Kubernetes makes for services are ignored", "info"),
+        ("setting_overridden", "info"),
+        ("variables_ignored", "info"),
     ]
     assert (lines[0]["variable"], lines[0]["setting"]) == ("DATAEXPORT_LOG_LEVEL", "log.level")
     assert (lines[0]["value"], lines[0]["instead_of"]) == ("'debug'", "'info'")

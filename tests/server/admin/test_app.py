@@ -277,7 +277,7 @@ def test_a_reload_says_which_settings_wait_for_a_restart(tmp_path: Path) -> None
     with LocalExporter(tmp_path, '[log]\nlevel = "info"\n') as exporter:
         exporter.config_path.write_text('[log]\nlevel = "error"\n[store]\nurl = "sqlite:///other.db"\n', "utf-8")
         assert exporter.admin("/-/reload", "POST").status_code == 200
-        assert "takes effect at the next start" in exporter.log()
+        assert "restart_needed" in exporter.log()
         assert '"settings": ["store_url", "log"]' in exporter.log()
         assert not (tmp_path / "other.db").exists()
 
