@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.domain import frequency
-from exporter.domain.errors import ExporterError
+from exporter.domain.errors import NoSuchExportError
 from exporter.domain.exports import matches_all
 from exporter.ingest.vendors import registry
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from exporter.domain.states import ExportState
 
 MAX_LISTED = 20
-
-
-class NoSuchExportError(ExporterError):
-    """The selector matches no export, or several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from exporter.config.environment import CONFIG_VARIABLE
-from exporter.config.values import parse_duration
-
-MAX_TEXT = 512
-"""Characters that `--why` and `--by` may have."""
+from exporter.domain.decision_rules import parse_text
+from exporter.domain.durations import parse_duration, parse_instant
 
 config_option = click.option(
     "--config",
@@ -36,10 +33,9 @@ class _Instant(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return Unix seconds."""
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no date and time; give one such as 2026-12-31T16:50:52Z", param, ctx)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            return parse_instant(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 INSTANT = _Instant()
@@ -68,10 +64,10 @@ class _Text(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the line without surrounding spaces."""
-        text = str(value).strip()
-        if not text.isprintable() or not 1 <= len(text) <= MAX_TEXT:
-            self.fail(f"give 1 to {MAX_TEXT} printable characters", param, ctx)
-        return text
+        try:
+            return parse_text(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _login_name() -> str:

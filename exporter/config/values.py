@@ -15,6 +15,7 @@ from pydantic import BeforeValidator
 
 from exporter.config import store_url
 from exporter.domain import event_time
+from exporter.domain.durations import UNIT_SECONDS, parse_duration
 from exporter.domain.exports import GROUP_LABEL, OVERFLOW_LABEL, SEVERITIES, UNKNOWN_SOURCE
 from exporter.ingest.vendors import registry
 
@@ -25,14 +26,6 @@ SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_LABEL = 128
 """The longest label, in characters."""
 
-_SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(
-    r"(?:(?P<w>\d{1,9}) ?(?:w|weeks?))? ?"
-    r"(?:(?P<d>\d{1,9}) ?(?:d|days?))? ?"
-    r"(?:(?P<h>\d{1,9}) ?(?:h|hrs?|hours?))? ?"
-    r"(?:(?P<m>\d{1,9}) ?(?:m|mins?|minutes?))? ?"
-    r"(?:(?P<s>\d{1,9}) ?(?:s|secs?|seconds?))?"
-)
 _TRUE_OR_FALSE = {"true": True, "false": False}
 
 
@@ -69,26 +62,10 @@ def address(value: object) -> Address:
     return Address(host, int(port))
 
 
-def parse_duration(value: object) -> int:
-    """Parse a duration such as ``90m``, ``1h30m`` or ``2 hours``; a whole number is in seconds.
-
-    Raises:
-        ValueError: it is none; the message shows some.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = " ".join(value.split()).lower() if isinstance(value, str) else ""
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
-        message = 'give a duration such as "90m", "1h30m", "24h" or "7d"'
-        raise ValueError(message)
-    return sum(int(count) * _SECONDS[unit] for unit, count in match.groupdict().items() if count)
-
-
 def format_bound(seconds: int) -> str:
     """Format seconds in the largest unit that divides them, up to days."""
-    unit = next(unit for unit, size in _SECONDS.items() if unit != "w" and seconds % size == 0)
-    return f"{seconds // _SECONDS[unit]}{unit}"
+    unit = next(unit for unit, size in UNIT_SECONDS.items() if unit != "w" and seconds % size == 0)
+    return f"{seconds // UNIT_SECONDS[unit]}{unit}"
 
 
 def duration(least: int, most: int | None = None) -> BeforeValidator:

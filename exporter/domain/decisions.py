@@ -92,6 +92,15 @@ class ActiveDecisions:
         """Return the mutes that are in effect at ``now``."""
         return [decision for decision in self._mutes.values() if decision.until > now]
 
+    def active_mute(self, key: ExportKey, now: float) -> Decision | None:
+        """Return the mute of an export that is in effect at ``now``; None if there is none."""
+        mute = self._mutes.get(key)
+        return mute if mute is not None and mute.until > now else None
+
+    def latest_retirement(self, key: ExportKey) -> Decision | None:
+        """Return the newest retirement of an export, even if a later event has ended it; None if there is none."""
+        return next(reversed(self._retirements.get(key, [])), None)
+
     def unmuted_at(self, key: ExportKey) -> float:
         """Return when the last mute of an export ended or will end; 0 for never."""
         return self._mutes_ended_at.get(key, 0.0)
@@ -110,8 +119,8 @@ class ActiveDecisions:
 
     def last_retired_at(self, key: ExportKey) -> float:
         """Return when an export was last retired, 0 for never. An event that arrives later ends the retirement."""
-        decisions = self._retirements.get(key)
-        return decisions[-1].decided_at if decisions else 0.0
+        retirement = self.latest_retirement(key)
+        return retirement.decided_at if retirement else 0.0
 
     def with_mute(self, key: ExportKey, state: ExportState, now: float) -> ExportState:
         """Return the state of an export with the mute that is in effect, if it lasts longer than a configured one."""

@@ -48,6 +48,18 @@ class StoreLostError(StoreError):
     """The open ledger was moved or replaced; the next call opens the one that is there then."""
 
 
+class NoSuchExportError(ExporterError):
+    """No export has this id, or these labels."""
+
+
+class DecisionRefusedError(ExporterError):
+    """A decision about an export is not possible now."""
+
+
+class NothingToUndoError(DecisionRefusedError):
+    """The decision that was to be ended is not in effect."""
+
+
 class ConfigurationError(ExporterError):
     """The configuration is invalid.
 

@@ -245,6 +245,10 @@ class Projector:
         retired_at = self.decisions_in_effect.last_retired_at(key)
         return not retired_at or self.exports.last_received(key) > retired_at
 
+    def match_of(self, key: ExportKey) -> str:
+        """Return `Selection.text` of a declared export; an empty text for any other."""
+        return next((each.match.text for each in self._declarations if key_of_declaration(each) == key), "")
+
     def list_keys(self) -> list[ExportKey]:
         """Return every export that is not retired."""
         return [key for key in self.exports.all_keys() if key in self]

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from exporter.cli import tables
-from exporter.cli.export_selector import ExportSelector, NoSuchExportError, describe_export, select_export
+from exporter.cli.export_selector import ExportSelector, describe_export, select_export
 from exporter.cli.open_store import open_store
 from exporter.cli.options import DURATION, INSTANT, by_option, config_option, json_option, why_option
-from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
-from exporter.domain.errors import ExporterError
-from exporter.domain.exports import DECLARED, key_of_declaration
+from exporter.domain.decision_rules import Author, mute_end
+from exporter.domain.errors import DecisionRefusedError, ExporterError, NoSuchExportError
+from exporter.domain.exports import DECLARED
 from exporter.ledger.access import Access
 from exporter.ledger.clock import Clock, ThisMachine
+from exporter.projection.decision_maker import DecisionMaker, find_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from exporter.domain.exports import ExportKey
-    from exporter.domain.states import ExportState
+    from exporter.ledger.sql.ledger import SqlLedger
+    from exporter.projection.decision_maker import Decided
     from exporter.projection.projector import Projector
 
 
-class _End(NamedTuple):
-    """When a mute ends.
-
-    Attributes:
-        at: Unix seconds.
-        lasts: the seconds until then if they were given; 0 if the end was.
-    """
-
-    at: float = 0.0
-    lasts: float = 0.0
-
-
-_NO_END = _End()
 Command = TypeVar("Command", bound="Callable[..., None]")
 
 
@@ -72,9 +62,13 @@ def mute(path: Path | None, lasts: int | None, until: float | None, by: str, why
     Example:
       dataexport-exporter mute --export nightly-s3 --for 8h --why "bucket is moved"
     """
-    end = _mute_end(lasts, until, time.time())
-    state = _append_decision(path, ExportSelector(**labels), MUTE, by, why, end=end)
-    click.echo(f"muted until {tables.format_iso(end.at)}: {describe_export(state)}")
+    try:
+        end = mute_end(lasts, until, time.time())
+    except ValueError as error:
+        message = f"--for, --until: {error}"
+        raise click.UsageError(message) from None
+    decided = _decide(path, ExportSelector(**labels), lambda maker, key: maker.mute(key, end, Author(by, why)))
+    click.echo(f"muted until {tables.format_iso(decided.decision.until)}: {describe_export(decided.state)}")
 
 
 @click.command()
@@ -89,13 +83,15 @@ def unmute(path: Path | None, by: str, why: str, **labels: str | None) -> None:
     Example:
       dataexport-exporter unmute --export nightly-s3 --why "bucket has moved"
     """
-    selector = ExportSelector(**labels)
+    author, selector = Author(by, why), ExportSelector(**labels)
     try:
-        state = _append_decision(path, selector, UNMUTE, by, why, is_candidate=_is_muted)
+        decided = _decide(path, selector, lambda maker, key: maker.unmute(key, author), is_candidate=_is_muted)
     except NoSuchExportError as error:
-        _explain_not_muted(path, selector)
-        raise error from None
-    click.echo(f"no longer muted: {describe_export(state)}")
+        try:  # if the selector matches one export, this says why it cannot be unmuted
+            decided = _decide(path, selector, lambda maker, key: maker.unmute(key, author))
+        except NoSuchExportError:
+            raise error from None
+    click.echo(f"no longer muted: {describe_export(decided.state)}")
 
 
 @click.command()
@@ -121,15 +117,15 @@ def retire(  # noqa: PLR0913 - one for each option
     if (dry_run and not retires_all) or (undo and retires_all):
         message = "--all retires, and --dry-run lists what --all would retire; give one of --undo and --all"
         raise click.UsageError(message)
+    author, selector = Author(by, why), ExportSelector(**labels)
     if retires_all:
-        _retire_all(path, ExportSelector(**labels), by, why, dry_run=dry_run)
-        return
-    if undo:
-        state = _append_decision(path, ExportSelector(**labels), UNRETIRE, by, why, is_candidate=_is_retired)
-        click.echo(f"back again: {describe_export(state)}")
-        return
-    state = _append_decision(path, ExportSelector(**labels), RETIRE, by, why)
-    click.echo(f"retired until an event of it arrives: {describe_export(state)}")
+        _retire_all(path, selector, author, dry_run=dry_run)
+    elif undo:
+        decided = _decide(path, selector, lambda maker, key: maker.unretire(key, author), is_candidate=_is_retired)
+        click.echo(f"back again: {describe_export(decided.state)}")
+    else:
+        decided = _decide(path, selector, lambda maker, key: maker.retire(key, author))
+        click.echo(f"retired until an event of it arrives: {describe_export(decided.state)}")
 
 
 @click.command()
@@ -161,55 +157,19 @@ def mutes(path: Path | None, *, as_json: bool) -> None:
         click.echo(tables.decisions_table(rows, as_json=as_json))
 
 
-def _mute_end(lasts: int | None, until: float | None, now: float) -> _End:
-    """Return the end that one of two options gives.
-
-    Raises:
-        UsageError: not exactly one is given, or the end is not in the future.
-    """
-    if (lasts is None) == (until is None):
-        message = "give one of --for and --until: how long, such as --for 8h, or a time"
-        raise click.UsageError(message)
-    end = _End(now + lasts, lasts) if lasts is not None else _End(until or 0)
-    if end.at <= now:
-        message = f"the mute would end at {tables.format_iso(end.at)}, which is over; give a time to come"
-        raise click.UsageError(message)
-    return end
-
-
 def _is_listed(projector: Projector, key: ExportKey, _now: float) -> bool:
     return key in projector
 
 
 def _is_muted(projector: Projector, key: ExportKey, now: float) -> bool:
-    return any(mute.key == key for mute in projector.decisions_in_effect.active_mutes(now))
+    return projector.decisions_in_effect.active_mute(key, now) is not None
 
 
 def _is_retired(projector: Projector, key: ExportKey, _now: float) -> bool:
     return key not in projector
 
 
-def _explain_not_muted(path: Path | None, selector: ExportSelector) -> None:
-    """Raise why the one export that a selector matches cannot be unmuted; do nothing if not exactly one matches.
-
-    Raises:
-        ExporterError: it is not muted, or by the configuration.
-    """
-    with open_store(path) as (settings, projector, _):
-        now = time.time()
-        states = {key: projector.export_state(key, now) for key in projector.list_keys()}
-        matching = [key for key, state in states.items() if selector.matches(state)]
-        if len(matching) != 1 or _is_muted(projector, matching[0], now):
-            return
-        state = states[matching[0]]
-        message = f"not muted: {describe_export(state)}"
-        if state.muted:
-            until, place = tables.format_iso(state.muted_until), settings.path or "a variable"
-            message = f"muted until {until} by muted_until in {place}: change it there: {describe_export(state)}"
-        raise ExporterError(message)
-
-
-def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, *, dry_run: bool) -> None:
+def _retire_all(path: Path | None, selector: ExportSelector, author: Author, *, dry_run: bool) -> None:
     """Retire every export that fits and is not declared, or only list them.
 
     Raises:
@@ -231,42 +191,35 @@ def _retire_all(path: Path | None, selector: ExportSelector, by: str, why: str, 
             message = "no export matches that is neither declared nor retired"
             raise ExporterError(message)
         if not dry_run:
-            clock = Clock(ledger, ThisMachine())
-            clock.start()
-            decided_at, epoch = clock.read()
+            maker = _decision_maker(projector, ledger)
             for key in fitting:
-                ledger.append_decision(Decision(RETIRE, key, decided_at, 0.0, by, why), epoch)
+                maker.retire(key, author)
     for description in sorted(map(describe_export, fitting.values())):
         click.echo(description)
     done = "would be retired" if dry_run else "retired until an event of it arrives"
     click.echo(f"{len(fitting)} exports, each {done}")
 
 
-def _append_decision(  # noqa: PLR0913 - every field of a decision
+def _decide(
     path: Path | None,
     selector: ExportSelector,
-    kind: str,
-    by: str,
-    why: str,
+    decide: Callable[[DecisionMaker, ExportKey], Decided],
     *,
-    end: _End = _NO_END,
     is_candidate: Callable[[Projector, ExportKey, float], bool] = _is_listed,
-) -> ExportState:
-    """Append a decision about the selected export to the store, and return the state of the export.
+) -> Decided:
+    """Make a decision about the selected export in the store.
 
     Args:
         path: the configuration file.
         selector: selects one of the exports that ``is_candidate`` accepts.
-        kind: `MUTE`, `UNMUTE`, `RETIRE` or `UNRETIRE`.
-        by: who decided.
-        why: the reason.
-        end: when a mute ends.
+        decide: called with the export.
         is_candidate: called with the projector, an export and the time.
 
     Raises:
-        ExporterError: not exactly one export matches, or a declared one would be retired.
+        NoSuchExportError: not exactly one export matches.
+        DecisionRefusedError: the decision is not possible.
     """
-    with open_store(path, Access.WRITE) as (settings, projector, ledger):
+    with open_store(path, Access.WRITE) as (_, projector, ledger):
         now = time.time()
         states = {
             key: projector.export_state(key, now)
@@ -274,15 +227,14 @@ def _append_decision(  # noqa: PLR0913 - every field of a decision
             if is_candidate(projector, key, now)
         }
         key = select_export(selector, states)
-        if kind == RETIRE and key.kind == DECLARED:
-            message = (
-                f"{key.name!r} is declared in the configuration, where it would be missed: remove it from there, and "
-                "retire what is left of it after a reload"
-            )
-            raise ExporterError(message)
-        clock = Clock(ledger, ThisMachine())
-        clock.start()
-        decided_at, epoch = clock.read()
-        match = next((each.match.text for each in settings.exports if key_of_declaration(each) == key), "")
-        ledger.append_decision(Decision(kind, key, decided_at, end.at, by, why, lasts=end.lasts, match=match), epoch)
-        return states[key]
+        try:
+            return decide(_decision_maker(projector, ledger), key)
+        except DecisionRefusedError as error:
+            message = f"{error}: {describe_export(states[key])}"
+            raise DecisionRefusedError(message) from None
+
+
+def _decision_maker(projector: Projector, ledger: SqlLedger) -> DecisionMaker:
+    clock = Clock(ledger, ThisMachine())
+    clock.start()
+    return DecisionMaker(ledger, clock.read, partial(find_subject, projector))

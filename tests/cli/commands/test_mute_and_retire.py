@@ -194,11 +194,11 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
     ("options", "sentence"),
     [
         (("--for", "1h"), "Missing option '--why'"),
-        (("--why", "x"), "give one of --for and --until: how long, such as --for 8h, or a time"),
-        (("--for", "1h", "--until", "2999-01-01", "--why", "x"), "give one of --for and --until"),
+        (("--why", "x"), "--for, --until: give either for how long, such as 8h, or until when, such as"),
+        (("--for", "1h", "--until", "2999-01-01", "--why", "x"), "--for, --until: give either for how long"),
         (
             ("--until", "2020-01-01", "--why", "x"),
-            "the mute would end at 2020-01-01T00:00:00Z, which is over; give a time to come",
+            "the mute would end at 2020-01-01 00:00 UTC, which is over; give a time to come",
         ),
         (("--for", "0s", "--why", "x"), "which is over; give a time to come"),
         (("--for", "long", "--why", "x"), "'long' is no duration; give one such as 5h30m, 90m or 20s"),
@@ -242,7 +242,9 @@ def test_a_mute_of_the_configuration_is_listed_and_unmute_says_where_it_is(store
     assert (row["partner"], row["data_type"]) == ("Microsoft Azure", "events")
     assert (row["until"], row["by"]) == ("2999-01-01T00:00:00Z", "the configuration")
     sentence = error_output(run("unmute", *config, "--export", "nightly", *WHY), 1)
-    assert sentence.startswith(f"error: muted until 2999-01-01T00:00:00Z by muted_until in {path}: change it there: --")
+    assert sentence.startswith(
+        "error: muted until 2999-01-01 00:00 UTC by muted_until in the configuration: change it there: --"
+    )
     assert store.ledger.decisions() == []
 
 
