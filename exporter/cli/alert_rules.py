@@ -1,12 +1,14 @@
-"""Generates Prometheus rules that fire if a declared export has no series. Pure.
+"""Adapts the shipped Prometheus rules to an installation, and generates a rule for each declared export. Pure.
 
-The rules in ``alerts/`` evaluate series that exist. These name each declared export, so they
+The shipped rules evaluate series that exist. The generated ones name each declared export, so they
 notice that one is absent: its declaration was removed or renamed, or the job scrapes another exporter.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,14 +16,19 @@ if TYPE_CHECKING:
 
     from exporter.domain.exports import Declaration
 
-RUNBOOK = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks/ExportDeclaredAbsent.md"
-DASHBOARD = "https://grafana.example/d/dataexport-overview?var-source={{ $labels.source }}"
+JOB = "dataexport"
+RUNBOOKS = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks"
+DASHBOARDS = "https://grafana.example"
+"""The job and the addresses in the shipped rules."""
 
 _HEAD = """\
-# Made by `dataexport-exporter rules`: make it again when the declared exports change.
-groups:
+# Written by `dataexport-exporter rules`. Write it again after an upgrade, and with --declared after a change of the
+# declared exports.
+"""
+_GROUP = """
   - name: dataexport-declared
     rules:"""
+_EXPRESSION_WITH_JOB = re.compile(rf'(?<=expr: )(.*job=)"{JOB}"(.*)')
 _RULE = """\
       - alert: ExportDeclaredAbsent
         expr: {expr}
@@ -30,23 +37,42 @@ _RULE = """\
         annotations:
           summary: A declared export has no series.
           description: {description}
-          runbook_url: {runbook}
-          dashboard_url: {dashboard}"""
+          runbook_url: {runbooks}/ExportDeclaredAbsent.md
+          dashboard_url: {dashboards}/d/dataexport-overview?var-source={{{{ $labels.source }}}}"""
 
 
-def declared_rules(exports: Iterable[Declaration], job: str) -> str:
-    """Return a rule file in YAML with one alert for each declared export.
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What differs between installations.
 
-    Args:
-        exports: the declared exports.
+    Attributes:
         job: the scrape job of the exporter in Prometheus.
+        runbooks: the address of the folder with the runbooks, without a slash at its end.
+        dashboards: the address of Grafana, without a slash at its end.
     """
-    rules = [_rule(export, job) for export in exports]
-    return "\n".join([_HEAD + ("" if rules else " []"), *rules]) + "\n"
+
+    job: str = JOB
+    runbooks: str = RUNBOOKS
+    dashboards: str = DASHBOARDS
 
 
-def _rule(export: Declaration, job: str) -> str:
-    series_labels = {"job": job, "source": export.match.source, "export": export.name}
+def adapt_rules(shipped: str, installation: Installation) -> str:
+    """Return the shipped rule file with the job and the addresses of an installation."""
+    adapted = _EXPRESSION_WITH_JOB.sub(
+        lambda match: _quoted(f"{match[1]}{_quoted(installation.job)}{match[2]}"), shipped
+    )
+    adapted = adapted.replace(f": {RUNBOOKS}/", f": {installation.runbooks}/")
+    return _HEAD + adapted.replace(f": {DASHBOARDS}/", f": {installation.dashboards}/")
+
+
+def declared_rules(exports: Iterable[Declaration], installation: Installation) -> str:
+    """Return one alert for each declared export, as a group to append to a rule file."""
+    rules = [_rule(export, installation) for export in exports]
+    return "\n".join([_GROUP + ("" if rules else " []"), *rules]) + "\n"
+
+
+def _rule(export: Declaration, installation: Installation) -> str:
+    series_labels = {"job": installation.job, "source": export.match.source, "export": export.name}
     matchers = ",".join(f"{name}={_quoted(value)}" for name, value in series_labels.items())
     labels = {"severity": "warning"}
     # Templates see the labels of the series, not those that the rule adds: owner and runbook are written out.
@@ -64,8 +90,8 @@ def _rule(export: Declaration, job: str) -> str:
         expr=_quoted(f"absent_over_time(dataexport_export_info{{{matchers}}}[15m])"),
         labels=json.dumps(labels, ensure_ascii=False),
         description=_quoted(description),
-        runbook=RUNBOOK,
-        dashboard=DASHBOARD,
+        runbooks=installation.runbooks,
+        dashboards=installation.dashboards,
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from exporter.cli.alert_rules import DASHBOARD, RUNBOOK
+from exporter.cli.alert_rules import DASHBOARDS, RUNBOOKS
 from exporter.cli.main import main
 from monitoring import ROOT
 from tools import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIG = r"""
 [[sources]]
@@ -34,6 +36,7 @@ match = { partner = "Amazon S3", frequency = "24h" }
 owner = "{{ nobody \"knows\" }}"
 """
 SERIES = 'dataexport_export_info{job="dataexport",instance="a:10047",source="prod",export=%s,declared="true"}'
+SHIPPED = yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))
 STRANGE = 'a "quoted" \\ näme 🚚 with {{ braces }}: #1'
 
 
@@ -71,8 +74,8 @@ def alert(export: str, **labels: str) -> dict[str, Any]:
             "summary": "A declared export has no series.",
             "description": f"Prometheus has had no series of export {export} of prod for 15 minutes or more, "
             f"although it was declared. It is not monitored.{details}",
-            "runbook_url": RUNBOOK,
-            "dashboard_url": DASHBOARD.replace("{{ $labels.source }}", "prod"),
+            "runbook_url": f"{RUNBOOKS}/ExportDeclaredAbsent.md",
+            "dashboard_url": f"{DASHBOARDS}/d/dataexport-overview?var-source=prod",
         },
     }
 
@@ -80,7 +83,7 @@ def alert(export: str, **labels: str) -> dict[str, Any]:
 def test_a_declared_export_that_vanishes_is_told_by_name_and_one_that_is_there_is_not(
     config: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "declared.rules.yaml").write_text(rules(config), "utf-8")
+    (tmp_path / "declared.rules.yaml").write_text(rules(config, "--declared"), "utf-8")
     there = {"series": SERIES % '"nightly"', "values": "1x30 stale _x60"}
     restarted = {"series": SERIES % json.dumps(STRANGE, ensure_ascii=False), "values": "1x30 stale _x9 1x20 stale"}
     nightly = alert("nightly", owner="data-platform", runbook_url="https://wiki.example/nightly")
@@ -115,29 +118,67 @@ def test_a_declared_export_that_vanishes_is_told_by_name_and_one_that_is_there_i
     promtool("test", "rules", path)
 
 
-def test_the_job_can_be_another(config: Path) -> None:
-    [group] = yaml.safe_load(rules(config, "--job", "exports"))["groups"]
-    assert all('{job="exports",' in rule["expr"] for rule in group["rules"])
+def test_without_options_the_rules_are_the_shipped_ones(config: Path) -> None:
+    assert yaml.safe_load(rules(config)) == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "after"),
+    [
+        (("--job", "exports"), 'job="dataexport"', 'job="exports"'),
+        (("--job", 'a: "b" #c\\'), 'job="dataexport"', r'job="a: \"b\" #c\\"'),
+        (("--runbook-url", "https://wiki.example/r#b/"), f"{RUNBOOKS}/", "https://wiki.example/r#b/"),
+        (("--dashboard-url", "http://grafana.intern:3000/x"), f"{DASHBOARDS}/", "http://grafana.intern:3000/x/"),
+    ],
+)
+def test_an_option_changes_only_its_own_part_of_every_rule(
+    config: Path, tmp_path: Path, options: tuple[str, ...], before: str, after: str
+) -> None:
+    path = tmp_path / "adapted.rules.yaml"
+    path.write_text(rules(config, "--declared", *options), "utf-8")
+
+    adapted = yaml.safe_load(path.read_text("utf-8"))
+
+    assert adapted == replaced(yaml.safe_load(rules(config, "--declared")), before, after)
+    assert before not in str(adapted)
+    promtool("check", "rules", path)
+
+
+def replaced(value: Any, before: str, after: str) -> Any:  # noqa: ANN401 - any part of a document
+    """Replace a text in every text of a document."""
+    if isinstance(value, dict):
+        return {key: replaced(each, before, after) for key, each in value.items()}
+    if isinstance(value, list):
+        return [replaced(each, before, after) for each in value]
+    return value.replace(before, after) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("option", ["--runbook-url", "--dashboard-url"])
+@pytest.mark.parametrize("address", ["wiki", "ftp://wiki", "https://", "https://a b", "https://{{ x }}", 'https://"'])
+def test_what_is_no_address_is_refused(option: str, address: str) -> None:
+    result = CliRunner().invoke(main, ["rules", option, address])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': {address!r} is no address; give one such as https://" in result.stderr
 
 
 def test_no_declared_export_is_no_rule(tmp_path: Path) -> None:
     config = tmp_path / "dataexport.toml"
     config.write_text("", "utf-8")
     path = tmp_path / "declared.rules.yaml"
-    path.write_text(rules(config), "utf-8")
-    assert yaml.safe_load(path.read_text("utf-8"))["groups"][0]["rules"] == []
+    path.write_text(rules(config, "--declared"), "utf-8")
+    assert yaml.safe_load(path.read_text("utf-8"))["groups"][-1] == {"name": "dataexport-declared", "rules": []}
     promtool("check", "rules", path)
 
 
 def test_its_runbook_is_there() -> None:
-    assert (ROOT / "docs" / "runbooks" / Path(RUNBOOK).name).is_file()
+    assert (ROOT / "docs" / "runbooks" / "ExportDeclaredAbsent.md").is_file()
 
 
 def test_an_export_without_owner_and_runbook_is_told_without_them(tmp_path: Path) -> None:
     path = tmp_path / "plain.toml"
     path.write_text('[[exports]]\nname = "plain"\nmatch = { partner = "Amazon S3", frequency = "24h" }\n', "utf-8")
 
-    [group] = yaml.safe_load(rules(path))["groups"]
+    [*_, group] = yaml.safe_load(rules(path, "--declared"))["groups"]
 
     assert group["rules"][0]["labels"] == {"severity": "warning"}
     assert "wner" not in group["rules"][0]["annotations"]["description"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from exporter.cli.alert_rules import declared_rules
+from exporter.cli import assets
+from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation, adapt_rules, declared_rules
 from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, config_option
@@ -72,16 +74,40 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
     click.echo(f"{history.samples} samples of {history.series} series", err=True)
 
 
+class _Address(click.ParamType[str]):
+    """Parses the URL of a folder or a server."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL without a slash at its end."""
+        text = str(value)
+        if not _ADDRESS.fullmatch(text):
+            self.fail(f"{text!r} is no address; give one such as https://wiki.example/runbooks", param, ctx)
+        return text.rstrip("/")
+
+
+_ADDRESS = re.compile(r"https?://[^\s{}\"'\\]+")
+
+
 @click.command()
 @config_option
-@click.option("--job", default="dataexport", help="Scrape job of the exporter in Prometheus.")
-def rules(path: Path | None, job: str) -> None:
-    """Print alert rules for declared exports.
+@click.option("--job", default=JOB, help="Scrape job of the exporter in Prometheus.")
+@click.option("--runbook-url", type=_Address(), default=RUNBOOKS, help="Where your copies of the runbooks are.")
+@click.option("--dashboard-url", type=_Address(), default=DASHBOARDS, help="Where your Grafana is.")
+@click.option("--declared", is_flag=True, help="Also alert if a declared export of the configuration has no series.")
+def rules(path: Path | None, job: str, runbook_url: str, dashboard_url: str, *, declared: bool) -> None:
+    """Print all Prometheus rules, for your addresses.
 
-    They alert if a declared export has no series.
+    They are the rules of this release. With --declared, print them again when the declared exports change.
 
     \b
     Example:
-      dataexport-exporter rules --config dataexport.toml > declared.rules.yaml
+      dataexport-exporter rules --job dataexport --dashboard-url https://grafana.example > dataexport.rules.yaml
+      dataexport-exporter rules --declared --config dataexport.toml > dataexport.rules.yaml
     """
-    click.echo(declared_rules(loader.load(path, os.environ).exports, job), nl=False)
+    installation = Installation(job, runbook_url, dashboard_url)
+    text = adapt_rules(assets.read(assets.RULES).decode(), installation)
+    if declared:
+        text += declared_rules(loader.load(path, os.environ).exports, installation)
+    click.echo(text, nl=False)
