@@ -97,6 +97,7 @@ class SourceState:
         events: stored events by status; ``other`` counts those beyond ten statuses.
         unknown_statuses: by status word that is not known, the arrival of its second newest event; 0 if it has one.
         configured_at: when an exporter first had the source in its configuration; 0 for never.
+        last_accepted: when the newest event, duplicate or quarantined body arrived; test calls do not count.
         delay: arrival minus event time of the newest event, in signed seconds.
         suspected_offset: the UTC offset that the arrivals show, in seconds; None if none does.
         suspect: whether the arrivals contradict the configured time zone.

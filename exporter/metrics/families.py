@@ -143,7 +143,7 @@ CONFIGURED = Family(
 LAST_ACCEPTED = Family(
     f"{PREFIX}webhook_last_accepted_timestamp_seconds",
     "gauge",
-    "Unix time when the last accepted body arrived; 0 if never.",
+    "Unix time when the last body other than a test call was accepted; 0 if never.",
 )
 DELAY = Family(
     f"{PREFIX}event_delay_seconds", "gauge", "Arrival time minus event time of the newest event, in seconds."

@@ -154,7 +154,7 @@ SOURCE = (
         lambda source: source.unknown_statuses,
     ),
     _instant("configured_at", "When the source was first configured"),
-    _instant("last_accepted", "When the last accepted body arrived"),
+    _instant("last_accepted", "When the last body other than a test call was accepted"),
     _seconds("delay", "Arrival time minus event time of the newest event, in seconds."),
     Field(
         "suspected_offset",
