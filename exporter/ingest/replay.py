@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import PayloadError
 from exporter.domain.event_time import SETTLING_EVENTS, SettledOffset
@@ -62,6 +62,55 @@ class ReplayResult:
     changed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantineSelection:
+    """Selects the quarantined bodies of configured sources that match every given field; None matches any.
+
+    Attributes:
+        source: the slug of the source.
+        reason: why they are in quarantine.
+        sequence: selects a single body.
+    """
+
+    source: str | None = None
+    reason: str | None = None
+    sequence: int | None = None
+
+    def matches(self, body: QuarantinedBody) -> bool:
+        """Return whether a body is selected."""
+        return (
+            self.source in {None, body.source}
+            and self.reason in {None, body.reason}
+            and self.sequence in {None, body.sequence}
+        )
+
+
+class ReplayedBody(NamedTuple):
+    """A quarantined body that was replayed.
+
+    Attributes:
+        quarantined: the body as it was in quarantine.
+        entry: what the current parser makes of it: a quarantined body again if it cannot parse it.
+        inserted: whether the entry is new to the ledger; True in a dry run.
+    """
+
+    quarantined: QuarantinedBody
+    entry: Entry
+    inserted: bool
+
+
+class ReplayPage(NamedTuple):
+    """A part of a replay of the quarantine.
+
+    Attributes:
+        bodies: the selected bodies, in the order of their sequences.
+        next_after: the sequence after which the replay continues; None at its end.
+    """
+
+    bodies: list[ReplayedBody]
+    next_after: int | None
+
+
 class Replay:
     """Replays bodies into one ledger, which other processes may use at the same time.
 
@@ -82,28 +131,50 @@ class Replay:
         self._intake = Intake(ledger, MAX_BODY_BYTES)
         self._offsets: dict[str, SettledOffset] = {}
 
-    def replay_quarantine(self, sources: Iterable[str], reason: str | None, *, dry_run: bool) -> Iterator[ReplayResult]:
-        """Move the bodies that can be parsed now from quarantine to the events.
+    def replay_quarantine(self, selection: QuarantineSelection, *, dry_run: bool) -> Iterator[ReplayResult]:
+        """Move the selected bodies that can be parsed now from quarantine to the events.
 
         Args:
-            sources: slugs.
-            reason: replay only bodies quarantined for this reason; None for all.
+            selection: which bodies.
             dry_run: count, and change nothing.
 
         Yields:
             The totals so far, after each page: the same object each time.
         """
         result = ReplayResult()
-        for slug in sources:
-            after = 0
-            while page := self._ledger.quarantine(PAGE_SIZE, slug, after):
-                after = page[-1].sequence
-                pairs = [(body, self.reinterpret(body)) for body in page if reason in {None, body.reason}]
-                outcomes = [True] * len(pairs) if dry_run else self._store.resolve_quarantined(pairs)
-                for (_, entry), inserted in zip(pairs, outcomes, strict=True):
-                    if inserted is not None:  # None: another process resolved it first
-                        _count(result, entry, inserted=inserted)
-                yield result
+        after: int | None = 0
+        while after is not None:
+            page = self.replay_quarantine_page(selection, after, PAGE_SIZE, dry_run=dry_run)
+            for body in page.bodies:
+                _count(result, body.entry, inserted=body.inserted)
+            after = page.next_after
+            yield result
+
+    def replay_quarantine_page(
+        self, selection: QuarantineSelection, after: int, limit: int, *, dry_run: bool
+    ) -> ReplayPage:
+        """Move the selected ones of the next bodies that can be parsed now from quarantine to the events.
+
+        Args:
+            selection: which bodies.
+            after: the sequence after which to look.
+            limit: how many bodies to look at.
+            dry_run: change nothing.
+        """
+        if selection.sequence is not None:
+            after, limit = selection.sequence - 1, 1
+        page = self._ledger.quarantine(limit, selection.source, after)
+        pairs = [
+            (body, self.reinterpret(body)) for body in page if body.source in self._sources and selection.matches(body)
+        ]
+        outcomes = [True] * len(pairs) if dry_run or not pairs else self._store.resolve_quarantined(pairs)
+        bodies = [
+            ReplayedBody(body, entry, inserted=inserted)
+            for (body, entry), inserted in zip(pairs, outcomes, strict=True)
+            if inserted is not None  # another process resolved it first
+        ]
+        is_last = selection.sequence is not None or len(page) < limit
+        return ReplayPage(bodies, None if is_last else page[-1].sequence)
 
     def replay_lines(
         self, lines: Iterable[bytes], source: str | None, now: float, on_bad_line: Callable[[str], object]
@@ -276,6 +347,14 @@ class Replay:
         if not isinstance(entry, AcceptedEvent):
             return stored.event
         return replace(entry.event, sequence=stored.event.sequence, digest=stored.event.digest)
+
+
+def oldest_acceptable(ledger: Ledger, retention: float, now: float) -> float:
+    """Return when the oldest event that a replay may add happened, in Unix seconds; minus infinity without a limit.
+
+    Once any event was pruned, older ones than the retention may have been counted and pruned.
+    """
+    return now - retention if ledger.checkpoints.pruning_state().revision else -math.inf
 
 
 def _labels(event: Event) -> tuple[str, ...]:

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.errors import StoreLostError
+from exporter.domain.errors import NoSuchExportError, StoreLostError
 from exporter.domain.exports import GROUP_LABEL
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
+from exporter.projection.decision_maker import find_subject
 from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from exporter.domain.decision_rules import Subject
     from exporter.domain.events import Event
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
@@ -184,6 +186,26 @@ class ReadModel:
             newest = self._ledger.select_newest_first(exports.selection(key), self._projector.sequence)
             events = (event for event in islice(newest, PAGE_SIZE) if exports.is_event_of(key, event))
             return self._projector.export_state(key, now), list(islice(events, max_events))
+
+    def find_key(self, export_id: str, now: float) -> ExportKey:
+        """Return the key of an export, retired or not.
+
+        Raises:
+            NoSuchExportError: no export has this id.
+        """
+        with self._state_lock:
+            self._refresh(now)
+            key = next((key for key in self._projector.exports.all_keys() if key.id == export_id), None)
+        if key is None:
+            message = "no export has this id"
+            raise NoSuchExportError(message)
+        return key
+
+    def find_subject(self, key: ExportKey, now: float) -> Subject:
+        """Call `exporter.projection.decision_maker.find_subject`."""
+        with self._state_lock:
+            self._refresh(now)
+            return find_subject(self._projector, key, now)
 
     def reconfigure(self, config: ProjectionConfig, now: float) -> None:
         """Switch to another configuration. The old one is in effect until then, and stays if the ledger fails."""

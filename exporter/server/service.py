@@ -15,7 +15,9 @@ from exporter.domain.errors import ConfigurationError, StoreError
 from exporter.domain.exports import key_of_source
 from exporter.ingest.intake import Intake
 from exporter.ingest.redating import Redating
+from exporter.ingest.replay import Replay, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
+from exporter.projection.decision_maker import DecisionMaker
 from exporter.server.background import BackgroundWork
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from exporter.server.refused_bodies import RefusedBodies
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.config.loader import Config
+    from exporter.domain.decision_rules import Subject
     from exporter.domain.events import Event
+    from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState, SourceState
+    from exporter.ingest.replay import QuarantineSelection, ReplayPage
     from exporter.ledger.clock import Machine
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
@@ -55,6 +60,7 @@ class Service:
         now: returns the time of that clock, in Unix seconds.
         intake: the way of a webhook's body to the ledger; a reload replaces it.
         refused_bodies: records the bodies that the webhook refuses.
+        decisions: makes decisions about exports; raises `StoreError` until the ledger was read to its end.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Service:
         self._reload_config = reload_config
         self._ledger = ledger
         self._model = ReadModel(ledger, projection_config(config))
+        self.decisions = DecisionMaker(ledger, self.clock.read, self._find_subject)
         self._timekeeper = Timekeeper(ledger, self.clock, self._redating)
         self._background = BackgroundWork(
             ledger,
@@ -175,6 +182,26 @@ class Service:
         self._require_caught_up()
         return self._model.find_export(export_id, now, max_events)
 
+    def find_key(self, export_id: str) -> ExportKey:
+        """Return the key of an export, retired or not, for a decision about it.
+
+        Raises:
+            NoSuchExportError: no export has this id.
+            StoreError: the ledger cannot be read, or was not read to its end yet.
+        """
+        self._require_caught_up()
+        return self._model.find_key(export_id, self.now())
+
+    def replay_quarantine(self, selection: QuarantineSelection, after: int, limit: int, *, dry_run: bool) -> ReplayPage:
+        """Call `exporter.ingest.replay.Replay.replay_quarantine_page`.
+
+        Raises:
+            StoreError: the ledger cannot be read or written.
+        """
+        oldest = oldest_acceptable(self._ledger, self.config.retention, self.now())
+        replay = Replay(self._ledger, self._ledger.replay_store, self.config.sources_without_credentials, oldest)
+        return replay.replay_quarantine_page(selection, after, limit, dry_run=dry_run)
+
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again and apply it, or keep the old one if anything is wrong with the new one.
 
@@ -208,6 +235,10 @@ class Service:
         self.process_metrics.reload_successful.set(0)
         log.error("config_reload_failed", problems=list(problems))
         return problems
+
+    def _find_subject(self, key: ExportKey, now: float) -> Subject:
+        self._require_caught_up()
+        return self._model.find_subject(key, now)
 
     def _require_caught_up(self) -> None:
         if not self._background.caught_up:
@@ -253,8 +284,7 @@ class Service:
         self._ledger.record_terms(terms, *self.clock.read())
 
     def _redating(self) -> Redating:
-        pruned = self._ledger.checkpoints.pruning_state().revision
-        oldest = self.now() - self.config.retention if pruned else -math.inf
+        oldest = oldest_acceptable(self._ledger, self.config.retention, self.now())
         return Redating(self._ledger, self.config.sources_without_credentials, oldest)
 
     def _forget_offsets(self) -> None:

@@ -19,7 +19,7 @@ from exporter.cli.commands.replay import format_rebuild
 from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
-from exporter.ingest.replay import Replay, ReplayResult
+from exporter.ingest.replay import QuarantineSelection, Replay, ReplayResult
 from exporter.ingest.vendors import clevertap
 from exporter.ledger import contract as ledgers
 from exporter.ledger.replay_store import ArrivalPosition
@@ -155,7 +155,7 @@ SHOP = Source("shop", "UTC", UTC)
 def test_what_cannot_even_be_decoded_any_more_stays_as_it_is(ledger: SqlLedger) -> None:
     ledger.append([accepted_event(FIRST), replace(kept_aside(1), body=b"nonsense")])
     replay = Replay(ledger, ledger.replay_store, {"shop": SHOP})
-    (outcome,) = replay.replay_quarantine(["shop"], None, dry_run=False)
+    (outcome,) = replay.replay_quarantine(QuarantineSelection("shop"), dry_run=False)
     assert outcome.still_quarantined == {"bad_date": 1}
     (kept,) = ledger.quarantine()
     assert kept.detail.startswith("the body is not JSON")
@@ -180,7 +180,7 @@ def test_what_another_replay_has_taken_is_not_counted(ledger: SqlLedger) -> None
     ledger.append([replace(kept_aside(1), body=whole, arrived_at=at("1:00"))])
     archive = ledger.replay_store
     archive.__class__ = Overtaken
-    (outcome,) = Replay(ledger, archive, {"shop": SHOP}).replay_quarantine(["shop"], None, dry_run=False)
+    (outcome,) = Replay(ledger, archive, {"shop": SHOP}).replay_quarantine(QuarantineSelection("shop"), dry_run=False)
     assert outcome == ReplayResult()
     assert ledger.last_sequence() == 1
 

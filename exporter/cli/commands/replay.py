@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from exporter.cli.open_store import open_store
 from exporter.cli.options import config_option
 from exporter.cli.progress import progress_bar
 from exporter.domain.humanize import format_duration
-from exporter.ingest.replay import Replay, ReplayResult
+from exporter.ingest.replay import QuarantineSelection, Replay, ReplayResult, oldest_acceptable
 from exporter.ledger.access import Access
 
 if TYPE_CHECKING:
@@ -73,14 +72,14 @@ def replay(  # noqa: PLR0913 - an argument for each option
             message = f"--source: {source!r} is none; the sources are {', '.join(sorted(sources))}"
             raise click.UsageError(message)
         slugs = sorted(sources) if source is None else [source]
-        oldest = time.time() - settings.retention if ledger.checkpoints.pruning_state().revision else -math.inf
+        oldest = oldest_acceptable(ledger, settings.retention, time.time())
         replayer = Replay(ledger, ledger.replay_store, sources, oldest)
         if file is not None:
             lines = _with_progress(file)
             result = _last_result(replayer.replay_lines(lines, source, time.time(), _print_error))
             click.echo(_format_counts(result, dry_run=False))
         elif quarantine:
-            result = _last_result(replayer.replay_quarantine(slugs, reason, dry_run=dry_run))
+            result = _last_result(replayer.replay_quarantine(QuarantineSelection(source, reason), dry_run=dry_run))
             click.echo(_format_counts(result, dry_run=dry_run))
         else:
             total = sum(map(ledger.replay_store.count_events, slugs))
