@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,6 +55,21 @@ class Credentials:
         scheme, credentials = scheme.lower(), _bytes(parameters.strip())
         token = _bytes(headers.get(self.header, "")) if self.header else credentials if scheme == "bearer" else b""
         pair = _base64_decoded(credentials) if scheme == "basic" else b""
+        return self._match(token, pair)
+
+    def accepts_typed(self, user: str, secret: str) -> bool:
+        """Whether a person typed a user name and its password, or a token and no user name; as fast as `accepts`."""
+        return self._match(b"", _secret(f"{user}:{secret}")) if user else self._match(_secret(secret), b"")
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Bytes that change with the credentials, and do not give them away."""
+        digest = hashlib.sha256()
+        for secret in (*self._tokens, b"", *self._pairs):
+            digest.update(hashlib.sha256(secret).digest())
+        return digest.digest()
+
+    def _match(self, token: bytes, pair: bytes) -> bool:
         matches = [hmac.compare_digest(token, valid) for valid in self._tokens]
         matches += [hmac.compare_digest(pair, valid) for valid in self._pairs]
         return any(matches) and bool(token or pair)  # an empty token never matches

@@ -13,9 +13,9 @@ from exporter.server.admin.api import EVENTS_PER_EXPORT
 from exporter.server.admin.openapi import openapi_document
 from exporter.server.admin.pages import EXPORTS_PER_PAGE
 from exporter.server.admin.query_parameters import parameters_by_path
-from exporter.server.http import acceptor, connection, request_parser
+from exporter.server.http import acceptor, auth_throttle, connection, request_parser
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
-from exporter.server.webhook import auth_throttle, endpoint
+from exporter.server.webhook import endpoint
 from reference_pages.markdown import code, document, table
 
 if TYPE_CHECKING:
@@ -47,6 +47,20 @@ OTHER_ENDPOINTS = (
         f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first; `?page=` selects the page.",
         (200, 401, 403),
     ),
+    (
+        "/sign-in",
+        "GET",
+        "Leads to the status page, which shows the form to sign in if that is needed.",
+        (303, 401, 403),
+    ),
+    (
+        "/sign-in",
+        "POST",
+        "The form to sign in. It begins a session and leads to the page asked for.",
+        (303, 401, 403, 429),
+    ),
+    ("/sign-out", "POST", "Ends the session.", (303, 403)),
+    ("/static/{id}", "GET", "Style sheet, script and icons of the pages. No credential.", (200, 403, 404)),
 )
 """The endpoints of the admin listener that the OpenAPI description leaves out: path, method, meaning, codes."""
 
@@ -92,11 +106,14 @@ HEALTH = f"""\
 `GET {endpoint.HEALTH_PATH}` and `HEAD` answer 200 with an empty body, for load balancers. No credential is needed. \
 The request is neither counted nor logged."""
 
-ADMIN = """\
+ADMIN = f"""\
 ## Admin listener
 
 Every endpoint needs the credential of the admin listener if one is configured, except `/-/healthy` and `/-/ready`. \
-Without a credential on loopback, `Host` must be a name of loopback (403)."""
+Without a credential on loopback, `Host` must be a name of loopback (403). A browser (`Accept: text/html`) gets a form \
+to sign in, with a token or the user name and password, and then sends the session as a cookie. After \
+{auth_throttle.MAX_FAILURES_PER_MINUTE} wrong credentials of an address in a minute, further ones get 429; a valid one \
+is always accepted."""
 
 API = """\
 ### JSON API

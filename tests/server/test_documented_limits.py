@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.server import listeners, worker
-from exporter.server.webhook import auth_throttle
+from exporter.server.http import auth_throttle
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"

@@ -138,11 +138,7 @@ def _current_slots(runs: Runs, rules: Rules, now: float) -> Standing:
     a ``first_expected``
     ================================  =================================================================
     """
-    schedule = runs.schedule(rules.outages)
-    expectation = rules.expectation_for_at(now)(runs.interval)
-    if schedule is None and not runs.scheduled_since and expectation.interval and not runs.last_received:
-        begins_at = rules.beginning.of_schedule(now, expectation, already_scheduled=True)
-        schedule = Schedule(begins_at, expectation, 0, rules.outages)
+    schedule = current_schedule(runs, rules, now)
     if schedule is None:
         return Standing()
     retired_at = first_after(schedule.since, rules.retirements)
@@ -150,3 +146,19 @@ def _current_slots(runs: Runs, rules: Rules, now: float) -> Standing:
         return Standing(verdict=schedule.ended(retired_at))
     standing = schedule.at(now)
     return standing._replace(changes_at=min(standing.changes_at, retired_at)) if retired_at else standing
+
+
+def current_schedule(runs: Runs, rules: Rules, now: float) -> Schedule | None:
+    """Return the schedule in effect at ``now``, also the one of a declared export without any event; None without one.
+
+    Args:
+        runs: the events of an export, folded, `Runs.after_changes` until ``now``.
+        rules: what they were folded by.
+        now: Unix seconds.
+    """
+    schedule = runs.schedule(rules.outages)
+    expectation = rules.expectation_for_at(now)(runs.interval)
+    if schedule is None and not runs.scheduled_since and expectation.interval and not runs.last_received:
+        begins_at = rules.beginning.of_schedule(now, expectation, already_scheduled=True)
+        schedule = Schedule(begins_at, expectation, 0, rules.outages)
+    return schedule

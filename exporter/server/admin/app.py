@@ -6,22 +6,20 @@ The status page is in `exporter.server.admin.pages`, the JSON API in `exporter.s
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter.server.admin import api, pages, static_files
-from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
+from exporter.server.admin import access, api, pages, static_files
+from exporter.server.admin.access import Access, http_request
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
-from exporter.server.http.problems import unauthorized, unavailable
-from exporter.server.http.wsgi import HTTP_REQUEST
+from exporter.server.http.problems import unavailable
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MIMEAccept
 
-    from exporter.server.http.messages import HttpRequest
     from exporter.server.service import Service
 
 PLAIN_TEXT = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
@@ -33,7 +31,7 @@ SECURITY_HEADERS = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, browsers would not send the origin of our own forms
 }
 """Sent with every response: a page shows what senders wrote, and must neither run, frame nor load anything else."""
 
@@ -42,7 +40,8 @@ def create_app(service: Service) -> Flask:
     """Create the WSGI application of the admin listener."""
     app = Flask("exporter.server.admin.app", static_folder=None)
 
-    app.before_request(lambda: _refuse_request(service))
+    who = Access(service)
+    app.before_request(who.refuse)
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -74,7 +73,7 @@ def create_app(service: Service) -> Flask:
     def ready() -> Response:
         reason = service.why_not_ready()
         if reason is not None:
-            _http_request().outcome = {"reason": reason}  # in the log only: strangers may ask this
+            http_request().outcome = {"reason": reason}  # in the log only: strangers may ask this
             return flask_response(unavailable("not ready; the exporter's log has the reason"))
         return Response("ready\n", mimetype="text/plain")
 
@@ -88,27 +87,11 @@ def create_app(service: Service) -> Flask:
         return jsonify({"reloaded": True})
 
     app.register_blueprint(static_files.create_blueprint())
+    app.register_blueprint(access.create_blueprint(who))
     app.register_blueprint(pages.create_blueprint(service))
     app.register_blueprint(api.create_blueprint(service))
     register_error_handlers(app)
     return app
-
-
-def _http_request() -> HttpRequest:
-    return cast("HttpRequest", request.environ[HTTP_REQUEST])
-
-
-def _refuse_request(service: Service) -> Response | None:
-    """Refuse a request of a foreign web page, or one without a valid credential unless it asks for health."""
-    credentials = service.config.admin_credentials
-    refusal = refuse_foreign_page(request.method, request.headers)
-    if service.config.admin_listen.is_loopback and not credentials.are_required:
-        refusal = refusal or refuse_foreign_host(request.headers)
-    if refusal is None:
-        _http_request().authenticated = credentials.accepts(request.headers)
-        if not _http_request().authenticated and request.path not in {"/-/healthy", "/-/ready"}:
-            refusal = unauthorized("admin", "the admin listener")
-    return None if refusal is None else flask_response(refusal)
 
 
 def _prefers_openmetrics(accepted: MIMEAccept) -> bool:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_OWN_SITES = frozenset({"same-origin", "none"})
+"""Values of ``Sec-Fetch-Site``: a page of the same origin, and no page, such as an address that was typed."""
+
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _FOREIGN_HOST = problem_document(
     HTTPStatus.FORBIDDEN,
@@ -37,13 +40,17 @@ def refuse_foreign_host(headers: Headers) -> HttpResponse | None:
 def refuse_foreign_page(method: str, headers: Headers) -> HttpResponse | None:
     """Refuse a request with an effect that a page of another origin made.
 
-    Browsers send ``Origin`` with every such request; the scheme is not compared, because a proxy may end TLS.
+    Browsers send ``Sec-Fetch-Site`` to trustworthy addresses, such as loopback and HTTPS; no page can change it, and
+    it is right even if a proxy changes ``Host``. To others they send ``Origin``; its scheme is not compared, because a
+    proxy may end TLS.
     """
     if method in SAFE_METHODS:
         return None
+    if site := headers.get("Sec-Fetch-Site", ""):
+        return None if site in _OWN_SITES else _FOREIGN_PAGE
     origin = headers.get("Origin", "")
     is_foreign = bool(origin) and origin.partition("://")[2].lower() != headers.get("Host", "").lower()
-    return _FOREIGN_PAGE if is_foreign or headers.get("Sec-Fetch-Site", "") == "cross-site" else None
+    return _FOREIGN_PAGE if is_foreign else None
 
 
 @lru_cache(maxsize=64)

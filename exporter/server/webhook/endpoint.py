@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN_SOURCE
 from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
+from exporter.server.http.auth_throttle import MINUTE, AuthThrottle, client_address
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.problems import standard_problem, unauthorized
-from exporter.server.webhook.auth_throttle import MINUTE, AuthThrottle, client_address
 from exporter.server.webhook.source_budgets import SourceBudgets
 
 if TYPE_CHECKING:

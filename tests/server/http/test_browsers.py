@@ -38,6 +38,7 @@ def test_any_other_name_may_have_been_made_to_lead_here(host: str) -> None:
         {"host": "localhost:1", "origin": "http://localhost:1", "sec_fetch_site": "same-origin"},
         {"host": "Exports.example", "origin": "https://exports.example"},
         {"host": "localhost:1", "sec_fetch_site": "none"},
+        {"host": "127.0.0.1:1", "origin": "https://exports.example", "sec_fetch_site": "same-origin"},  # behind a proxy
     ],
 )
 def test_a_request_of_no_page_or_of_the_own_one_is_accepted(sent: dict[str, str]) -> None:
@@ -51,6 +52,8 @@ def test_a_request_of_no_page_or_of_the_own_one_is_accepted(sent: dict[str, str]
         {"host": "localhost:1", "origin": "http://localhost:2"},
         {"host": "localhost:1", "origin": "null"},
         {"host": "localhost:1", "sec_fetch_site": "cross-site"},
+        {"host": "localhost:1", "sec_fetch_site": "same-site"},  # such as another port of localhost
+        {"host": "localhost:1", "origin": "http://localhost:1", "sec_fetch_site": "cross-site"},
     ],
 )
 def test_a_request_of_another_page_is_refused_if_it_has_an_effect(sent: dict[str, str]) -> None:

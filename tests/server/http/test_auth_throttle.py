@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.server.webhook.auth_throttle import MAX_ADDRESSES, AuthThrottle, client_address, rate_limits
+from exporter.server.http.auth_throttle import MAX_ADDRESSES, AuthThrottle, client_address, rate_limits
 
 PEER = "192.0.2.9"
 
