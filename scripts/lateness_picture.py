@@ -132,7 +132,7 @@ class Story:
             schedule = Schedule(completion, self._expectation, self.fold(completion).last_duration, [self.outage])
             before, after = self.state(completion), self.state(following)
             filled = after.slots - before.slots
-            verdict = schedule.completed(following)
+            verdict, _ = schedule.completed(following)
             for number in range(1, filled):
                 yield Slot(schedule.slot(number), "missed" if verdict.missed else "unknown")
             yield Slot(schedule.slot(filled), "late" if verdict.late else "on time")

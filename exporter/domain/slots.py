@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.domain import deadlines
 from exporter.domain.daylight_saving import latest_slot_after
 from exporter.domain.frequency import DAY
+from exporter.domain.slot_outcomes import LATE, MAX_SLOTS, MISSED, ON_TIME, UNKNOWN, SlotOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +59,7 @@ class Verdict(NamedTuple):
         missed, unknown: how many slots.
         missed_at, unknown_at: when those of the week before the instant came to be so: when the next slot was due,
             or the completion after it came.
+        last_slots: the last `MAX_SLOTS` of the missed and unknown ones.
         late: whether the completion at the instant is late.
         outages_matter_until: an outage that begins before this instant may change the verdict.
     """
@@ -66,6 +68,7 @@ class Verdict(NamedTuple):
     unknown: int = 0
     missed_at: tuple[float, ...] = ()
     unknown_at: tuple[float, ...] = ()
+    last_slots: tuple[SlotOutcome, ...] = ()
     late: bool = False
     outages_matter_until: float = 0
 
@@ -121,14 +124,16 @@ class Schedule(NamedTuple):
         """Return the verdict if the schedule ends at ``now`` without a completion; if overdue, a slot is missed."""
         deadline, verdict, _ = self.at(now)
         if not verdict.missed and now > deadline:
-            verdict = verdict._replace(missed=1, missed_at=(now,))
+            missed = SlotOutcome(MISSED, min(now, self.slot(self._first_visible()[0])))
+            verdict = verdict._replace(missed=1, missed_at=(now,), last_slots=(*verdict.last_slots, missed))
         return verdict._replace(outages_matter_until=now + self.expectation.grace)
 
-    def completed(self, completion: float) -> Verdict:
-        """Return the verdict at the next completion."""
+    def completed(self, completion: float) -> tuple[Verdict, SlotOutcome]:
+        """Return the verdict on the slots before the next completion, and the slot that it fills."""
         interval, grace = self.expectation.interval, self.expectation.grace
-        if completion <= self.slot(1) + grace:
-            return NOTHING_DUE
+        if completion <= (due_at := self.slot(1)) + grace:
+            begins_schedule = completion - self.since < interval / 2
+            return NOTHING_DUE, SlotOutcome(ON_TIME, completion if begins_schedule else due_at, completion)
         nearest = math.floor((completion - self.since) / interval + 0.5)
         first, deadline = self._first_visible()
         if completion <= deadline:
@@ -136,9 +141,11 @@ class Schedule(NamedTuple):
         else:
             filled = max(first, nearest)
             late = filled == first or completion > self.slot(filled) + grace
-        return self._verdict(filled, completion)._replace(
-            late=late, outages_matter_until=max(completion, self.slot(filled) + grace)
+        due_at = self.slot(filled)
+        verdict = self._verdict(filled, completion)._replace(
+            late=late, outages_matter_until=max(completion, due_at + grace)
         )
+        return verdict, SlotOutcome(LATE if late else ON_TIME, due_at, completion)
 
     def at(self, now: float) -> Standing:
         """Return the deadline, and the verdict at ``now`` if nothing has completed."""
@@ -162,6 +169,7 @@ class Schedule(NamedTuple):
         hidden = self._hidden_slots(filled - 1)
         is_overdue = until >= deadline
         recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
+        last = range(max(1, filled - MAX_SLOTS), filled)
         return Verdict(
             missed=max(0, filled - first) - sum(first <= number for number in hidden) if is_overdue else 0,
             unknown=len(hidden),
@@ -171,6 +179,11 @@ class Schedule(NamedTuple):
             if is_overdue
             else (),
             unknown_at=self._judged_at((number for number in recent if number in hidden), 0, until),
+            last_slots=tuple(
+                SlotOutcome(UNKNOWN if number in hidden else MISSED, self.slot(number))
+                for number in last
+                if number in hidden or (is_overdue and number >= first)
+            ),
         )
 
     def _judged_at(self, numbers: Iterable[int], not_before: float, until: float) -> tuple[float, ...]:

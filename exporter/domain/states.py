@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import DEFAULT_OBJECTIVE, WARNING, ExportKey
 from exporter.domain.frequency import ONE_TIME
+from exporter.domain.slot_outcomes import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from exporter.domain.slot_outcomes import SlotOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class ExportState:
         duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
         usual_duration: the median of the runs of the last 14 days, in seconds; 0 without any.
         slots_missed_1d, slots_unknown_1d: of the last day.
+        last_slots: see `recent_slots`.
         slots_over_objective_7d: late and missed ones of the last week if they are more than the objective allows.
         changes_at: when the state changes next if no event arrives; infinity for never.
     """
@@ -65,6 +69,7 @@ class ExportState:
     slots_missed_1d: int = 0
     slots_unknown_1d: int = 0
     slots_over_objective_7d: int = 0
+    last_slots: bytes = b""
     recurring: bool = False
     muted: bool = False
     muted_until: float = 0
@@ -76,6 +81,11 @@ class ExportState:
     def id(self) -> str:
         """`ExportKey.id`; empty without a key. Computed on demand, because a scrape does not show it."""
         return self.key.id if self.key else ""
+
+    @property
+    def recent_slots(self) -> tuple[SlotOutcome, ...]:
+        """The last `exporter.domain.slot_outcomes.MAX_SLOTS` of the ``slots``, the oldest first."""
+        return unpack(self.last_slots)
 
     @property
     def has_no_schedule(self) -> bool:

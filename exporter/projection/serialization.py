@@ -68,6 +68,7 @@ RUN_FIELDS = (
     ("recent_late_at", "recent_late_at"),
     ("recent_missed_at", "recent_missed_at"),
     ("recent_unknown_at", "recent_unknown_at"),
+    ("last_slots", "last_slots"),
     ("outages_matter_until", "outages_matter_until"),
     ("recent_durations", "recent_durations"),
     ("configuration_changes_applied_until", "changes_applied_until"),
@@ -79,6 +80,7 @@ _CHECKSUM_LENGTH = 8
 _DEFAULTS = tuple((name, attribute, getattr(Runs(), attribute)) for name, attribute in RUN_FIELDS)
 _ATTRIBUTES = dict(RUN_FIELDS)
 _TUPLES = frozenset(attribute for _, attribute, default in _DEFAULTS if isinstance(default, tuple))
+_BYTES = frozenset(attribute for _, attribute, default in _DEFAULTS if isinstance(default, bytes))
 
 
 def fingerprint(
@@ -259,8 +261,8 @@ def _runs_from(document: dict[str, Any], zone: tzinfo | None) -> Runs:
     values = {_ATTRIBUTES[name]: value for name, value in document.items()}
     for name in _TUPLES & values.keys():
         values[name] = tuple(values[name])
-    if "recent_durations" in values:
-        values["recent_durations"] = _decode_bytes(values["recent_durations"])
+    for name in _BYTES & values.keys():
+        values[name] = _decode_bytes(values[name])
     if "slot_expectation" in values:
         interval, grace, max_runtime = values["slot_expectation"]
         values["slot_expectation"] = _expectation(interval, grace, max_runtime, zone)

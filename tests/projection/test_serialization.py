@@ -46,6 +46,7 @@ RUNS = Runs(
     recent_late_at=(28.0,),
     recent_missed_at=(29.0, 30.0),
     recent_unknown_at=(31.0,),
+    last_slots=b"\x01\xff",
     outages_matter_until=32.0,
     recent_durations=b"\x00\xff",
 )
@@ -81,6 +82,7 @@ STORED = {
     "recent_late_at": [28.0],
     "recent_missed_at": [29.0, 30.0],
     "recent_unknown_at": [31.0],
+    "last_slots": "Af8=",
     "outages_matter_until": 32.0,
     "recent_durations": "AP8=",
 }

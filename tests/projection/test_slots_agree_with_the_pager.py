@@ -9,8 +9,10 @@ the deadline that a scrape shows; it uses nothing that counts slots.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -22,6 +24,7 @@ from hypothesis import strategies as st
 from builders import DAY, HOUR, MINUTE, accepted_event, catch_up, event, instant
 from exporter.domain.events import COMPLETED, Event, Outage
 from exporter.domain.exports import DECLARED, Declaration, Selection, Source
+from exporter.domain.slot_outcomes import LATE, MAX_SLOTS, MISSED, ON_TIME, OUTCOMES, UNKNOWN
 from exporter.domain.terms import Terms, TermsChange
 from exporter.projection.fold.evaluation import evaluate
 from exporter.projection.fold.exports import ExportProjection
@@ -164,6 +167,24 @@ def check(history: Story, chance: int) -> None:
         check_export(history, exports, key, events)
         rules = rules_of(exports, key)
         assert folded(rules, events, dice.randint(0, len(events))) == folded(rules, events)
+        begin = min((each.occurred_at for each in events), default=history.declared_at)
+        for hours in (1, 30, 200, 2000):
+            check_last_slots(exports.state(key, begin + hours * HOUR))
+
+
+def check_last_slots(state: ExportState) -> None:
+    """Compare the last slots with the counters."""
+    last = state.recent_slots
+    counts = Counter(slot.outcome for slot in last)
+    on_time = state.slots - state.slots_late - state.slots_missed - state.slots_unknown
+    counters = {ON_TIME: on_time, LATE: state.slots_late, MISSED: state.slots_missed, UNKNOWN: state.slots_unknown}
+    assert len(last) == min(state.slots, MAX_SLOTS)
+    if state.slots <= MAX_SLOTS:
+        assert {outcome: counts[outcome] for outcome in OUTCOMES} == counters
+    else:
+        assert all(counts[outcome] <= counters[outcome] for outcome in OUTCOMES)
+    assert all((slot.completed_at > 0) == (slot.outcome in {ON_TIME, LATE}) for slot in last)
+    assert sorted(last, key=attrgetter("due_at")) == list(last)
 
 
 def check_export(history: Story, exports: ExportProjection, key: ExportKey, events: Sequence[Event]) -> None:

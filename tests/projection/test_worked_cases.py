@@ -266,3 +266,21 @@ def test_every_order_of_delivery_of_a_worked_case_gives_the_same_state() -> None
             webhook.states(at("4:11"))
         shown_states.add(webhook.only_state(at("4:11")))
     assert len(shown_states) == 1
+
+
+def test_the_last_slots_are_on_time_late_missed_or_unknown() -> None:
+    webhook = Webhook(outages=[Outage(at("23:00"), at("1:30", 1))])
+    for completed in ("0:10", "4:10", "9:00", "12:50", "21:00"):
+        webhook.deliver("Completed", at(completed))
+    slots = webhook.only_state(at("13:30", 1)).recent_slots
+    assert [(slot.outcome, slot.due_at, slot.completed_at) for slot in slots] == [
+        ("on time", at("0:10"), at("0:10")),
+        ("on time", at("4:10"), at("4:10")),
+        ("late", at("8:10"), at("9:00")),
+        ("on time", at("13:00"), at("12:50")),
+        ("missed", at("16:50"), 0),
+        ("on time", at("20:50"), at("21:00")),
+        ("unknown", at("1:00", 1), 0),
+        ("missed", at("5:00", 1), 0),
+        ("missed", at("9:00", 1), 0),
+    ]

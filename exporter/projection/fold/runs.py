@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from exporter.domain import slots
+from exporter.domain import slot_outcomes, slots
 from exporter.domain.events import COMPLETED, FAILED, INITIATED, RUNNING
 from exporter.domain.frequency import parse
 from exporter.domain.slots import Schedule
@@ -51,6 +51,7 @@ class Runs:
         last_slot_filled: the completion that filled the last slot of a schedule.
         slots: late, missed and unknown ones, and those on time.
         recent_late_at, recent_missed_at, recent_unknown_at: when the slots of the last week came to be so.
+        last_slots: the last slots counted, by `slot_outcomes.with_slots`.
         outages_matter_until: an outage that begins before this instant may change a slot that is already counted.
         recent_durations: see `usual_duration`.
         changes_applied_until: up to which instant `Rules.changes` have been applied; 0 if there were none.
@@ -88,6 +89,7 @@ class Runs:
     recent_late_at: tuple[float, ...] = ()
     recent_missed_at: tuple[float, ...] = ()
     recent_unknown_at: tuple[float, ...] = ()
+    last_slots: bytes = b""
     outages_matter_until: float = 0
     recent_durations: bytes = b""
     changes_applied_until: float = 0
@@ -326,7 +328,7 @@ class Runs:
 
     def _fill_slot(self, schedule: Schedule, completion: float) -> None:
         """Judge the slots up to a completion."""
-        verdict = schedule.completed(completion)
+        verdict, slot = schedule.completed(completion)
         if verdict is not slots.NOTHING_DUE:
             self._count(verdict)
             self.late_slots += verdict.late
@@ -335,6 +337,7 @@ class Runs:
         if completion - self.last_slot_filled >= schedule.expectation.interval / 2:
             self.slots += 1
             self.last_slot_filled = completion
+            self.last_slots = slot_outcomes.with_slots(self.last_slots, (slot,))
 
     def _count(self, verdict: Verdict) -> None:
         self.slots += verdict.missed + verdict.unknown
@@ -342,6 +345,7 @@ class Runs:
         self.unknown_slots += verdict.unknown
         self.recent_missed_at = _recent(self.recent_missed_at, verdict.missed_at)
         self.recent_unknown_at = _recent(self.recent_unknown_at, verdict.unknown_at)
+        self.last_slots = slot_outcomes.with_slots(self.last_slots, verdict.last_slots)
         self.outages_matter_until = max(self.outages_matter_until, verdict.outages_matter_until)
 
     def _close_run(self, request_id: str) -> float | None:
