@@ -39,8 +39,10 @@ class BodyStore(Protocol):
     def add_refused(self, bodies: Sequence[RefusedBody]) -> None:
         """Add refused bodies in order, and remove all but the newest `MAX_REFUSED` of each of their sources."""
 
-    def refused(self, limit: int = MAX_REFUSED, source: str | None = None) -> list[RefusedBody]:
-        """Refused bodies, newest first."""
+    def refused(
+        self, limit: int = MAX_REFUSED, source: str | None = None, before: int | None = None
+    ) -> list[RefusedBody]:
+        """Refused bodies, newest first; with ``before``, only those before that sequence."""
 
     def prune_refused(self, before: float, limit: int) -> int:
         """Remove up to ``limit`` refused bodies that arrived before an instant; returns how many it removed."""

@@ -95,8 +95,17 @@ class Ledger(Protocol):
     def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         """As `select`, newest first. It reads lazily, a few events at a time."""
 
-    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        """The latest arrivals, newest first; with ``after``, the events after that sequence, in sequence order."""
+    def newest(
+        self, source: str | None = None, limit: int = 100, after: int | None = None, before: int | None = None
+    ) -> list[Event]:
+        """The latest arrivals, newest first.
+
+        Args:
+            source: the slug of the only source; None for all.
+            limit: how many events at most.
+            after: instead, the events after that sequence, in sequence order.
+            before: instead, the events before that sequence, the highest sequence first.
+        """
 
     def event_sources(self) -> list[str]:
         """The sources that have events, sorted."""
@@ -105,9 +114,12 @@ class Ledger(Protocol):
         """The body of an event as it arrived; None if there is no such event."""
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None
+        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
     ) -> list[QuarantinedBody]:
-        """Quarantined bodies, newest first; with ``after``, those after that sequence, in sequence order."""
+        """Quarantined bodies, newest first, with ``before`` only those before that sequence.
+
+        With ``after``, those after that sequence, in sequence order.
+        """
 
     def quarantine_counts(self) -> Mapping[str, int]:
         """The number of bodies in quarantine, by source."""

@@ -42,9 +42,11 @@ class QueriedLedger(MemoryLedger):
         super().__init__()
         self.queried: list[str | None] = []
 
-    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
+    def newest(
+        self, source: str | None = None, limit: int = 100, after: int | None = None, before: int | None = None
+    ) -> list[Event]:
         self.queried.append(source)
-        return super().newest(source, limit, after)
+        return super().newest(source, limit, after, before)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def test_a_refused_body_is_read_back_as_it_was_added_the_newest_first(ledger: Le
         replace(a_refused(0), sequence=1),
     ]
     assert sequences(ledger.bodies.refused(1)) == [3]
+    assert sequences(ledger.bodies.refused(1, before=3)) == [2]
     assert sequences(ledger.bodies.refused(source="other")) == [2]
 
 

@@ -204,6 +204,7 @@ def test_what_was_not_understood_is_kept_newest_first_and_counted_by_reason(ledg
     ]
     assert (kept[0].body, kept[0].detail, kept[0].arrived_at) == (b'{"not": "understood"}', "made up", at("0:00"))
     assert ledger.quarantine(1) == kept[:1]
+    assert ledger.quarantine(1, before=kept[0].sequence) == kept[1:2]
     assert [(each.kind, each.label, each.count) for each in ledger.delivery_counters()] == [
         ("quarantined", "bad_date", 2),
         ("quarantined", "wrong_type", 1),
@@ -374,6 +375,14 @@ def test_events_are_followed_from_a_sequence_also_of_one_source(ledger: Ledger) 
     assert digests(ledger.newest(None, 2, 0)) == digests([THIRD, elsewhere])
     assert digests(ledger.newest("shop", 100, 1)) == digests([FIRST, SECOND])
     assert ledger.newest("shop", 100, 4) == []
+
+
+def test_events_are_listed_back_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
+    elsewhere = event("initiated", at("0:00"), source="other-shop")
+    ledger.append([accepted_event(each) for each in (THIRD, elsewhere, FIRST, SECOND)])
+    assert digests(ledger.newest(None, 2, before=4)) == digests([FIRST, elsewhere])
+    assert digests(ledger.newest("shop", 100, before=2**63 - 1)) == digests([SECOND, FIRST, THIRD])
+    assert ledger.newest("shop", 100, before=1) == []
 
 
 def test_a_selection_is_read_backwards_as_far_as_it_is_asked_for(ledger: Ledger) -> None:

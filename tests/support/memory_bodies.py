@@ -31,8 +31,14 @@ class MemoryBodyStore:
             kept = self.refused(MAX_REFUSED, source)
             self._refused = [body for body in self._refused if body.source != source or body in kept]
 
-    def refused(self, limit: int = MAX_REFUSED, source: str | None = None) -> list[RefusedBody]:
-        return [body for body in reversed(self._refused) if source in {None, body.source}][:limit]
+    def refused(
+        self, limit: int = MAX_REFUSED, source: str | None = None, before: int | None = None
+    ) -> list[RefusedBody]:
+        return [
+            body
+            for body in reversed(self._refused)
+            if source in {None, body.source} and (before is None or body.sequence < before)
+        ][:limit]
 
     def prune_refused(self, before: float, limit: int) -> int:
         old = [body for body in self._refused if body.arrived_at < before][:limit]

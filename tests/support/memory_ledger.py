@@ -66,10 +66,14 @@ class MemoryLedger:
     def select_newest_first(self, selection: Selection, upto: int) -> Iterator[Event]:
         return reversed([*self.select(selection, upto)])
 
-    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
+    def newest(
+        self, source: str | None = None, limit: int = 100, after: int | None = None, before: int | None = None
+    ) -> list[Event]:
         events = [stored.event for stored in self.stored if source in {None, stored.event.source}]
         if after is not None:
             return [event for event in events if event.sequence > after][:limit]
+        if before is not None:
+            return [event for event in reversed(events) if event.sequence < before][:limit]
         return sorted(events, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def event_sources(self) -> list[str]:
@@ -79,9 +83,13 @@ class MemoryLedger:
         return next((stored.body for stored in self.stored if stored.event.sequence == sequence), None)
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None
+        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
     ) -> list[QuarantinedBody]:
-        bodies = [self._dated_body(body) for body in self._quarantined if source in {None, body.source}]
+        bodies = [
+            self._dated_body(body)
+            for body in self._quarantined
+            if source in {None, body.source} and (before is None or body.sequence < before)
+        ]
         return (bodies[::-1] if after is None else [body for body in bodies if body.sequence > after])[:limit]
 
     def _dated_body(self, body: QuarantinedBody) -> QuarantinedBody:

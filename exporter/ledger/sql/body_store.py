@@ -51,11 +51,15 @@ class SqlBodyStore:
                 oldest_kept = newest.limit(1).offset(MAX_REFUSED - 1).scalar_subquery()
                 connection.execute(delete(refused_bodies).where(table.source == source, table.sequence < oldest_kept))
 
-    def refused(self, limit: int = MAX_REFUSED, source: str | None = None) -> list[RefusedBody]:
+    def refused(
+        self, limit: int = MAX_REFUSED, source: str | None = None, before: int | None = None
+    ) -> list[RefusedBody]:
         """Refused bodies, newest first."""
         query = select(refused_bodies).order_by(refused_bodies.c.sequence.desc()).limit(limit)
         if source is not None:
             query = query.where(refused_bodies.c.source == source)
+        if before is not None:
+            query = query.where(refused_bodies.c.sequence < before)
         return [
             RefusedBody(
                 source=row.source,

@@ -155,14 +155,18 @@ class SqlLedger:
         """As `select`, newest first."""
         return _matching(selection, self._lookup.backwards(selection, upto))
 
-    def newest(self, source: str | None = None, limit: int = 100, after: int | None = None) -> list[Event]:
-        """The latest arrivals, or the events after a sequence."""
-        if after is not None:
-            query = select(*EVENT_COLUMNS).where(events.c.sequence > after)
+    def newest(
+        self, source: str | None = None, limit: int = 100, after: int | None = None, before: int | None = None
+    ) -> list[Event]:
+        """The latest arrivals, or the events after or before a sequence."""
+        at = events.c.sequence
+        if after is not None or before is not None:
+            query = select(*EVENT_COLUMNS).where(at > after if after is not None else at < before)
             if source is not None:
                 # The concatenation keeps the database from an index by source, whose rows it would have to sort.
                 query = query.where(events.c.source.concat("") == source)
-            return fetch_events(self._database, query.order_by(events.c.sequence).limit(limit))
+            query = query.order_by(at if after is not None else at.desc()).limit(limit)
+            return fetch_events(self._database, query)
         sources = [source] if source is not None else self.event_sources()
         events_found: list[Event] = []
         for slug in sources:
@@ -182,7 +186,7 @@ class SqlLedger:
         return bytes(rows[0].body) if rows else None
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None
+        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
     ) -> list[QuarantinedBody]:
         """Quarantined bodies."""
         at = quarantine.c.sequence
@@ -192,6 +196,8 @@ class SqlLedger:
             query = query.where(quarantine.c.source == source)
         if after is not None:
             query = query.where(at > after)
+        if before is not None:
+            query = query.where(at < before)
         rows = self._database.rows(query)
         return [
             QuarantinedBody(
