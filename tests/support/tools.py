@@ -52,6 +52,11 @@ def program(name: str) -> str:
     return path or missing(f"{name} is not there; scripts/install-tools gets it")
 
 
+def browser() -> str:
+    """Return the path of Chromium; otherwise, see `missing`."""
+    return find_tool("chromium") or missing("chromium is not there; scripts/install-tools gets it")
+
+
 def compiler() -> str:
     """Return the path of a C compiler; otherwise, see `missing`."""
     return shutil.which("cc") or missing("no C compiler is there")
