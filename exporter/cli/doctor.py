@@ -66,7 +66,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *unknown_statuses(projector.list_sources(), now),
         *_decisions(projector, now),
     ]
-    lines = [f"{'ok  ' if passed else 'BAD '} {text}" for passed, text in findings]
+    lines = [tables.format_check(text, passed=passed) for passed, text in findings]
     suggestion = "\n".join(_suggestions(config, projector, now))
     if suggestion:
         lines += ["", "Declare these, so that their absence is noticed even after the history is gone:", "", suggestion]

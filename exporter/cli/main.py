@@ -38,6 +38,7 @@ _MODULES = {
     "simulate": ("simulate", "simulate"),
     "sources": ("show", "sources"),
     "unmute": ("mute_and_retire", "unmute"),
+    "verify": ("verify", "verify"),
 }
 """For each command, the module of `exporter.cli.commands` that defines it, and the name of its function there."""
 
@@ -47,7 +48,7 @@ GROUPS = {
     "Act": ("mute", "unmute", "retire", "replay", "redate", "purge"),
     "Data": ("backup", "restore", "migrate-store"),
     "Prometheus": ("rules", "backfill"),
-    "Test": ("send", "simulate"),
+    "Test": ("verify", "send", "simulate"),
 }
 """The commands by the heading under which the help lists them."""
 

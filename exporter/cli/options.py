@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from pathlib import Path
 
 import click
@@ -55,6 +56,22 @@ class _Duration(click.ParamType[int]):
 
 
 DURATION = _Duration()
+
+
+class _Address(click.ParamType[str]):
+    """Parses the URL of a folder or a server."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL without a slash at its end."""
+        text = str(value)
+        if not re.fullmatch(r"https?://[^\s{}\"'\\]+", text):
+            self.fail(f"{text!r} is no address; give one such as https://wiki.example/runbooks", param, ctx)
+        return text.rstrip("/")
+
+
+ADDRESS = _Address()
 
 
 class _Text(click.ParamType[str]):

@@ -201,6 +201,11 @@ def decisions_table(rows: Sequence[Row], *, as_json: bool) -> str:
     return _json(rows) if as_json else _table_of_rows(rows, "nothing is muted or retired")
 
 
+def format_check(text: str, *, passed: bool) -> str:
+    """Format the result of a check as a line."""
+    return f"{'ok  ' if passed else 'BAD '} {text}"
+
+
 def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], nothing: str = "nothing") -> str:
     """Format rows as text columns, each as wide as its widest cell, separated by two spaces.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,7 +12,7 @@ from exporter.cli import assets
 from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation, adapt_rules, declared_rules
 from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.open_store import open_store
-from exporter.cli.options import INSTANT, config_option
+from exporter.cli.options import ADDRESS, INSTANT, config_option
 from exporter.cli.progress import progress_bar
 from exporter.config import loader
 from exporter.ingest.intake import quarantine_reasons
@@ -74,27 +73,11 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
     click.echo(f"{history.samples} samples of {history.series} series", err=True)
 
 
-class _Address(click.ParamType[str]):
-    """Parses the URL of a folder or a server."""
-
-    name = "url"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the URL without a slash at its end."""
-        text = str(value)
-        if not _ADDRESS.fullmatch(text):
-            self.fail(f"{text!r} is no address; give one such as https://wiki.example/runbooks", param, ctx)
-        return text.rstrip("/")
-
-
-_ADDRESS = re.compile(r"https?://[^\s{}\"'\\]+")
-
-
 @click.command()
 @config_option
 @click.option("--job", default=JOB, help="Scrape job of the exporter in Prometheus.")
-@click.option("--runbook-url", type=_Address(), default=RUNBOOKS, help="Where your copies of the runbooks are.")
-@click.option("--dashboard-url", type=_Address(), default=DASHBOARDS, help="Where your Grafana is.")
+@click.option("--runbook-url", type=ADDRESS, default=RUNBOOKS, help="Where your copies of the runbooks are.")
+@click.option("--dashboard-url", type=ADDRESS, default=DASHBOARDS, help="Where your Grafana is.")
 @click.option("--declared", is_flag=True, help="Also alert if a declared export of the configuration has no series.")
 def rules(path: Path | None, job: str, runbook_url: str, dashboard_url: str, *, declared: bool) -> None:
     """Print all Prometheus rules, for your addresses.

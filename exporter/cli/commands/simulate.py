@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from exporter.cli import simulation
+from exporter.cli.http_client import Credential
 from exporter.cli.options import INSTANT, config_option
 from exporter.cli.progress import progress_bar
 from exporter.cli.webhook_client import post_webhook, source_timezone
@@ -92,7 +93,7 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     else:
         message = f"--test-call: {adapter.name} makes no such call"
         raise ExporterError(message)
-    click.echo(post_webhook(url, body, token_file))
+    click.echo(post_webhook(url, body, Credential("--token-file", token_file).headers()))
 
 
 def _source_zone(url: str, timezone: str | None, admin_url: str | None, admin_token_file: Path | None) -> tzinfo:
@@ -220,7 +221,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
     with progress_bar("simulating", int(days * DAY)) as bar:
         webhooks = _with_progress(webhooks, lambda webhook: bar.update(int(webhook.at - begins) - bar.pos))
         if url:
-            sent = simulation.post(webhooks, lambda text: post_webhook(url, text, token_file), speed, time.sleep)
+            headers = Credential("--token-file", token_file).headers()
+            sent = simulation.post(webhooks, lambda text: post_webhook(url, text, headers), speed, time.sleep)
         else:
             with closing(simulation.BatchingLedger(store or "")) as ledger:
                 sent = simulation.import_history(webhooks, ledger, settings, (begins, ends))
