@@ -44,6 +44,10 @@ class StoreRefusedError(StoreError):
     """The ledger cannot be used: it cannot be opened, or a newer release wrote it."""
 
 
+class StoreUnreachableError(StoreRefusedError):
+    """The server of the ledger does not accept connections now; it may soon."""
+
+
 class StoreLostError(StoreError):
     """The open ledger was moved or replaced; the next call opens the one that is there then."""
 

@@ -68,6 +68,8 @@ NOTES = {
     "stopped": "The exporter has stopped. After a kill there is none.",
     "store_failed": "A request failed because the store cannot be used; it was answered 503.",
     "store_read_failed": "Startup cannot read the store. It tries again; `/-/ready` answers 503 until then.",
+    "store_unreachable": "The database server is away at the start. The exporter waits for it, and is not ready.",
+    "systemd_not_notified": "The socket that systemd gave could not be written to.",
     "variables_ignored": "Variables such as `DATAEXPORT_PORT=tcp://…`.",
 }
 """The meaning of every event."""

@@ -25,6 +25,9 @@ CONNECT_SECONDS = 2
 MIGRATION_LOCK = 0x6461746165787074
 """The advisory lock of a migration, so that two processes that start together migrate one after the other."""
 
+_AWAY_STATES = ("08", "57P")
+"""SQLSTATEs of a connection that failed, and of a server that starts or stops, by how they begin."""
+
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
     "tcp_user_timeout": int(TRANSACTION_SECONDS * 1000),
@@ -69,6 +72,24 @@ def create_postgres_engine(url: URL) -> Engine:
 
     event.listen(engine, "begin", _begin_transaction)
     return engine
+
+
+def is_away(url: URL, error: Exception) -> bool:
+    """Whether the server of a URL does not accept connections now: it cannot be reached, or it starts or stops.
+
+    Args:
+        url: the URL of the database.
+        error: what a connection to it failed with, as the cause of `exporter.domain.errors.StoreError`.
+    """
+    from psycopg import conninfo, errors, pq  # noqa: PLC0415 - as for `LimitedConnection`
+
+    cause = getattr(error.__cause__, "orig", None)
+    if isinstance(cause, errors.ConnectionTimeout) or (getattr(cause, "sqlstate", None) or "").startswith(_AWAY_STATES):
+        return True
+    # A failed connection has no SQLSTATE. Ask without a password, so that a wrong one is not what is reported.
+    options = url.get_dialect()().create_connect_args(url)[1]
+    parameters = conninfo.make_conninfo(**{**_NETWORK, **options})
+    return pq.PGconn.ping(parameters.encode()) in {pq.Ping.REJECT, pq.Ping.NO_RESPONSE}
 
 
 def _begin_transaction(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import func, make_url, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError
+from exporter.domain.errors import StoreError, StoreLostError, StoreRefusedError, StoreUnreachableError
 from exporter.ledger.access import Access
 from exporter.ledger.migrations import migrate, refuse_other_tables, refuse_without_tables
 from exporter.ledger.postgres import engine
@@ -53,6 +53,7 @@ class Database:
             open one, even a copy of it.
 
     Raises:
+        StoreUnreachableError: its server does not accept connections now.
         StoreRefusedError: it cannot be opened, or another release wrote it.
     """
 
@@ -92,6 +93,8 @@ class Database:
         except (StoreError, OSError) as error:
             self.close()
             message = f"store.url: cannot open {parsed.render_as_string()}: {error}"
+            if not self.is_sqlite and engine.is_away(parsed, error):
+                raise StoreUnreachableError(message) from error
             raise StoreRefusedError(message) from error
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
