@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.errors import StoreError
+from exporter.server import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +140,7 @@ class BackgroundWork:
                     self._stopping.wait(RETRY_SECONDS)
             else:
                 self._caught_up.set()
+                service_manager.notify("READY=1")
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)
                 if from_checkpoint:
                     self._maintenance_due.wait(
