@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,24 @@ def writable_by_all(files: Iterable[tuple[str, Path]]) -> Iterator[str]:
                 what = f"the folder {str(path)!r} of {str(file)!r}" if stat.S_ISDIR(mode) else f"{str(path)!r}"
                 shown = f"mode {stat.S_IMODE(mode):04o}"
                 yield f"{at}: every user of this machine can write to {what} ({shown}): chmod o-w it"
+
+
+def unreadable(path: Path, error: OSError, wanted: str) -> str:
+    """Explain that a file cannot be read, and what would be right.
+
+    Args:
+        path: the file.
+        error: what reading it failed with.
+        wanted: what to give instead, if it is not a matter of permissions.
+    """
+    if not isinstance(error, PermissionError) or not _mode(path):
+        return f"{str(path)!r} cannot be read ({error.strerror}); give {wanted}"
+    status, user = path.stat(), os.geteuid()
+    return (
+        f"{str(path)!r} cannot be read by user {user}: it belongs to user {status.st_uid} and group {status.st_gid}, "
+        f"and its mode is {stat.S_IMODE(status.st_mode):04o}; chown it to user {user}, or chgrp it to a group of that "
+        "user and chmod 440 it"
+    )
 
 
 def _mode(path: Path) -> int:

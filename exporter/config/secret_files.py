@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.config import store_url
+from exporter.config import file_permissions, store_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,8 +24,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        message = f"{str(path)!r} cannot be read ({error.strerror}); give a readable text file"
-        raise ValueError(message) from error
+        raise ValueError(file_permissions.unreadable(path, error, "a readable text file")) from error
     except UnicodeDecodeError as error:
         message = f"{str(path)!r} cannot be read (it is not UTF-8); save it as UTF-8"
         raise ValueError(message) from error

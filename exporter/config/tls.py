@@ -8,6 +8,8 @@ from base64 import b64decode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from exporter.config.file_permissions import unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -27,8 +29,7 @@ def load(certificate: Path, key: Path) -> ssl.SSLContext:
         try:
             text = path.read_bytes()
         except OSError as error:
-            message = f"{str(path)!r} cannot be read ({error.strerror}); give a file with {content} as PEM"
-            raise ValueError(message) from error
+            raise ValueError(unreadable(path, error, f"a file with {content} as PEM")) from error
         if b"-----BEGIN " not in text:
             message = f"{str(path)!r} is not PEM; give a file with {content}"
             raise ValueError(message)

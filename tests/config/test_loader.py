@@ -240,7 +240,7 @@ def test_a_declared_export_may_have_no_interval_if_it_runs_once_or_the_events_of
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read: No such file or directory; give an existing file"):
+    with pytest.raises(ConfigurationError, match=r"read \(No such file or directory\); give an existing file"):
         load(tmp_path / "missing.toml", {})
     advice = "a text needs quotation marks, a list [ ], and a name may come only once"
     assert problems(tmp_path, "[server")[0] == f"is not TOML at its end: {advice}"
