@@ -69,9 +69,8 @@ def without_wheels(lock: Path) -> list[str]:
 
 def main() -> int:
     """Print the problems of the pins, and return 1 if there are any."""
-    pins = {
-        name: (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in ("run", "dev", "docs", "audit")
-    }
+    names = ("run", "dev", "build", "docs", "audit")
+    pins = {name: (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in names}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([ROOT / "scripts" / "compile-pins", folder], check=True)
         found = [

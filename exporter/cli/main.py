@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,13 +18,14 @@ from exporter.config.values import closest
 from exporter.domain.errors import ConfigurationError, ExporterError
 
 _MODULES = {
+    "assets": ("assets", "assets"),
     "backfill": ("prometheus", "backfill"),
     "backup": ("backup", "backup"),
     "check-config": ("serve", "check_config"),
     "doctor": ("show", "doctor"),
     "events": ("show", "events"),
     "exports": ("show", "exports"),
-    "healthcheck": ("serve", "healthcheck"),
+    "healthcheck": ("healthcheck", "healthcheck"),
     "migrate-store": ("migrate_store", "migrate_store"),
     "mute": ("mute_and_retire", "mute"),
     "mutes": ("mute_and_retire", "mutes"),
@@ -47,7 +50,7 @@ GROUPS = {
     "Inspect": ("exports", "events", "sources", "quarantine", "mutes", "doctor"),
     "Act": ("mute", "unmute", "retire", "replay", "redate", "purge"),
     "Data": ("backup", "restore", "migrate-store"),
-    "Prometheus": ("rules", "backfill"),
+    "Prometheus": ("rules", "assets", "backfill"),
     "Test": ("verify", "send", "simulate"),
 }
 """The commands by the heading under which the help lists them."""
@@ -114,7 +117,8 @@ class CommandGroup(click.Group):
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="dataexport-exporter")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Monitor scheduled CleverTap data exports, and export metrics for Prometheus.
 
     DATAEXPORT_CONFIG names the configuration file for all commands; --config overrides it.
@@ -124,3 +128,11 @@ def main() -> None:
       dataexport-exporter serve
     """
     os.umask(0o077)
+    if context.invoked_subcommand != "serve":
+        _volunteer_for_oom_killer()
+
+
+def _volunteer_for_oom_killer() -> None:
+    """Let the kernel end this process, and not an exporter in the same container, if memory runs out."""
+    with suppress(OSError):  # only Linux has the file
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

@@ -134,7 +134,8 @@ def admin_address(path: Path | None, environment: Mapping[str, str]) -> Address:
     problems: list[str] = []
     overlay = overlay_environment(_read_file(path) if path else {}, environment, [])
     places = Places(str(path) if path else "environment", overlay.origins)
-    settings = Validator(places, problems, overlay.wrong).validate(overlay.tables)
+    server = {"server": overlay.tables["server"]} if "server" in overlay.tables else {}
+    settings = Validator(places, problems, overlay.wrong).validate(server)
     if settings.is_wrong("server", "admin_listen"):
         raise ConfigurationError(problems)
     return settings.server.admin_listen
@@ -144,7 +145,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}; give an existing file"]) from error
+        raise ConfigurationError([file_permissions.unreadable(path, error, "an existing file")]) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError([f"{path}: is not UTF-8; save it as UTF-8"]) from error
     except tomllib.TOMLDecodeError as error:

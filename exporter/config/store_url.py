@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 SQLITE = "sqlite:///"
 
@@ -54,7 +55,7 @@ def hosts_not_verified(url: str, default_sslmode: str = "") -> list[str]:
         url: the URL of a store.
         default_sslmode: the mode if the URL has none, as libpq takes it from ``PGSSLMODE``.
     """
-    parsed = make_url(url)
+    parsed = _make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return []
     query = parsed.normalized_query
@@ -73,14 +74,23 @@ def holds_secret(url: str) -> bool:
 
 def without_password(url: str) -> str:
     """Return the URL with ``***`` instead of its password, for people."""
-    parsed = make_url(url)
+    parsed = _make_url(url)
     shown = parsed.set(query={}).render_as_string(hide_password=True)
     query = "&".join(f"{name}={value}" for name, values in parsed.normalized_query.items() for value in values)
     return f"{shown}?{query}" if query else shown
 
 
 def _parse(url: str) -> URL | None:
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - see `_make_url`
+
     try:
-        return make_url(url)
+        return _make_url(url)
     except (ArgumentError, ValueError):
         return None
+
+
+def _make_url(url: str) -> URL:
+    # SQLAlchemy takes longer to import than all else of a command that needs no store, such as the health check.
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    return make_url(url)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
 from io import StringIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -18,10 +19,6 @@ from exporter.cli.main import COMMANDS, main
 from monitoring import clean_environment
 from ports import free_port
 from running import COMMAND, Exporter
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 FREE_PORTS = {
     "DATAEXPORT_WEBHOOK_LISTEN": f"127.0.0.1:{free_port()}",
@@ -44,6 +41,16 @@ def test_the_help_of_every_command_has_an_example(command: tuple[str, ...], flag
 def test_the_version_is_told() -> None:
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"dataexport-exporter, version {__version__}\n")
+
+
+def test_the_kernel_ends_a_command_and_not_the_exporter_if_memory_runs_out() -> None:
+    """As `docker exec … doctor` did with an exporter that had 96 MB."""
+    score = Path("/proc/self/oom_score_adj")
+    before = score.read_text("ascii")
+    assert run("rules").exit_code == 0
+    assert score.read_text("ascii") == "1000\n"
+    if os.geteuid() == 0:
+        score.write_text(before, "ascii")
 
 
 def test_a_command_or_an_option_that_does_not_exist_is_wrong_usage() -> None:

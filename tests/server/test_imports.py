@@ -37,3 +37,9 @@ def test_a_command_is_imported_only_where_it_is_named(tmp_path: Path) -> None:
     found = imported("from exporter.cli.main import main\nmain(['rules', '--help'], standalone_mode=False)")
     assert "prometheus_client" in found
     assert not {"flask", "gunicorn", "requests"} & found
+
+
+def test_the_health_check_imports_no_database_and_no_server() -> None:
+    """It runs every 30 s, beside an exporter that may have 96 MB for both."""
+    found = imported("import exporter.cli.main, exporter.cli.commands.healthcheck")
+    assert not {"sqlalchemy", "gunicorn", "flask", "requests", "structlog"} & found

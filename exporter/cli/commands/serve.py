@@ -1,4 +1,4 @@
-"""The commands `serve`, `check-config` and `healthcheck`."""
+"""The commands `serve` and `check-config`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import click
 import structlog
 
 from exporter.cli.options import config_option
-from exporter.cli.readiness import check_readiness
 from exporter.config import loader, store_url
 from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
-from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.locks import removed_if_it_fails, serving
 from exporter.ledger.sqlite.permissions import refuse_open_folder
@@ -23,6 +21,7 @@ from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
 from exporter.server.service import Service
 from exporter.server.startup_checks import refuse_clock
+from exporter.server.store_wait import wait_for_store
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config
@@ -57,18 +56,23 @@ def serve(path: Path | None) -> None:
         service.start()
         return service
 
+    def open_store() -> None:
+        SqlLedger(settings.store_url).close()
+
     file = store_url.sqlite_file(settings.store_url)
     if file and not settings.allow_open_store_folder:
         refuse_open_folder(file.resolve())
     with ExitStack() as stack:
-        # Open the store once before any port is open, so that an unusable one is reported first.
+        # Open the store once before the listeners, so that an unusable one is reported first.
         with removed_if_it_fails(file) if file else nullcontext():
             if file:
                 stack.enter_context(serving(file))
-            SqlLedger(settings.store_url).close()
+                open_store()
             startup_checks.refuse_used_addresses([settings.webhook_listen, settings.admin_listen])
             folders = (*startup_checks.TEMPORARY_FOLDERS, *([str(file.parent)] if file else []))
             temporary_folder = startup_checks.find_temporary_folder(os.environ, folders)
+        if not file:
+            wait_for_store(open_store, settings.admin_listen)
         gunicorn_app.serve(settings, start_service, temporary_folder)
 
 
@@ -106,23 +110,3 @@ def check_config(path: Path | None, file: Path | None) -> None:
     click.echo(f"{checked}: fine, {len(settings.sources)} sources, {len(settings.exports)} declared exports")
     for override in settings.overrides:
         click.echo(f"note: {override}")
-
-
-@click.command()
-@config_option
-@click.option("--timeout", default=3.0, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait.")
-def healthcheck(path: Path | None, timeout: float) -> None:
-    """Check that the running exporter is ready.
-
-    For containers. The exit code is 1 if it is not ready. The configuration gives the address of the
-    admin listener. No credential is needed.
-
-    \b
-    Example:
-      dataexport-exporter healthcheck --config dataexport.toml
-    """
-    try:
-        address = loader.admin_address(path, os.environ)
-    except ConfigurationError as error:  # not its exit code: docker reserves 2
-        raise ExporterError(str(error)) from error
-    click.echo(check_readiness(address, timeout))
