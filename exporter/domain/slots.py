@@ -170,25 +170,22 @@ class Schedule(NamedTuple):
         is_overdue = until >= deadline
         recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
         last = range(max(1, filled - MAX_SLOTS), filled)
+        due_at = {number: self.slot(number) for number in range(min(recent.start, last.start), filled + 1)}
         return Verdict(
             missed=max(0, filled - first) - sum(first <= number for number in hidden) if is_overdue else 0,
             unknown=len(hidden),
-            missed_at=self._judged_at(
-                (number for number in recent if number >= first and number not in hidden), deadline, until
+            missed_at=_judged_at(
+                (due_at[number + 1] for number in recent if number >= first and number not in hidden), deadline, until
             )
             if is_overdue
             else (),
-            unknown_at=self._judged_at((number for number in recent if number in hidden), 0, until),
+            unknown_at=_judged_at((due_at[number + 1] for number in recent if number in hidden), 0, until),
             last_slots=tuple(
-                SlotOutcome(UNKNOWN if number in hidden else MISSED, self.slot(number))
+                SlotOutcome(UNKNOWN if number in hidden else MISSED, due_at[number])
                 for number in last
                 if number in hidden or (is_overdue and number >= first)
             ),
         )
-
-    def _judged_at(self, numbers: Iterable[int], not_before: float, until: float) -> tuple[float, ...]:
-        instants = (min(until, max(not_before, self.slot(number + 1))) for number in numbers)
-        return tuple(instant for instant in instants if instant > until - WEEK)
 
     def _hidden_slots(self, count: int) -> set[int]:
         """Return the numbers of the slots up to ``count`` that an outage hides."""
@@ -206,3 +203,9 @@ class Schedule(NamedTuple):
                 if deadlines.is_hidden_by(outage, self.slot(number), grace, self.lead)
             )
         return hidden
+
+
+def _judged_at(next_slots: Iterable[float], not_before: float, until: float) -> tuple[float, ...]:
+    """Return when slots came to be missed or unknown: when the next one of each was due."""
+    instants = (min(until, max(not_before, next_slot)) for next_slot in next_slots)
+    return tuple(instant for instant in instants if instant > until - WEEK)

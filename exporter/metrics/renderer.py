@@ -141,7 +141,7 @@ class Renderer:
             self._already_dropped |= self.hidden()
             self._reset()
             self._projector.exports.mark_dirty(self._projector.exports.all_keys())
-        dirty = self._projector.exports.take_dirty()
+        dirty = self._projector.take_dirty()
         while self._changes_due and self._changes_due[0][0] <= now:
             instant, key = heapq.heappop(self._changes_due)
             if key in self._shown and self._shown[key].changes_at != instant:

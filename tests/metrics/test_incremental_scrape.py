@@ -87,7 +87,8 @@ def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> st
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARATIONS], now)
-    renderer = Renderer(Projector(ledger, SOURCES, DECLARATIONS), LIMIT, REASONS, engine=by)
+    projector = Projector(ledger, SOURCES, DECLARATIONS)
+    renderer = Renderer(projector, LIMIT, REASONS, engine=by)
     dropped = 0
     for number, step in enumerate(steps):
         if isinstance(step, Wait):
@@ -110,6 +111,9 @@ def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list
             )
             ledger.append([accepted_event(told)])
         renderer.update(now)
+        anew = Projector(ledger, SOURCES, DECLARATIONS)
+        anew.catch_up()
+        assert projector.list_states(now) == anew.list_states(now)
         for openmetrics in (False, True):
             body = renderer.body(openmetrics=openmetrics)
             expected = of_the_library(ledger, now, openmetrics=openmetrics)

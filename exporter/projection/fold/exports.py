@@ -320,6 +320,11 @@ class ExportProjection:
         """Include exports in the next `take_dirty`."""
         self._dirty.update(keys)
 
+    @property
+    def dirty(self) -> AbstractSet[ExportKey]:
+        """The exports that changed since the last `take_dirty`."""
+        return self._dirty
+
     def take_dirty(self) -> set[ExportKey]:
         """Return the exports whose state may have changed since the last call; they may be gone."""
         dirty, self._dirty = self._dirty, set()
