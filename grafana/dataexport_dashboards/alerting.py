@@ -124,8 +124,9 @@ def _query(ref: str, datasource: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _annotation(given: str) -> str:
-    """Grafana's ``$value`` is a text of all values, and its labels may be missing where Prometheus's are empty."""
-    given = given.replace("$value", "$values.A.Value")
+    """The text for Grafana, which fills it in while nothing fires as well, when there is no value."""
+    given = re.sub(r"\{\{ \$value((?: \|[^}]*)?) \}\}", r"{{ with $values.A }}{{ .Value\1 }}{{ end }}", given)
+    # Grafana's labels may be missing where Prometheus's are empty.
     return re.sub(r'\{\{ or (\$labels\.\w+) ("[^"]*") \}\}', r"{{ with \1 }}{{ . }}{{ else }}{{ \2 }}{{ end }}", given)
 
 

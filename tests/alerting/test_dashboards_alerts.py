@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,17 @@ def test_an_alert_needs_no_recording_rule_and_no_environment(name: str) -> None:
     # Grafana would put environment variables in here; in annotations it does not.
     assert "$" not in query["model"]["expr"]
     assert "$" not in str(GRAFANA[name]["labels"])
-    assert "$value " not in str(GRAFANA[name]["annotations"])
     assert (GRAFANA[name]["condition"], condition["refId"]) == ("B", "B")
+
+
+@each_alert
+def test_a_text_uses_the_value_only_where_there_is_one(name: str) -> None:
+    for key, text in GRAFANA[name]["annotations"].items():
+        # Grafana fills texts in while nothing fires, too: an error, then, and the raw template as the text.
+        assert not re.search(r"\$value\b", text)
+        guarded = re.sub(r"\{\{ with \$values\.A \}\}\{\{ \.Value(?: \| [^}]*)? \}\}\{\{ end \}\}", "", text)
+        assert "$values" not in guarded
+        assert ("$value" in text) == ("$value" in GIVEN[name]["annotations"][key])
 
 
 def test_alerts_and_dashboards_ask_the_data_source_that_is_provided() -> None:
