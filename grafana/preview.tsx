@@ -27,17 +27,24 @@ import { BarGauge, BigValue, GlobalStyles, PanelChrome, TimeSeries, VizRepeater 
 import { TableNG } from "@grafana/ui/unstable";
 import { Component, type ReactNode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
+// The font of Grafana, without which everything is wider.
+import "@fontsource/inter/400.css";
+import "@fontsource/inter/500.css";
 
-const { board, answers, start, end, name } = (window as any).preview;
+const { board, answers, start, end, name, width: pageWidth, theme: mode, stackedBelow } = (window as any).preview;
 const CELL = 38;
 const GAP = 8;
-const theme = createTheme({ colors: { mode: "dark" } });
+const theme = createTheme({ colors: { mode } });
 const timeRange = { from: dateTime(start * 1000), to: dateTime(end * 1000), raw: { from: dateTime(start * 1000), to: dateTime(end * 1000) } };
 const zone = "utc";
 
 standardTransformersRegistry.setInit(
   () =>
-    [standardTransformers.mergeTransformer, standardTransformers.organizeFieldsTransformer].map((transformation) => ({
+    [
+      standardTransformers.mergeTransformer,
+      standardTransformers.organizeFieldsTransformer,
+      standardTransformers.renameByRegexTransformer,
+    ].map((transformation) => ({
       id: transformation.id,
       name: transformation.name,
       aliasIds: [],
@@ -166,8 +173,16 @@ function overridden(panel: any, data: DataFrame[]): DataFrame[] {
   return made;
 }
 
+// As wide as the longest name and at most so wide; what is longer loses its beginning, as in Grafana.
+const WIDEST_LABEL = 310;
+const ruler = document.createElement("canvas").getContext("2d")!;
+
 function Timeline({ panel, data, width, height }: any) {
-  const labelled = 330;
+  ruler.font = "12px Inter, sans-serif";
+  const longest = Math.max(...data.map((frame: DataFrame) => ruler.measureText(getFieldDisplayName(frame.fields[1], frame)).width));
+  const labelled = Math.min(WIDEST_LABEL, longest + 16);
+  // Grafana makes no legend for a continuous scale, which is what it takes where no mode is given.
+  const hasLegend = !(panel.fieldConfig.defaults.color?.mode ?? "continuous").startsWith("continuous");
   const row = Math.min(30, (height - 50) / data.length);
   const scale = (at: number) => ((at / 1000 - start) / (end - start)) * (width - labelled);
   const words = new Map<string, string>();
@@ -190,7 +205,7 @@ function Timeline({ panel, data, width, height }: any) {
         });
         return (
           <div key={getFieldDisplayName(field, frame)} style={{ display: "flex", height: row }}>
-            <div style={{ width: labelled, textAlign: "right", paddingRight: 8, lineHeight: `${row}px`, whiteSpace: "nowrap", overflow: "hidden" }}>
+            <div style={{ width: labelled, display: "flex", justifyContent: "flex-end", paddingRight: 8, lineHeight: `${row}px`, whiteSpace: "nowrap", overflow: "hidden" }}>
               {getFieldDisplayName(field, frame)}
             </div>
             <div style={{ position: "relative", flex: 1 }}>
@@ -210,7 +225,7 @@ function Timeline({ panel, data, width, height }: any) {
         );
       })}
       <div style={{ paddingLeft: labelled, marginTop: 6 }}>
-        {[...words].map(([text, color]) => (
+        {hasLegend && [...words].map(([text, color]) => (
           <span key={text} style={{ marginRight: 14 }}>
             <span style={{ display: "inline-block", width: 14, height: 4, background: color, marginRight: 5, verticalAlign: "middle" }} />
             {text}
@@ -245,8 +260,10 @@ function Values({ panel, data, width, height, draw }: any) {
 
 function Content({ panel, data, width, height }: any) {
   const { options } = panel;
-  if (data.length === 0 || data.every((frame: DataFrame) => frame.length === 0)) {
-    return <div style={{ textAlign: "center", paddingTop: height / 3 }}>{panel.fieldConfig.defaults.noValue ?? "No data"}</div>;
+  // A single value writes what its mappings say about nothing; the other panels write a text of their own.
+  const drawsNothing = panel.type === "stat" || panel.type === "bargauge";
+  if (!drawsNothing && (data.length === 0 || data.every((frame: DataFrame) => frame.length === 0))) {
+    return <div style={{ textAlign: "center", padding: `${height / 3}px 8px`, color: theme.colors.text.secondary }}>{panel.fieldConfig.defaults.noValue ?? "No data"}</div>;
   }
   switch (panel.type) {
     case "stat":
@@ -297,7 +314,9 @@ function Panel({ panel, width, height }: any) {
 }
 
 function Board() {
-  const cell = (document.body.clientWidth - 2 * GAP) / 24;
+  const stacked = pageWidth < stackedBelow;
+  const cell = (pageWidth - 2 * GAP) / 24;
+  let below = 0;
   return (
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
@@ -306,7 +325,9 @@ function Board() {
       </div>
       <div style={{ position: "relative", margin: GAP }}>
         {board.panels.map((panel: any) => {
-          const { x, y, w, h } = panel.gridPos;
+          const { h } = panel.gridPos;
+          const { x, y, w } = stacked ? { x: 0, y: below, w: 24 } : panel.gridPos;
+          below += h;
           const width = w * cell - GAP;
           const height = h * CELL - GAP;
           return (
@@ -320,5 +341,5 @@ function Board() {
   );
 }
 
-document.body.style.cssText = `margin:0;background:${theme.colors.background.canvas}`;
+document.body.style.cssText = `margin:0;width:${pageWidth}px;background:${theme.colors.background.canvas}`;
 createRoot(document.getElementById("root")!).render(<Board />);

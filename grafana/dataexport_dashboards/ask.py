@@ -58,21 +58,25 @@ class Target:
         """Whether only the end of the shown time is asked for."""
         return bool(self.spec.get("instant"))
 
-    @property
-    def step(self) -> int:
+    def step(self, variables: Mapping[str, str]) -> int:
         """The step that Grafana would choose, in seconds."""
-        least = span(self.panel["interval"]) if "interval" in self.panel else SCRAPE_SECONDS
-        wanted = self.seconds / POINTS
-        return max(least, next((step for step in NICE_STEPS if step >= wanted), NICE_STEPS[-1]))
+        wanted = self.seconds / self.panel.get("maxDataPoints", POINTS)
+        return max(self.least_step(variables), next((step for step in NICE_STEPS if step >= wanted), NICE_STEPS[-1]))
+
+    def least_step(self, variables: Mapping[str, str]) -> int:
+        """The least step of the panel or of the query, in seconds."""
+        given = fill(self.spec["interval"], variables) if "interval" in self.spec else self.panel.get("interval")
+        return span(given) if given else SCRAPE_SECONDS
 
     def filled(self, variables: Mapping[str, str]) -> str:
         """The expression with every variable in its place."""
+        step, least = self.step(variables), self.least_step(variables)
         built_in = {
-            "__interval": f"{self.step}s",
-            "__rate_interval": f"{max(self.step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)}s",
-            "__range": f"{self.seconds}s",
+            "__interval": f"{step}s",
+            "__interval_ms": str(1000 * step),
+            "__rate_interval": f"{max(step + least, 4 * least)}s",
         }
-        return fill(self.expression, built_in | dict(variables))
+        return fill(self.expression, of_range(self.seconds) | built_in | dict(variables))
 
 
 @dataclass
@@ -109,6 +113,11 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
     return re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda match: variables[match[1] or match[2]], text)
 
 
+def of_range(seconds: int) -> dict[str, str]:
+    """Grafana's own variables for the length of the shown time."""
+    return {"__range": f"{seconds}s", "__range_s": str(seconds)}
+
+
 def boards(folder: Path = FOLDER / "dashboards") -> list[dict[str, Any]]:
     """The committed dashboards."""
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
@@ -119,20 +128,50 @@ def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def targets(board: Mapping[str, Any]) -> Iterator[Target]:
-    """Every query of a dashboard."""
+def targets(board: Mapping[str, Any], seconds: int | None = None) -> Iterator[Target]:
+    """Every query of a dashboard, over its own time range unless another is given."""
     for panel in panels(board):
         for spec in panel["targets"]:
-            yield Target(board["uid"], panel, spec, span(board["time"]["from"]))
+            yield Target(board["uid"], panel, spec, seconds or span(board["time"]["from"]))
 
 
-def choices(board: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
-    """A value for each variable of a dashboard: the chosen one, else All, else its default."""
-    made = {}
+def choices(
+    prometheus_url: str, board: Mapping[str, Any], chosen: Mapping[str, str], seconds: int | None = None
+) -> dict[str, str]:
+    """A value for each variable of a dashboard: the chosen one, else All, else the first that there is."""
+    made: dict[str, str] = {}
     for each in board["templating"]["list"]:
-        default = ALL if each.get("includeAll") else str(each.get("query", ""))
-        made[each["name"]] = chosen.get(each["name"], default)
+        name = each["name"]
+        if name in chosen:
+            made[name] = chosen[name]
+        elif each.get("includeAll"):
+            made[name] = ALL
+        elif each["type"] == "query":
+            options = results(prometheus_url, each, made, seconds or span(board["time"]["from"]))
+            made[name] = options[0] if options else ""
+        else:
+            made[name] = str(each["query"])
     return made
+
+
+def results(prometheus_url: str, variable: Mapping[str, Any], chosen: Mapping[str, str], seconds: int) -> list[str]:
+    """What a variable over the result of a query offers, in its order.
+
+    Args:
+        prometheus_url: the Prometheus to ask.
+        variable: as JSON.
+        chosen: the values of the variables before it.
+        seconds: the length of the shown time.
+    """
+    [inner] = re.findall(r"query_result\((.*)\)", variable["query"]["query"], re.DOTALL)
+    query = {"query": fill(inner, of_range(seconds) | dict(chosen))}
+    answer = requests.post(f"{prometheus_url}/api/v1/query", query, timeout=PATIENCE_SECONDS).json()
+    lines = []
+    for each in answer["data"]["result"]:
+        labels = ",".join(f'{name}="{value}"' for name, value in each["metric"].items())
+        lines.append(f"{{{labels}}} {each['value'][1]} {1000 * each['value'][0]:.0f}")
+    found = [re.search(variable["regex"].strip("/"), line) for line in lines]
+    return list(dict.fromkeys(match[1] for match in found if match))
 
 
 def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: float | None = None) -> HttpResponse:
@@ -144,7 +183,7 @@ def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: 
         query["time"] = end
     else:
         path = "query_range"
-        step = target.step
+        step = target.step(variables)
         last = end - end % step
         query |= {"start": last - target.seconds, "end": last, "step": step}
     began = time.perf_counter()

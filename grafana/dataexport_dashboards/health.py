@@ -1,86 +1,85 @@
-"""Exporter health: how it stands now, its webhook and sources, its store, its series and its processes."""
+"""Exporter health: how it is now, its webhook and sources, its store, its series and its processes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataexport_dashboards import health_webhook, palette, queries
-from dataexport_dashboards.panels import (
-    HEALTH_UID,
-    assemble,
-    bars,
-    chart,
-    coloured,
-    dashed,
-    fixed,
-    number,
-    properties,
-    query,
-    shares_of_waits,
-    steps,
-    timeline,
-    variable,
-)
+from dataexport_dashboards import health_store, health_webhook, palette, queries
+from dataexport_dashboards.board import assemble, several
+from dataexport_dashboards.links import HEALTH_UID
+from dataexport_dashboards.panels import chart, coloured, dashed, fixed, number, properties, query, steps
 from dataexport_dashboards.queries import OF_SOURCE, grown_in_range, newest
 from dataexport_dashboards.tables import ago, grid, rows
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+    from grafana_foundation_sdk.builders import stat, table, timeseries
     from grafana_foundation_sdk.models import dashboard as models
 
 OURS = "and on (job, instance) dataexport_build_info"
+DOWN = "no exporter"
+NOT_SCRAPED = "No exporter was scraped in this range."
+DAY_SECONDS = 86400
 
 
 def build() -> models.Dashboard:
     """The dashboard."""
     return assemble(
         HEALTH_UID,
-        "Exporter health",
-        "Whether the exporter hears, keeps and shows what the sources send.",
-        [
-            variable("source", "Source", "", "A CleverTap project.", every=True, several=True).query(
-                {
-                    "query": "label_values(dataexport_webhook_requests_total, source)",
-                    "refId": "variable-source",
-                    "qryType": 1,
-                }
-            ),
-        ],
+        "Whether the exporter receives, stores and shows what the sources send.",
+        [several("source", "Source", "", "A CleverTap project.", metric="webhook_requests_total")],
         [
             ("", _now()),
             ("Webhook", health_webhook.webhook()),
             ("Sources and their clocks", health_webhook.sources()),
-            ("Store", [_store(), _commits(), _errors()]),
+            ("Store", health_store.store()),
             ("Series", [_series(), _exports_per_source()]),
             ("Processes", [_instances(), _memory(), _processor()]),
         ],
-        begin="now-24h",
     )
 
 
 def _now() -> list[stat.Panel]:
-    ok = palette.words({"0": ("failing", palette.LATE), "1": ("up", palette.FINE)})
-    reload_words = palette.words({"0": ("refused", palette.LATE), "1": ("taken", palette.FINE)})
+    reload_words = palette.words({"0": ("rejected", palette.LATE), "1": ("applied", palette.FINE)})
 
     def grew(title: str, description: str, metric: str, by: str, colour: str) -> stat.Panel:
         made = query(f"sum({grown_in_range(metric, OF_SOURCE, by)})", instant=True)
-        return number(title, description, [made], "short", width=3).thresholds(steps(palette.FINE, (1, colour)))
+        panel = number(title, description, [made], "short", nothing="none").decimals(0)
+        return panel.thresholds(steps(palette.TEXT, (1, colour)))
 
     return [
-        number(
-            "Store",
-            "Whether the newest operation on the store worked, in every process.",
-            [query("min(dataexport_store_up)", instant=True)],
-            "none",
-            width=3,
-        ).mappings(ok),
+        health_store.up_now(),
         number(
             "Configuration",
-            "Whether the newest reload took the configuration, in every process.",
+            "Whether the newest reload applied the configuration, in every process.",
             [query("min(dataexport_config_last_reload_successful)", instant=True)],
             "none",
-            width=3,
-        ).mappings(reload_words),
+            nothing=DOWN,
+            words=reload_words,
+        ),
+        number(
+            "Clock skew",
+            "How far the clock of the exporter is behind that of Prometheus; the larger one of several processes. "
+            "Over a minute, one of the two is wrong and deadlines are.",
+            [
+                query(
+                    "max(abs(timestamp(dataexport_clock_timestamp_seconds) - dataexport_clock_timestamp_seconds))",
+                    instant=True,
+                )
+            ],
+            "s",
+            nothing=DOWN,
+        )
+        .decimals(1)
+        .thresholds(steps(palette.FINE, (60, palette.LATE))),
+        number(
+            "TLS certificate",
+            "Until the first TLS certificate of the webhook expires; orange-red from 14 days before.",
+            [query("min(dataexport_tls_certificate_not_after_timestamp_seconds > 0) - time()", instant=True)],
+            "dtdurations",
+            nothing="no TLS",
+        )
+        .decimals(0)
+        .thresholds(steps(palette.LATE, (14 * DAY_SECONDS, palette.FINE))),
         number(
             "Newest event",
             "When any of the chosen sources last sent something that was accepted.",
@@ -91,19 +90,20 @@ def _now() -> list[stat.Panel]:
                 )
             ],
             "dateTimeFromNow",
-            width=3,
-        ).mappings(palette.zero_is("never")),
+            nothing="no source",
+            words=palette.zero_is("never"),
+        ),
         grew("Events stored", "In the shown time.", "webhook_events_total", "source, status", palette.FINE),
         grew(
             "Duplicates",
-            "Deliveries of what was stored already, in the shown time. The sender tries again when it hears no answer.",
+            "Deliveries of events already stored, in the shown time. The sender retries when it gets no answer.",
             "webhook_duplicates_total",
             "source",
             palette.BUSY,
         ),
         grew(
             "Quarantined",
-            "Bodies that were kept but not understood, in the shown time.",
+            "Bodies that could not be parsed and were quarantined, in the shown time.",
             "webhook_quarantined_total",
             "source, reason",
             palette.LOST,
@@ -118,70 +118,66 @@ def _now() -> list[stat.Panel]:
                 )
             ],
             "short",
-            width=3,
+            nothing="none",
         )
         .decimals(0)
-        .thresholds(steps(palette.FINE, (1, palette.LATE))),
+        .thresholds(steps(palette.TEXT, (1, palette.LATE))),
         number(
-            "Wrong clocks",
+            "Wrong time zones",
             "Sources whose time zone setting contradicts their arrivals.",
             [query(f"sum({newest('timezone_suspect', OF_SOURCE, 'source')})", instant=True)],
             "none",
-            width=3,
+            nothing="no source",
         ).thresholds(steps(palette.FINE, (1, palette.LATE))),
+        number(
+            "Unknown statuses",
+            "Status words that are not recognised, of which two events arrived within 30 hours.",
+            [
+                query(
+                    f"count(time() - (max by (source, status) (dataexport_webhook_unknown_status_timestamp_seconds"
+                    f"{{{OF_SOURCE}}}) > 0) < 108000)",
+                    instant=True,
+                )
+            ],
+            "none",
+            nothing="none",
+        ).thresholds(steps(palette.LATE)),
+        number(
+            "Exports",
+            "How many exports the chosen sources have.",
+            [query(f"count({newest('muted', OF_SOURCE)})", instant=True)],
+            "none",
+            nothing="none",
+        ),
     ]
-
-
-def _store() -> statetimeline.Panel:
-    panel = timeline(
-        "Store",
-        "Whether the newest operation on the store worked, for each process.",
-        [query("dataexport_store_up", "{{instance}}")],
-        height=5,
-    )
-    return panel.mappings(palette.words({"0": ("failing", palette.LATE), "1": ("up", palette.FINE)}))
-
-
-def _commits() -> timeseries.Panel:
-    return shares_of_waits(
-        "Time to keep an event",
-        "From the request for it until it is on disk; several may share a commit.",
-        "sum by (le) (increase(dataexport_store_commit_duration_seconds_bucket[$__rate_interval]))",
-    )
-
-
-def _errors() -> timeseries.Panel:
-    return bars(
-        "Errors of the store",
-        "Operations that failed. An append that failed was answered 503, and the sender may try again.",
-        [query("sum by (operation) (increase(dataexport_store_errors_total[$__rate_interval]))", "{{operation}}")],
-        "short",
-        interval="1h",
-    )
 
 
 def _series() -> timeseries.Panel:
     panel = chart(
         "Series",
-        "Series of exports and sources in a scrape, and those that fell to the limit since the start of a process.",
+        "Series of exports and sources in a scrape, and those dropped at the limit since the start of a process.",
         [
             query("max(dataexport_series)", "shown", "A"),
             query("max(dataexport_series_dropped_total)", "dropped", "B"),
         ],
         "short",
+        top=100,
+        nothing=NOT_SCRAPED,
     )
     return coloured(panel.min(0), {"shown": palette.FINE, "dropped": palette.LATE})
 
 
 def _exports_per_source() -> timeseries.Panel:
     panel = chart(
-        "Exports of each source, against the limit",
+        "Exports of each source and the limit",
         "Exports over the limit share one series called other. The dashed line is limits.exports_per_source.",
         [
             query(f"count by (source) ({newest('muted', OF_SOURCE)})", "{{source}}", "A"),
             query("min(dataexport_exports_per_source_limit)", "limit", "B"),
         ],
         "short",
+        top=10,
+        nothing=NOT_SCRAPED,
     )
     return panel.min(0).override_by_name("limit", properties(fixed(palette.LATE), dashed()))
 
@@ -189,7 +185,7 @@ def _exports_per_source() -> timeseries.Panel:
 def _instances() -> table.Panel:
     panel = grid(
         "Processes",
-        "What runs, since when, and when it last took its configuration.",
+        "What runs, since when, when it last applied its configuration and when it last wrote a checkpoint.",
         [
             rows("max by (job, instance, version, revision, python_version) (dataexport_build_info)", "A"),
             rows(f"1000 * max by (job, instance) (process_start_time_seconds {OURS})", "B"),
@@ -197,7 +193,9 @@ def _instances() -> table.Panel:
                 "1000 * max by (job, instance) (dataexport_config_last_reload_success_timestamp_seconds)",
                 "C",
             ),
-            rows(f"max by (job, instance) (process_open_fds {OURS})", "D"),
+            rows("1000 * max by (job, instance) (dataexport_checkpoint_last_success_timestamp_seconds)", "D"),
+            rows(f"max by (job, instance) (process_open_fds {OURS})", "E"),
+            rows("sum by (job, instance) (dataexport_store_pruned_total)", "F"),
         ],
         {
             "job": "Job",
@@ -206,13 +204,16 @@ def _instances() -> table.Panel:
             "revision": "Revision",
             "python_version": "Python",
             "Value #B": "Started",
-            "Value #C": "Configuration taken",
-            "Value #D": "Open files",
+            "Value #C": "Configured",
+            "Value #D": "Checkpoint",
+            "Value #E": "Open files",
+            "Value #F": "Pruned",
         },
+        nothing=NOT_SCRAPED,
         hidden=["Value #A"],
-        height=6,
+        height=5,
     )
-    return ago(panel, "Started", "Configuration taken")
+    return ago(panel, "Started", "Configured", "Checkpoint")
 
 
 def _memory() -> timeseries.Panel:
@@ -221,6 +222,8 @@ def _memory() -> timeseries.Panel:
         "Resident memory of the worker process.",
         [query(f"process_resident_memory_bytes {OURS}", "{{instance}}")],
         "bytes",
+        top=64 * 2**20,
+        nothing=NOT_SCRAPED,
     ).min(0)
 
 
@@ -230,4 +233,6 @@ def _processor() -> timeseries.Panel:
         "Processor time of the worker process; 100 % is one core.",
         [query(f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}", "{{instance}}")],
         "percentunit",
+        top=0.1,
+        nothing=NOT_SCRAPED,
     ).min(0)

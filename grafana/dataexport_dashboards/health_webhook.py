@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from grafana_foundation_sdk.models import common as common_models
 
 from dataexport_dashboards import palette, queries
+from dataexport_dashboards.links import OVERVIEW_UID, SAME_TIME, board_url, link_value
 from dataexport_dashboards.panels import (
-    KEPT,
-    OVERVIEW_UID,
     bars,
     chart,
     fixed,
     limit_line,
-    link_value,
     mapped,
     number,
     properties,
@@ -40,20 +38,22 @@ def webhook() -> list[Panel]:
 
 def sources() -> list[Panel]:
     """What each source sent, and when by its own clock."""
-    return [_table(), _delay()]
+    return [_table(), _delay(), _unknown_statuses()]
 
 
 def _bodies() -> timeseries.Panel:
+    stored = grown("webhook_events_total", OF_SOURCE, "source, status")
+    tests = grown("webhook_test_calls_total", OF_SOURCE, "source")
     return bars(
         "Accepted",
         "Events that were stored, by status word, and the test calls that CleverTap makes when someone creates the "
-        "webhook; by hour, or by a longer step.",
+        "webhook.",
         [
-            query(f"sum by (status) ({grown('webhook_events_total', OF_SOURCE, 'source, status')})", "{{status}}", "A"),
-            query(f"sum({grown('webhook_test_calls_total', OF_SOURCE, 'source')})", "test call", "B"),
+            query(f"sum by (status) ({stored}) > 0", "{{status}}", "A"),
+            query(f"sum({tests}) > 0", "test call", "B"),
         ],
         "short",
-        interval="1h",
+        nothing="No event in this range.",
         colours={
             "initiated": palette.BUSY,
             "completed": palette.FINE,
@@ -64,30 +64,27 @@ def _bodies() -> timeseries.Panel:
 
 
 def _refused() -> timeseries.Panel:
+    quarantined = grown("webhook_quarantined_total", OF_SOURCE, "source, reason")
+
+    def events(metric: str) -> str:
+        return f"sum({grown(metric, OF_SOURCE, 'source')}) > 0"
+
     panel = bars(
         "Duplicate, quarantined, doubtful",
-        "Deliveries of what was stored already; bodies that were kept but not understood, by reason; events dated in "
-        "the future; events whose frequency was not understood.",
+        "Deliveries of events already stored; bodies that could not be parsed, by reason; events dated in the future; "
+        "events with an unrecognised frequency.",
         [
-            query(f"sum({grown('webhook_duplicates_total', OF_SOURCE, 'source')})", "duplicate", "A"),
-            query(
-                f"sum by (reason) ({grown('webhook_quarantined_total', OF_SOURCE, 'source, reason')}) > 0",
-                "quarantined: {{reason}}",
-                "B",
-            ),
-            query(f"sum({grown('webhook_skewed_total', OF_SOURCE, 'source')})", "dated in the future", "C"),
-            query(
-                f"sum({grown('webhook_unknown_frequencies_total', OF_SOURCE, 'source')})",
-                "frequency not understood",
-                "D",
-            ),
+            query(events("webhook_duplicates_total"), "duplicate", "A"),
+            query(f"sum by (reason) ({quarantined}) > 0", "quarantined: {{reason}}", "B"),
+            query(events("webhook_skewed_total"), "dated in the future", "C"),
+            query(events("webhook_unknown_frequencies_total"), "unknown frequency", "D"),
         ],
         "short",
-        interval="1h",
+        nothing="None in this range.",
         colours={
             "duplicate": palette.BUSY,
             "dated in the future": palette.NOTE,
-            "frequency not understood": palette.STUCK,
+            "unknown frequency": palette.STUCK,
         },
     )
     return panel.override_by_regexp("/^quarantined/", properties(fixed(palette.LOST)))
@@ -96,11 +93,12 @@ def _refused() -> timeseries.Panel:
 def _answers() -> timeseries.Panel:
     return bars(
         "Answers by code",
-        "200 is kept on disk. 400 not JSON, 401 credential, 413 too large, 429 too many wrong credentials, 503 not "
-        "stored, 404 no such source.",
-        [query(counted("webhook_requests_total", OF_SOURCE, "code"), "{{code}}")],
+        "200 is on disk. 400 not JSON, 401 credential, 413 too large, 429 too many wrong credentials, 503 not stored, "
+        "404 no such source.",
+        [query(f"{counted('webhook_requests_total', OF_SOURCE, 'code')} > 0", "{{code}}")],
         "short",
-        interval="1h",
+        nothing="No request in this range.",
+        height=6,
         colours={
             "200": palette.FINE,
             "401": palette.LOST,
@@ -115,20 +113,23 @@ def _credentials() -> timeseries.Panel:
     return bars(
         "Wrong credentials",
         "Requests without a valid credential. A few are the internet; many after a rotation are a forgotten token.",
-        [query(counted("webhook_auth_failures_total", OF_SOURCE, "source"), "{{source}}")],
+        [query(f"{counted('webhook_auth_failures_total', OF_SOURCE, 'source')} > 0", "{{source}}")],
         "short",
-        interval="1h",
+        nothing="None in this range.",
+        height=6,
     )
 
 
 def _latency() -> timeseries.Panel:
     panel = shares_of_waits(
-        "Time to answer, against the sender's patience",
-        "The sender gives up after 3 s, the upper dashed line; the lower one is where the alert is.",
+        "Time to answer, against the timeout",
+        "The sender times out after 3 s, the upper dashed line; the lower one is where the alert is.",
         counted("webhook_request_duration_seconds_bucket", OF_SOURCE, "le"),
+        top=3.2,
+        nothing="No request in this range.",
         width=16,
     )
-    return limit_line(panel, (ALERT_AT_SECONDS, palette.NOTE), (SENDER_WAITS_SECONDS, palette.LATE)).axis_soft_max(3.2)
+    return limit_line(panel, (ALERT_AT_SECONDS, palette.NOTE), (SENDER_WAITS_SECONDS, palette.LATE))
 
 
 def _slow() -> stat.Panel:
@@ -136,12 +137,13 @@ def _slow() -> stat.Panel:
     total = f"increase(dataexport_webhook_request_duration_seconds_count{{{OF_SOURCE}}}[$__range])"
     panel = number(
         "Answered within 3 s",
-        "Share of requests in the shown time; the sender counts the others as failed, and sends them again.",
+        "Share of requests in the shown time; the sender counts the others as failed and retries them.",
         [query(f"sum({within}) / (sum({total}) > 0)", instant=True)],
         "percentunit",
+        nothing="no request",
         width=8,
     )
-    return panel.height(8).decimals(2).no_value("no request").thresholds(steps(palette.LATE, (0.999, palette.FINE)))
+    return panel.height(6).decimals(2).thresholds(steps(palette.LATE, (0.999, palette.FINE)))
 
 
 def _table() -> table.Panel:
@@ -150,8 +152,8 @@ def _table() -> table.Panel:
 
     panel = grid(
         "Sources",
-        "What each source sent, and what its clock says. A wrong clock: its time zone setting contradicts its "
-        "arrivals, and the offset is the one that would fit.",
+        "What each source sent, and whether its time zone setting fits its arrivals. If it does not, the offset is the "
+        "one that would fit.",
         [
             rows(queries.milliseconds(of_source("webhook_last_accepted_timestamp_seconds")), "A"),
             rows(of_source("event_delay_seconds"), "B"),
@@ -161,33 +163,24 @@ def _table() -> table.Panel:
             rows(of_source("webhook_duplicates_total"), "F"),
             rows(f"sum by (source) ({newest('webhook_quarantined_total', OF_SOURCE, 'source, reason')})", "G"),
             rows(of_source("webhook_test_calls_total"), "H"),
+            rows(queries.milliseconds(of_source("source_configured_timestamp_seconds")), "I"),
         ],
         {
             "source": "Source",
             "Value #A": "Newest event",
             "Value #B": "Its delay",
             "Value #C": "Offset seen",
-            "Value #D": "Clock",
+            "Value #D": "Time zone",
             "Value #E": "Events",
             "Value #F": "Duplicates",
             "Value #G": "Quarantined",
             "Value #H": "Test calls",
+            "Value #I": "Configured",
         },
-        widths={
-            "Source": 100,
-            "Newest event": 115,
-            "Its delay": 85,
-            "Offset seen": 100,
-            "Clock": 75,
-            "Events": 80,
-            "Duplicates": 95,
-            "Test calls": 90,
-            "Quarantined": 110,
-        },
-        height=8,
-        width=16,
+        nothing="No source is configured.",
+        height=6,
     )
-    panel.sort_by([sort("Clock", descending=True), sort("Source", descending=False)])
+    panel.sort_by([sort("Time zone", descending=True), sort("Source", descending=False)])
     panel.override_by_name(
         "Source",
         properties(
@@ -196,17 +189,17 @@ def _table() -> table.Panel:
                 [
                     link_value(
                         "Exports of ${__value.text}",
-                        f"/d/{OVERVIEW_UID}?var-source=${{__value.raw:percentencode}}&{KEPT}",
+                        board_url(OVERVIEW_UID, SAME_TIME, "var-source=${__value.raw:percentencode}"),
                     )
                 ],
             )
         ),
     )
-    ago(panel, "Newest event")
+    ago(panel, "Newest event", "Configured")
     panel.override_by_name("Its delay", properties(("unit", "s")))
-    panel.override_by_name("Offset seen", properties(("unit", "s"), mapped(palette.zero_is("UTC or none"))))
+    panel.override_by_name("Offset seen", properties(("unit", "dthms"), mapped(palette.zero_is("UTC or none"))))
     panel.override_by_name(
-        "Clock",
+        "Time zone",
         properties(
             mapped(palette.words({"0": ("fits", palette.FINE), "1": ("wrong", palette.LATE)})),
             ("custom.cellOptions", {"type": "color-text"}),
@@ -218,9 +211,30 @@ def _table() -> table.Panel:
 def _delay() -> timeseries.Panel:
     panel = chart(
         "Event delay",
-        "Arrival minus occurrence of the newest event. Whole quarters of an hour point to a wrong time zone.",
+        "Arrival time minus event time of the newest event. Whole quarters of an hour suggest a wrong time zone.",
         [query(newest("event_delay_seconds", OF_SOURCE, "source"), "{{source}}")],
         "s",
-        width=8,
+        top=10,
+        nothing="No event in this range.",
+        height=6,
     )
     return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+
+
+def _unknown_statuses() -> table.Panel:
+    panel = grid(
+        "Unknown status words",
+        "Words that are not recognised: their events start and complete no run. When the second newest event with "
+        "each arrived; never if there was only one.",
+        [
+            rows(
+                queries.milliseconds(newest("webhook_unknown_status_timestamp_seconds", OF_SOURCE, "source, status")),
+                "A",
+            )
+        ],
+        {"source": "Source", "status": "Status", "Value #A": "Second newest event"},
+        nothing="None: every status word is recognised.",
+        height=6,
+        width=12,
+    )
+    return ago(panel, "Second newest event")

@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Stand(Path(folder), exports, days) as stand:
         found = []
         for board in ask.boards():
-            variables = ask.choices(board, ONE if board["uid"] == "dataexport-export" else {})
+            variables = ask.choices(stand.prometheus_url, board, ONE if board["uid"] == "dataexport-export" else {})
             for target in ask.targets(board):
                 answers = [ask.ask(stand.prometheus_url, target, variables) for _ in range(TIMES)]
                 found.append((min(answer.took for answer in answers), target, len(answers[0].series)))

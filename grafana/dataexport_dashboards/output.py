@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dataexport_dashboards import alerting, export_detail, health, overview
+from dataexport_dashboards.board import EXPORTER_URL
+from dataexport_dashboards.links import SAME_SOURCE
 from dataexport_dashboards.panels import DATASOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INPUT = "DS_PROMETHEUS"
+INPUT, EXPORTER_INPUT = "DS_PROMETHEUS", "VAR_EXPORTER_URL"
 GRAFANA = "11.0.0"
 """The oldest Grafana that the dashboards are meant for."""
 
@@ -34,7 +37,9 @@ def _without_defaults(board: dict[str, Any]) -> dict[str, Any]:
     for link in board["links"]:
         link.pop("placement")  # it would hide the links in a menu
     for panel in board["panels"]:
-        panel.get("options", {}).pop("footer", None)
+        # Without a number of rows a page, there is no pager.
+        for name in ("footer", "perPage"):
+            panel.get("options", {}).pop(name, None)
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
         if "links" in defaults:
             defaults["links"] = [
@@ -44,11 +49,15 @@ def _without_defaults(board: dict[str, Any]) -> dict[str, Any]:
 
 
 def published(board: dict[str, Any]) -> dict[str, Any]:
-    """The form that Grafana's import page asks a data source for, as its export "for sharing" writes it."""
-    text = json.dumps(board).replace("&${datasource:queryparam}", "").replace(DATASOURCE, f"${{{INPUT}}}")
+    """The form that Grafana's own export has: the import page asks for the data source and the exporter's address."""
+    text = re.sub(rf"[?&]{re.escape(SAME_SOURCE)}", "", json.dumps(board)).replace(DATASOURCE, f"${{{INPUT}}}")
     made: dict[str, Any] = json.loads(text)
     variables = made["templating"]["list"]
-    made["templating"]["list"] = [each for each in variables if each["type"] != "datasource"]
+    made["templating"]["list"] = [
+        each | {"query": f"${{{EXPORTER_INPUT}}}"} if each["type"] == "constant" else each
+        for each in variables
+        if each["type"] != "datasource"
+    ]
     kinds = sorted({panel["type"] for panel in board["panels"]} - {"row"})
     return {
         "__inputs": [
@@ -59,7 +68,14 @@ def published(board: dict[str, Any]) -> dict[str, Any]:
                 "type": "datasource",
                 "pluginId": "prometheus",
                 "pluginName": "Prometheus",
-            }
+            },
+            {
+                "name": EXPORTER_INPUT,
+                "label": "Exporter",
+                "description": "The address of the exporter's status page, without a slash at its end.",
+                "type": "constant",
+                "value": EXPORTER_URL,
+            },
         ],
         "__requires": [
             {"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA},

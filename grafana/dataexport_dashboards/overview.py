@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.builders import common
-from grafana_foundation_sdk.models.common import BarGaugeNamePlacement
-
 from dataexport_dashboards import palette, queries
-from dataexport_dashboards.panels import (
+from dataexport_dashboards.board import assemble, several
+from dataexport_dashboards.links import (
     HEALTH_UID,
-    KEPT,
     OVERVIEW_UID,
-    assemble,
-    chart,
+    SAME_TIME,
+    board_url,
     detail_url,
-    limit_line,
     link,
     link_value,
+    status_page_url,
+)
+from dataexport_dashboards.panels import (
+    chart,
+    limit_line,
     mapped,
     number,
     properties,
     query,
     share_bars,
+    short_names,
     steps,
     timeline,
-    variable,
 )
 from dataexport_dashboards.queries import CHOSEN as WHERE
-from dataexport_dashboards.tables import ago, grid, rows, runbooks, sort, states
+from dataexport_dashboards.tables import ago, grid, left, rows, runbooks, sort, states
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -41,51 +42,86 @@ EXPORT_FIELDS = {
     "data_type": "Type",
     "frequency": "Frequency",
 }
+NO_EXPORTS = "No exports: none is declared, and no event has arrived."
+SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 15, 5
 
 
 def build() -> models.Dashboard:
     """The dashboard."""
     return assemble(
         OVERVIEW_UID,
-        "Exports overview",
         "Which CleverTap exports are overdue, stuck or never completed, the most urgent first.",
         [
-            variable("source", "Source", "", "A CleverTap project.", every=True, several=True),
-            variable(
+            several("source", "Source", "", "A CleverTap project."),
+            several(
                 "export",
                 "Export",
                 queries.OF_SOURCE,
-                "A declared or detected export; any is what has no name of its own.",
-                every=True,
-                several=True,
+                "A declared or detected export; any is a group of undeclared ones.",
             ),
         ],
-        [
-            ("", _counts()),
-            ("", [_table()]),
-            ("", [_history()]),
-            ("", [_shares(), _shares_over_time()]),
-        ],
-        begin="now-24h",
+        [("", [_what_to_do(), *_counts(), _table(), _history(), _shares(), _shares_over_time()])],
     )
+
+
+def _what_to_do() -> table.Panel:
+    worst = f"and on ({queries.BY}) ({queries.most_urgent(WHERE)})"
+    panel = grid(
+        "What to do",
+        "The export that needs someone first: what is wrong with it, whose it is, the runbooks of its alert and your "
+        "own, and its row on the exporter's status page.",
+        [
+            rows(f"({queries.condition(WHERE, alert=True)}) {worst}", "A"),
+            rows(f"({queries.time_left('deadline_timestamp_seconds', WHERE)}) {worst}", "B"),
+            rows(f"{_info()} {worst}", "C"),
+        ],
+        {
+            "Value #A": "State",
+            "export": "Export",
+            "alert": "Alert",
+            "Value #B": "Due in",
+            "owner": "Owner",
+            "Value #C": "Status page",
+            "runbook_url": "Own runbook",
+            "severity": "Severity",
+            "source": "Source",
+        },
+        nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
+        hidden=["partner", "data_type", "frequency"],
+        height=4,
+    )
+    states(panel, palette.condition_sentences(), width=350)
+    left(panel, "Due in")
+    panel.override_by_name(
+        "Status page",
+        properties(
+            mapped(palette.words({"1": ("open", None)})),
+            ("custom.align", "left"),
+            (
+                "links",
+                [link_value("Status page", status_page_url("${__data.fields.Export:percentencode}"), new_window=True)],
+            ),
+        ),
+    )
+    return runbooks(panel)
 
 
 def _counts() -> list[stat.Panel]:
     unmuted = f"unless {queries.is_muted(WHERE)}"
 
     def count(title: str, description: str, exports: str, colour: str) -> stat.Panel:
-        panel = number(title, description, [query(queries.how_many(exports, WHERE), instant=True)], "none", width=3)
+        made = query(queries.how_many(exports, WHERE), instant=True)
+        panel = number(title, description, [made], "none", nothing="no exports")
         return panel.thresholds(steps(palette.NEUTRAL, (1, colour)))
 
     overdue, completed = queries.is_overdue(WHERE), queries.has_completed(WHERE)
     codes = f"{palette.IS_FINE.code} <= ({queries.condition(WHERE)}) <= {palette.RUNNING.code}"
     newest_body = queries.milliseconds('max(dataexport_webhook_last_accepted_timestamp_seconds{source=~"$source"})')
     return [
-        count("Fine", "Exports with nothing wrong, running ones included.", codes, palette.FINE),
         count(
             "Overdue",
-            "Past the deadline: last completion, interval and grace. Muted exports are left out here and in the "
-            "counts that follow. An export can be overdue and stuck at once.",
+            "Past the deadline: last completion, interval and grace period. Muted exports are left out here and in "
+            "the counts that follow. An export can be overdue and stuck at once.",
             f"{overdue} and {completed} {unmuted}",
             palette.LATE,
         ),
@@ -95,10 +131,10 @@ def _counts() -> list[stat.Panel]:
             f"{overdue} unless {completed} {unmuted}",
             palette.LOST,
         ),
-        count("Stuck", "A run is past its maximum runtime.", f"{queries.is_stuck(WHERE)} {unmuted}", palette.STUCK),
+        count("Stuck", "A run is over its max runtime.", f"{queries.is_stuck(WHERE)} {unmuted}", palette.STUCK),
         count(
             "Failed",
-            "A failure was announced, and nothing completed since.",
+            "A run was reported as failed, and none has completed since.",
             f"{queries.has_failed(WHERE)} {unmuted}",
             palette.FAILED,
         ),
@@ -108,24 +144,28 @@ def _counts() -> list[stat.Panel]:
             f"{queries.is_not_started(WHERE)} unless {overdue} {unmuted}",
             palette.NOTE,
         ),
-        count(
-            "Muted", "Alerts hold their tongue; everything is still counted.", queries.is_muted(WHERE), palette.NEUTRAL
-        ),
+        count("Fine", "Exports with nothing wrong, running ones included.", codes, palette.FINE),
+        count("Muted", "Their alerts are suppressed; they are still monitored.", queries.is_muted(WHERE), palette.TEXT),
         number(
             "Newest event",
-            "When any of the chosen sources last sent something that was accepted. If it is old and much is overdue, "
-            "the webhook does not arrive.",
+            "When any of the chosen sources last sent something that was accepted. If this is long ago and much is "
+            "overdue, no delivery reaches the webhook.",
             [query(newest_body, instant=True)],
             "dateTimeFromNow",
-            width=3,
-        )
-        .mappings(palette.zero_is("never"))
-        .data_links([link("Exporter health", f"/d/{HEALTH_UID}?${{source:queryparam}}&{KEPT}")]),
+            nothing="no source",
+            words=palette.zero_is("never"),
+        ).data_links(
+            [link("Exporter health", board_url(HEALTH_UID, SAME_TIME, "${source:queryparam}"))],
+        ),
     ]
 
 
-def _table() -> table.Panel:
+def _info() -> str:
     info = f"max by ({queries.BY}, severity, owner, runbook_url) (dataexport_export_info{{{WHERE}}})"
+    return f"topk by ({queries.BY}) (1, {info})"
+
+
+def _table() -> table.Panel:
     panel = grid(
         "Exports, the most urgent first",
         "What each export is, when it last completed and when it is due. A click on its name leads to its detail; "
@@ -135,94 +175,84 @@ def _table() -> table.Panel:
             rows(queries.milliseconds(queries.newest("last_completed_timestamp_seconds", WHERE)), "B"),
             rows(queries.time_left("deadline_timestamp_seconds", WHERE), "C"),
             rows(queries.newest("last_run_duration_seconds", WHERE), "D"),
-            rows(f"topk by ({queries.BY}) (1, {info})", "E"),
+            rows(_info(), "E"),
         ],
         {
             "Value #A": "State",
             "export": "Export",
+            "Value #C": "Due in",
+            "Value #B": "Last completed",
+            "alert": "Alert",
+            "owner": "Owner",
             "source": "Source",
             "partner": "Partner",
             "data_type": "Type",
             "frequency": "Frequency",
-            "Value #B": "Last completed",
-            "Value #C": "Due in",
-            "severity": "Severity",
-            "alert": "Alert",
-            "runbook_url": "Own runbook",
-            "owner": "Owner",
             "Value #D": "Last duration",
+            "runbook_url": "Own runbook",
+            "severity": "Severity",
         },
+        nothing=NO_EXPORTS,
         hidden=["Value #E"],
-        widths={
-            "State": 130,
-            "Export": 130,
-            "Source": 80,
-            "Partner": 160,
-            "Type": 75,
-            "Frequency": 90,
-            "Last completed": 120,
-            "Due in": 175,
-            "Severity": 80,
-            "Alert": 165,
-            "Own runbook": 100,
-            "Owner": 105,
-            "Last duration": 105,
-        },
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])
-    states(panel)
+    states(panel, palette.condition_words())
     panel.override_by_name(
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )
     ago(panel, "Last completed")
-    panel.override_by_name(
-        "Due in",
-        properties(("unit", "dtdurations"), ("decimals", 1), ("noValue", "no schedule"), ("custom.align", "left")),
-    )
-    panel.override_by_name(
-        "Last duration",
-        properties(("unit", "s"), mapped(palette.zero_is("none yet"))),
-    )
+    left(panel, "Due in")
+    panel.override_by_name("Last duration", properties(("unit", "s"), mapped(palette.zero_is("none yet"))))
     return runbooks(panel)
 
 
 def _history() -> statetimeline.Panel:
+    state = queries.condition(WHERE)
     panel = timeline(
         "State of each export",
-        "The same words as above, over the shown time. Where nothing is drawn, the exporter was not scraped.",
-        [query(queries.condition(WHERE), queries.LEGEND)],
-        height=11,
+        f"The same words as above, over the shown time. Of more than {SHOWN_STATES} exports, those that were in an "
+        "urgent state for the longest. Where nothing is drawn, the exporter was not scraped.",
+        [query(f"({state}) and on ({queries.BY}) {queries.most_urgent_in_range(WHERE, SHOWN_STATES)}", queries.LEGEND)],
+        palette.condition_words(),
+        nothing=NO_EXPORTS,
+        height=12,
     )
-    return panel.mappings(palette.condition_words())
+    return short_names(panel)
 
 
 def _shares() -> bargauge.Panel:
-    expression = f"topk(30, {queries.share_of_deadline(WHERE)})"
-    return (
+    expression = f"topk({SHOWN_BARS}, {queries.share_of_deadline(WHERE)})"
+    panel = (
         share_bars(
             "Age against deadline",
             "Time since the last completion, as a share of the time after which the export is overdue; 100 % is the "
-            "deadline. The 30 nearest to it, or furthest past it.",
+            f"deadline. The {SHOWN_BARS} nearest to it, or furthest past it.",
             query(expression, queries.LEGEND, instant=True),
-            height=13,
+            nothing="No export with a deadline",
+            height=12,
             width=12,
         )
         .unit("percentunit")
         .decimals(0)
         .max(1.5)
         .thresholds(steps(palette.FINE, (1, palette.LATE)))
-        .name_placement(BarGaugeNamePlacement.TOP)
-        .text(common.VizTextDisplayOptions().title_size(12).value_size(14))
     )
+    return short_names(panel)
 
 
 def _shares_over_time() -> timeseries.Panel:
+    share = queries.share_of_deadline(WHERE)
+    # The highest of each step, or a month would be a solid area of saw teeth.
+    highest = f"max_over_time(({share})[$__interval:15m]) or ({share})"
     panel = chart(
         "Age against deadline over time",
-        "The same over the shown time. A healthy export is a saw whose teeth stay under the dashed line.",
-        [query(queries.share_of_deadline(WHERE), queries.LEGEND)],
+        f"The same over the shown time, for the {SHOWN_LINES} exports that were the nearest to it, or furthest past "
+        "it. A healthy export stays under the dashed line.",
+        [query(f"({highest}) and on ({queries.BY}) {queries.highest_in_range(share, SHOWN_LINES)}", queries.LEGEND)],
         "percentunit",
-        height=13,
+        top=1.2,
+        nothing="No export with a deadline in this range.",
+        height=12,
     )
-    return limit_line(panel.min(0), (1, palette.LATE))
+    return short_names(limit_line(panel.min(0).decimals(0).max_data_points(120), (1, palette.LATE)))

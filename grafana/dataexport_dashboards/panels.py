@@ -1,4 +1,4 @@
-"""How a panel, a query and a variable of ours are made."""
+"""How a panel and a query of ours are made."""
 
 from __future__ import annotations
 
@@ -23,17 +23,24 @@ from dataexport_dashboards import palette
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from grafana_foundation_sdk.cog.builder import Builder
-
 Panel = bargauge.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 Kind = TypeVar("Kind", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Named = TypeVar("Named", bargauge.Panel, statetimeline.Panel, timeseries.Panel)
 Property = tuple[str, object]
 
 DATASOURCE = "${datasource}"
-RUNBOOKS = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks"
-TAG = "dataexport"
-OVERVIEW_UID, EXPORT_UID, HEALTH_UID = "dataexport-overview", "dataexport-export", "dataexport-health"
-KEPT = "${datasource:queryparam}&${__url_time_range}"
+SHORT_NAMES = (
+    # An export has its name within its source, and is longer only where several share the name any.
+    ("^(.+?) / (?!any / )(.+?) / .*$", "$1 / $2"),
+    ("^(.+?) / any / (.*)$", "$1 / $2"),
+    # What an export lacks leaves two spaces, or one at an end.
+    ("/ {2,}/g", " "),
+    ("/ +$/", ""),
+    ("^(.{22}).{3,}(.{12})$", "$1…$2"),
+)
+"""Patterns of the names that legends make, and what to write instead, one after the other."""
+BARS = 60
+"""How many bars fit beside each other."""
 
 
 def source_ref() -> common_models.DataSourceRef:
@@ -58,26 +65,6 @@ def steps(first: str, *more: tuple[float, str]) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(made)
 
 
-def link(title: str, url: str) -> dashboard.DashboardLink:
-    """A link from a value, in this window."""
-    return dashboard.DashboardLink(title).url(url)
-
-
-def link_value(title: str, url: str, *, new_window: bool = False) -> dict[str, object]:
-    """The same for an override, whose value the library takes as it is."""
-    return {"title": title, "url": url, "targetBlank": new_window}
-
-
-def detail_url(fields: Mapping[str, str]) -> str:
-    """The detail dashboard of the export in a table's row.
-
-    Args:
-        fields: the variable for each label, and the column that holds it.
-    """
-    chosen = "&".join(f"var-{name}=${{__data.fields.{column}:percentencode}}" for name, column in fields.items())
-    return f"/d/{EXPORT_UID}?{chosen}&{KEPT}"
-
-
 def properties(*given: Property) -> list[models.DynamicConfigValue]:
     """What an override sets."""
     return [models.DynamicConfigValue(name, value) for name, value in given]
@@ -88,6 +75,16 @@ def fixed(colour: str) -> Property:
     return ("color", {"mode": "fixed", "fixedColor": colour})
 
 
+def mapped(mappings: Sequence[models.ValueMapping]) -> Property:
+    """An override that sets the words for values."""
+    return ("mappings", list(mappings))
+
+
+def dashed() -> Property:
+    """An override that draws a line as dashes."""
+    return ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
+
+
 def framed(  # noqa: PLR0913 - what differs between panels
     panel: Kind, title: str, description: str, queries: Sequence[prometheus.Dataquery], *, height: int, width: int
 ) -> Kind:
@@ -95,6 +92,14 @@ def framed(  # noqa: PLR0913 - what differs between panels
     panel.title(title).description(description).datasource(source_ref()).height(height).span(width)
     for each in queries:
         panel.with_target(each)
+    return panel
+
+
+def short_names(panel: Named) -> Named:
+    """The same with the names of exports as short as they can be without two being the same."""
+    for pattern, replacement in SHORT_NAMES:
+        options = {"regex": pattern, "renamePattern": replacement}
+        panel.with_transformation(models.DataTransformerConfig("renameByRegex", options=options))
     return panel
 
 
@@ -108,18 +113,68 @@ def _legend() -> common.VizLegendOptions:
     )
 
 
-def number(
-    title: str, description: str, queries: Sequence[prometheus.Dataquery], unit: str, *, width: int = 4
+def number(  # noqa: PLR0913 - what differs between panels
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    unit: str,
+    *,
+    nothing: str,
+    words: Sequence[models.ValueMapping] = (),
+    width: int = 6,
 ) -> stat.Panel:
-    """A few large values of this moment."""
+    """One large value of this moment.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        queries: of which one returns a value.
+        unit: of the value.
+        nothing: shown in grey where none does.
+        words: for values.
+        width: of the panel.
+    """
     return (
-        framed(stat.Panel(), title, description, queries, height=4, width=width)
+        framed(stat.Panel(), title, description, queries, height=3, width=width)
         .unit(unit)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .color_mode(common_models.BigValueColorMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
-        .thresholds(steps(palette.FINE))
+        .thresholds(steps(palette.TEXT))
+        .mappings([*words, *palette.nothing_is(nothing)])
     )
+
+
+def judged(  # noqa: PLR0913 - what differs between panels
+    title: str,
+    description: str,
+    value: str,
+    bad: str,
+    unit: str,
+    *,
+    colour: str,
+    nothing: str,
+    good: str = palette.TEXT,
+    words: Sequence[models.ValueMapping] = (),
+    width: int = 6,
+) -> stat.Panel:
+    """One large value whose colour depends on something else than the value.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        value: the expression.
+        bad: has a series with the same labels where the value is a bad one.
+        unit: of the value.
+        colour: of a bad value.
+        nothing: shown in grey where there is no value.
+        good: the colour of another value.
+        words: for values.
+        width: of the panel.
+    """
+    both = [query(f"({value}) unless ({bad})", instant=True), query(f"({value}) and ({bad})", ref="B", instant=True)]
+    panel = number(title, description, both, unit, nothing=nothing, words=words, width=width)
+    return panel.thresholds(steps(good)).override_by_query("B", properties(fixed(colour)))
 
 
 def chart(  # noqa: PLR0913 - what differs between panels
@@ -128,13 +183,28 @@ def chart(  # noqa: PLR0913 - what differs between panels
     queries: Sequence[prometheus.Dataquery],
     unit: str,
     *,
+    top: float,
+    nothing: str,
     width: int = 12,
     height: int = 8,
 ) -> timeseries.Panel:
-    """Lines over time."""
+    """Lines over time.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        queries: over the shown time.
+        unit: of the values.
+        top: how far the axis reaches at the least, so that a flat line is not drawn over a scale of 100.
+        nothing: a sentence for the time in which there is nothing to draw.
+        width: of the panel.
+        height: of the panel.
+    """
     return (
         framed(timeseries.Panel(), title, description, queries, height=height, width=width)
         .unit(unit)
+        .axis_soft_max(top)
+        .no_value(nothing)
         .line_width(2)
         .fill_opacity(0)
         .show_points(common_models.VisibilityMode.AUTO)
@@ -145,7 +215,7 @@ def chart(  # noqa: PLR0913 - what differs between panels
             .sort(common_models.SortOrder.DESCENDING)
         )
         .thresholds(steps(palette.FINE))
-        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
     )
 
 
@@ -155,8 +225,9 @@ def bars(  # noqa: PLR0913 - what differs between panels
     queries: Sequence[prometheus.Dataquery],
     unit: str,
     *,
-    interval: str,
+    nothing: str,
     colours: Mapping[str, str] | None = None,
+    height: int = 8,
 ) -> timeseries.Panel:
     """How much each series grew, as stacked bars.
 
@@ -165,18 +236,18 @@ def bars(  # noqa: PLR0913 - what differs between panels
         description: of the panel.
         queries: of growth in each step.
         unit: of the growth.
-        interval: how long each step is at the least.
-        colours: of what the names in the legend mean; others get one by their name.
+        nothing: a sentence for the time in which nothing grew.
+        colours: of what the names in the legend mean; others get the next of Grafana's.
+        height: of the panel.
     """
     panel = (
-        chart(title, description, queries, unit)
-        .interval(interval)
+        chart(title, description, queries, unit, top=1, nothing=nothing, height=height)
+        .max_data_points(BARS)
         .draw_style(common_models.GraphDrawStyle.BARS)
         .fill_opacity(80)
         .line_width(0)
         .decimals(0)
         .min(0)
-        .axis_soft_max(1)
         .show_points(common_models.VisibilityMode.NEVER)
         .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
     )
@@ -190,11 +261,6 @@ def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.
     return panel
 
 
-def dashed() -> Property:
-    """An override that draws a line as dashes."""
-    return ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
-
-
 def limit_line(panel: timeseries.Panel, *lines: tuple[float, str]) -> timeseries.Panel:
     """Dashed lines at these values."""
     return panel.thresholds(steps("transparent", *lines)).thresholds_style(
@@ -202,7 +268,9 @@ def limit_line(panel: timeseries.Panel, *lines: tuple[float, str]) -> timeseries
     )
 
 
-def shares_of_waits(title: str, description: str, bucket: str, *, width: int = 12) -> timeseries.Panel:
+def shares_of_waits(  # noqa: PLR0913 - what differs between panels
+    title: str, description: str, bucket: str, *, top: float, nothing: str, width: int = 12
+) -> timeseries.Panel:
     """How long the median and the slowest hundredth took, by the growth of a histogram's buckets."""
     panel = chart(
         title,
@@ -212,18 +280,31 @@ def shares_of_waits(title: str, description: str, bucket: str, *, width: int = 1
             query(f"histogram_quantile(0.99, {bucket})", "99 of 100", "B"),
         ],
         "s",
+        top=top,
+        nothing=nothing,
         width=width,
+        height=6,
     )
     return coloured(panel.interval("5m").min(0), {"median": palette.BUSY, "99 of 100": palette.FINE})
 
 
-def timeline(
-    title: str, description: str, queries: Sequence[prometheus.Dataquery], *, height: int
+def timeline(  # noqa: PLR0913 - what differs between panels
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    words: Sequence[models.ValueMapping],
+    *,
+    nothing: str,
+    height: int,
 ) -> statetimeline.Panel:
-    """One bar for each series, coloured by its value."""
+    """One bar for each series, coloured by its word."""
     return (
         framed(statetimeline.Panel(), title, description, queries, height=height, width=24)
         .unit("none")
+        .mappings(list(words))
+        .no_value(nothing)
+        # The words have colours. Without a mode, Grafana takes a continuous scale, which has no legend.
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color(palette.NEUTRAL))
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(merge_values=True)
         .row_height(0.85)
@@ -234,118 +315,19 @@ def timeline(
     )
 
 
-def mapped(mappings: Sequence[models.ValueMapping]) -> Property:
-    """An override that sets the words for values."""
-    return ("mappings", list(mappings))
-
-
-def share_bars(title: str, description: str, made: prometheus.Dataquery, *, height: int, width: int) -> bargauge.Panel:
-    """A bar for each series."""
+def share_bars(  # noqa: PLR0913 - what differs between panels
+    title: str, description: str, made: prometheus.Dataquery, *, nothing: str, height: int, width: int
+) -> bargauge.Panel:
+    """A bar for each series, with its name on the left."""
     return (
         framed(bargauge.Panel(), title, description, [made], height=height, width=width)
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .name_placement(common_models.BarGaugeNamePlacement.LEFT)
+        .min_viz_height(22)
         .max_viz_height(40)
+        .text(common.VizTextDisplayOptions().title_size(12).value_size(14))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
+        .mappings(palette.nothing_is(nothing))
         .min(0)
     )
-
-
-def variable(  # noqa: PLR0913 - what differs between variables
-    name: str, label: str, where: str, description: str, *, every: bool, several: bool
-) -> dashboard.QueryVariable:
-    """A variable over the values of a label.
-
-    Args:
-        name: of the variable, and of the label.
-        label: what is written beside it.
-        where: the selector that narrows it.
-        description: shown on hovering.
-        every: whether All is offered, and chosen at first.
-        several: whether more than one can be chosen.
-    """
-    expression = f"label_values(dataexport_export_info{{{where}}}, {name})"
-    made = (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .description(description)
-        .datasource(source_ref())
-        .query({"query": expression, "refId": f"variable-{name}", "qryType": 1})
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(models.VariableSort.NATURAL_ASC)
-        .multi(several)
-        .include_all(every)
-    )
-    if every:
-        made.all_value(".*")
-        text, value = ("All", "$__all")
-        chosen: models.VariableOption = (
-            models.VariableOption(selected=True, text=[text], value=[value])
-            if several
-            else models.VariableOption(selected=True, text=text, value=value)
-        )
-        made.current(chosen)
-    return made
-
-
-def assemble(  # noqa: PLR0913 - what differs between panels
-    uid: str,
-    title: str,
-    description: str,
-    variables: Sequence[Builder[models.VariableModel]],
-    content: Sequence[tuple[str, Sequence[Panel]]],
-    *,
-    begin: str,
-) -> models.Dashboard:
-    """A dashboard with the data source as its first variable, links to the others, and panels in rows.
-
-    Args:
-        uid: fixed, so that links and alerts can name it.
-        title: of the dashboard.
-        description: of the dashboard.
-        variables: besides the data source.
-        content: the title of each row, empty for the first, and its panels.
-        begin: the shown time begins here at first.
-    """
-    made = (
-        dashboard.Dashboard(title)
-        .uid(uid)
-        .description(description)
-        .tags([TAG])
-        .timezone("browser")
-        .time(begin, "now")
-        .refresh("1m")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .link(
-            dashboard.DashboardLink("Exports")
-            .type(models.DashboardLinkType.DASHBOARDS)
-            .tags([TAG])
-            .include_vars(include_vars=True)
-            .keep_time(keep_time=True)
-        )
-        .link(
-            dashboard.DashboardLink("Runbooks")
-            .type(models.DashboardLinkType.LINK)
-            .icon("doc")
-            .tooltip("What each alert means, and what to do")
-            .url(RUNBOOKS)
-            .target_blank(target_blank=True)
-        )
-        .with_variable(
-            dashboard.DatasourceVariable("datasource")
-            .label("Data source")
-            .description("The Prometheus that scrapes the exporter.")
-            .type("prometheus")
-        )
-    )
-    for each in variables:
-        made.with_variable(each)
-    number_of_panel = 0
-    for row_title, panels in content:
-        if row_title:
-            number_of_panel += 1
-            made.with_row(dashboard.Row(row_title).id(number_of_panel))
-        for panel in panels:
-            number_of_panel += 1
-            made.with_panel(panel.id(number_of_panel))
-    return made.build()

@@ -6,6 +6,7 @@ counts for itself is summed. No recording rule is used: the dashboards need the 
 
 from __future__ import annotations
 
+from dataexport_dashboards.links import RUNBOOKS
 from dataexport_dashboards.palette import (
     IS_FINE,
     IS_OVERDUE,
@@ -24,10 +25,9 @@ BY = ", ".join(IDENTITY)
 MADE_LABELS = frozenset({"alert"})
 """Labels that no metric has and queries make."""
 LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
-SHORT_LEGEND = "{{partner}} {{data_type}} {{frequency}}"
 
 CHOSEN = 'source=~"$source", export=~"$export"'
-ONE = 'source="$source", export="$export", partner=~"$partner", data_type=~"$data_type", frequency=~"$frequency"'
+ONE = 'source="$source", export="$export", partner="$partner", data_type="$data_type", frequency="$frequency"'
 OF_SOURCE = 'source=~"$source"'
 
 
@@ -49,8 +49,8 @@ def milliseconds(instant: str) -> str:
     return f"1000 * {instant}"
 
 
-def grown(counter: str, where: str, by: str = BY, over: str = "$__interval") -> str:
-    """By how much a counter of the ledger grew, in whole numbers; `increase` would extrapolate to fractions."""
+def grown(counter: str, where: str, by: str = BY, over: str = "${__interval_ms}ms") -> str:
+    """By how much a metric of the ledger grew, in whole numbers; `increase` would extrapolate to fractions."""
     return f"clamp_min({newest(counter, where, by)} - {newest(counter, where, by, over)}, 0)"
 
 
@@ -106,7 +106,7 @@ def condition(where: str, *, alert: bool = False) -> str:
 
     Args:
         where: the selector.
-        alert: whether to add the alert that stands for it as the label ``alert``.
+        alert: whether to add the address of the runbook of its alert as the label ``alert``.
     """
     # The order is that of the exporter's own pages: the first that holds is what the export is.
     branches: tuple[tuple[Condition, str], ...] = (
@@ -124,9 +124,38 @@ def condition(where: str, *, alert: bool = False) -> str:
     for each, expression in branches:
         term = f"{each.code} + 0 * ({expression})"
         if alert and each.alert:
-            term = f'label_replace({term}, "alert", "{each.alert}", "", "")'
+            term = f'label_replace({term}, "alert", "{RUNBOOKS}/{each.alert}.md", "", "")'
         terms.append(term)
     return ("\nor ignoring (alert) " if alert else "\nor ").join(terms)
+
+
+def most_urgent(where: str) -> str:
+    """The one export that needs someone first: of those in the most urgent state, the one furthest past its deadline.
+
+    Nothing where nothing is wrong.
+    """
+    wrong = f"({condition(where)}) >= {NO_SCHEDULE.code}"
+    overdue = f"time() - ({newest('deadline_timestamp_seconds', where)} > 0)"
+    nearly_one = f"clamp(({overdue}) / 1e9, 0, 0.9) or 0 * {newest('muted', where)}"
+    return f"topk(1, ({wrong}) + ({nearly_one}))"
+
+
+def most_urgent_first(label: str, where: str) -> str:
+    """The values of a label in the shown time, those of urgent exports first."""
+    was_there = f"last_over_time(dataexport_export_info{{{where}}}[$__range])"
+    return f"sort_desc(max by ({label}) ({condition(where)}) or -1 + 0 * max by ({label}) ({was_there}))"
+
+
+def most_urgent_in_range(where: str, count: int) -> str:
+    """Those exports that were in an urgent state for the longest in the shown time."""
+    # Ten times as much for each state, so that a minute of an urgent one outweighs hours of a harmless one.
+    weight = f"10 ^ ({condition(where)})"
+    return f"topk({count}, avg_over_time(({weight})[$__range:$__interval] @ end()))"
+
+
+def highest_in_range(expression: str, count: int) -> str:
+    """Those series that were the highest at any time of the shown time."""
+    return f"topk({count}, max_over_time(({expression})[$__range:$__interval] @ end()))"
 
 
 def how_many(exports: str, where: str) -> str:

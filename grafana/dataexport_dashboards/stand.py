@@ -54,6 +54,8 @@ timezone = "Europe/Berlin"
 slug = "shop"
 timezone = "Asia/Kolkata"
 
+"""
+DECLARED = """
 [[exports]]
 name = "nightly-s3"
 source = "app"
@@ -82,6 +84,15 @@ match = {{ partner = "Google Cloud Storage", frequency = "1h" }}
 owner = "growth"
 first_expected = {first:%Y-%m-%dT%H:%M:%SZ}
 """
+LONG_NAME = """
+[[exports]]
+name = "{name:-<128}"
+source = "app"
+match = {{ partner = "Microsoft Azure", frequency = "24h" }}
+owner = "data-platform"
+"""
+EXPORTS_FOR_DECLARED_ONES = 8
+"""So many made-up exports have those that the declarations match."""
 VARIABLES = {REVISION_VARIABLE: "0a1b2c3"}
 NOT_UNDERSTOOD = {"Export Request Id": 1, "Partner": "AWS S3", "Type": "Events", "Frequency": "Daily"}
 
@@ -101,12 +112,15 @@ class Stand:
         folder: for everything that they keep.
         exports: how many are made up.
         days: how much of a past they have.
+        long_name: whether one of them has a name as long as names can be.
     """
 
-    def __init__(self, folder: Path, exports: int, days: int) -> None:
+    def __init__(self, folder: Path, exports: int, days: int, *, long_name: bool = False) -> None:
         self.folder = folder
         self.exports = exports
         self.days = days
+        self.has_declared = exports >= EXPORTS_FOR_DECLARED_ONES
+        self._long_name = long_name
         self._webhook, self._admin = free_port(), free_port()
         self.exporter = f"127.0.0.1:{self._admin}"
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
@@ -120,7 +134,8 @@ class Stand:
                 started("exporter", self._command("serve"), self.folder, f"http://{self.exporter}", VARIABLES)
             )
             before = self._scrape()
-            self._talk()
+            if self.exports:
+                self._talk()
             self._backfill(before, self._scrape())
             stack.enter_context(started("prometheus", self._prometheus(), self.folder, self.prometheus_url))
             wait_for(self._scraped, "the first scrapes")
@@ -164,20 +179,21 @@ class Stand:
         now = time.time()
         database = self.folder / "history.db"
         sources = [("app", ZoneInfo("Europe/Berlin")), ("shop", ZoneInfo("Asia/Kolkata"))]
-        plans = simulation.fleet(self.exports, sources, now, SEED)
-        warehouse = next(plan for plan in plans if plan.source == "shop" and plan.interval == 4 * HOUR)
-        self._config.write_text(
-            CONFIG.format(
-                webhook=self._webhook,
-                admin=self._admin,
-                database=database,
+        config = CONFIG.format(webhook=self._webhook, admin=self._admin, database=database)
+        if self.has_declared:
+            plans = simulation.fleet(self.exports, sources, now, SEED)
+            warehouse = next(plan for plan in plans if plan.source == "shop" and plan.interval == 4 * HOUR)
+            config += DECLARED.format(
                 partner=warehouse.partner,
                 data_type=warehouse.data_type.lower(),
                 muted=datetime.fromtimestamp(now + DAY, UTC),
                 first=datetime.fromtimestamp(now - DAY / 2, UTC),
-            ),
-            "utf-8",
-        )
+            )
+        if self._long_name:
+            config += LONG_NAME.format(name="a-name-as-long-as-names-can-be")
+        self._config.write_text(config, "utf-8")
+        if not self.exports:
+            return
         self._run(
             self._command(
                 "simulate",

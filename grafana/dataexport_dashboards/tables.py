@@ -10,7 +10,8 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dataexport_dashboards import palette
-from dataexport_dashboards.panels import RUNBOOKS, framed, link_value, mapped, properties, query, steps
+from dataexport_dashboards.links import RUNBOOKS, link_value
+from dataexport_dashboards.panels import framed, mapped, properties, query, steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import prometheus
 
     from dataexport_dashboards.panels import Property
+
+STATE_WIDTH, ALERT_WIDTH = 140, 170
+LEAST_WIDTH = 85
+"""Pixels, so that a table of a dozen columns fits beside Grafana's menu."""
 
 
 def rows(expression: str, ref: str) -> prometheus.Dataquery:
@@ -31,8 +36,8 @@ def grid(  # noqa: PLR0913 - what differs between panels
     queries: Sequence[prometheus.Dataquery],
     columns: Mapping[str, str],
     *,
+    nothing: str,
     hidden: Sequence[str] = (),
-    widths: Mapping[str, int] | None = None,
     height: int = 10,
     width: int = 24,
 ) -> table.Panel:
@@ -43,8 +48,8 @@ def grid(  # noqa: PLR0913 - what differs between panels
         description: of the panel.
         queries: made by `rows`.
         columns: the heading of each label and of each ``Value #ref``, in the order of the columns.
+        nothing: a sentence to show instead of an empty table.
         hidden: further labels and values, which are not shown.
-        widths: in pixels, by heading.
         height: of the panel.
         width: of the panel.
     """
@@ -53,17 +58,18 @@ def grid(  # noqa: PLR0913 - what differs between panels
         "indexByName": {name: place for place, name in enumerate(columns)},
         "renameByName": dict(columns),
     }
-    panel = (
+    return (
         framed(table.Panel(), title, description, queries, height=height, width=width)
         .unit("none")
+        .no_value(nothing)
+        # The sentence is for a table without rows; Grafana would write it into each empty cell as well.
+        .override_by_regexp("/.*/", properties(("noValue", "")))
+        .min_width(LEAST_WIDTH)
         .with_transformation(models.DataTransformerConfig("merge", options={}))
         .with_transformation(models.DataTransformerConfig("organize", options=options))
         .cell_height(common_models.TableCellHeight.SM)
-        .thresholds(steps(palette.NEUTRAL))
+        .thresholds(steps(palette.TEXT))
     )
-    for heading, pixels in (widths or {}).items():
-        panel.override_by_name(heading, properties(("custom.width", pixels)))
-    return panel
 
 
 def sort(name: str, *, descending: bool) -> common.TableSortByFieldState:
@@ -74,35 +80,57 @@ def sort(name: str, *, descending: bool) -> common.TableSortByFieldState:
 def ago(panel: table.Panel, *headings: str) -> table.Panel:
     """The same with instants in these columns, shown as the time since then."""
     for heading in headings:
-        panel.override_by_name(heading, properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never"))))
+        panel.override_by_name(
+            heading,
+            properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never")), ("custom.align", "left")),
+        )
     return panel
 
 
-def states(panel: table.Panel) -> table.Panel:
-    """The same with the codes of `palette.CONDITIONS` in the column State, shown as their words."""
+def left(panel: table.Panel, heading: str) -> table.Panel:
+    """The same with the seconds until a deadline in this column, in one unit of time."""
+    return panel.override_by_name(
+        heading,
+        properties(
+            ("unit", "dtdurations"), ("decimals", 0), mapped(palette.nothing_is("none")), ("custom.align", "left")
+        ),
+    )
+
+
+def states(panel: table.Panel, words: Sequence[models.ValueMapping], width: int = STATE_WIDTH) -> table.Panel:
+    """The same with the codes of `palette.CONDITIONS` in the column State, shown as words."""
     return panel.override_by_name(
         "State",
         properties(
-            mapped(palette.condition_words()),
+            mapped(words),
             ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
-            ("custom.align", "center"),
+            ("custom.align", "center" if width == STATE_WIDTH else "left"),
+            ("custom.width", width),
         ),
     )
 
 
 def runbooks(panel: table.Panel) -> table.Panel:
-    """The same with links to the runbook of the column Alert, and to what the column Own runbook holds."""
-    panel.override_by_name(
-        "Alert", properties(("links", [link_value("Runbook", f"{RUNBOOKS}/${{__value.raw}}.md", new_window=True)]))
-    )
-    return panel.override_by_name(
-        "Own runbook", properties(_opened(), ("links", [link_value("Own runbook", "${__value.raw}", new_window=True)]))
-    )
+    """The same with links to the runbook whose address the column Alert holds, and to that of Own runbook."""
+    # The cells hold addresses, since Grafana makes a link of an empty cell as well: to nowhere, then.
+    for heading, pattern, text, width in (
+        ("Alert", f"^{RUNBOOKS}/(\\w+)\\.md$", "$1", ALERT_WIDTH),
+        ("Own runbook", ".+", "open", 0),
+    ):
+        panel.override_by_name(
+            heading,
+            properties(
+                _written(pattern, text),
+                ("links", [link_value("Runbook", "${__value.raw}", new_window=True)]),
+                *([("custom.width", width)] if width else []),
+            ),
+        )
+    return panel
 
 
-def _opened() -> Property:
-    """An override that shows any address as one word."""
+def _written(pattern: str, text: str) -> Property:
+    """An override that shows addresses as something shorter."""
     return (
         "mappings",
-        [models.RegexMap(models.DashboardRegexMapOptions(".+", models.ValueMappingResult(text="open")))],
+        [models.RegexMap(models.DashboardRegexMapOptions(pattern, models.ValueMappingResult(text=text)))],
     )
