@@ -7,7 +7,6 @@ notice that one is absent: its declaration was removed or renamed, or the job sc
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 JOB = "dataexport"
 RUNBOOKS = "https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks"
 DASHBOARDS = "https://grafana.example"
-"""The job and the addresses in the shipped rules."""
+"""The usual job, and the addresses in the shipped rules."""
 
 _HEAD = """\
 # Written by `dataexport-exporter rules`. Write it again after an upgrade, and with --declared after a change of the
@@ -28,7 +27,6 @@ _HEAD = """\
 _GROUP = """
   - name: dataexport-declared
     rules:"""
-_EXPRESSION_WITH_JOB = re.compile(rf'(?<=expr: )(.*job=)"{JOB}"(.*)')
 _RULE = """\
       - alert: ExportDeclaredAbsent
         expr: {expr}
@@ -46,7 +44,7 @@ class Installation:
     """What differs between installations.
 
     Attributes:
-        job: the scrape job of the exporter in Prometheus.
+        job: the scrape job of the exporter in Prometheus, for the generated rules.
         runbooks: the address of the folder with the runbooks, without a slash at its end.
         dashboards: the address of Grafana, without a slash at its end.
     """
@@ -57,11 +55,8 @@ class Installation:
 
 
 def adapt_rules(shipped: str, installation: Installation) -> str:
-    """Return the shipped rule file with the job and the addresses of an installation."""
-    adapted = _EXPRESSION_WITH_JOB.sub(
-        lambda match: _quoted(f"{match[1]}{_quoted(installation.job)}{match[2]}"), shipped
-    )
-    adapted = adapted.replace(f": {RUNBOOKS}/", f": {installation.runbooks}/")
+    """Return the shipped rule file with the addresses of an installation; they suit a scrape job of any name."""
+    adapted = shipped.replace(f": {RUNBOOKS}/", f": {installation.runbooks}/")
     return _HEAD + adapted.replace(f": {DASHBOARDS}/", f": {installation.dashboards}/")
 
 

@@ -115,7 +115,11 @@ NOTES = {
         "series limit", "a source has more exports than `limits.exports_per_source`", "at once"
     ),
     "ExportExporterDown": Note("exporter down", "no replica has answered a scrape", "5 min"),
-    "ExportExporterAbsent": Note("exporter absent", "Prometheus has no target for the job", "5 min"),
+    "ExportExporterAbsent": Note(
+        "exporter absent",
+        "Prometheus has no target that has answered as an exporter within a day",
+        "5 min; 24 h if it is down",
+    ),
     "ExportStoreFailing": Note(
         "store failing",
         "the store of a replica has not worked for 5 minutes, or three operations failed in 15 minutes",

@@ -75,7 +75,7 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
 
 @click.command()
 @config_option
-@click.option("--job", default=JOB, help="Scrape job of the exporter in Prometheus.")
+@click.option("--job", default=JOB, help="Scrape job of the exporter in Prometheus, for --declared.")
 @click.option("--runbook-url", type=ADDRESS, default=RUNBOOKS, help="Where your copies of the runbooks are.")
 @click.option("--dashboard-url", type=ADDRESS, default=DASHBOARDS, help="Where your Grafana is.")
 @click.option("--declared", is_flag=True, help="Also alert if a declared export of the configuration has no series.")
@@ -86,7 +86,7 @@ def rules(path: Path | None, job: str, runbook_url: str, dashboard_url: str, *, 
 
     \b
     Example:
-      dataexport-exporter rules --job dataexport --dashboard-url https://grafana.example > dataexport.rules.yaml
+      dataexport-exporter rules --dashboard-url https://grafana.example > dataexport.rules.yaml
       dataexport-exporter rules --declared --config dataexport.toml > dataexport.rules.yaml
     """
     installation = Installation(job, runbook_url, dashboard_url)
