@@ -26,6 +26,11 @@ def format_instant(instant: float) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def format_local(instant: float, timezone: str) -> str:
+    """Return ``Thu 2026-12-31 16:50`` in a time zone, which is not named."""
+    return datetime.fromtimestamp(instant, load_zone(timezone)).strftime("%a %Y-%m-%d %H:%M")
+
+
 def format_iso(instant: float) -> str:
     """Return ``2026-12-31T16:50:07Z``, for programs."""
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -117,6 +117,7 @@ _VALUE_FIELDS = (
     "muted",
 )
 _SLOT_COLUMNS = slice(len(EXPORT_GAUGES) + len(EXPORT_COUNTERS), len(_VALUE_FIELDS) - 1)
+_SLOT_FAMILIES = frozenset(PREFIX + name for name, _, _ in SLOT_GAUGES)
 _LINE_STARTS = tuple(f"{family.sample_name}{{" for family in EXPORT_COLUMNS)
 _field_values = attrgetter(*_VALUE_FIELDS)
 
@@ -213,6 +214,23 @@ def _labels_around_export(data_type: str, frequency: str, partner: str, source: 
     """Format the labels before and after the value of ``export``; exports have few combinations of them."""
     before = f'data_type="{escape(data_type)}",export="'
     return before, f'",frequency="{escape(frequency)}",partner="{escape(partner)}",source="{escape(source)}"'
+
+
+def promql_selectors(state: ExportState) -> list[tuple[str, str]]:
+    """Return a PromQL selector of each series of an export, with the help text of its family.
+
+    The selectors are the lines of a scrape without their values; the histogram has fewer labels.
+    """
+    labels = _export_labels(state)
+    histogram = f'export="{escape(state.export)}",source="{escape(state.source)}"'
+    return [
+        (
+            f"{family.name}_bucket{{{histogram}}}" if family is DURATION else f"{family.sample_name}{{{labels}}}",
+            family.documentation,
+        )
+        for family in EXPORT_FAMILIES
+        if state.recurring or family.name not in _SLOT_FAMILIES
+    ]
 
 
 def _info_labels(state: ExportState) -> str:

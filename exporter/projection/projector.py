@@ -251,9 +251,14 @@ class Projector:
         retired_at = self.decisions_in_effect.last_retired_at(key)
         return not retired_at or self.exports.last_received(key) > retired_at
 
+    def declaration_of(self, key: ExportKey) -> Declaration | None:
+        """Return the declaration of an export; None if it is not declared."""
+        return next((each for each in self._declarations if key_of_declaration(each) == key), None)
+
     def match_of(self, key: ExportKey) -> str:
         """Return `Selection.text` of a declared export; an empty text for any other."""
-        return next((each.match.text for each in self._declarations if key_of_declaration(each) == key), "")
+        declaration = self.declaration_of(key)
+        return declaration.match.text if declaration else ""
 
     def list_keys(self) -> list[ExportKey]:
         """Return every export that is not retired."""

@@ -18,6 +18,7 @@ from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.decision_maker import find_subject
 from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
+from exporter.server.export_detail import export_detail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
+    from exporter.server.export_detail import ExportDetail
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
@@ -200,6 +202,17 @@ class ReadModel:
             message = "no export has this id"
             raise NoSuchExportError(message)
         return key
+
+    def export_detail(self, export_id: str, now: float) -> ExportDetail:
+        """Return everything about an export, retired or not.
+
+        Raises:
+            NoSuchExportError: no export has this id.
+        """
+        key = self.find_key(export_id, now)
+        with self._state_lock:
+            self._refresh(now)
+            return export_detail(self._projector, self._ledger, key, now)
 
     def find_subject(self, key: ExportKey, now: float) -> Subject:
         """Call `exporter.projection.decision_maker.find_subject`."""

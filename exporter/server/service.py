@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
     from exporter.metrics.process_metrics import ProcessMetrics
+    from exporter.server.export_detail import ExportDetail
 
 NOT_READ = "still reading the ledger"
 RESTART_SETTINGS = ("webhook_listen", "admin_listen", "store_url", "log")
@@ -191,6 +192,16 @@ class Service:
         """
         self._require_caught_up()
         return self._model.find_key(export_id, self.now())
+
+    def export_detail(self, export_id: str, now: float) -> ExportDetail:
+        """Call `exporter.server.read_model.ReadModel.export_detail`.
+
+        Raises:
+            NoSuchExportError: no export has this id.
+            StoreError: the ledger cannot be read, or was not read to its end yet.
+        """
+        self._require_caught_up()
+        return self._model.export_detail(export_id, now)
 
     def replay_quarantine(self, selection: QuarantineSelection, after: int, limit: int, *, dry_run: bool) -> ReplayPage:
         """Call `exporter.ingest.replay.Replay.replay_quarantine_page`.

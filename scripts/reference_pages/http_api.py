@@ -48,6 +48,19 @@ OTHER_ENDPOINTS = (
         (200, 401, 403),
     ),
     (
+        "/exports/{id}",
+        "GET",
+        "The page of an export: its deadline explained, slots, runs, events, alerts and series.",
+        (200, 401, 403, 404),
+    ),
+    (
+        "/exports/{id}",
+        "POST",
+        "The forms of that page: mute, unmute, retire, restore. 400 shows what is wrong.",
+        (303, 400, 401, 403, 404),
+    ),
+    ("/events/{id}", "GET", "The body of an event as it arrived.", (200, 401, 403, 404)),
+    (
         "/sign-in",
         "GET",
         "Leads to the status page, which shows the form to sign in if that is needed.",

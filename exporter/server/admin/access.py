@@ -45,9 +45,13 @@ class Access:
         self._sessions = Sessions()
 
     @property
-    def needs_credential(self) -> bool:
-        """Whether the listener accepts only requests with a credential."""
-        return self._service.config.admin_credentials.are_required
+    def may_decide(self) -> bool:
+        """Whether a request that is not refused may change something: mute, retire, replay.
+
+        A listener that everyone may read, because `server.admin_open` is set, accepts no decisions.
+        """
+        config = self._service.config
+        return config.admin_credentials.are_required or config.admin_listen.is_loopback
 
     @property
     def _cookie(self) -> str:

@@ -1,0 +1,100 @@
+"""The alerts about a single export, and whether the condition of each holds; the rules are in ``alerts/``. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.domain.exports import WARNING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.domain.states import ExportState
+
+USUAL_AFTER_RUNS = 10
+SLOW_FACTOR = 2
+MIN_MISSED = 2
+
+
+class ExportAlert(NamedTuple):
+    """An alert about an export.
+
+    Attributes:
+        name: the name of the alert, and of its runbook.
+        meaning: when it fires, in words.
+        applies: whether its condition holds for a state at an instant, muted or not.
+    """
+
+    name: str
+    meaning: str
+    applies: Callable[[ExportState, float], bool]
+
+    def fires(self, state: ExportState, now: float) -> bool:
+        """Return whether it fires, as far as the exporter can tell."""
+        return not state.muted and self.applies(state, now)
+
+
+def _is_overdue(state: ExportState, now: float) -> bool:
+    return 0 < state.deadline < now
+
+
+EXPORT_ALERTS = (
+    ExportAlert(
+        "ExportOverdue",
+        "it has completed before, and is past its deadline",
+        lambda state, now: _is_overdue(state, now) and state.last_completed > 0,
+    ),
+    ExportAlert(
+        "ExportOverdueCritical",
+        "it is of severity warning, and past its deadline by a whole interval",
+        lambda state, now: 0 < state.deadline <= now - state.interval < now and state.severity == WARNING,
+    ),
+    ExportAlert(
+        "ExportNeverCompleted",
+        "it has never completed, and is past its first deadline",
+        lambda state, now: _is_overdue(state, now) and not state.last_completed,
+    ),
+    ExportAlert(
+        "ExportRunStuck",
+        "a run takes longer than its max runtime",
+        lambda state, now: 0 < state.run_deadline < now,
+    ),
+    ExportAlert(
+        "ExportNotStarted",
+        "it is past its start deadline, and not past its deadline yet",
+        lambda state, now: 0 < state.start_deadline < now and not _is_overdue(state, now),
+    ),
+    ExportAlert(
+        "ExportRunFailed",
+        "a run was reported as failed, and none has completed since",
+        lambda state, _: state.last_failed > state.last_completed,
+    ),
+    ExportAlert(
+        "ExportWithoutSchedule",
+        "it is declared and has no interval, so it can never be overdue",
+        lambda state, _: state.declared and state.has_no_schedule,
+    ),
+    ExportAlert(
+        "ExportMissedRuns",
+        "two slots or more were missed in a day",
+        lambda state, _: state.slots_missed_1d >= MIN_MISSED,
+    ),
+    ExportAlert(
+        "ExportSlotsUnknown",
+        "an outage of the exporter may have hidden completions of the last day",
+        lambda state, _: state.slots_unknown_1d > 0,
+    ),
+    ExportAlert(
+        "ExportFreshnessBudgetBurn",
+        "in 7 days, more slots were late or missed than the objective allows, and at least two",
+        lambda state, _: state.slots_over_objective_7d > 0,
+    ),
+    ExportAlert(
+        "ExportRunSlow",
+        "the last run took over twice the usual duration, after ten runs",
+        lambda state, _: (
+            state.last_duration > SLOW_FACTOR * state.usual_duration > 0 and state.completed > USUAL_AFTER_RUNS
+        ),
+    ),
+)
+"""Every alert about a single export."""
