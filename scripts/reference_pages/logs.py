@@ -25,9 +25,9 @@ Every line has these fields:
 
 ## Requests
 
-One line per request, at level info. Requests to `/-/healthy`, `/-/ready` and `/metrics` are logged at level debug if \
-they succeed. Bodies, headers and query parameters are never logged. At most 5 lines a second are written about \
-requests without a valid credential.
+One line per request, at level info. Successful requests to `/-/healthy`, `/-/ready` and `/metrics` of the admin \
+listener are logged at level debug, those to `/-/healthy` of the webhook listener never. Bodies, headers and query \
+parameters are never logged. At most 5 lines a second are written about requests without a valid credential.
 
 | event | meaning |
 |---|---|
