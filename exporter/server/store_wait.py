@@ -1,4 +1,4 @@
-"""Waits at the start for a database server that is away, and meanwhile answers the probes of the admin listener."""
+"""Waits at the start for a database server that is away, and answers the probes of the admin listener until then."""
 
 from __future__ import annotations
 
