@@ -41,7 +41,8 @@ def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -
     if as_json:
         rows = [{"id": state.id} | asdict(state) | {"state": state.condition(now)} for state in states]
         for row in rows:
-            del row["key"], row["changes_at"]  # the id contains the key, and JSON has no infinity
+            # The id contains the key, and JSON has neither infinity nor bytes.
+            del row["key"], row["changes_at"], row["last_slots"]
         return _json(rows)
     return format_table(
         _EXPORT_HEADINGS,

@@ -93,7 +93,7 @@ def mute_end(lasts: float | None, until: float | None, now: float) -> MuteEnd:
     if (lasts is None) == (until is None):
         message = "give either for how long, such as 8h, or until when, such as 2026-12-31T16:50Z"
         raise ValueError(message)
-    end = MuteEnd(now + lasts, lasts) if lasts is not None else MuteEnd(until or 0)
+    end = MuteEnd(now + min(lasts, LATEST_END), lasts) if lasts is not None else MuteEnd(until or 0)
     if end.at <= now:
         message = f"the mute would end at {format_instant(end.at)}, which is over; give a time to come"
         raise ValueError(message)

@@ -146,7 +146,7 @@ class Replay:
         while after is not None:
             page = self.replay_quarantine_page(selection, after, PAGE_SIZE, dry_run=dry_run)
             for body in page.bodies:
-                _count(result, body.entry, inserted=body.inserted)
+                count_outcome(result, body.entry, inserted=body.inserted)
             after = page.next_after
             yield result
 
@@ -203,7 +203,7 @@ class Replay:
                     result.bad_lines += 1
                     on_bad_line(f"line {number}: {error}")
             for entry, inserted in zip(entries, self._ledger.append(entries) if entries else [], strict=True):
-                _count(result, entry, inserted=inserted)
+                count_outcome(result, entry, inserted=inserted)
             yield result
 
     def rebuild(self, sources: Iterable[str], *, dry_run: bool) -> Iterator[ReplayResult]:
@@ -361,7 +361,8 @@ def _labels(event: Event) -> tuple[str, ...]:
     return (event.request_id, event.partner, event.data_type, event.status, event.frequency)
 
 
-def _count(result: ReplayResult, entry: Entry, *, inserted: bool) -> None:
+def count_outcome(result: ReplayResult, entry: Entry, *, inserted: bool) -> None:
+    """Add what became of a body to ``result``."""
     if isinstance(entry, QuarantinedBody):
         result.still_quarantined[entry.reason] += 1
     elif isinstance(entry, TestCallReceived):

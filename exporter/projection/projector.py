@@ -219,14 +219,14 @@ class Projector:
 
     def _apply_decisions(self) -> None:
         decisions = [
-            self._follow_rename(decision) for decision in self._ledger.decisions(self.decisions_in_effect.sequence)
+            self.follow_rename(decision) for decision in self._ledger.decisions(self.decisions_in_effect.sequence)
         ]
         affected = self.decisions_in_effect.apply(decisions)
         unretired = {decision.key for decision in decisions if decision.kind == UNRETIRE}
         self.exports.set_retirements(self.decisions_in_effect.retirement_times(), unretired)
         self.exports.mark_dirty(key for key in affected if key in self.exports)
 
-    def _follow_rename(self, decision: Decision) -> Decision:
+    def follow_rename(self, decision: Decision) -> Decision:
         """Return a decision about a declared export that was renamed as one about its new name."""
         key = decision.key
         declared = {key_of_declaration(declaration): declaration for declaration in self._declarations}

@@ -16,6 +16,7 @@ from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.decision_maker import find_subject
+from exporter.projection.decision_records import list_recorded
 from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
 from exporter.server.export_detail import export_detail
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
+    from exporter.projection.decision_records import RecordedDecision
     from exporter.server.export_detail import ExportDetail
 
 CHECKPOINT_SECONDS = 300.0
@@ -219,6 +221,12 @@ class ReadModel:
         with self._state_lock:
             self._refresh(now)
             return find_subject(self._projector, key, now)
+
+    def list_decisions(self, now: float) -> list[RecordedDecision]:
+        """List all mutes and retirements, the newest first."""
+        with self._state_lock:
+            self._refresh(now)
+            return list_recorded(self._ledger, self._projector, now)
 
     def reconfigure(self, config: ProjectionConfig, now: float) -> None:
         """Switch to another configuration. The old one is in effect until then, and stays if the ledger fails."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
     from exporter.metrics.process_metrics import ProcessMetrics
+    from exporter.projection.decision_records import RecordedDecision
     from exporter.server.export_detail import ExportDetail
 
 NOT_READ = "still reading the ledger"
@@ -182,6 +183,15 @@ class Service:
         """
         self._require_caught_up()
         return self._model.find_export(export_id, now, max_events)
+
+    def list_decisions(self, now: float) -> list[RecordedDecision]:
+        """Call `exporter.server.read_model.ReadModel.list_decisions`.
+
+        Raises:
+            StoreError: the ledger cannot be read, or was not read to its end yet.
+        """
+        self._require_caught_up()
+        return self._model.list_decisions(now)
 
     def find_key(self, export_id: str) -> ExportKey:
         """Return the key of an export, retired or not, for a decision about it.

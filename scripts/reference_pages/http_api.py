@@ -12,7 +12,6 @@ from exporter.server import listeners
 from exporter.server.admin.api import EVENTS_PER_EXPORT
 from exporter.server.admin.openapi import openapi_document
 from exporter.server.admin.pages import EXPORTS_PER_PAGE
-from exporter.server.admin.query_parameters import parameters_by_path
 from exporter.server.http import acceptor, auth_throttle, connection, request_parser
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
 from exporter.server.webhook import endpoint
@@ -131,14 +130,24 @@ is always accepted."""
 API = """\
 ### JSON API
 
-Times are Unix seconds; null means never. An unknown, repeated or out-of-range query parameter gets 400, and the \
-problem document names it in `parameter`. `/api/v1/openapi.json` describes the API and the webhook as OpenAPI 3.1."""
+Each time has two fields: `deadline` in ISO 8601 and UTC, and `deadline_seconds` in Unix seconds. Every other field \
+that ends in `_seconds` is a duration. null means never, none or unknown. A wrong query parameter or field of a body \
+gets 400, and the problem document names it in `parameter` or `field`. `/api/v1/openapi.json` describes the API and \
+the webhook as OpenAPI 3.1."""
 
 PAGING = f"""\
-**Paging.** `/api/v1/exports` returns the most urgent exports up to `limit`, and `total`, the number of all matches; \
-there is no next page. `/api/v1/events` and `/api/v1/quarantine` return the newest items first. To follow them, pass \
-the highest `sequence` you have seen as `after`: the answer then has the items past it, oldest first; repeat until it \
-is empty. `/api/v1/exports/{{id}}` includes the newest {EVENTS_PER_EXPORT} events of the export."""
+**Paging.** Each list has `next`: a link to the next page, relative to the URL of this one, or null on the last page. \
+`/api/v1/events` and `/api/v1/quarantine` return the newest items first. To follow them, begin with `after=0`, and \
+continue with the link in `next`, which is never null then: a page without items means that you have seen all. \
+`/api/v1/exports/{{id}}` includes the newest {EVENTS_PER_EXPORT} events of the export.
+
+**ETag.** Every answer to a GET has an ETag. With `If-None-Match`, an answer that has not changed is 304 without a body.
+
+**Decisions.** POST takes one JSON object (`Content-Type: application/json`) of at most \
+{listeners.MAX_ADMIN_BODY_BYTES:,} bytes; DELETE takes `by` and `why` as query parameters. A mute or retirement that \
+is in effect already, decided by the same person for the same reason, is not recorded again: the answer is 200 with \
+that one instead of 201. So a request without an answer can be sent again. They need the credential of the admin \
+listener; without one, they are accepted on loopback only. [Use the API](../how-to/use-the-api.md) has examples."""
 
 
 def page() -> str:
@@ -148,7 +157,7 @@ def page() -> str:
         ["endpoint", "meaning", "codes"],
         ([code(f"{method} {path}"), meaning, _join(numbers)] for path, method, meaning, numbers in OTHER_ENDPOINTS),
     )
-    api = table(["endpoint", "meaning", "query parameters", "codes"], _api_rows())
+    api = table(["endpoint", "meaning", "query parameters or fields of the body", "codes"], _api_rows())
     limits = table(["", "limit", "when exceeded"], LIMITS)
     return document(
         "HTTP API",
@@ -169,22 +178,25 @@ def page() -> str:
 
 
 def _description() -> dict[str, Any]:
-    config = load(None, {})
-    return openapi_document(config, parameters_by_path(config))
+    return openapi_document(load(None, {}))
 
 
 def _api_rows() -> Iterator[list[str]]:
     for path, item in _description()["paths"].items():
-        if "get" not in item:
-            continue
-        operation = item["get"]
-        query = [each for each in operation["parameters"] if each["in"] == "query"]
-        yield [
-            code(f"GET {path}"),
-            f"{operation['summary']}.",
-            "<br>".join(_parameter(each) for each in query),
-            _join(operation["responses"]),
-        ]
+        for method in item if path.startswith("/api/") else ():
+            operation = item[method]
+            parameters = [_parameter(each) for each in operation["parameters"] if each["in"] == "query"]
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                for name, details in schema["properties"].items():
+                    required = "; required" if name in schema["required"] else ""
+                    parameters.append(f"`{name}`: {details['description'].removesuffix('.')}{required}")
+            yield [
+                code(f"{method.upper()} {path}"),
+                f"{operation['summary']}.",
+                "<br>".join(parameters),
+                _join(operation["responses"]),
+            ]
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
@@ -193,10 +205,14 @@ def _parameter(parameter: dict[str, Any]) -> str:
         values = "a slug"
     elif "enum" in schema:
         values = ", ".join(schema["enum"])
+    elif schema["type"] == "string":
+        values = "required" if parameter.get("required") else "text"
+    elif parameter["name"] in {"after", "before"}:
+        values = "a sequence"
+    elif parameter["name"] == "offset":
+        values = "default 0"
     else:
-        most = "" if parameter["name"] == "after" else f" to {schema['maximum']:,}"
-        default = f", default {schema['default']:,}" if "default" in schema else ""
-        values = f"{schema['minimum']}{most}{default}" if most else "a sequence"
+        values = f"{schema['minimum']} to {schema['maximum']:,}, default {schema['default']:,}"
     return f"`{parameter['name']}`: {parameter['description'].removesuffix('.')} ({values})"
 
 
@@ -205,18 +221,30 @@ def _schema_blocks() -> Iterator[str]:
         if name in {"Problem", "Receipt", "Test"}:
             continue
         yield f"#### {name}"
+        properties = schema["properties"]
         rows = (
-            [code(field), _type_text(details), details["description"]]
-            for field, details in schema["properties"].items()
+            [_names(field, properties), _type_text(details), details["description"]]
+            for field, details in properties.items()
+            if field.removesuffix("_seconds") not in properties or not field.endswith("_seconds")
         )
         yield table(["field", "type", "meaning"], rows)
+
+
+def _names(field: str, properties: dict[str, Any]) -> str:
+    """Return the name of a field, and that of the same time in Unix seconds."""
+    return ", ".join(code(name) for name in (field, f"{field}_seconds") if name in properties)
 
 
 def _type_text(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(code(word) for word in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type_text(each) for each in schema["anyOf"])
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
     kind = schema["type"]
-    return kind if isinstance(kind, str) else " or ".join(kind)
+    text = kind if isinstance(kind, str) else " or ".join(kind)
+    return text.replace("string", "time") if schema.get("format") == "date-time" else text
 
 
 def _join(numbers: object) -> str:
@@ -263,4 +291,6 @@ LIMITS = (
 def status_codes() -> set[int]:
     """Return every status code of the page."""
     others = {number for *_, numbers in OTHER_ENDPOINTS for number in numbers}
-    return {*WEBHOOK_CODES, *others} & {status.value for status in HTTPStatus}
+    operations = (operation for item in _description()["paths"].values() for operation in item.values())
+    api = {int(number) for operation in operations if "responses" in operation for number in operation["responses"]}
+    return {*WEBHOOK_CODES, *others, *api} & {status.value for status in HTTPStatus}

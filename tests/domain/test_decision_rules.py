@@ -99,6 +99,7 @@ def test_the_end_of_a_mute_is_a_time_or_a_duration() -> None:
         (0, None, "the mute would end at 2027-01-15 08:00 UTC, which is over; give a time to come"),
         (None, NOW, "which is over"),
         (None, 0.0, "would end at 1970-01-01 00:00 UTC"),
+        (10**400, None, "the mute would end after the year 9999"),
         (999_999_999 * 604_800.0, None, "the mute would end after the year 9999"),
     ],
 )

@@ -139,7 +139,7 @@ def shown(exporter: Exporter) -> Iterator[str]:
     """Everything that it shows to those who may see it."""
     for path in ("/metrics", "/", "/-/ready", "/-/healthy"):
         yield exporter.admin(path, headers=ADMIN).text
-    for name in ("exports", "events", "sources", "quarantine", "openapi.json"):
+    for name in ("exports", "events", "sources", "quarantine", "mutes", "retirements", "openapi.json"):
         yield exporter.admin(f"/api/v1/{name}", headers=ADMIN).text
     yield exporter.admin("/-/reload", "POST", headers=ADMIN).text
     file = str(exporter.config_path)

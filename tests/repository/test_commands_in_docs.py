@@ -16,6 +16,7 @@ import yaml
 
 import commands
 from builders import body, vendor_clock
+from exporter.domain.exports import DECLARED, ExportKey
 from monitoring import ROOT, Monitoring
 from pages import HOW_TOS, RUNBOOKS
 from pages import commands as commands_of
@@ -76,6 +77,7 @@ class Stand:
             "/var/lib/dataexport": str(exporter.folder),
             "TOKEN_FILE": str(exporter.folder / "secrets" / "shop"),
             "SOURCE": SOURCE,
+            "EXPORT_ID": ExportKey(SOURCE, DECLARED, "nightly-s3").id,
             "EXPORT": "nightly-s3",
             "STATUS": "paused",
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
-from exporter.server.admin.sessions import SESSION_SECONDS, Sessions
+from exporter.server.admin.sessions import SESSION_SECONDS, Sessions, session_cookie
 from exporter.server.http.auth_throttle import MINUTE, AuthThrottle
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.flask_adapter import flask_response
@@ -55,8 +55,7 @@ class Access:
 
     @property
     def _cookie(self) -> str:
-        """The name of the cookie. Cookies do not belong to a port: two exporters on one host need two names."""
-        return f"dataexport_session_{self._service.config.admin_listen.port}"
+        return session_cookie(self._service.config.admin_listen.port)
 
     @property
     def session(self) -> str:

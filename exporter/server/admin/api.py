@@ -1,20 +1,25 @@
-"""The read-only JSON API of the admin listener: exports, events, sources and the quarantine."""
+"""The JSON API of the admin listener for reading: exports, events, sources, bodies, decisions and outages.
+
+`exporter.server.admin.decision_api` has what changes something.
+"""
 
 from __future__ import annotations
 
-import json
-from http import HTTPStatus
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from exporter.server.admin import openapi, query_parameters, schemas
-from exporter.server.admin.query_parameters import ParameterError, parameters_by_path
-from exporter.server.http.flask_adapter import flask_problem
+from exporter.domain.decisions import MUTE, RETIRE
+from exporter.domain.state_filter import StateFilter
+from exporter.domain.states import SourceState
+from exporter.server.admin import decision_api, decision_schemas, openapi, schemas
+from exporter.server.admin.json_responses import json_response, parse_query, register_api_errors, with_etag
+from exporter.server.admin.paging import next_by_sequence, page_by_offset
+from exporter.server.admin.query_parameters import MAX_INTEGER
 
 if TYPE_CHECKING:
-    from exporter.server.admin.query_parameters import Parameter
     from exporter.server.service import Service
 
 EVENTS_PER_EXPORT = 20
@@ -23,68 +28,107 @@ EVENTS_PER_EXPORT = 20
 def create_blueprint(service: Service) -> Blueprint:
     """Create the blueprint of ``/api/v1``."""
     api = Blueprint("api", __name__, url_prefix="/api/v1")
-
-    @api.errorhandler(ParameterError)
-    def refuse(error: ParameterError) -> Response:
-        return flask_problem(HTTPStatus.BAD_REQUEST, str(error), parameter=error.name)
+    register_api_errors(api)
+    api.after_request(with_etag)
 
     @api.get("/exports")
     def exports() -> Response:
-        query, now = _parse_query(parameters_by_path(service.config).exports), service.now()
+        query, now = parse_query(service.config, "exports"), service.now()
         states, _ = service.list_states(now)
-        matching = [
-            state
-            for state in states
-            if query["source"] in {None, state.source} and query["state"] in {None, state.condition(now)}
-        ]
-        documents = [schemas.export_document(state, now) for state in matching[: query["limit"]]]
-        return _json_response({"exports": documents, "total": len(matching)})
+        chosen = StateFilter(query["state"], query["source"], query["owner"], query["search"])
+        matching = [state for state in states if chosen.matches(state, now)]
+        page, links = page_by_offset(matching, query, request.args)
+        return json_response({"exports": [schemas.export_document(state, now) for state in page]} | links)
 
     @api.get("/exports/<export_id>")
     def export(export_id: str) -> Response:
-        _parse_query(())
+        parse_query(service.config, "export")
         now = service.now()
         state_and_events = service.find_export(export_id, now, EVENTS_PER_EXPORT)
         if state_and_events is None:
             raise NotFound
         state, events = state_and_events
         documents = [schemas.event_document(event) for event in events]
-        return _json_response({"export": schemas.export_document(state, now), "events": documents})
+        return json_response({"export": schemas.export_document(state, now), "events": documents})
 
     @api.get("/events")
     def events() -> Response:
-        query = _parse_query(parameters_by_path(service.config).events)
-        return _json_response({"events": [schemas.event_document(event) for event in service.ledger.newest(**query)]})
+        query = _sequence_query(service, "events")
+        events = service.ledger.newest(**query)
+        links = next_by_sequence([event.sequence for event in events], query, request.args)
+        return json_response({"events": [schemas.event_document(event) for event in events]} | links)
 
     @api.get("/sources")
     def sources() -> Response:
-        _parse_query(())
+        parse_query(service.config, "sources")
         _, states = service.list_states(service.now())
-        return _json_response({"sources": [schemas.source_document(state) for state in states]})
+        states += [
+            replace(SourceState(slug, ""), last_accepted=event.arrived_at)
+            for slug in service.ledger.event_sources()
+            if slug not in service.config.sources
+            for event in service.ledger.newest(slug, 1)
+        ]
+        return json_response({"sources": [schemas.source_document(state, service.config) for state in states]})
 
-    @api.get("/quarantine")
-    def quarantine() -> Response:
-        query = _parse_query(parameters_by_path(service.config).quarantine)
-        bodies = service.ledger.quarantine(**query)
-        return _json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]})
-
-    @api.get("/refused")
-    def refused() -> Response:
-        query = _parse_query(parameters_by_path(service.config).refused)
-        bodies = service.ledger.bodies.refused(**query)
-        return _json_response({"refused": [schemas.refused_document(body) for body in bodies]})
+    @api.get("/outages")
+    def outages() -> Response:
+        query = parse_query(service.config, "outages")
+        page, links = page_by_offset(service.ledger.outages()[::-1], query, request.args)
+        return json_response({"outages": [schemas.outage_document(outage) for outage in page]} | links)
 
     @api.get("/openapi.json")
     def description() -> Response:
-        _parse_query(())
-        return _json_response(openapi.openapi_document(service.config, parameters_by_path(service.config)))
+        parse_query(service.config, "openapi.json")
+        return json_response(openapi.openapi_document(service.config))
 
+    _add_bodies(api, service)
+    _add_decisions(api, service)
+    decision_api.add_routes(api, service)
     return api
 
 
-def _parse_query(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
-    return query_parameters.parse_parameters(request.args, parameters)
+def _add_bodies(api: Blueprint, service: Service) -> None:
+    @api.get("/quarantine")
+    def quarantine() -> Response:
+        query = _sequence_query(service, "quarantine")
+        bodies = service.ledger.quarantine(**query)
+        links = next_by_sequence([body.sequence for body in bodies], query, request.args)
+        return json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]} | links)
+
+    @api.get("/refused")
+    def refused() -> Response:
+        query = _sequence_query(service, "refused")
+        bodies = service.ledger.bodies.refused(**query)
+        links = next_by_sequence([body.sequence for body in bodies], query, request.args)
+        return json_response({"refused": [schemas.refused_document(body) for body in bodies]} | links)
 
 
-def _json_response(document: dict[str, Any]) -> Response:
-    return Response(json.dumps(document) + "\n", mimetype="application/json")
+def _add_decisions(api: Blueprint, service: Service) -> None:
+    @api.get("/mutes")
+    def mutes() -> Response:
+        now = service.now()
+        items = decision_schemas.configured_mutes(service.config, now)
+        items += decision_schemas.decision_items(service.list_decisions(now), MUTE)
+        return _decisions_page(service, "mutes", items, MUTE)
+
+    @api.get("/retirements")
+    def retirements() -> Response:
+        items = decision_schemas.decision_items(service.list_decisions(service.now()), RETIRE)
+        return _decisions_page(service, "retirements", items, RETIRE)
+
+
+def _decisions_page(service: Service, endpoint: str, items: list[decision_schemas.DecisionItem], kind: str) -> Response:
+    query = parse_query(service.config, endpoint)
+    matching = [
+        item for item in items if query["source"] in {None, item.source} and query["state"] in {None, item.state}
+    ]
+    page, links = page_by_offset(matching, query, request.args)
+    return json_response({endpoint: [decision_schemas.decision_document(item, kind) for item in page]} | links)
+
+
+def _sequence_query(service: Service, endpoint: str) -> dict[str, Any]:
+    """Return the parameters of a list by sequence; without a sequence, the newest items are listed."""
+    query = parse_query(service.config, endpoint)
+    if query.get("after") is None and query["before"] is None:
+        query["before"] = MAX_INTEGER
+    return query

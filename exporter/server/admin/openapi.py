@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
-from exporter.server.admin.schemas import SCHEMAS, object_schema
+from exporter.server.admin.api_paths import api_paths, path_parameter, responses
+from exporter.server.admin.decision_schemas import DECISION_SCHEMAS
+from exporter.server.admin.schemas import SCHEMAS
+from exporter.server.admin.sessions import session_cookie
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
     from exporter.ingest.vendors.adapter import Adapter
-    from exporter.server.admin.query_parameters import Parameter, PathParameters
-    from exporter.server.admin.schemas import Schema
+    from exporter.server.admin.fields import Schema
 
 _RECEIPT = {
     "type": "object",
@@ -39,10 +39,12 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, and what would be right."},
         "parameter": {"type": "string", "description": "The parameter of the query that is wrong."},
+        "field": {"type": "string", "description": "The field of the body that is wrong."},
     },
     "required": ["type", "title", "status", "detail"],
 }
-_PROBLEMS = {
+_SESSION = "session"
+_WEBHOOK_PROBLEMS = {
     400: "The request is not valid.",
     401: "No valid credential.",
     403: "A web page of another site made the request, or Host is not a name of loopback and no credential is set.",
@@ -56,47 +58,27 @@ _PROBLEMS = {
 }
 
 
-def openapi_document(config: Config, parameters: PathParameters) -> Schema:
+def openapi_document(config: Config) -> Schema:
     """Build the description for the sources, addresses and credentials of a configuration."""
-    names = ("Export", "Event", "Source", "Quarantined", "Refused")
-    exports, event, source, body, refused = map(_array_of, names)
-    export_schema = object_schema(export={"$ref": "#/components/schemas/Export"}, events=event)
-    total = {"type": "integer", "minimum": 0, "description": "Number of all that match, also beyond the limit."}
-    paths = {
-        "/api/v1/exports": _get(
-            "All exports, the most urgent first", object_schema(exports=exports, total=total), parameters.exports
-        ),
-        "/api/v1/exports/{id}": _get(
-            "One export with its newest events",
-            export_schema,
-            path=[_path_parameter("id", {"type": "string"}, "The id of an export.")],
-        ),
-        "/api/v1/events": _get(
-            "The newest events, or those past a sequence", object_schema(events=event), parameters.events
-        ),
-        "/api/v1/sources": _get("All sources", object_schema(sources=source)),
-        "/api/v1/quarantine": _get("Quarantined bodies", object_schema(quarantine=body), parameters.quarantine),
-        "/api/v1/refused": _get("The newest refused bodies", object_schema(refused=refused), parameters.refused),
-        "/api/v1/openapi.json": _get("This description", {"type": "object"}),
-    }
-    paths["/api/v1/exports/{id}"]["get"]["operationId"] = "export"
-    paths["/api/v1/exports"]["get"]["responses"]["200"]["links"] = {
-        "first": {"operationId": "export", "parameters": {"id": "$response.body#/exports/0/id"}}
-    }
+    paths = api_paths(config)
     security = _security(config.admin_credentials)
-    for path in paths.values():
-        path["get"]["security"] = security
+    if security:
+        security.append({_SESSION: []})
+    for path_item in paths.values():
+        for operation in path_item.values():
+            operation["security"] = security
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "dataexport-exporter",
             "version": __version__,
-            "description": "Monitors scheduled data exports. Times are Unix seconds.",
+            "description": "Monitors scheduled data exports. Each time is there twice: in ISO 8601, and in Unix seconds"
+            " under the same name with _seconds. null means never, none or unknown.",
         },
         "servers": [{"url": f"http://{config.admin_listen}", "description": "The admin listener."}],
         "paths": paths | _webhooks(config),
         "components": {
-            "schemas": SCHEMAS | {"Problem": _PROBLEM, "Receipt": _RECEIPT, "Test": _TEST},
+            "schemas": SCHEMAS | DECISION_SCHEMAS | {"Problem": _PROBLEM, "Receipt": _RECEIPT, "Test": _TEST},
             "securitySchemes": _schemes(config),
         },
     }
@@ -127,7 +109,7 @@ def _webhook(config: Config, adapter: Adapter) -> Schema:
             "summary": "Receive events; 200 when they are on disk",
             "operationId": f"receive-{adapter.name}",
             "parameters": [
-                _path_parameter("source", {"type": "string", "enum": sorted(sources)}, "The slug of a source.")
+                path_parameter("source", {"type": "string", "enum": sorted(sources)}, "The slug of a source.")
             ],
             "requestBody": {
                 "required": True,
@@ -139,35 +121,10 @@ def _webhook(config: Config, adapter: Adapter) -> Schema:
                     }
                 },
             },
-            "responses": _responses(done, _PROBLEMS),
+            "responses": responses({200: done}, _WEBHOOK_PROBLEMS),
             "security": security,
         },
     }
-
-
-def _get(
-    summary: str, schema: Schema, query: Iterable[Parameter] = (), path: Iterable[Schema] = ()
-) -> dict[str, Schema]:
-    query_parameters = [
-        {"name": parameter.name, "in": "query", "description": parameter.description, "schema": parameter.schema}
-        for parameter in query
-    ]
-    responses = _responses(schema, (400, 401, 403, 404, 405, 414, 503))
-    return {"get": {"summary": summary, "parameters": [*path, *query_parameters], "responses": responses}}
-
-
-def _responses(schema: Schema, problems: Iterable[int]) -> Schema:
-    success = {"description": "Success.", "content": {"application/json": {"schema": schema}}}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"200": success} | {str(code): {"description": _PROBLEMS[code], "content": problem} for code in problems}
-
-
-def _path_parameter(name: str, schema: Schema, meaning: str) -> Schema:
-    return {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
-
-
-def _array_of(name: str) -> Schema:
-    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 
 def _security(credentials: Credentials) -> list[Schema]:
@@ -182,7 +139,14 @@ def _security(credentials: Credentials) -> list[Schema]:
 
 def _schemes(config: Config) -> Schema:
     headers = {source.credentials.header for source in config.sources.values()} - {""}
+    cookie = session_cookie(config.admin_listen.port)
     return {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "basic": {"type": "http", "scheme": "basic"},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the listener or of the source."},
+        "basic": {"type": "http", "scheme": "basic", "description": "A user name and password of the same."},
+        _SESSION: {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "The cookie of a browser that has signed in to the admin listener.",
+        },
     } | {name: {"type": "apiKey", "in": "header", "name": name} for name in sorted(headers)}

@@ -6,7 +6,9 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from exporter.domain.decision_rules import MAX_TEXT, parse_text
 from exporter.domain.states import CONDITIONS
+from exporter.server.admin.decision_schemas import ACTIVE, DECISION_STATES, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +87,36 @@ class IntegerParameter:
         raise ParameterError(self.name, f"{text[:64]!r}; give a whole number from {self.minimum} to {self.maximum}")
 
 
-Parameter = ChoiceParameter | IntegerParameter
+@dataclass(frozen=True, slots=True)
+class TextParameter:
+    """A parameter that is one line of printable text; without it, everything matches."""
+
+    name: str
+    description: str
+    is_required: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema for the API's description."""
+        return {"type": "string", "maxLength": MAX_TEXT} | ({"minLength": 1} if self.is_required else {})
+
+    def parse(self, text: str | None) -> str | None:
+        """Return the text without the spaces around it, or None if there is no such parameter.
+
+        Raises:
+            ParameterError: it is missing and required, too long, or has characters that cannot be printed.
+        """
+        if text is None:
+            if self.is_required:
+                raise ParameterError(self.name, f"missing; it is: {self.description}")
+            return None
+        try:
+            return parse_text(text) if text.strip() or self.is_required else ""
+        except ValueError as error:
+            raise ParameterError(self.name, str(error)) from None
+
+
+Parameter = ChoiceParameter | IntegerParameter | TextParameter
 
 
 def parse_parameters(query: MultiDict[str, str], parameters: Sequence[Parameter]) -> dict[str, Any]:
@@ -109,30 +140,47 @@ MAX_EXPORTS = 10_000
 MAX_EVENTS = 1_000
 MAX_BODIES = 100
 
-
-@dataclass(frozen=True, slots=True)
-class PathParameters:
-    """The parameters of each path."""
-
-    exports: tuple[Parameter, ...]
-    events: tuple[Parameter, ...]
-    quarantine: tuple[Parameter, ...]
-    refused: tuple[Parameter, ...]
+_AUTHOR = (
+    TextParameter("by", "Who decides.", is_required=True),
+    TextParameter("why", "The reason.", is_required=True),
+)
 
 
-def parameters_by_path(config: Config) -> PathParameters:
-    """Return the parameters of each path; ``source`` has the configured sources as its choices."""
+def parameters_by_endpoint(config: Config) -> dict[str, tuple[Parameter, ...]]:
+    """Return the parameters of each endpoint; ``source`` has the configured sources as its choices."""
     source = ChoiceParameter("source", sorted(config.sources), "Only this source.")
-    after = IntegerParameter(
-        "after", 0, MAX_INTEGER, None, "Only items past this sequence, oldest first. Default: newest first."
-    )
-    return PathParameters(
-        exports=(
+    after = IntegerParameter("after", 0, MAX_INTEGER, None, "Only items past this sequence, oldest first.")
+    before = IntegerParameter("before", 0, MAX_INTEGER, None, "Only items before this sequence, newest first.")
+    offset = IntegerParameter("offset", 0, MAX_INTEGER, 0, "How many items to skip.")
+
+    def limit(most: int, default: int) -> IntegerParameter:
+        return IntegerParameter("limit", 1, most, default, "Most items to return.")
+
+    return {
+        "exports": (
             source,
             ChoiceParameter("state", CONDITIONS, "Only exports in this state."),
-            IntegerParameter("limit", 1, MAX_EXPORTS, 1_000, "Most exports to return; total has the number of all."),
+            TextParameter("owner", "Only exports of this owner; empty for those without one."),
+            TextParameter("search", "Only exports with all of these words in their labels or owner."),
+            limit(MAX_EXPORTS, 1_000),
+            offset,
         ),
-        events=(source, IntegerParameter("limit", 1, MAX_EVENTS, 100, "Most items to return."), after),
-        quarantine=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "Most items to return."), after),
-        refused=(source, IntegerParameter("limit", 1, MAX_BODIES, 20, "Most items to return.")),
-    )
+        "events": (source, limit(MAX_EVENTS, 100), before, after),
+        "quarantine": (source, limit(MAX_BODIES, 20), before, after),
+        "refused": (source, limit(MAX_BODIES, 20), before),
+        "mutes": (
+            source,
+            ChoiceParameter("state", DECISION_STATES, "Only mutes in this state."),
+            limit(MAX_EVENTS, 100),
+            offset,
+        ),
+        "retirements": (
+            source,
+            ChoiceParameter("state", (ACTIVE, PAST), "Only retirements in this state."),
+            limit(MAX_EVENTS, 100),
+            offset,
+        ),
+        "outages": (limit(MAX_EVENTS, 100), offset),
+        "unmute": _AUTHOR,
+        "unretire": _AUTHOR,
+    }

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 12 * HOUR
 
 
+def session_cookie(port: int) -> str:
+    """Return the name of the cookie. Cookies do not belong to a port: two exporters on one host need two names."""
+    return f"dataexport_session_{port}"
+
+
 class Sessions:
     """Makes and checks sessions and form tokens; safe for several threads. ``now`` is in Unix seconds."""
 

@@ -92,7 +92,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         )
         (state,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
         assert (state["muted_by"], state["muted_why"]) == ("Ann <b>", "bucket <moves>")
-        assert time.time() + HOUR < state["muted_until"] < time.time() + 3 * HOUR
+        assert time.time() + HOUR < state["muted_until_seconds"] < time.time() + 3 * HOUR
         exporter.terminate()
         exporter.start()
         assert exporter.value("dataexport_muted", **LABELS) == 1

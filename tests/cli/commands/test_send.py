@@ -167,4 +167,4 @@ def test_send_asks_a_running_exporter(tmp_path: Path) -> None:
     with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\ntimezone = "Asia/Kolkata"\n') as exporter:
         url = f"{exporter.webhook_url}/webhooks/clevertap/shop"
         assert exporter.run("send", "--url", url, "--admin-url", exporter.admin_url).returncode == 0
-        assert abs(exporter.admin("/api/v1/events").json()["events"][0]["occurred_at"] - time.time()) < 60
+        assert abs(exporter.admin("/api/v1/events").json()["events"][0]["occurred_at_seconds"] - time.time()) < 60

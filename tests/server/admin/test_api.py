@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -11,7 +12,8 @@ import pytest
 
 from builders import HOUR, body, vendor_clock
 from exporter import __version__
-from running import wait_until
+from exporter.metrics.families import EXPORT_COUNTERS, EXPORT_GAUGES, SLOT_GAUGES
+from running import series, wait_until
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ match = { partner = "s3", frequency = "daily" }
 owner = "data"
 runbook_url = "https://example.org/nightly"
 """
-PATHS = ("exports", "events", "sources", "quarantine", "refused", "openapi.json")
+LISTS = ("exports", "events", "sources", "quarantine", "refused", "mutes", "retirements", "outages")
+PATHS = (*LISTS, "openapi.json")
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +88,16 @@ def test_exports_are_told_with_their_state_and_null_for_never(exporter: LocalExp
     (nightly,) = [each for each in document["exports"] if each["declared"]]
     assert (nightly["export"], nightly["source"], nightly["owner"]) == ("nightly", "quiet", "data")
     assert (nightly["last_completed"], nightly["last_received"], nightly["initiated"]) == (None, None, 0)
-    assert nightly["deadline"] > time.time()
+    assert nightly["deadline_seconds"] > time.time()
+    assert datetime.fromisoformat(nightly["deadline"]).timestamp() == int(nightly["deadline_seconds"])
+    assert (nightly["last_completed_seconds"], nightly["muted_by"], nightly["last_duration_seconds"]) == (
+        None,
+        None,
+        None,
+    )
     (detected,) = [each for each in document["exports"] if each["export"] == "7"]
-    assert (detected["initiated"], detected["interval"], detected["state"]) == (2, 4 * HOUR, "never completed")
-    assert time.time() - 2 * HOUR < detected["last_initiated"] < time.time()
+    assert (detected["initiated"], detected["interval_seconds"], detected["state"]) == (2, 4 * HOUR, "never completed")
+    assert time.time() - 2 * HOUR < detected["last_initiated_seconds"] < time.time()
 
 
 def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporter: LocalExporter) -> None:
@@ -102,6 +111,68 @@ def test_exports_are_filtered_by_source_and_state_and_cut_off_at_a_limit(exporte
     assert names(source="shop", state="fine") == []
     cut = api(exporter, "exports", limit=1)
     assert (len(cut["exports"]), cut["total"]) == (1, 3)
+
+
+def test_exports_are_found_by_owner_and_words_of_their_labels(exporter: LocalExporter) -> None:
+    def names(**query: object) -> list[str]:
+        return sorted(each["export"] for each in api(exporter, "exports", **query)["exports"])
+
+    assert names(owner="DATA") == ["nightly"]
+    assert names(owner="") == ["7", "any"]
+    assert names(search="azure one") == ["any"]
+    assert names(search="Data nightly") == ["nightly"]
+    assert names(search="azure nightly") == []
+    assert names(search=" ") == ["7", "any", "nightly"]
+
+
+@pytest.mark.parametrize("path", ["exports", "events", "quarantine", "refused"])
+def test_every_item_is_on_one_page_of_a_list(exporter: LocalExporter, path: str) -> None:
+    if path == "refused":
+        for size in (5, 6):
+            exporter.post(b"\xff" * size, "quiet")
+        wait_until(lambda: len(api(exporter, "refused", source="quiet")["refused"]) == 2, "they are stored")
+    everything = api(exporter, path)
+    assert everything["next"] is None
+    paged, query = [], "?limit=1"
+    while query is not None:
+        page = exporter.admin(f"/api/v1/{path}{query}").json()
+        paged += page[path]
+        query = page["next"]
+    assert [each for each in paged if each] == everything[path]
+
+
+def test_a_client_that_follows_events_gets_a_link_to_those_that_are_still_to_come(exporter: LocalExporter) -> None:
+    assert api(exporter, "events", after=0, limit=3, source="shop")["next"] == "?after=3&limit=3&source=shop"
+    assert api(exporter, "events", after=3, limit=3)["next"] == "?after=4&limit=3"
+    assert api(exporter, "events", after=4, limit=3)["next"] == "?after=4&limit=3"
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_what_the_client_has_already_is_not_sent_again(exporter: LocalExporter, path: str) -> None:
+    first = exporter.admin(f"/api/v1/{path}")
+    again = exporter.admin(f"/api/v1/{path}", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    other = exporter.admin(f"/api/v1/{path}", headers={"If-None-Match": '"another"'})
+    assert (other.status_code, other.json()) == (200, first.json())
+
+
+def test_what_the_api_says_is_what_the_metrics_say(exporter: LocalExporter) -> None:
+    rows = [
+        *EXPORT_GAUGES,
+        *SLOT_GAUGES,
+        *((f"{name}_total", text, attribute) for name, text, attribute in EXPORT_COUNTERS),
+        ("muted", "", "muted"),
+    ]
+    exports = api(exporter, "exports")["exports"]
+    found = series(exporter.scrape())
+    for export in exports:
+        labels = {name: export[name] for name in ("source", "export", "partner", "data_type", "frequency")}
+        for name, _, attribute in rows:
+            value = export.get(f"{attribute}_seconds", export.get(attribute))
+            is_shown = export["recurring"] or not name.startswith("slots")
+            assert (value or 0 if is_shown else None) == found.get((f"dataexport_{name}", frozenset(labels.items()))), (
+                name
+            )
 
 
 def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: LocalExporter) -> None:
@@ -127,7 +198,7 @@ def test_events_are_told_newest_first_or_followed_from_a_sequence(exporter: Loca
     newest = api(exporter, "events")["events"]
     assert [each["sequence"] for each in newest] == [4, 3, 2, 1]
     assert newest[0]["partner"] == "Microsoft Azure"
-    assert newest[0]["arrived_at"] - newest[0]["occurred_at"] < 90
+    assert newest[0]["arrived_at_seconds"] - newest[0]["occurred_at_seconds"] < 90
     assert [each["sequence"] for each in api(exporter, "events", limit=1)["events"]] == [4]
     assert [each["sequence"] for each in api(exporter, "events", after=1, limit=2)["events"]] == [2, 3]
     assert api(exporter, "events", after=4)["events"] == []
@@ -139,18 +210,19 @@ def test_sources_are_told_with_their_counts(exporter: LocalExporter) -> None:
     quiet, shop = api(exporter, "sources")["sources"]
     assert (quiet["slug"], shop["slug"]) == ("quiet", "shop")
     assert (shop["events"]["initiated"], shop["quarantined"], shop["timezone"]) == (4, {"missing_key": 1}, "UTC")
-    assert quiet["suspected_offset"] is None
+    assert quiet["suspected_offset_seconds"] is None
+    assert (shop["configured"], shop["webhook_path"]) == (True, "/webhooks/clevertap/shop")
 
 
 def test_the_newest_refused_bodies_are_listed_with_the_check_that_failed(exporter: LocalExporter) -> None:
     for number in range(3):
         assert exporter.post(b"\xff" * (5000 + number), "shop").status_code == 400
-    wait_until(lambda: len(api(exporter, "refused")["refused"]) == 3, "they are stored")
+    wait_until(lambda: len(api(exporter, "refused", source="shop")["refused"]) == 3, "they are stored")
     newest = api(exporter, "refused", source="shop", limit=1)["refused"][0]
     assert (newest["source"], newest["status"], newest["size"]) == ("shop", 400, 5002)
     assert newest["detail"].startswith("the body is not UTF-8: byte 0 is 0xFF")
     assert newest["body"] == "\ufffd" * 4096
-    assert api(exporter, "refused", source="quiet") == {"refused": []}
+    assert "shop" not in {each["source"] for each in api(exporter, "refused", source="quiet")["refused"]}
 
 
 def test_what_was_not_understood_is_told_with_its_body(exporter: LocalExporter) -> None:
@@ -178,6 +250,11 @@ def test_what_was_not_understood_is_told_with_its_body(exporter: LocalExporter) 
         ("events", "after=9223372036854775808", "after", "give a whole number"),
         ("events", f"after={'9' * 5000}"[:1500], "after", "give a whole number"),
         ("quarantine", "limit=101", "limit", "give a whole number from 1 to 100"),
+        ("events", "before=1&before=2", "before", "given more than once"),
+        ("exports", "offset=-1", "offset", "give a whole number from 0 to"),
+        ("exports", "search=%1b", "search", "give 1 to 512 printable characters"),
+        ("mutes", "state=muted", "state", "give one of active, past, left behind"),
+        ("outages", "source=shop", "source", "the parameters here are limit, offset"),
         ("sources", "x=1", "x", "the parameters here are none"),
         ("openapi.json", "pretty", "pretty", "the parameters here are none"),
     ],
@@ -192,14 +269,18 @@ def test_a_wrong_parameter_is_named(exporter: LocalExporter, path: str, query: s
 @pytest.mark.parametrize("path", PATHS)
 def test_only_get_and_head_are_taken(exporter: LocalExporter, path: str) -> None:
     assert exporter.admin(f"/api/v1/{path}", "HEAD").status_code == 200
-    answer = exporter.admin(f"/api/v1/{path}", "POST")
+    answer = exporter.admin(f"/api/v1/{path}", "PUT")
     assert (answer.status_code, answer.headers["Content-Type"]) == (405, "application/problem+json")
     assert exporter.webhook("GET", f"/api/v1/{path}").status_code == 404
 
 
 def test_the_largest_numbers_are_taken(exporter: LocalExporter) -> None:
-    assert api(exporter, "events", after=2**63 - 1, limit=1000) == {"events": []}
-    assert api(exporter, "quarantine", after=2**63 - 1, limit=100) == {"quarantine": []}
+    most = 2**63 - 1
+    following = {"next": f"?after={most}&limit=100"}
+    assert api(exporter, "events", after=most, limit=100) == {"events": []} | following
+    assert api(exporter, "quarantine", after=most, limit=100) == {"quarantine": []} | following
+    assert api(exporter, "exports", offset=most) == {"exports": [], "total": 3, "next": None}
+    assert len(api(exporter, "events", before=most)["events"]) == 4
 
 
 def test_the_description_names_both_listeners_and_every_path(exporter: LocalExporter) -> None:
@@ -247,7 +328,7 @@ def test_admin_credentials_guard_the_api_and_the_description_names_every_way_in(
             assert exporter.admin(f"/api/v1/{path}").status_code == 401
         pair = base64.b64encode(b"u:an-admin-password").decode()
         document = exporter.admin("/api/v1/openapi.json", headers={"Authorization": f"Basic {pair}"}).json()
-    assert document["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}]
+    assert document["paths"]["/api/v1/events"]["get"]["security"] == [{"bearer": []}, {"basic": []}, {"session": []}]
     post = document["paths"]["/webhooks/clevertap/{source}"]["post"]
     assert post["security"] == [{}, {"bearer": []}, {"X-Export-Token": []}, {"basic": []}]
     assert document["components"]["securitySchemes"]["X-Export-Token"]["name"] == "X-Export-Token"
