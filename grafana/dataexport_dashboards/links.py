@@ -56,13 +56,14 @@ def detail_url(fields: Mapping[str, str]) -> str:
     return board_url(EXPORT_UID, own_time(EXPORT_UID), chosen)
 
 
-def status_page_url(export: str) -> str:
-    """The exporter's status page with the rows of one export.
+def status_page_url(source: str, export: str) -> str:
+    """The exporter's status page with what it shows of one export.
 
     Args:
-        export: its name, as Grafana puts it into an address.
+        source: what Grafana fills in for the source of the export.
+        export: what it fills in for the name.
     """
-    return f"{EXPORTER}/?search={export}"
+    return f"{EXPORTER}/?source=${{{source}:percentencode}}&search=${{{export}:percentencode}}"
 
 
 def header_links(uid: str) -> Iterator[dashboard.DashboardLink]:
@@ -75,7 +76,8 @@ def header_links(uid: str) -> Iterator[dashboard.DashboardLink]:
             yield made.keep_time(keep_time=True).url(f"/d/{other}?{SAME_SOURCE}")
         else:
             yield made.url(board_url(other, own_time(other)))
-    yield _outside("Status page", "external link", "The exporter's own page", f"{EXPORTER}/")
+    page = status_page_url("source", "export") if uid == EXPORT_UID else f"{EXPORTER}/"
+    yield _outside("Status page", "external link", "The exporter's own page", page)
     yield _outside("Runbooks", "doc", "What each alert means, and what to do", RUNBOOKS)
 
 

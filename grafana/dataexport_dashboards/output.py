@@ -34,6 +34,8 @@ def _without_defaults(board: dict[str, Any]) -> dict[str, Any]:
     for variable in board["templating"]["list"]:
         for name in ("auto", "auto_min", "auto_count"):
             variable.pop(name, None)
+        if variable["type"] == "constant":
+            variable["hide"] = 2  # which the library cannot set: nobody chooses it
     for link in board["links"]:
         link.pop("placement")  # it would hide the links in a menu
     for panel in board["panels"]:

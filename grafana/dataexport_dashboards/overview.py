@@ -92,15 +92,13 @@ def _what_to_do() -> table.Panel:
     )
     states(panel, palette.condition_sentences(), width=350)
     left(panel, "Due in")
+    url = status_page_url("__data.fields.Source", "__data.fields.Export")
     panel.override_by_name(
         "Status page",
         properties(
             mapped(palette.words({"1": ("open", None)})),
             ("custom.align", "left"),
-            (
-                "links",
-                [link_value("Status page", status_page_url("${__data.fields.Export:percentencode}"), new_window=True)],
-            ),
+            ("links", [link_value("Status page", url, new_window=True)]),
         ),
     )
     return runbooks(panel)

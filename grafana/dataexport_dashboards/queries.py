@@ -143,7 +143,8 @@ def most_urgent(where: str) -> str:
 def most_urgent_first(label: str, where: str) -> str:
     """The values of a label in the shown time, those of urgent exports first."""
     was_there = f"last_over_time(dataexport_export_info{{{where}}}[$__range])"
-    return f"sort_desc(max by ({label}) ({condition(where)}) or -1 + 0 * max by ({label}) ({was_there}))"
+    ranked = f"sort_desc(max by ({label}) ({condition(where)}) or -1 + 0 * max by ({label}) ({was_there}))"
+    return ranked.replace("\n", " ")  # Grafana recognises the query of a variable in one line only
 
 
 def most_urgent_in_range(where: str, count: int) -> str:

@@ -182,6 +182,13 @@ def test_the_detail_always_shows_exactly_one_export() -> None:
             assert set(re.findall(r'(\w+)="\$', selector)) == wanted
 
 
+@each_board
+def test_a_variable_has_its_query_in_one_line_since_grafana_recognises_no_other(board: dict[str, Any]) -> None:
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            assert re.fullmatch(r"(query_result|label_values)\(.+\)", variable["query"]["query"])
+
+
 def test_what_a_histogram_of_several_exports_shows_is_nothing() -> None:
     [panel] = [panel for _, panel in PANELS if panel["title"] == "Runs by duration"]
     assert "== 1" in panel["targets"][0]["expr"]
