@@ -21,7 +21,13 @@ FOLDER = Path(__file__).parent.parent
 SCRAPE_SECONDS = 15
 POINTS = 800
 """How many points fit on a panel about as wide as half a screen."""
-NICE_STEPS = (15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+STEPS = (
+    *((3.5, 2), (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600)),
+    *((1050, 900), (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16200, 10800), (32400, 21600)),
+    *((86400, 43200), (604800, 86400)),
+)
+"""What Grafana rounds a step to that is below each limit, in seconds."""
+WEEK = 604800
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 ALL = ".*"
 PATIENCE_SECONDS = 60
@@ -61,7 +67,7 @@ class Target:
     def step(self, variables: Mapping[str, str]) -> int:
         """The step that Grafana would choose, in seconds."""
         wanted = self.seconds / self.panel.get("maxDataPoints", POINTS)
-        return max(self.least_step(variables), next((step for step in NICE_STEPS if step >= wanted), NICE_STEPS[-1]))
+        return max(self.least_step(variables), next((step for limit, step in STEPS if wanted < limit), WEEK))
 
     def least_step(self, variables: Mapping[str, str]) -> int:
         """The least step of the panel or of the query, in seconds."""

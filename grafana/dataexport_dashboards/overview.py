@@ -188,10 +188,9 @@ def _table() -> table.Panel:
             "frequency": "Frequency",
             "Value #D": "Last duration",
             "runbook_url": "Own runbook",
-            "severity": "Severity",
         },
         nothing=NO_EXPORTS,
-        hidden=["Value #E"],
+        hidden=["severity", "Value #E"],
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STATE_WIDTH, ALERT_WIDTH = 140, 170
 LEAST_WIDTH = 85
 """Pixels, so that a table of a dozen columns fits beside Grafana's menu."""
+TIME_WIDTH = 115
+"""So wide is "59 minutes ago"."""
 
 
 def rows(expression: str, ref: str) -> prometheus.Dataquery:
@@ -82,7 +84,12 @@ def ago(panel: table.Panel, *headings: str) -> table.Panel:
     for heading in headings:
         panel.override_by_name(
             heading,
-            properties(("unit", "dateTimeFromNow"), mapped(palette.zero_is("never")), ("custom.align", "left")),
+            properties(
+                ("unit", "dateTimeFromNow"),
+                mapped(palette.zero_is("never")),
+                ("custom.align", "left"),
+                ("custom.minWidth", TIME_WIDTH),
+            ),
         )
     return panel
 
@@ -92,7 +99,11 @@ def left(panel: table.Panel, heading: str) -> table.Panel:
     return panel.override_by_name(
         heading,
         properties(
-            ("unit", "dtdurations"), ("decimals", 0), mapped(palette.nothing_is("none")), ("custom.align", "left")
+            ("unit", "dtdurations"),
+            ("decimals", 0),
+            mapped(palette.nothing_is("none")),
+            ("custom.align", "left"),
+            ("custom.minWidth", TIME_WIDTH),
         ),
     )
 
