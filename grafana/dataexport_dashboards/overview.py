@@ -43,7 +43,7 @@ EXPORT_FIELDS = {
     "frequency": "Frequency",
 }
 NO_EXPORTS = "No exports: none is declared, and no event has arrived."
-SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 15, 5
+SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 12, 5
 
 
 def build() -> models.Dashboard:
@@ -76,21 +76,20 @@ def _what_to_do() -> table.Panel:
             rows(f"{_info()} {worst}", "C"),
         ],
         {
-            "Value #A": "State",
             "export": "Export",
+            "Value #A": "State",
             "alert": "Alert",
             "Value #B": "Due in",
             "owner": "Owner",
             "Value #C": "Status page",
             "runbook_url": "Own runbook",
             "severity": "Severity",
-            "source": "Source",
+            **EXPORT_FIELDS,
         },
         nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
-        hidden=["partner", "data_type", "frequency"],
         height=4,
     )
-    states(panel, palette.condition_sentences(), width=350)
+    states(panel, palette.condition_sentences(), width=330)
     left(panel, "Due in")
     url = status_page_url("__data.fields.Source", "__data.fields.Export")
     panel.override_by_name(
