@@ -14,6 +14,7 @@ import click
 
 from exporter import __version__
 from exporter.cli.commands import FAILED, WRONG_USAGE
+from exporter.config.environment import name_variables
 from exporter.config.values import closest
 from exporter.domain.errors import ConfigurationError, ExporterError
 
@@ -36,7 +37,7 @@ _MODULES = {
     "restore": ("backup", "restore"),
     "retire": ("mute_and_retire", "retire"),
     "rules": ("prometheus", "rules"),
-    "send": ("simulate", "send"),
+    "send": ("send", "send"),
     "serve": ("serve", "serve"),
     "simulate": ("simulate", "simulate"),
     "sources": ("show", "sources"),
@@ -111,7 +112,7 @@ class CommandGroup(click.Group):
                 click.echo(problem, err=True)
             ctx.exit(WRONG_USAGE)
         except ExporterError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {name_variables(str(error), os.environ)}", err=True)
             ctx.exit(FAILED)
 
 

@@ -12,8 +12,6 @@ from exporter.domain.errors import ExporterError
 if TYPE_CHECKING:
     from exporter.config.values import Address
 
-_LOOPBACK_OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-"""Where this machine reaches a listener on all addresses."""
 MAX_ANSWER_BYTES = 65536
 
 
@@ -27,8 +25,7 @@ def check_readiness(address: Address, timeout: float) -> str:
     Raises:
         ExporterError: it is not ready, or does not answer; the message says why.
     """
-    host = _LOOPBACK_OF_ALL.get(address.host, address.host)
-    connection = http.client.HTTPConnection(host, address.port, timeout=timeout)
+    connection = http.client.HTTPConnection(address.from_here.host, address.port, timeout=timeout)
     try:
         connection.request("GET", "/-/ready")
         response = connection.getresponse()

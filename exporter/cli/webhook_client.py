@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from exporter.cli.http_client import Credential, NoAnswerError, send_request
+from exporter.cli.http_client import NoAnswerError, send_request
 from exporter.domain.errors import ExporterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 VENDOR_TIMEOUT_SECONDS = 3
 ADMIN_TIMEOUT_SECONDS = 1
@@ -45,16 +44,12 @@ def request_webhook(url: str, body: str, headers: Mapping[str, str]) -> requests
     return send_request("POST", url, headers=headers, body=body, timeout=VENDOR_TIMEOUT_SECONDS)
 
 
-def source_timezone(admin_url: str, slug: str, token_file: Path | None) -> str | None:
+def source_timezone(admin_url: str, slug: str, headers: Mapping[str, str]) -> str | None:
     """Ask a running exporter for the ``timezone`` setting of a source.
 
     Returns:
         None if the admin listener cannot be asked, or does not know the source.
-
-    Raises:
-        ExporterError: the token file cannot be read.
     """
-    headers = Credential("--admin-token-file", token_file).headers()
     url = f"{admin_url.rstrip('/')}/api/v1/sources"
     try:
         response = send_request("GET", url, headers=headers, timeout=ADMIN_TIMEOUT_SECONDS)

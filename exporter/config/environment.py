@@ -154,6 +154,15 @@ def overlay_environment(file_tables: Mapping[str, Any], environment: Mapping[str
     return overlay
 
 
+def name_variables(text: str, environment: Mapping[str, str]) -> str:
+    """Replace the name of each setting in a message by the variable that its value comes from, if one is set."""
+    for variable, setting in VARIABLES.items():
+        given = next((name for name in (variable, f"{variable}_FILE") if name in environment), None)
+        if given is not None and setting.count(".") == 1 and setting != "sources.tokens":
+            text = re.sub(rf"(?<![\w.]){re.escape(setting)}(?!\w|\.\w)", given, text)
+    return text
+
+
 def _copy(value: object) -> object:
     """Copy a table or a list of tables, so that values can be inserted."""
     if isinstance(value, dict):

@@ -42,6 +42,11 @@ class Address(NamedTuple):
             return True
         return ipaddress.ip_address(self.host).is_loopback
 
+    @property
+    def from_here(self) -> Address:
+        """Where this machine reaches a listener that may be on all addresses."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104 - compared
+
     def __str__(self) -> str:
         """Format it as in the configuration file."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

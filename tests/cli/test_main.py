@@ -116,7 +116,7 @@ def test_a_database_of_a_newer_release_is_refused_in_one_sentence(command: str, 
 
 def test_a_folder_that_is_not_there_is_refused_in_one_sentence() -> None:
     result = run("serve", DATAEXPORT_STORE_URL="sqlite:////nowhere/at/all.db", DATAEXPORT_LOG_LEVEL="error")
-    assert error_output(result, 1).startswith("error: store.url: there is no folder /nowhere/at for the database")
+    assert error_output(result, 1).startswith("error: DATAEXPORT_STORE_URL: there is no folder /nowhere/at for the d")
 
 
 def test_an_address_or_a_store_that_is_taken_is_refused_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_address_or_a_store_that_is_taken_is_refused_in_one_sentence_and_leav
             taken = exporter.environment[variable]
             other_store = f"sqlite:///{tmp_path}/other/new.db"
             result = run("serve", **{**FREE_PORTS, "DATAEXPORT_STORE_URL": other_store, variable: taken})
-            expected = rf"error: server\.{setting}: cannot listen on {taken} \(Address already in use\): .*\n"
+            expected = rf"error: {variable}: cannot listen on {taken} \(Address already in use\): .*\n"
             assert re.fullmatch(expected, error_output(result, 1))
             assert list((tmp_path / "other").iterdir()) == []
         sentence = error_output(run("serve"), 1)

@@ -9,7 +9,7 @@ import pytest
 
 import certificates
 from configurations import loaded, problems
-from exporter.config.environment import FILE_VARIABLES, VARIABLES
+from exporter.config.environment import FILE_VARIABLES, VARIABLES, name_variables
 from exporter.config.loader import load
 from exporter.domain.errors import ConfigurationError
 from monitoring import ROOT
@@ -250,3 +250,14 @@ def test_the_image_sets_no_address_that_would_override_a_file(tmp_path: Path) ->
     config = loaded(tmp_path, toml, environment)
     assert (str(config.webhook_listen), str(config.admin_listen)) == ("127.0.0.1:1", "127.0.0.1:2")
     assert re.search(r'HEALTHCHECK.*\n +CMD \["dataexport-exporter", "healthcheck"\]', dockerfile)
+
+
+def test_a_message_names_the_variable_of_a_setting_that_one_sets() -> None:
+    message = "store.url: there is no database; see store.urls, x.store.url and store.url. Set store.retention."
+    assert name_variables(message, {}) == message
+    assert name_variables(message, {"DATAEXPORT_STORE_URL": "x", "DATAEXPORT_SOURCES": "y"}) == (
+        "DATAEXPORT_STORE_URL: there is no database; see store.urls, x.store.url and DATAEXPORT_STORE_URL. "
+        "Set store.retention."
+    )
+    given = name_variables("store.url", {"DATAEXPORT_STORE_URL_FILE": "x"})
+    assert given == "DATAEXPORT_STORE_URL_FILE"

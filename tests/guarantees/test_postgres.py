@@ -182,7 +182,7 @@ def test_no_error_tells_the_password(postgres: Postgres, tmp_path: Path, where: 
     exporter = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url})
     ended = exporter.run("serve")
     assert ended.returncode == 1, ended
-    assert "store.url: cannot open postgresql+psycopg://dataexport:***@127.0.0.1:" in ended.stderr
+    assert "DATAEXPORT_STORE_URL: cannot open postgresql+psycopg://dataexport:***@127.0.0.1:" in ended.stderr
     assert PASSWORD not in ended.stderr + ended.stdout
 
 

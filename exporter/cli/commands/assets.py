@@ -17,9 +17,10 @@ from exporter.domain.errors import ExporterError
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist and differ.")
 def assets(folder: Path, overwrite: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Write the shipped rules, dashboards, Alertmanager configuration, unit and examples to a folder.
+    """Write rules, dashboards and examples.
 
-    They fit this release. Nothing is written if a file exists and differs, unless --overwrite is given.
+    Also the Alertmanager configuration and the systemd unit. They fit this release. Nothing is written
+    if a file exists and differs, unless --overwrite is given.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The commands `send` and `simulate`, which make up one event, or the events of a whole fleet."""
+"""The command `simulate`, which makes up the events of a whole fleet."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import os
 import time
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -17,126 +16,18 @@ from exporter.cli import simulation
 from exporter.cli.http_client import Credential
 from exporter.cli.options import INSTANT, config_option
 from exporter.cli.progress import progress_bar
-from exporter.cli.webhook_client import post_webhook, source_timezone
+from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
-from exporter.config.settings import DEFAULT_SOURCE
-from exporter.domain.errors import ExporterError
 from exporter.domain.event_time import load_zone
-from exporter.domain.events import COMPLETED, INITIATED
 from exporter.domain.frequency import DAY
 from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import tzinfo
 
     from exporter.cli.simulation import SimulatedWebhook
 
-URL = f"http://127.0.0.1:8080{registry.webhook_path(registry.DEFAULT, DEFAULT_SOURCE)}"
-"""The webhook of an exporter that was started without a configuration."""
-ADMIN_URL = "http://127.0.0.1:10047"
-"""The admin listener of an exporter that was started without a configuration."""
 _SHARE = click.FloatRange(0, 1)
-
-
-@click.command()
-@click.option("--url", default=URL, help="Webhook of the exporter.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the source's token.")
-@click.option("--initiated", "status", flag_value=INITIATED, help="Send Initiated: the export has started.")
-@click.option(
-    "--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="Send Completed: the export has completed."
-)
-@click.option("--partner", default="Amazon S3", help="Partner of the export.")
-@click.option("--data-type", default="Events", help="Type of the data.")
-@click.option("--frequency", default="Every 24 hours", help="Frequency of the export.")
-@click.option("--request-id", default="1690283492", help="Export request id.")
-@click.option("--at", show_default="now", help="Local time of the source, such as 2026-12-31T16:50:52.")
-@click.option("--timezone", show_default="that of the admin listener", help="Time zone of the source.")
-@click.option(
-    "--admin-url",
-    show_default=f"{ADMIN_URL} if --url is on this machine",
-    help="Admin listener to ask for the source's time zone.",
-)
-@click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
-@click.option(
-    "--test-call", is_flag=True, help="Send the test call that the vendor sends when someone creates the webhook."
-)
-def send(  # noqa: PLR0913, PLR0917 - an argument for each option
-    url: str,
-    token_file: Path | None,
-    at: str | None,
-    timezone: str | None,
-    admin_url: str | None,
-    admin_token_file: Path | None,
-    *,
-    test_call: bool,
-    **event: str,
-) -> None:
-    """Post one test event to a running exporter.
-
-    The vendor in the path of --url determines the format of the event. The event has the local time of
-    the source, as the vendor writes it.
-
-    \b
-    Example:
-      dataexport-exporter send --initiated --partner "Amazon S3" --frequency "Every 4 hours"
-    """
-    adapter = registry.adapter_at(url)
-    if not test_call:
-        if at is None:
-            local_time = datetime.fromtimestamp(time.time(), _source_zone(url, timezone, admin_url, admin_token_file))
-        else:
-            local_time = _local_time(at)
-        body = adapter.sample_body(**event, local_time=local_time.replace(tzinfo=None))
-    elif adapter.test_call is not None:
-        body = adapter.test_call
-    else:
-        message = f"--test-call: {adapter.name} makes no such call"
-        raise ExporterError(message)
-    click.echo(post_webhook(url, body, Credential("--token-file", token_file).headers()))
-
-
-def _source_zone(url: str, timezone: str | None, admin_url: str | None, admin_token_file: Path | None) -> tzinfo:
-    """Return the time zone of the source that a webhook's URL names; UTC if it is unknown, or derived from arrivals.
-
-    Raises:
-        ExporterError: ``--timezone`` is no time zone, or the token file cannot be read.
-    """
-    name = timezone
-    address = urlsplit(url)
-    is_local = address.hostname in {"localhost", "127.0.0.1", "::1"}
-    if name is None and (admin_url or is_local):
-        slug = address.path.rpartition("/")[2]
-        name = source_timezone(admin_url or ADMIN_URL, slug, admin_token_file)
-    if name is None:
-        click.echo(
-            "note: the time of the event is in UTC, for no exporter could be asked for the source's time zone; "
-            "give --admin-url or --timezone",
-            err=True,
-        )
-        return UTC
-    try:
-        return load_zone(name) or UTC
-    except ValueError as error:
-        message = f"--timezone: {error}"
-        raise ExporterError(message) from error
-
-
-def _local_time(at: str) -> datetime:
-    """Return ``--at``, without a zone, because webhook bodies have none.
-
-    Raises:
-        ExporterError: ``at`` is no date and time, or has a zone.
-    """
-    try:
-        local = datetime.fromisoformat(at)
-    except ValueError as error:
-        message = f"--at: {at!r} is no date and time; give one such as 2026-12-31T16:50:52"
-        raise ExporterError(message) from error
-    if local.tzinfo:
-        message = f"--at: {at!r} has a zone; give the local time without one"
-        raise ExporterError(message)
-    return local
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from commands import error_output, run
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from requests_mock import Mocker
+    from requests_mock.adapter import _Matcher
 
 
 pytestmark = pytest.mark.usefixtures("in_a_folder")
@@ -98,6 +101,7 @@ def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: 
         ("--at", "yesterday"),
         ("--at", "2026-12-31T16:50:52Z"),
         ("--url", "nonsense"),
+        ("--url", "http://[::1"),
         ("--timezone", "Mars"),
         ("--admin-token-file", "missing"),
         ("--token-file", "missing"),
@@ -168,3 +172,58 @@ def test_send_asks_a_running_exporter(tmp_path: Path) -> None:
         url = f"{exporter.webhook_url}/webhooks/clevertap/shop"
         assert exporter.run("send", "--url", url, "--admin-url", exporter.admin_url).returncode == 0
         assert abs(exporter.admin("/api/v1/events").json()["events"][0]["occurred_at_seconds"] - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'slug = "shop"\ntokens = ["the-right-token!"]',
+        'slug = "default"\ntokens = ["the-right-token!"]\n[[sources]]\nslug = "other"\ntokens = ["another-token!!!"]',
+        'slug = "shop"\nheader = "X-Export-Token"\ntokens = ["the-right-token!"]',
+        'slug = "shop"\nbasic = { username = "vendor", password = "the-right-password!" }',
+        'slug = "shop"',
+    ],
+)
+def test_beside_the_exporter_address_and_credentials_are_those_of_its_configuration(
+    tmp_path: Path, source: str
+) -> None:
+    toml = f'[server]\nadmin_tokens = ["the-admin-token!"]\n[[sources]]\ntimezone = "Asia/Kolkata"\n{source}\n'
+    with LocalExporter(tmp_path, toml) as exporter:
+        done = exporter.run("send", "--config", str(exporter.config_path))
+        assert (done.returncode, done.stdout[:5], done.stderr) == (0, "200 {", "")
+        slug = "default" if '"default"' in source else "shop"
+        url = f"http://localhost:{exporter.webhook_port}/webhooks/clevertap/{slug}"
+        assert exporter.run("send", "--test-call", "--url", url, "--config", str(exporter.config_path)).returncode == 0
+        scrape = exporter.admin("/metrics", headers={"Authorization": "Bearer the-admin-token!"}).text
+        pattern = rf'^dataexport_last_completed_timestamp_seconds\{{.*source="{slug}".*\}} (\S+)$'
+        [completed] = re.findall(pattern, scrape, re.MULTILINE)
+        assert abs(float(completed) - time.time()) < 60
+
+
+def sent_to(address: _Matcher) -> Mapping[str, str]:
+    """Return the headers of the newest request to an address."""
+    assert address.last_request is not None
+    return dict(address.last_request.headers)
+
+
+def test_a_token_of_a_variable_is_sent_beside_the_exporter_and_nowhere_else(
+    requests_mock: Mocker, tmp_path: Path
+) -> None:
+    variables = {"DATAEXPORT_TOKENS": "the-right-token!", "DATAEXPORT_WEBHOOK_LISTEN": "0.0.0.0:8181"}
+    here = requests_mock.post("http://127.0.0.1:8181/webhooks/clevertap/default")
+    elsewhere_url = URL.replace("/shop", "/default")
+    elsewhere = requests_mock.post(elsewhere_url)
+    assert run("send", "--timezone", "UTC", **variables).exit_code == 0
+    assert sent_to(here)["Authorization"] == "Bearer the-right-token!"
+    # Only a listener of this machine gets a token that was not named.
+    assert run("send", "--timezone", "UTC", "--url", elsewhere_url, **variables).exit_code == 0
+    assert "Authorization" not in sent_to(elsewhere)
+    (tmp_path / "token").write_text("another-token!\n", "utf-8")
+    assert run("send", "--timezone", "UTC", "--token-file", str(tmp_path / "token"), **variables).exit_code == 0
+    assert sent_to(here)["Authorization"] == "Bearer another-token!"
+
+
+def test_one_of_several_sources_has_to_be_chosen() -> None:
+    sources = '[{"slug": "a"}, {"slug": "b"}]'
+    sentence = error_output(run("send", DATAEXPORT_SOURCES=sources), 1)
+    assert sentence == "error: --url: give the webhook of one source; the sources are a, b\n"

@@ -68,7 +68,7 @@ def test_the_health_check_finds_a_running_exporter_by_its_configuration(tmp_path
 def test_where_nobody_listens_the_health_check_fails() -> None:
     address = f"127.0.0.1:{free_port()}"
     told = error_output(run("healthcheck", DATAEXPORT_ADMIN_LISTEN=address), 1)
-    assert told == f"error: not ready: nothing answers at {address}, server.admin_listen (Connection refused)\n"
+    assert told == f"error: not ready: nothing answers at {address}, DATAEXPORT_ADMIN_LISTEN (Connection refused)\n"
 
 
 def test_a_configuration_without_an_address_fails_with_exit_code_1() -> None:
