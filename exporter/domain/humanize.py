@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY, HOUR
 
+_ROUNDED_FROM = 600
+"""From how many seconds on people do not care for seconds."""
 _UNITS = ((DAY, "d"), (HOUR, "h"), (60, "min"), (1, "s"))
 
 
@@ -19,6 +21,11 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def format_rounded(seconds: float) -> str:
+    """Return a duration as `format_duration` does, from ten minutes on in whole minutes."""
+    return format_duration(round(seconds / 60) * 60 if seconds >= _ROUNDED_FROM else seconds)
 
 
 def format_instant(instant: float) -> str:
@@ -51,8 +58,8 @@ def format_exact(instant: float, timezone: str) -> str:
 
 
 def format_distance(instant: float, now: float) -> str:
-    """Return ``3 h 12 min ago`` or ``in 3 h 12 min``."""
-    duration = format_duration(now - instant)
+    """Return ``3 h 12 min ago`` or ``in 3 h 12 min``, from ten minutes on in whole minutes."""
+    duration = format_rounded(abs(now - instant))
     return f"in {duration}" if instant > now else f"{duration} ago"
 
 

@@ -98,6 +98,11 @@ class ExportState:
             return _MUTED
         return next((word for word, applies in _WRONG_OR_RUNNING.items() if applies(self, now)), _FINE)
 
+    def condition_since(self, now: float) -> float:
+        """Return since when the `condition` applies, in Unix seconds; 0 if that is unknown or does not matter."""
+        since = _SINCE.get(self.condition(now))
+        return since(self) if since else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -141,6 +146,14 @@ _WRONG_OR_RUNNING: dict[str, Callable[[ExportState, float], bool]] = {
     "running": lambda state, _: state.in_progress > 0,
 }
 """When each condition other than fine and muted applies, the most urgent first."""
+_SINCE: dict[str, Callable[[ExportState], float]] = {
+    "never completed": lambda state: state.deadline,
+    "overdue": lambda state: state.deadline,
+    "stuck": lambda state: state.run_deadline,
+    "failed": lambda state: state.last_failed,
+    "not started": lambda state: state.start_deadline,
+    "running": lambda state: state.running_since,
+}
 CONDITIONS = (*_WRONG_OR_RUNNING, _FINE, _MUTED)
 """The words for the condition of an export, the most urgent first."""
 

@@ -158,6 +158,19 @@ class ProcessMetrics:
         """Whether the last write to the store failed."""
         return self._failing["write"]
 
+    def rejected_requests(self, source: str) -> int:
+        """Return how many webhook requests for a source this process has answered with an error."""
+        samples = (sample for family in self.requests.collect() for sample in family.samples)
+        return int(
+            sum(
+                sample.value
+                for sample in samples
+                if sample.name.endswith("_total")
+                and sample.labels["source"] == source
+                and sample.labels["code"] >= "400"
+            )
+        )
+
     def count_response(self, source: str, status: int, seconds: float) -> None:
         """Count a webhook response and observe its duration in seconds."""
         series = self._response_series.get((source, status))

@@ -223,6 +223,11 @@ class Service:
         replay = Replay(self._ledger, self._ledger.replay_store, self.config.sources_without_credentials, oldest)
         return replay.replay_quarantine_page(selection, after, limit, dry_run=dry_run)
 
+    @property
+    def reload_problems(self) -> tuple[str, ...]:
+        """The problems of the configuration that the last reload refused; empty if it was applied."""
+        return self._reload_problems
+
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again and apply it, or keep the old one if anything is wrong with the new one.
 

@@ -12,6 +12,7 @@ from exporter.domain.humanize import (
     format_exact,
     format_instant,
     format_iso,
+    format_rounded,
     format_time_left,
 )
 
@@ -62,3 +63,8 @@ def test_an_exact_instant_is_in_utc_and_in_the_zone_of_the_source() -> None:
 def test_a_distance_is_in_the_past_or_in_the_future() -> None:
     assert format_distance(1000, 1090) == "1 min 30 s ago"
     assert format_distance(1090, 1000) == "in 1 min 30 s"
+
+
+def test_a_rounded_duration_has_no_seconds_from_ten_minutes_on() -> None:
+    assert format_rounded(599) == "9 min 59 s"
+    assert format_rounded(659) == "11 min"

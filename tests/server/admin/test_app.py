@@ -170,11 +170,43 @@ def test_the_status_page_lists_every_export_and_escapes_what_senders_wrote(expor
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<script>" not in page.text
     assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;&#39;&amp;" in page.text
-    assert ">critical</td>" in page.text
-    assert '<a href="https://example.org/nightly?a=1&amp;b=2">data &lt;team&gt;</a>' in page.text
+    assert '<a href="https://example.org/nightly?a=1&amp;b=2">its own</a>' in page.text
+    assert "data &lt;team&gt;" in page.text
     assert "&lt;i&gt;ops&lt;/i&gt;" in page.text
     assert "/webhooks/clevertap/quiet" in page.text
     assert "never" in page.text
+
+
+def test_badges_show_the_state_of_one_export_and_of_all(exporter: Exporter) -> None:
+    everything = exporter.admin("/badge.svg")
+    assert everything.headers["Content-Type"] == "image/svg+xml; charset=utf-8"
+    assert 'aria-label="exports: ' in everything.text
+    for export in exporter.admin("/api/v1/exports").json()["exports"]:
+        badge = exporter.admin(f"/exports/{export['id']}/badge.svg")
+        assert badge.text.count(f": {export['state']}") == 2
+    assert exporter.admin("/exports/0123456789abcdef/badge.svg").status_code == 404
+
+
+def test_the_status_page_names_what_was_wrong_with_a_refused_configuration(tmp_path: Path) -> None:
+    with LocalExporter(tmp_path, '[[sources]]\nslug = "shop"\n') as exporter:
+        exporter.config_path.write_text('[[sources]]\nslug = "shop"\ntimezone = "<Mars>"\n', "utf-8")
+        assert exporter.admin("/-/reload", "POST").status_code == 500
+        page = exporter.admin("/").text
+        assert "The configuration was refused" in page
+        assert "&lt;Mars&gt;" in page
+        exporter.config_path.write_text('[[sources]]\nslug = "shop"\n', "utf-8")
+        assert exporter.admin("/-/reload", "POST").status_code == 200
+        assert "The configuration was refused" not in exporter.admin("/").text
+
+
+def test_the_status_page_counts_the_deliveries_that_a_source_has_rejected(tmp_path: Path) -> None:
+    toml = '[[sources]]\nslug = "shop"\ntokens = ["the-first-token!"]\n[[sources]]\nslug = "other"\n'
+    with LocalExporter(tmp_path, toml) as exporter:
+        for _ in range(3):
+            assert exporter.post(body(), "shop").status_code == 401
+        assert exporter.post(body(), "other").status_code == 200
+        rows = re.findall(r'<tr id="source-(\w+)">.*?<td class="number">(\d+)</td><td><code>', exporter.admin("/").text)
+        assert rows == [("other", "0"), ("shop", "3")]
 
 
 def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: Path) -> None:
@@ -187,7 +219,7 @@ def test_the_status_page_names_a_clock_that_does_not_fit_its_arrivals(tmp_path: 
         assert not [link for link in links if link.startswith("/")]  # a proxy may add a path prefix
         for number in range(3):
             exporter.post(body("Completed", vendor_clock(time.time()), number), "shop")
-        assert "arrivals suggest +00:00" in exporter.admin("/").text
+        assert "Arrivals suggest +00:00" in exporter.admin("/").text
         assert exporter.value("dataexport_timezone_suspect", source="shop") == 1
 
 
@@ -203,7 +235,7 @@ def test_while_the_store_fails_the_status_page_says_so_and_not_that_no_export_is
     with LocalExporter(tmp_path) as exporter:
         exporter.database.rename(tmp_path / "aside.db")
         page = exporter.admin("/").text
-        assert re.search(r"The exports cannot be shown: \S+ was removed", page)
+        assert re.search(r"The store fails.</strong> \S+ was removed", page)
         assert "No export is known yet" not in page
         (tmp_path / "aside.db").rename(exporter.database)
         wait_until(lambda: "No export is known yet" in exporter.admin("/").text, "the store is read again")
@@ -309,7 +341,11 @@ def test_every_response_forbids_browsers_to_run_frame_guess_or_keep_it(exporter:
 
 def test_browsers_may_keep_the_files_of_the_pages_until_they_change(exporter: Exporter) -> None:
     files = re.findall(r'(?:href|src)="(static/[^"]+)"', exporter.admin("/").text)
-    assert [name.partition("?")[0] for name in files] == ["static/icon-fine.svg", "static/style.css", "static/page.js"]
+    assert [name.partition("?")[0] for name in files] == [
+        "static/icon-bad.svg",
+        "static/style.css",
+        "static/page.js",
+    ]
     kinds = []
     for name in files:
         answer = exporter.admin(f"/{name}")

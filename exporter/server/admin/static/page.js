@@ -1,4 +1,4 @@
-// Refreshes a page that asks for it (data-refresh on the body, in seconds), and adds the viewer's own zone to exact times.
+// Refreshes a page that asks for it (data-refresh of its main element, in seconds), and adds the viewer's own zone to exact times.
 "use strict";
 (() => {
   const viewer = new Intl.DateTimeFormat("sv-SE", {
@@ -54,7 +54,8 @@
     }
   };
 
-  const seconds = Number(document.body.dataset.refresh);
+  const shownMain = document.getElementById("main");
+  const seconds = () => Number(shownMain.dataset.refresh);
   const warning = document.getElementById("not-refreshed");
   let timer = 0;
   let shownAt = new Date();
@@ -64,7 +65,7 @@
     const main = page.getElementById("main");
     if (!main) throw new Error("this is another page");
     addLocalTimes(main);
-    morph(document.getElementById("main"), main);
+    morph(shownMain, main);
     document.title = page.title;
     const icon = page.querySelector("link[rel=icon]").getAttribute("href");
     const shown = document.querySelector("link[rel=icon]");
@@ -84,12 +85,12 @@
       warning.textContent = `The exporter does not answer. This page is as of ${viewer.format(shownAt)}.`;
       warning.hidden = false;
     }
-    timer = setTimeout(refresh, seconds * 1000);
+    timer = setTimeout(refresh, seconds() * 1000);
   };
 
   addLocalTimes(document);
-  if (seconds) {
-    timer = setTimeout(refresh, seconds * 1000);
+  if (seconds()) {
+    timer = setTimeout(refresh, seconds() * 1000);
     document.addEventListener("visibilitychange", refresh);
   }
 })();
