@@ -10,8 +10,8 @@ from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import webhook_path
 from exporter.server import listeners
 from exporter.server.admin.api import EVENTS_PER_EXPORT
+from exporter.server.admin.export_filter import EXPORTS_PER_PAGE
 from exporter.server.admin.openapi import openapi_document
-from exporter.server.admin.pages import EXPORTS_PER_PAGE
 from exporter.server.http import acceptor, auth_throttle, connection, request_parser
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
 from exporter.server.webhook import endpoint
@@ -43,9 +43,12 @@ OTHER_ENDPOINTS = (
     (
         "/",
         "GET",
-        f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first; `?page=` selects the page.",
+        f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first. `?search=`, `?state=`, "
+        "`?source=` and `?owner=` select, `?sort=` and `?order=descending` sort, `?page=` selects the page.",
         (200, 401, 403),
     ),
+    ("/badge.svg", "GET", "How many exports are in a state that needs attention, as an image.", (200, 401, 403, 503)),
+    ("/exports/{id}/badge.svg", "GET", "The state of an export, as an image.", (200, 401, 403, 404, 503)),
     (
         "/exports/{id}",
         "GET",

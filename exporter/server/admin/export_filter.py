@@ -59,7 +59,7 @@ class ExportFilter:
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> ExportFilter:
         """Return the filter of a query string; what it does not know is left out, so that an old link still works."""
-        texts = {field.name: parameters.get(field.name, field.default) for field in fields(cls) if field.name != "page"}
+        texts: dict[str, Any] = {name: parameters[name] for name in _TEXTS if name in parameters}
         page = parameters.get("page", "")[:6]
         selected = cls(**texts, page=int(page) if page.isascii() and page.isdigit() else 1)
         return selected if selected.sort in SORT_ORDERS else replace(selected, sort=URGENCY)
@@ -103,6 +103,9 @@ class ExportFilter:
         elif self.order == DESCENDING:
             selected.reverse()
         return selected
+
+
+_TEXTS = tuple(field.name for field in fields(ExportFilter) if field.name != "page")
 
 
 def count_conditions(states: Sequence[ExportState], now: float) -> dict[str, int]:
