@@ -43,8 +43,10 @@ OTHER_ENDPOINTS = (
     (
         "/",
         "GET",
-        f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first. `?search=`, `?state=`, "
-        "`?source=` and `?owner=` select, `?sort=` and `?order=descending` sort, `?page=` selects the page.",
+        (
+            f"The status page: {EXPORTS_PER_PAGE} exports per page, the most urgent first. `?search=`, `?state=`, "
+            "`?source=` and `?owner=` select, `?sort=` and `?order=descending` sort, `?page=` selects the page."
+        ),
         (200, 401, 403),
     ),
     ("/badge.svg", "GET", "How many exports are in a state that needs attention, as an image.", (200, 401, 403, 503)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from exporter.domain.state_filter import StateFilter
 from exporter.domain.states import CONDITIONS
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class ExportFilter:
     """What a link to the status page selects; an empty text selects everything.
 
     Attributes:
-        search: words that an export must have, in any of the texts that it is shown with.
-        state: one of `exporter.domain.states.CONDITIONS`.
-        source, owner: the exact texts.
+        search, state, source, owner: see `StateFilter`.
         sort: one of `SORT_ORDERS`.
         order: `DESCENDING` or empty.
         page: from 1.
@@ -89,15 +88,8 @@ class ExportFilter:
             states: in the order of urgency.
             now: the time of their conditions.
         """
-        words = self.search.casefold().split()
-        selected = [
-            state
-            for state in states
-            if self.source in {"", state.source}
-            and self.owner in {"", state.owner}
-            and (not self.state or state.condition(now) == self.state)
-            and all(word in _text_of(state) for word in words)
-        ]
+        wanted = StateFilter(self.state or None, self.source or None, self.owner or None, self.search or None)
+        selected = [state for state in states if wanted.matches(state, now)]
         if self.sort != URGENCY:
             selected.sort(key=_SORT_KEYS[self.sort], reverse=self.order == DESCENDING)
         elif self.order == DESCENDING:
@@ -114,8 +106,3 @@ def count_conditions(states: Sequence[ExportState], now: float) -> dict[str, int
     for state in states:
         counts[state.condition(now)] += 1
     return {word: count for word, count in counts.items() if count}
-
-
-def _text_of(state: ExportState) -> str:
-    texts = (state.export, state.source, state.partner, state.data_type, state.frequency, state.owner)
-    return "\n".join(texts).casefold()
