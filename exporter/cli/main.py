@@ -94,6 +94,8 @@ class CommandGroup(click.Group):
         close = closest(args[0], list(COMMANDS))
         if args[0] not in COMMANDS and close and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}; did you mean {close}?")
+        if args[0] != "serve":
+            _volunteer_for_oom_killer()  # before the command is imported, which takes most of its memory
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - click's
@@ -101,6 +103,8 @@ class CommandGroup(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        if sys.platform == "win32":
+            sys.exit("dataexport-exporter runs on Linux and macOS; on Windows, use a container or WSL")
         return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -118,8 +122,7 @@ class CommandGroup(click.Group):
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="dataexport-exporter")
-@click.pass_context
-def main(context: click.Context) -> None:
+def main() -> None:
     """Monitor scheduled CleverTap data exports, and export metrics for Prometheus.
 
     DATAEXPORT_CONFIG names the configuration file for all commands; --config overrides it.
@@ -129,8 +132,6 @@ def main(context: click.Context) -> None:
       dataexport-exporter serve
     """
     os.umask(0o077)
-    if context.invoked_subcommand != "serve":
-        _volunteer_for_oom_killer()
 
 
 def _volunteer_for_oom_killer() -> None:

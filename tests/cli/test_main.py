@@ -43,6 +43,12 @@ def test_the_version_is_told() -> None:
     assert (result.exit_code, result.stdout) == (0, f"dataexport-exporter, version {__version__}\n")
 
 
+def test_windows_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.cli.main.sys.platform", "win32")
+    with pytest.raises(SystemExit, match="runs on Linux and macOS; on Windows, use a container or WSL"):
+        main(["--version"])
+
+
 def test_the_kernel_ends_a_command_and_not_the_exporter_if_memory_runs_out() -> None:
     """As `docker exec … doctor` did with an exporter that had 96 MB."""
     score = Path("/proc/self/oom_score_adj")
