@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PROOF ?= 1
+IMAGE ?= dataexport-exporter
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins audit
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins audit dist image image-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,7 +18,7 @@ run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 
 test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not proof" --numprocesses=3 --dist=worksteal --durations=20
+	$(BIN)/coverage run -m pytest -m "not proof and not container" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=0
 
@@ -26,6 +27,8 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict .
 	alerts/check
 	$(BIN)/python scripts/check_pins.py
 	$(BIN)/python scripts/check_prose.py
@@ -63,6 +66,16 @@ format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+dist: $(VENV)/dev.stamp $(VENV)/dist/stamp ## build wheel and source distribution into dist/, the same bytes from the same commit
+	$(BIN)/python scripts/build_dist.py
+	$(VENV)/dist/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+image: ## build the image IMAGE with docker
+	docker build --tag $(IMAGE) --build-arg REVISION="$$(git rev-parse HEAD)" $(IMAGE_OPTIONS) .
+
+image-check: $(VENV)/dev.stamp ## build the image and run it in every supported way, with a private Docker engine if none runs
+	scripts/with-docker $(BIN)/pytest -m container tests/image
+
 docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on a broken link
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --clean
 
@@ -92,6 +105,11 @@ $(VENV)/bench/stamp: requirements/run.txt pyproject.toml $(shell find exporter -
 	rm -rf build
 	$(call pip,$(VENV)/bench/bin) --no-deps --force-reinstall .
 	rm -rf build
+	touch $@
+
+$(VENV)/dist/stamp: requirements/dist.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/dist
+	$(call pip,$(VENV)/dist/bin) --require-hashes -r requirements/dist.txt
 	touch $@
 
 $(VENV)/docs/stamp: requirements/docs.txt | $(VENV)/bin/python

@@ -69,7 +69,7 @@ def without_wheels(lock: Path) -> list[str]:
 
 def main() -> int:
     """Print the problems of the pins, and return 1 if there are any."""
-    names = ("run", "dev", "build", "docs", "audit")
+    names = ("run", "dev", "build", "dist", "docs", "audit")
     pins = {name: (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in names}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([ROOT / "scripts" / "compile-pins", folder], check=True)

@@ -41,6 +41,9 @@ def queries(page: Path) -> Iterator[str]:
 
 
 def _is_complete(command: str) -> bool:
+    document = re.search(r"<<'(\w+)'", command)
+    if document is not None and not command.endswith(f"\n{document[1]}"):
+        return False
     try:
         shlex.split(command)
     except ValueError:
