@@ -6,8 +6,9 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from coverage import Coverage
 
@@ -16,11 +17,30 @@ if TYPE_CHECKING:
 
 SECONDS = "MUTATION_SECONDS"
 """The environment variable with the path of the file to write, which gets the seconds of each test."""
+EXAMPLES = 5
+"""How many examples of Hypothesis are recorded. They reach nearly all lines that all examples reach."""
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 _JSON = ":data:"
+_SHARE = "share of the examples"
 
 _seconds: defaultdict[str, float] = defaultdict(float)
 _failed: set[str] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests of Hypothesis draw few examples, and note in their reports what share of all those are."""
+    reduced: dict[object, float] = {}
+    for item in items:
+        function: Any = getattr(item, "obj", None)
+        test = getattr(function, "__func__", function)
+        settings = getattr(test, "_hypothesis_internal_use_settings", None)  # there is no public way
+        if settings is None:
+            continue
+        if test not in reduced:
+            few = min(settings.max_examples, EXAMPLES)
+            reduced[test] = few / settings.max_examples
+            test._hypothesis_internal_use_settings = hypothesis.settings(settings, max_examples=few)  # noqa: SLF001
+        item.user_properties.append((_SHARE, reduced[test]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,8 +57,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add up the seconds of each test, its fixtures included."""
-    _seconds[report.nodeid] += report.duration
+    """Add up the seconds of each test with all its examples, and of its fixtures."""
+    shares: dict[str, Any] = dict(report.user_properties)
+    _seconds[report.nodeid] += report.duration / shares.get(_SHARE, 1.0)
     if report.failed:
         _failed.add(report.nodeid)
 
