@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import socket
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import pytest
 
 from builders import body, fields
 from exporter import __version__
+from exporter.server.logs import StandardError
 from running import COMMAND, PATIENCE_SECONDS, Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -167,3 +170,16 @@ def test_the_form_and_the_level_can_be_set(tmp_path: Path) -> None:
     assert "error" in shown
     assert not shown.startswith("{")
     assert "\x1b" not in shown
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
+        for stream in (full, closed):
+            monkeypatch.setattr(sys, "stderr", stream)
+            StandardError().error("the disk is full")
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    StandardError().info("and works again")
+    assert shown.getvalue() == "and works again\n"
