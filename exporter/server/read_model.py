@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.domain.errors import NoSuchExportError, StoreLostError
 from exporter.domain.exports import GROUP_LABEL
 from exporter.ingest.intake import quarantine_reasons
-from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.decision_maker import find_subject
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decision_rules import Subject
-    from exporter.domain.events import Event
     from exporter.domain.exports import Declaration, ExportKey, Source
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
@@ -170,26 +168,6 @@ class ReadModel:
         with self._state_lock:
             groups = islice((state for state in states if state.export == GROUP_LABEL), MAX_GROUPS_EXAMINED)
             return {state.id for state in groups if self._projector.crowding_ids(state)}
-
-    def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
-        """Return the state of one export and its newest events, the newest first, or None if there is no such export.
-
-        Only the newest `PAGE_SIZE` events of its selection are searched, which may belong to other exports.
-
-        Args:
-            export_id: its `ExportKey.id`.
-            now: the time of the state.
-            max_events: how many events to return at most.
-        """
-        with self._state_lock:
-            self._refresh(now)
-            key = next((key for key in self._projector.list_keys() if key.id == export_id), None)
-            if key is None:
-                return None
-            exports = self._projector.exports
-            newest = self._ledger.select_newest_first(exports.selection(key), self._projector.sequence)
-            events = (event for event in islice(newest, PAGE_SIZE) if exports.is_event_of(key, event))
-            return self._projector.export_state(key, now), list(islice(events, max_events))
 
     def find_key(self, export_id: str, now: float) -> ExportKey:
         """Return the key of an export, retired or not.

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from exporter.config.loader import Config
     from exporter.domain.decision_rules import Subject
-    from exporter.domain.events import Event
     from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState, SourceState
     from exporter.ingest.replay import QuarantineSelection, ReplayPage
@@ -174,15 +173,6 @@ class Service:
             StoreError: the ledger cannot be read.
         """
         return self._model.crowded_groups(states)
-
-    def find_export(self, export_id: str, now: float, max_events: int) -> tuple[ExportState, list[Event]] | None:
-        """Call `exporter.server.read_model.ReadModel.find_export`.
-
-        Raises:
-            StoreError: the ledger cannot be read, or was not read to its end yet.
-        """
-        self._require_caught_up()
-        return self._model.find_export(export_id, now, max_events)
 
     def list_decisions(self, now: float) -> list[RecordedDecision]:
         """Call `exporter.server.read_model.ReadModel.list_decisions`.

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from exporter.config.loader import load
+from exporter.domain.slot_outcomes import MAX_SLOTS
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import webhook_path
 from exporter.server import listeners
-from exporter.server.admin.api import EVENTS_PER_EXPORT
+from exporter.server.admin.api import EVENTS_PER_EXPORT, RUNS_PER_EXPORT
 from exporter.server.admin.export_filter import EXPORTS_PER_PAGE
 from exporter.server.admin.openapi import openapi_document
 from exporter.server.http import acceptor, auth_throttle, connection, request_parser
@@ -144,7 +145,8 @@ PAGING = f"""\
 **Paging.** Each list has `next`: a link to the next page, relative to the URL of this one, or null on the last page. \
 `/api/v1/events` and `/api/v1/quarantine` return the newest items first. To follow them, begin with `after=0`, and \
 continue with the link in `next`, which is never null then: a page without items means that you have seen all. \
-`/api/v1/exports/{{id}}` includes the newest {EVENTS_PER_EXPORT} events of the export.
+`/api/v1/exports/{{id}}` includes up to {MAX_SLOTS} slots, {RUNS_PER_EXPORT} runs and {EVENTS_PER_EXPORT} events, also \
+of a retired export.
 
 **ETag.** Every answer to a GET has an ETag. With `If-None-Match`, an answer that has not changed is 304 without a body.
 

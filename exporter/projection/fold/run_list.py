@@ -20,6 +20,8 @@ IN_PROGRESS = "in progress"
 STUCK = "stuck"
 SUPERSEDED = "superseded"
 """A run that was open when the next one started, or when the export was retired."""
+RUN_OUTCOMES = (COMPLETED, FAILED, IN_PROGRESS, STUCK, SUPERSEDED)
+"""What can be the outcome of a run."""
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class Run:
 
     Attributes:
         request_id: of its events.
-        outcome: `COMPLETED`, `FAILED`, `IN_PROGRESS`, `STUCK` or `SUPERSEDED`.
+        outcome: one of `RUN_OUTCOMES`.
         started_at: 0 if its start is unknown.
         ended_at: 0 unless it has completed or failed.
         delay: arrival minus event time of its last event, in seconds.

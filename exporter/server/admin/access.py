@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
+from exporter.server.admin.access_to_decisions import may_decide
 from exporter.server.admin.sessions import SESSION_SECONDS, Sessions, session_cookie
 from exporter.server.http.auth_throttle import MINUTE, AuthThrottle
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
@@ -46,12 +47,8 @@ class Access:
 
     @property
     def may_decide(self) -> bool:
-        """Whether a request that is not refused may change something: mute, retire, replay.
-
-        A listener that everyone may read, because `server.admin_open` is set, accepts no decisions.
-        """
-        config = self._service.config
-        return config.admin_credentials.are_required or config.admin_listen.is_loopback
+        """Whether a request that is not refused may change something; see `access_to_decisions.may_decide`."""
+        return may_decide(self._service.config)
 
     @property
     def _cookie(self) -> str:

@@ -21,7 +21,14 @@ _NEEDS_CREDENTIAL = problem_document(
 )
 
 
+def may_decide(config: Config) -> bool:
+    """Return whether a request that is not refused may change something: mute, retire, replay.
+
+    A listener that everyone may read, because `server.admin_open` is set, accepts no decisions.
+    """
+    return config.admin_credentials.are_required or config.admin_listen.is_loopback
+
+
 def refuse_decision(config: Config) -> HttpResponse | None:
     """Refuse decisions over HTTP if anybody in the network could make them; return None if they are allowed."""
-    is_open = not (config.admin_credentials.are_required or config.admin_listen.is_loopback)
-    return _NEEDS_CREDENTIAL if is_open else None
+    return None if may_decide(config) else _NEEDS_CREDENTIAL

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
 
 from exporter.domain.decisions import MUTE, RETIRE
+from exporter.domain.explanation import explain_deadline
 from exporter.domain.state_filter import StateFilter
 from exporter.domain.states import SourceState
 from exporter.server.admin import decision_api, decision_schemas, openapi, schemas
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.server.service import Service
 
 EVENTS_PER_EXPORT = 20
+RUNS_PER_EXPORT = 50
 
 
 def create_blueprint(service: Service) -> Blueprint:
@@ -44,12 +46,19 @@ def create_blueprint(service: Service) -> Blueprint:
     def export(export_id: str) -> Response:
         parse_query(service.config, "export")
         now = service.now()
-        state_and_events = service.find_export(export_id, now, EVENTS_PER_EXPORT)
-        if state_and_events is None:
-            raise NotFound
-        state, events = state_and_events
-        documents = [schemas.event_document(event) for event in events]
-        return json_response({"export": schemas.export_document(state, now), "events": documents})
+        detail = service.export_detail(export_id, now)
+        subject, state = detail.subject, detail.subject.state
+        zone = service.config.sources[state.source].source.zone or UTC
+        return json_response(
+            {
+                "export": schemas.export_document(state, now),
+                "retired": subject.is_retired,
+                "deadline_explanation": explain_deadline(state, detail.basis, now, zone),
+                "slots": [schemas.slot_document(slot) for slot in state.recent_slots],
+                "runs": [schemas.run_document(run) for run in detail.runs[:RUNS_PER_EXPORT]],
+                "events": [schemas.event_document(event) for event in detail.events[:EVENTS_PER_EXPORT]],
+            }
+        )
 
     @api.get("/events")
     def events() -> Response:

@@ -70,12 +70,25 @@ def _read_paths(parameters: Mapping[str, list[Schema]]) -> dict[str, Schema]:
     exports["get"]["responses"]["200"]["links"] = {
         "first": {"operationId": "export", "parameters": {"id": "$response.body#/exports/0/id"}}
     }
-    export = object_schema(export=_reference("Export"), events=_array_of("Event"))
+    export = object_schema(
+        export=_reference("Export"),
+        retired={"type": "boolean", "description": "Whether it is retired, and so in no list of exports."},
+        deadline_explanation={
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Why its deadline is what it is, in sentences; times are in the zone of the source.",
+        },
+        slots=_array_of("Slot"),
+        runs=_array_of("Run"),
+        events=_array_of("Event"),
+    )
     export_id = [path_parameter("id", {"type": "string"}, "The id of an export.")]
     sources = object_schema(sources=_array_of("Source"))
     return {
         "/api/v1/exports": exports,
-        "/api/v1/exports/{id}": {"get": _get("export", "One export with its newest events", export, export_id)},
+        "/api/v1/exports/{id}": {
+            "get": _get("export", "One export with its last slots, runs and events", export, export_id)
+        },
         "/api/v1/events": by_sequence("events", "Event", "Events: the newest, or those before or past a sequence"),
         "/api/v1/sources": {"get": _get("sources", "All sources", sources)},
         "/api/v1/quarantine": by_sequence("quarantine", "Quarantined", "Quarantined bodies"),

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.domain.exports import SEVERITIES
+from exporter.domain.slot_outcomes import OUTCOMES
 from exporter.domain.states import CONDITIONS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
+from exporter.projection.fold.run_list import RUN_OUTCOMES
 from exporter.server.admin import fields
 from exporter.server.admin.fields import Field, document, document_schema
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.domain.events import Event, Outage, QuarantinedBody, RefusedBody
+    from exporter.domain.slot_outcomes import SlotOutcome
     from exporter.domain.states import ExportState, SourceState
+    from exporter.projection.fold.run_list import Run
 
 
 EXPORT = (
@@ -145,6 +149,22 @@ REFUSED = (
     ),
 )
 
+SLOT = (
+    fields.choice("outcome", OUTCOMES, "What became of it."),
+    *fields.instant("due_at", "When the completion was expected, without the grace period"),
+    *fields.instant("completed_at", "When the run that fills it completed"),
+)
+
+RUN = (
+    fields.text("request_id", "Request id of its events."),
+    fields.choice("outcome", RUN_OUTCOMES, "How it ended, or that it has not."),
+    *fields.instant("started_at", "When it started, null if that is not known"),
+    *fields.instant("ended_at", "When it completed or failed"),
+    fields.optional_duration("duration", "From start to end; null if either is unknown."),
+    fields.duration("delay", "Arrival time minus event time of its last event."),
+    *fields.instant("must_end_by", "Its run deadline, while it is in progress"),
+)
+
 OUTAGE = (
     *fields.instant("began_at", "When the last heartbeat before it was recorded"),
     *fields.instant("ended_at", "When an exporter recorded the next heartbeat"),
@@ -154,6 +174,16 @@ OUTAGE = (
 def export_document(state: ExportState, now: float) -> dict[str, object]:
     """Build the document of an export; ``state`` is its condition at ``now``."""
     return document(EXPORT, state) | {"state": state.condition(now)}
+
+
+def slot_document(slot: SlotOutcome) -> dict[str, object]:
+    """Build the document of a slot."""
+    return document(SLOT, slot)
+
+
+def run_document(run: Run) -> dict[str, object]:
+    """Build the document of a run."""
+    return document(RUN, run)
 
 
 def event_document(event: Event) -> dict[str, object]:
@@ -187,6 +217,8 @@ SCHEMAS = {
     "Export": document_schema(
         EXPORT, state={"enum": list(CONDITIONS), "description": "The most urgent state that applies now."}
     ),
+    "Slot": document_schema(SLOT),
+    "Run": document_schema(RUN),
     "Event": document_schema(EVENT),
     "Source": document_schema((*SOURCE, *SOURCE_IN_CONFIGURATION)),
     "Quarantined": document_schema(QUARANTINED),

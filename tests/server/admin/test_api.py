@@ -186,7 +186,19 @@ def test_an_export_has_an_id_that_stays_and_its_newest_events(exporter: LocalExp
         assert len(events) == 2
     assert exporter.run("exports", "--config", str(exporter.config_path), "--json").stdout.count(listed[0]["id"]) == 1
     (nightly,) = api(exporter, "exports", source="quiet")["exports"]
-    assert api(exporter, f"exports/{nightly['id']}")["events"] == []
+    document = api(exporter, f"exports/{nightly['id']}")
+    assert (document["events"], document["runs"], document["slots"]) == ([], [], [])
+    assert document["deadline_explanation"]
+
+
+def test_an_export_has_its_slots_and_runs(exporter: LocalExporter) -> None:
+    (detected,) = api(exporter, "exports", search="7 amazon")["exports"]
+    document = api(exporter, f"exports/{detected['id']}")
+    assert [run["outcome"] for run in document["runs"]] == ["in progress", "superseded"]
+    assert document["runs"][0]["started_at"] == detected["last_initiated"]
+    assert (document["runs"][0]["ended_at"], document["runs"][0]["duration_seconds"]) == (None, None)
+    assert len(document["slots"]) == detected["slots"]
+    assert document["retired"] is False
 
 
 def test_an_id_that_does_not_exist_is_not_found(exporter: LocalExporter) -> None:
