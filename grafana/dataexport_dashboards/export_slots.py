@@ -20,7 +20,7 @@ WEEK = "7d"
 STEP = "${step}s"
 SLOTS_AT_MOST = 200
 """So many bars fit beside each other: those of an export of 4 hours in a month."""
-NO_SLOTS = "no slots yet"
+NO_SLOTS = "no slots"
 NO_SLOTS_AT_ALL = "No slots in this range: a one-time export has none, and a new one has none yet."
 
 

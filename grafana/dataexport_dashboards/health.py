@@ -43,7 +43,7 @@ def _now() -> list[stat.Panel]:
 
     def grew(title: str, description: str, metric: str, by: str, colour: str) -> stat.Panel:
         made = query(f"sum({grown_in_range(metric, OF_SOURCE, by)})", instant=True)
-        panel = number(title, description, [made], "short", nothing="none").decimals(0)
+        panel = number(title, description, [made], "none", nothing="none").decimals(0)
         return panel.thresholds(steps(palette.TEXT, (1, colour)))
 
     return [
@@ -117,7 +117,7 @@ def _now() -> list[stat.Panel]:
                     instant=True,
                 )
             ],
-            "short",
+            "none",
             nothing="none",
         )
         .decimals(0)

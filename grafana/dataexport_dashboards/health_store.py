@@ -74,7 +74,7 @@ def _pruned() -> stat.Panel:
         "Pruned",
         "Events, quarantined and refused bodies removed after their retention, in the shown time.",
         [query("sum(increase(dataexport_store_pruned_total[$__range]))", instant=True)],
-        "short",
+        "none",
         nothing="none",
     ).decimals(0)
 

@@ -242,8 +242,10 @@ class Stand:
 
     def _backfill(self, before: list[Metric], after: list[Metric]) -> None:
         history = self.folder / "history.om"
-        self._run(self._command("backfill", f"--output={history}"))
-        text = history.read_text("utf-8").removesuffix("# EOF\n")
+        text = ""
+        if self.exports:
+            self._run(self._command("backfill", f"--output={history}"))
+            text = history.read_text("utf-8").removesuffix("# EOF\n")
         end = int(time.time())
         with history.open("w", encoding="utf-8") as file:
             file.write(text)

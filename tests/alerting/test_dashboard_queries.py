@@ -82,6 +82,12 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def states(stand: Stand) -> list[dict[str, Any]]:
+    """What the exporter itself says of each export."""
+    return stand.states()
+
+
 @functools.cache
 def variables(prometheus_url: str, uid: str) -> dict[str, str]:
     """One export where the dashboard is about one, else all of them."""
@@ -199,12 +205,12 @@ def test_a_variable_has_values_to_choose_from(variable: tuple[dict[str, Any], di
     assert label_values(stand, match[2], match[1].removesuffix("{}"))
 
 
-def test_the_detail_without_a_choice_shows_the_most_urgent_export(stand: Stand) -> None:
+def test_the_detail_without_a_choice_shows_the_most_urgent_export(stand: Stand, states: list[dict[str, Any]]) -> None:
     chosen = ask.choices(stand.prometheus_url, BOARDS["dataexport-export"], {})
     shown = {label: chosen[label] for label in queries.IDENTITY}
     codes = {each.word: each.code for each in palette.CONDITIONS}
-    [state] = [codes[each["state"]] for each in stand.states() if {label: each[label] for label in shown} == shown]
-    of_all = [codes[each["state"]] for each in stand.states()]
+    [state] = [codes[each["state"]] for each in states if {label: each[label] for label in shown} == shown]
+    of_all = [codes[each["state"]] for each in states]
     assert state == max(of_all)
     overview = BOARDS["dataexport-overview"]
     [panel] = [each for each in ask.panels(overview) if each["title"] == "What to do"]
@@ -224,7 +230,7 @@ def test_the_steps_of_bars_are_the_interval_or_a_part_of_it(stand: Stand) -> Non
     assert steps == {3600: 600, DAY: 14400, 7 * DAY: 14400, 30 * DAY: 14400}
 
 
-def test_the_states_on_the_dashboard_are_the_exporters_own(stand: Stand) -> None:
+def test_the_states_on_the_dashboard_are_the_exporters_own(stand: Stand, states: list[dict[str, Any]]) -> None:
     words = {each.code: each.word for each in palette.CONDITIONS}
     expression = ask.fill(queries.condition(queries.CHOSEN), {"source": ".*", "export": ".*"})
     answer = requests.get(f"{stand.prometheus_url}/api/v1/query", {"query": expression}, timeout=60).json()
@@ -232,27 +238,27 @@ def test_the_states_on_the_dashboard_are_the_exporters_own(stand: Stand) -> None
         tuple(each["metric"].get(label, "") for label in queries.IDENTITY): words[int(float(each["value"][1]))]
         for each in answer["data"]["result"]
     }
-    said = {tuple(each[label] for label in queries.IDENTITY): each["state"] for each in stand.states()}
+    said = {tuple(each[label] for label in queries.IDENTITY): each["state"] for each in states}
     assert shown == said
     assert {"never completed", "muted", "failed"} <= set(said.values())
 
 
-def test_the_counts_on_the_overview_are_those_of_the_exporter(stand: Stand) -> None:
-    states = [each["state"] for each in stand.states()]
+def test_the_counts_on_the_overview_are_those_of_the_exporter(stand: Stand, states: list[dict[str, Any]]) -> None:
+    words = [each["state"] for each in states]
     board = BOARDS["dataexport-overview"]
     counts = {
         target.panel["title"]: asked(stand, target).series[0]["value"][1]
         for target in ask.targets(board)
         if target.panel["type"] == "stat" and not target.expression.startswith("1000 *")
     }
-    assert int(counts["Fine"]) == states.count("fine") + states.count("running")
-    assert int(counts["Never completed"]) == states.count("never completed")
-    assert int(counts["Overdue"]) == states.count("overdue")
-    assert int(counts["Muted"]) == states.count("muted")
+    assert int(counts["Fine"]) == words.count("fine") + words.count("running")
+    assert int(counts["Never completed"]) == words.count("never completed")
+    assert int(counts["Overdue"]) == words.count("overdue")
+    assert int(counts["Muted"]) == words.count("muted")
     # An export that is overdue may be stuck or failed as well, and is counted as both.
-    assert int(counts["Stuck"]) >= states.count("stuck")
-    assert int(counts["Failed"]) >= states.count("failed")
-    assert int(counts["Not started"]) >= states.count("not started")
+    assert int(counts["Stuck"]) >= words.count("stuck")
+    assert int(counts["Failed"]) >= words.count("failed")
+    assert int(counts["Not started"]) >= words.count("not started")
 
 
 def test_every_row_of_the_table_has_its_state_and_its_owner(stand: Stand) -> None:
