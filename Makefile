@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards reference format docs pins audit dist image image-check
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards chart reference format docs pins audit dist image image-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,8 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 	alerts/check
 	$(BIN)/python scripts/check_pins.py
 	$(BIN)/python scripts/check_prose.py
+	.tools/bin/actionlint
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/codespell *.md docs alerts deploy grafana exporter scripts benchmarks
 
 demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
@@ -58,6 +60,9 @@ mutants: $(VENV)/dev.stamp tools ## change the alert rules and a sample of the c
 
 dashboards: $(VENV)/dev.stamp ## write the dashboards and Grafana's alerts from their generators
 	grafana/generate
+
+chart: $(VENV)/dev.stamp tools ## write what the Helm chart takes from elsewhere, and the plain manifests
+	$(BIN)/python scripts/helm_chart.py
 
 reference: $(VENV)/dev.stamp ## write the generated pages of docs/reference
 	$(BIN)/python scripts/generate_reference.py
