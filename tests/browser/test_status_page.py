@@ -1,42 +1,197 @@
-"""The status page in a real browser."""
+"""The status page in a real browser: what a person sees, clicks and types."""
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
-from browsing import PHONE, SCHEMES, accessibility_problems, fits_the_width
-from builders import body
+import made_up_fleet
+from browsing import PHONE, SCHEMES, accessibility_problems, fits_the_width, refresh
+from builders import HOUR, body, fields, vendor_clock
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Page
+
     from browsing import Browser, Scheme
     from running import Exporter
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "Asia/Kolkata"
-"""
+PAGES = ("/", "/exports/{id}")
+"""Every page; ``{id}`` is an overdue export."""
+HOSTILE = ("<img src=x onerror=alert(1)>\"'&", "\u05d0\u05d1\u05d2 (\u05d3)", "x" * 128, "📦🚀 export")
 
 
 @pytest.fixture(scope="module")
-def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    with LocalExporter(tmp_path_factory.mktemp("status"), CONFIGURATION) as running:
-        running.post(body(), "shop")
-        running.post(body("Completed", "01/06/2026 1:00:00 AM"), "shop")
-        yield running
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """Start an exporter with three weeks of made-up exports; tests only add events of exports of their own."""
+    now = time.time()
+    exporter = LocalExporter(tmp_path_factory.mktemp("fleet"), made_up_fleet.config(now))
+    made_up_fleet.write_history(exporter.database, now)
+    with exporter:
+        yield exporter
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """Start an exporter with 2,000 exports, some of which have names that a hostile sender may choose."""
+    with LocalExporter(tmp_path_factory.mktemp("crowd")) as exporter:
+        when = vendor_clock(time.time() - 7 * HOUR)
+        partners = [*HOSTILE, *(f"Partner {number}" for number in range(2000 - len(HOSTILE)))]
+        for first in range(0, len(partners), 500):
+            events = [fields("Completed", when, Partner=partner) for partner in partners[first : first + 500]]
+            assert exporter.post(json.dumps(events).encode()).status_code == 200
+        yield exporter
+
+
+def overdue_id(exporter: Exporter) -> str:
+    return str(exporter.admin("/api/v1/exports?state=overdue").json()["exports"][0]["id"])
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("table.exports tbody th").all_inner_texts()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_page_has_no_barrier_in_either_colour_scheme(browser: Browser, exporter: Exporter, scheme: Scheme) -> None:
-    with browser.page(exporter.admin_url, scheme=scheme) as page:
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_has_a_barrier_in_either_colour_scheme(
+    browser: Browser, fleet: Exporter, path: str, scheme: Scheme
+) -> None:
+    with browser.page(fleet.admin_url + path.format(id=overdue_id(fleet)), scheme=scheme) as page:
         assert accessibility_problems(page) == []
 
 
-def test_the_page_fits_a_phone(browser: Browser, exporter: Exporter) -> None:
-    with browser.page(exporter.admin_url, size=PHONE) as page:
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_fits_a_phone(browser: Browser, fleet: Exporter, path: str) -> None:
+    with browser.page(fleet.admin_url + path.format(id=overdue_id(fleet)), size=PHONE) as page:
         assert fits_the_width(page)
+
+
+def test_two_clicks_answer_what_somebody_asks_who_is_paged(browser: Browser, fleet: Exporter) -> None:
+    with browser.page(fleet.admin_url) as page:
+        assert "2 overdue" in page.title()
+        assert "2 overdue" in page.locator("h1").inner_text()
+        worst = page.locator(".worst li", has_text="orders-to-warehouse")
+        assert "overdue" in worst.inner_text()
+        assert "owner analytics" in worst.inner_text()
+        page.locator(".worst").get_by_role("link", name="orders-to-warehouse").click()
+        assert "must complete" in page.locator("main").inner_text() or "deadline" in page.locator("main").inner_text()
+        assert page.get_by_text("Mute", exact=True).first.is_visible()
+        page.locator("dt", has_text="Last event").locator("xpath=following-sibling::dd[1]").get_by_role("link").click()
+        assert "Google Cloud Storage" in page.locator("main").inner_text()
+
+
+def test_sorting_filtering_and_searching_are_links_that_can_be_shared(browser: Browser, fleet: Exporter) -> None:
+    with browser.page(fleet.admin_url) as page:
+        page.get_by_role("link", name="Owner").click()
+        assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+        assert names(page)[0] == "orders-to-warehouse"
+        page.get_by_role("combobox", name="Source").select_option("shop-eu1")
+        page.get_by_label("Search").fill("azure")
+        page.get_by_role("button", name="Show").click()
+        assert names(page) == ["churn-model"]
+        assert "1 of 11 exports" in page.locator("#matching").inner_text()
+        shared = page.url
+        page.get_by_role("link", name="Show all").click()
+        assert len(names(page)) == 11
+        page.locator("h1").get_by_role("link", name="2 overdue").click()
+        assert len(names(page)) == 2
+        page.goto(shared)
+        assert page.get_by_label("Search").input_value() == "azure"
+        assert names(page) == ["churn-model"]
+
+
+def test_the_page_refreshes_itself_and_keeps_focus_and_typed_text(browser: Browser, fleet: Exporter) -> None:
+    fleet.post(body("Initiated", vendor_clock(time.time()), 5, Partner="Live"), "shop-eu1")
+    with browser.page(f"{fleet.admin_url}/?search=Live", size=(1400, 300)) as page:
+        state = page.locator("table.exports .state")
+        assert state.inner_text() == "running"
+        page.evaluate("() => { window.sameDocument = true; }")
+        page.get_by_label("Search").fill("Live and unsent")
+        page.evaluate("() => window.scrollTo(0, 50)")
+        fleet.post(body("Failed", vendor_clock(time.time()), 5, Partner="Live"), "shop-eu1")
+        refresh(page)
+        state.get_by_text("failed").wait_for()
+        assert page.evaluate("() => window.sameDocument")
+        assert page.get_by_label("Search").input_value() == "Live and unsent"
+        assert page.evaluate("() => document.activeElement.name") == "search"
+        assert page.evaluate("() => window.scrollY") == 50
+        assert "failed" in page.title()
+
+
+def test_an_exact_time_is_in_utc_and_in_the_zones_of_source_and_viewer(browser: Browser, fleet: Exporter) -> None:
+    with browser.page(f"{fleet.admin_url}/?source=shop-in1", timezone="America/New_York") as page:
+        time_shown = page.locator("table.exports time").first
+        lines = (time_shown.get_attribute("title") or "").splitlines()
+        assert [line.split(" ", 2)[2] for line in lines] == ["UTC", "Asia/Kolkata", "America/New_York (here)"]
+        time_shown.focus()
+        assert "Asia/Kolkata" in page.evaluate(
+            "(element) => getComputedStyle(element, '::after').content", time_shown.element_handle()
+        )
+
+
+def test_the_page_works_without_javascript(browser: Browser, fleet: Exporter) -> None:
+    with browser.page(fleet.admin_url, javascript=False) as page:
+        assert page.locator("noscript meta[http-equiv=refresh]").count() == 1
+        page.get_by_label("Search").fill("churn")
+        page.get_by_role("button", name="Show").click()
+        assert names(page) == ["churn-model"]
+
+
+def test_two_thousand_exports_are_pages_that_can_be_searched(browser: Browser, crowd: Exporter) -> None:
+    with browser.page(crowd.admin_url) as page:
+        assert "2000 exports" in page.locator("h1").inner_text()
+        assert len(names(page)) == 100
+        page.get_by_role("link", name="Next").click()
+        assert "101 to 200" in page.locator("#matching").inner_text()
+        page.get_by_label("Search").fill("Partner 1234")
+        page.keyboard.press("Enter")
+        page.get_by_text("1 of 2000 exports").wait_for()
+        assert names(page) == ["Partner 1234 events 4h"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_does_no_harm(browser: Browser, crowd: Exporter, name: str) -> None:
+    export = crowd.admin("/api/v1/exports", params={"search": name}).json()["exports"][0]
+    for path in ("/?search=" + quote(name), f"/exports/{export['id']}"):
+        with browser.page(crowd.admin_url + path, size=PHONE) as page:
+            assert fits_the_width(page)
+            assert page.locator("img").count() == 0
+            assert export["partner"] in page.locator("main").inner_text()
+
+
+def test_a_first_start_is_followed_live_and_a_failing_store_is_shown(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with (
+        LocalExporter(tmp_path_factory.mktemp("first")) as exporter,
+        browser.page(exporter.admin_url, allowed_errors=("ERR_CONNECTION", "Failed to load")) as page,
+    ):
+        page.evaluate("() => { window.sameDocument = true; }")
+        steps = page.locator("#first-start")
+        assert "/webhooks/clevertap/default" in steps.inner_text()
+        assert accessibility_problems(page) == []
+        exporter.post(b'{"is_test": true}')
+        steps.get_by_text("The test call has arrived").wait_for()  # the page refreshes itself
+        exporter.post(body("Completed", vendor_clock(time.time())))
+        page.get_by_text("1 export: 1 fine").wait_for()
+        assert steps.count() == 0
+
+        exporter.database.rename(exporter.folder / "aside.db")
+        refresh(page)
+        page.get_by_text("The store fails.").wait_for()
+        assert page.title().startswith("Store fails")
+        assert accessibility_problems(page) == []
+        (exporter.folder / "aside.db").rename(exporter.database)
+        refresh(page)
+        page.get_by_text("1 export: 1 fine").wait_for()
+
+        exporter.terminate()
+        page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+        page.get_by_text("The exporter does not answer").wait_for()
+        assert page.evaluate("() => window.sameDocument")
