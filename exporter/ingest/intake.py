@@ -215,10 +215,15 @@ class Intake:
             return offset
 
 
+def reason_meanings() -> dict[str, str]:
+    """Why a body may be in quarantine: a sentence for each reason, those of all vendors and `OLDER_THAN_RETENTION`."""
+    meanings = {reason: text for each in registry.VENDORS.values() for reason, text in each.reasons.items()}
+    return meanings | {OLDER_THAN_RETENTION: "it happened before store.retention began, so it may have been counted"}
+
+
 def quarantine_reasons() -> tuple[str, ...]:
-    """Every reason for which a body may be in quarantine: those of all vendors, and `OLDER_THAN_RETENTION`."""
-    reasons = dict.fromkeys(reason for adapter in registry.VENDORS.values() for reason in adapter.reasons)
-    return (*reasons, OLDER_THAN_RETENTION)
+    """Every reason for which a body may be in quarantine."""
+    return tuple(reason_meanings())
 
 
 def quarantined_if_too_old(accepted_event: AcceptedEvent, oldest: float) -> AcceptedEvent | QuarantinedBody:

@@ -6,7 +6,7 @@ Quarantined bodies are added and read by `exporter.ledger.contract.Ledger`: a re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,21 @@ class BodySelection:
     reason: str | None = None
 
 
+class QuarantineGroup(NamedTuple):
+    """The quarantined bodies of a source with the same reason: how many, and when the first and the last arrived."""
+
+    source: str
+    reason: str
+    number: int
+    first_arrived_at: float
+    last_arrived_at: float
+
+
 class BodyStore(Protocol):
     """A ledger's bodies that became no event. Every method may raise `exporter.domain.errors.StoreError`."""
+
+    def quarantine_groups(self) -> list[QuarantineGroup]:
+        """The quarantined bodies by source and reason, the one with the newest arrival first."""
 
     def add_refused(self, bodies: Sequence[RefusedBody]) -> None:
         """Add refused bodies in order, and remove all but the newest `MAX_REFUSED` of each of their sources."""

@@ -114,11 +114,16 @@ class Ledger(Protocol):
         """The body of an event as it arrived; None if there is no such event."""
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
+        self,
+        limit: int = 100,
+        source: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        reason: str | None = None,
     ) -> list[QuarantinedBody]:
         """Quarantined bodies, newest first, with ``before`` only those before that sequence.
 
-        With ``after``, those after that sequence, in sequence order.
+        With ``after``, those after that sequence, in sequence order. With ``reason``, only those quarantined for it.
         """
 
     def quarantine_counts(self) -> Mapping[str, int]:

@@ -66,6 +66,15 @@ OTHER_ENDPOINTS = (
     ),
     ("/events/{id}", "GET", "The body of an event as it arrived.", (200, 401, 403, 404)),
     (
+        "/quarantine",
+        "GET",
+        "Bodies in quarantine by reason, refused bodies, and with `?preview=1` what a replay would change.",
+        (200, 401, 403),
+    ),
+    ("/quarantine", "POST", "The form of that page: replay all, one reason or one body.", (303, 400, 401, 403)),
+    ("/quarantine/{id}", "GET", "A body in quarantine, and how it would be parsed now.", (200, 401, 403, 404)),
+    ("/refused/{id}", "GET", "The beginning of a refused body.", (200, 401, 403, 404)),
+    (
         "/sign-in",
         "GET",
         "Leads to the status page, which shows the form to sign in if that is needed.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import every_ledger
 from builders import at
 from exporter.domain.events import QuarantinedBody, RefusedBody
-from exporter.ledger.body_store import MAX_REFUSED, BodySelection
+from exporter.ledger.body_store import MAX_REFUSED, BodySelection, QuarantineGroup
 
 if TYPE_CHECKING:
     from exporter.ledger.contract import Ledger
@@ -53,6 +53,25 @@ def test_refused_bodies_are_pruned_the_oldest_first(ledger: Ledger) -> None:
     assert ledger.bodies.prune_refused(at("0:00") + 3, 2) == 1
     assert ledger.bodies.prune_refused(at("0:00") + 3, 2) == 0
     assert sequences(ledger.bodies.refused()) == [5, 4]
+
+
+def test_quarantined_bodies_are_grouped_and_listed_by_their_reason(ledger: Ledger) -> None:
+    assert ledger.bodies.quarantine_groups() == []
+    arrivals = [("a", "bad_date", 5.0), ("a", "wrong_type", 7.0), ("a", "bad_date", 6.5), ("b", "bad_date", 7.0)]
+    ledger.append(
+        [
+            QuarantinedBody(source, at("0:00") + second, reason, "", b"{}", bytes([number]) * 16)
+            for number, (source, reason, second) in enumerate(arrivals)
+        ]
+    )
+    assert ledger.bodies.quarantine_groups() == [
+        QuarantineGroup("a", "wrong_type", 1, at("0:00") + 7, at("0:00") + 7),
+        QuarantineGroup("b", "bad_date", 1, at("0:00") + 7, at("0:00") + 7),
+        QuarantineGroup("a", "bad_date", 2, at("0:00") + 5, at("0:00") + 6.5),
+    ]
+    assert sequences(ledger.quarantine(reason="bad_date")) == [4, 3, 1]
+    assert sequences(ledger.quarantine(1, "a", before=4, reason="bad_date")) == [3]
+    assert sequences(ledger.quarantine(source="a", after=1, reason="wrong_type")) == [2]
 
 
 def test_bodies_are_counted_and_deleted_by_what_was_given(ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -92,6 +94,12 @@ def form_with(page: requests.Response, field: str) -> Form:
             return form
     message = f"no form with {field} in {page.text}"
     raise AssertionError(message)
+
+
+def text_of(page: requests.Response) -> str:
+    """Return what a person reads, with single spaces."""
+    text = re.sub("</(td|th|p|dt|dd|h1|h2|li|option|label|a)>|<br>", " ", page.text)
+    return html.unescape(" ".join(re.sub("<[^>]*>", "", text).split()))
 
 
 class FormClient:

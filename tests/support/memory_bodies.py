@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.ledger.body_store import MAX_REFUSED
+from exporter.ledger.body_store import MAX_REFUSED, QuarantineGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,13 @@ class MemoryBodyStore:
         self._ledger = ledger
         self._refused: list[RefusedBody] = []
         self._last_sequence = 0
+
+    def quarantine_groups(self) -> list[QuarantineGroup]:
+        arrivals: dict[tuple[str, str], list[float]] = {}
+        for body in self._ledger.quarantine(10**6):
+            arrivals.setdefault((body.source, body.reason), []).append(body.arrived_at)
+        groups = [QuarantineGroup(*key, len(each), min(each), max(each)) for key, each in arrivals.items()]
+        return sorted(groups, key=lambda group: (-group.last_arrived_at, group.source, group.reason))
 
     def add_refused(self, bodies: Sequence[RefusedBody]) -> None:
         for body in bodies:

@@ -83,12 +83,19 @@ class MemoryLedger:
         return next((stored.body for stored in self.stored if stored.event.sequence == sequence), None)
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
+        self,
+        limit: int = 100,
+        source: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        reason: str | None = None,
     ) -> list[QuarantinedBody]:
         bodies = [
             self._dated_body(body)
             for body in self._quarantined
-            if source in {None, body.source} and (before is None or body.sequence < before)
+            if source in {None, body.source}
+            and reason in {None, body.reason}
+            and (before is None or body.sequence < before)
         ]
         return (bodies[::-1] if after is None else [body for body in bodies if body.sequence > after])[:limit]
 

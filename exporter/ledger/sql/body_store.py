@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from exporter.domain.events import RefusedBody
-from exporter.ledger.body_store import MAX_REFUSED
+from exporter.ledger.body_store import MAX_REFUSED, QuarantineGroup
 from exporter.ledger.instants import from_micros, to_micros
-from exporter.ledger.schema import quarantine, refused_bodies
+from exporter.ledger.schema import epochs, quarantine, refused_bodies
 from exporter.ledger.sql.checked_writes import insert_rows
 
 if TYPE_CHECKING:
@@ -29,6 +29,26 @@ class SqlBodyStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def quarantine_groups(self) -> list[QuarantineGroup]:
+        """The quarantined bodies by source and reason."""
+        table, arrived_us = quarantine.c, quarantine.c.arrived_us + epochs.c.offset_us
+        query = (
+            select(
+                table.source,
+                table.reason,
+                func.count().label("number"),
+                func.min(arrived_us).label("first_us"),
+                func.max(arrived_us).label("last_us"),
+            )
+            .join(epochs, epochs.c.id == table.epoch)
+            .group_by(table.source, table.reason)
+        )
+        groups = [
+            QuarantineGroup(row.source, row.reason, row.number, from_micros(row.first_us), from_micros(row.last_us))
+            for row in self._database.rows(query)
+        ]
+        return sorted(groups, key=lambda group: (-group.last_arrived_at, group.source, group.reason))
 
     def add_refused(self, bodies: Sequence[RefusedBody]) -> None:
         """Add refused bodies, and remove the oldest ones."""

@@ -186,7 +186,12 @@ class SqlLedger:
         return bytes(rows[0].body) if rows else None
 
     def quarantine(
-        self, limit: int = 100, source: str | None = None, after: int | None = None, before: int | None = None
+        self,
+        limit: int = 100,
+        source: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        reason: str | None = None,
     ) -> list[QuarantinedBody]:
         """Quarantined bodies."""
         at = quarantine.c.sequence
@@ -194,6 +199,8 @@ class SqlLedger:
         query = query.order_by(at.desc() if after is None else at).limit(limit)
         if source is not None:
             query = query.where(quarantine.c.source == source)
+        if reason is not None:
+            query = query.where(quarantine.c.reason == reason)
         if after is not None:
             query = query.where(at > after)
         if before is not None:

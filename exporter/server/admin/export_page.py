@@ -76,7 +76,7 @@ def create_blueprint(service: Service, access: Access) -> Blueprint:
             return response
         return redirect(f"{export_id}?done={asked.action}", HTTPStatus.SEE_OTHER)
 
-    @pages.get("/events/<int:sequence>")
+    @pages.get("/events/<int(max=4611686018427387904):sequence>")
     def event_body(sequence: int) -> str:
         event = next(iter(service.ledger.newest(None, 1, sequence - 1)), None)
         body = service.ledger.body(sequence)

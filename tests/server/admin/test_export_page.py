@@ -11,7 +11,7 @@ import pytest
 
 from builders import HOUR, body, vendor_clock
 from exporter.ledger.sql.ledger import SqlLedger
-from form_client import FormClient, form_with, forms
+from form_client import FormClient, form_with, forms, text_of
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ def page_of(browser: FormClient, **labels: str) -> requests.Response:
     exports = browser.get("/api/v1/exports").json()["exports"]
     [found] = [each for each in exports if labels.items() <= each.items()]
     return browser.get(f"/exports/{found['id']}")
-
-
-def text_of(page: requests.Response) -> str:
-    """Return what a person reads, with single spaces."""
-    return html.unescape(" ".join(re.sub("<[^>]*>", "", page.text).split()))
 
 
 def decide(
