@@ -16,7 +16,7 @@ COLOURS = {"fine": "#116329", "running": "#0a53a8", "not started": "#7a4b00", "n
 MUTED_COLOUR = "#4d555e"
 BAD_COLOUR = "#a40e26"
 MAX_NAME = 40
-"""A longer name is cut off, because a badge stands in a line of text."""
+"""A longer name is cut off, because a badge is part of a line of text."""
 
 
 def of_all(counts: Mapping[str, int]) -> str:

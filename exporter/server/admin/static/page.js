@@ -9,6 +9,7 @@
   const addLocalTimes = (root) => {
     if (zone === "UTC") return;
     for (const time of root.querySelectorAll("time.when")) {
+      if (time.title.endsWith(` ${zone}`)) continue; // the source's zone is the viewer's
       time.title += `\n${viewer.format(new Date(time.dateTime))} ${zone} (here)`;
     }
   };
