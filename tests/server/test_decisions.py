@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from exporter.domain.exports import ExportKey
 from exporter.ingest.replay import QuarantineSelection
 from exporter.ledger.contract import AcceptedEvent
 from exporter.metrics.process_metrics import ProcessMetrics
+from exporter.server.admin.app import create_app
+from exporter.server.http.messages import Headers, HttpRequest
+from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.service import Service
 from memory_ledger import MemoryLedger
 from running import wait_until
@@ -122,3 +125,62 @@ def test_one_body_of_the_quarantine_is_replayed(service: Service) -> None:
     assert service.replay_quarantine(QuarantineSelection(sequence=2), 0, 100, dry_run=False).bodies == []
     assert service.replay_quarantine(QuarantineSelection("elsewhere", sequence=1), 0, 9, dry_run=False).bodies == []
     assert service.replay_quarantine(QuarantineSelection(reason="x"), 0, 9, dry_run=False).bodies == []
+
+
+def ask(service: Service, method: str, path: str, sent: object = None) -> Any:  # noqa: ANN401 - JSON
+    """Return the document of the API, without a listener in between."""
+    request = HttpRequest(method, path.encode(), Headers(()), "127.0.0.1", "http", 0, "127.0.0.1")
+    client = create_app(service).test_client()
+    answer = client.open(f"/api/v1/{path}", method=method, json=sent, environ_overrides={HTTP_REQUEST: request})
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_a_replay_names_what_became_of_each_body(service: Service) -> None:
+    start(service)
+    for number, content in enumerate((body(request_id=5), body(request_id=5), b'{"is_test": true}', b"{}")):
+        service.ledger.append([QuarantinedBody("default", NOW - 60, "bad_date", "", content, bytes([number]) * 16)])
+
+    def replayed(**fields: object) -> Any:  # noqa: ANN401 - JSON
+        return ask(service, "POST", "replays", fields)["replay"]
+
+    preview = replayed(preview=True)
+    assert [each["outcome"] for each in preview["bodies"]] == ["accepted", "accepted", "test call", "quarantined"]
+    assert preview["bodies"][0]["event"]["request_id"] == "5"
+    done = replayed()
+    assert [each["outcome"] for each in done["bodies"]] == ["accepted", "duplicate", "test call", "quarantined"]
+    assert done["bodies"][3] == {
+        "sequence": 4,
+        "source": "default",
+        "reason": "bad_date",
+        "outcome": "quarantined",
+        "detail": preview["bodies"][3]["detail"],
+        "event": None,
+    }
+    counts = {name: done[name] for name in ("accepted", "duplicates", "test_calls", "still_quarantined")}
+    assert counts == {"accepted": 1, "duplicates": 1, "test_calls": 1, "still_quarantined": {"missing_key": 1}}
+
+
+def test_outages_are_listed_from_the_newest_on(service: Service) -> None:
+    for instant in (HOUR, 2 * HOUR, 2 * HOUR + 10, 5 * HOUR):
+        service.ledger.record_heartbeat("another", NOW - 6 * HOUR + instant)
+    start(service)
+    newest, *older = ask(service, "GET", "outages")["outages"]
+    assert newest == {
+        "began_at": "2026-06-01T11:00:00Z",
+        "began_at_seconds": NOW - HOUR,
+        "ended_at": "2026-06-01T12:00:00Z",
+        "ended_at_seconds": NOW,
+    }
+    assert [each["ended_at_seconds"] for each in older] == [NOW - HOUR, NOW - 4 * HOUR]
+    page = ask(service, "GET", "outages?limit=1&offset=1")
+    assert (page["outages"], page["total"], page["next"]) == (older[:1], 3, "?limit=1&offset=2")
+
+
+def test_a_source_that_is_not_configured_is_listed_with_its_last_arrival(service: Service) -> None:
+    service.ledger.append([accepted_event(event("completed", at("10:00"), source="former"))])
+    start(service)
+    own, former = ask(service, "GET", "sources")["sources"]
+    assert (own["slug"], own["configured"], own["webhook_path"]) == ("default", True, "/webhooks/clevertap/default")
+    assert (former["slug"], former["configured"], former["webhook_path"]) == ("former", False, None)
+    assert former["last_accepted_seconds"] == at("10:00") + 2  # the delay of the event

@@ -88,7 +88,7 @@ def test_a_mute_is_seen_by_a_running_exporter_at_its_next_scrape_and_survives_a_
         assert exporter.value("dataexport_initiated_total", **LABELS) == 1
         page = exporter.admin("/").text
         assert re.search(
-            r"muted</span> until \d{4}-\d\d-\d\d \d\d:\d\d UTC, by Ann &lt;b&gt;: bucket &lt;moves&gt;", page
+            r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC, by <bdi>Ann &lt;b&gt;</bdi>: <bdi>bucket &lt;moves&gt;</bdi>", page
         )
         (state,) = exporter.admin("/api/v1/exports", params={"state": "muted"}).json()["exports"]
         assert (state["muted_by"], state["muted_why"]) == ("Ann <b>", "bucket <moves>")
