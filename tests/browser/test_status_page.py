@@ -54,7 +54,8 @@ def overdue_id(exporter: Exporter) -> str:
 
 
 def names(page: Page) -> list[str]:
-    return page.locator("table.exports tbody th").all_inner_texts()
+    texts: list[str] = page.locator("table.exports tbody th").all_inner_texts()
+    return texts
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
