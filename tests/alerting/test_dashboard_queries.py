@@ -272,3 +272,14 @@ def test_every_row_of_the_table_has_its_state_and_its_owner(stand: Stand) -> Non
     }
     assert rows["A"] == rows["B"] == rows["E"]
     assert rows["C"] <= rows["A"]
+
+
+def test_the_column_of_own_runbooks_is_there_only_if_an_export_has_one(stand: Stand) -> None:
+    [target] = [
+        each
+        for each in ask.targets(BOARDS["dataexport-overview"])
+        if each.panel["title"] == "Exports, the most urgent first" and "runbook_url" in each.expression
+    ]
+    for export, there in (("warehouse", True), ("any", False)):
+        answer = ask.ask(stand.prometheus_url, target, {"source": ".*", "export": export})
+        assert ("runbook_url" in answer.labels) == there
