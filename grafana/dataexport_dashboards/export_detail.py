@@ -299,7 +299,7 @@ def _distribution() -> bargauge.Panel:
             "How many completed runs took how long, of all that the store has. Only for an export that shares its "
             "name with no other: the metric is not divided by partner, type and frequency.",
             buckets(bucket),
-            nothing="Several exports share this name",
+            nothing="No run, or a shared name",
             height=10,
             width=8,
         )

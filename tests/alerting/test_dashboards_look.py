@@ -21,7 +21,6 @@ AROUND_A_TITLE = 48
 """Pixels of a panel's padding and of the icon that shows its description."""
 PIXELS_PER_CHARACTER = 7.5
 FIXED_WIDTHS = {"State", "Alert"}
-DAY_OF_PROMETHEUS = "1d"
 
 
 def each_panel_of(*kinds: str) -> pytest.MarkDecorator:
@@ -123,6 +122,12 @@ def test_a_chart_has_colours_that_differ_and_an_axis_that_fits_a_flat_line(panel
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["color"]["mode"] == "palette-classic"
     assert defaults["custom"]["axisSoftMax"] > 0
+
+
+@each_panel_of("timeseries")
+def test_a_quantile_of_nothing_is_not_drawn(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        assert target["expr"].endswith(" >= 0") or "histogram_quantile" not in target["expr"]
 
 
 @each_panel_of("timeseries")
