@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# benchmarks/ is not covered.
 COVERED = (
     "CHANGELOG.md",
     "README.md",
     "SECURITY.md",
     "CONTRIBUTING.md",
     "docs/**/*.md",
+    "benchmarks/**/*.md",
     "alerts/*.yaml",
     "alerts/templates/*",
     "deploy/*",

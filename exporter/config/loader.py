@@ -151,7 +151,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line \d+, column \d+", str(error))
         place = at[0] if at else "its end"
-        advice = "a text needs quotation marks, a list [ ], and a name may come only once"
+        advice = "a section and a list need [ ], a text quotation marks, and a name may come only once"
         raise ConfigurationError([f"{path}: is not TOML at {place}: {advice}"]) from error
 
 

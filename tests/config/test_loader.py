@@ -242,7 +242,7 @@ def test_a_declared_export_may_have_no_interval_if_it_runs_once_or_the_events_of
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"read \(No such file or directory\); give an existing file"):
         load(tmp_path / "missing.toml", {})
-    advice = "a text needs quotation marks, a list [ ], and a name may come only once"
+    advice = "a section and a list need [ ], a text quotation marks, and a name may come only once"
     assert problems(tmp_path, "[server")[0] == f"is not TOML at its end: {advice}"
     assert problems(tmp_path, "\n[log]\nlevel = loud\n")[0] == f"is not TOML at line 3, column 9: {advice}"
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
