@@ -156,7 +156,8 @@ def _sources(projector: Projector) -> Iterator[tuple[bool, str]]:
             yield True, f"source {state.slug}: no event yet"
             continue
         offset = "unknown" if state.suspected_offset is None else format_offset(state.suspected_offset)
-        text = f"source {state.slug}: arrivals suggest UTC offset {offset}, newest event delayed by {state.delay:.0f} s"
+        delay = f"delay of the newest event {state.delay:.0f} s"
+        text = f"source {state.slug}: arrivals suggest UTC offset {offset}, {delay}"
         if state.suspect:
             text += f'; timezone = "{state.timezone}" contradicts that: set timezone = "auto"'
         yield not state.suspect, text
