@@ -66,13 +66,13 @@ def parse_body(request: Request, fields: Sequence[BodyField]) -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise JSON_ONLY
     body = request.get_data(cache=False)
-    objects = json_objects.decode(body, len(body))
-    if len(objects) != 1:
-        message = f"expected one JSON object, and not {len(objects)} of them"
+    if not body.lstrip().startswith(b"{"):
+        message = "the body has to be one JSON object, in UTF-8"
         raise PayloadError(message)
+    (json_object,) = json_objects.decode(body, len(body))
     by_name = {field.name: field for field in fields}
     given: dict[str, object] = {}
-    for name, value in objects[0].pairs:
+    for name, value in json_object.pairs:
         if name not in by_name:
             close = closest(name[:64], list(by_name))
             hint = f"did you mean {close}?" if close else f"the fields here are {', '.join(by_name)}"
