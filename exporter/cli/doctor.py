@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
 from exporter.cli.event_sources import newest_of_unconfigured_sources
 from exporter.cli.schedule_checks import crowded_groups, exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.config import store_url
+from exporter.config.suggestions import suggested_declarations
 from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
-from exporter.domain.exports import GROUP_LABEL
-from exporter.domain.frequency import QUARTER_HOUR, frequency_of_interval
+from exporter.domain.frequency import QUARTER_HOUR
 from exporter.domain.humanize import format_duration, format_instant, format_offset
 from exporter.ingest.redating import Redating
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
@@ -35,8 +33,6 @@ MIN_FREE_BYTES = 200 << 20
 """Bytes; years of events need less, but something else may be filling the disk."""
 MAX_BOOTS = 10
 """How many boots are checked: the newest ones."""
-MAX_NAME_STEM = 120
-"""Characters; a name has at most 128, and the rest is for a number that makes it unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *_decisions(projector, now),
     ]
     lines = [tables.format_check(text, passed=passed) for passed, text in findings]
-    suggestion = "\n".join(_suggestions(config, projector, now))
+    suggestion = "\n".join(suggested_declarations(projector.list_states(now), config.exports))
     if suggestion:
         lines += ["", "Declare these, so that their absence is noticed even after the history is gone:", "", suggestion]
     return Report("\n".join(lines), all(passed for passed, _ in findings))
@@ -207,30 +203,3 @@ def _exports(config: Config, projector: Projector, now: float) -> Iterator[tuple
         if number > config.limits.exports_per_source:
             limit = f"limits.exports_per_source = {config.limits.exports_per_source}"
             yield False, f"source {slug}: {number} exports, more than {limit}"
-
-
-def _suggestions(config: Config, projector: Projector, now: float) -> Iterator[str]:
-    """Yield a declaration in TOML for each recurring export that has none."""
-    taken = {(declaration.match.source, declaration.name) for declaration in config.exports}
-    undeclared = [state for state in projector.list_states(now) if state.recurring and not state.declared]
-    # The first declaration that matches an event gets it, so those with a request id come before the groups.
-    for state in sorted(undeclared, key=lambda state: state.export == GROUP_LABEL):
-        words = f"{state.partner} {state.data_type} {state.frequency}".lower().split()
-        match = {"partner": state.partner, "data_type": state.data_type, "frequency": state.frequency}
-        if state.export != GROUP_LABEL:
-            words.append(state.export)
-            match = {"request_id": state.export, **match}
-        stem = "-".join(words)[:MAX_NAME_STEM]
-        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-        name = next(name for name in names if (state.source, name) not in taken)
-        taken.add((state.source, name))
-        yield (
-            f"[[exports]]\nname = {_toml(name)}\nsource = {_toml(state.source)}\n"
-            f"match = {{ {', '.join(f'{key} = {_toml(value)}' for key, value in match.items())} }}\n"
-            f"interval = {_toml(frequency_of_interval(round(state.interval)).label)}\n"
-        )
-
-
-def _toml(text: str) -> str:
-    # TOML rejects surrogate pairs, by which JSON escapes the characters beyond U+FFFF: write them unescaped.
-    return json.dumps(text, ensure_ascii=False)

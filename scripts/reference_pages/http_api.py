@@ -68,12 +68,18 @@ OTHER_ENDPOINTS = (
     (
         "/quarantine",
         "GET",
-        "Bodies in quarantine by reason, refused bodies, and with `?preview=1` what a replay would change.",
+        "Bodies in quarantine and refused bodies; with `?preview=1`, what a replay would change.",
         (200, 401, 403),
     ),
     ("/quarantine", "POST", "The form of that page: replay all, one reason or one body.", (303, 400, 401, 403)),
     ("/quarantine/{id}", "GET", "A body in quarantine, and how it would be parsed now.", (200, 401, 403, 404)),
     ("/refused/{id}", "GET", "The beginning of a refused body.", (200, 401, 403, 404)),
+    (
+        "/sources",
+        "GET",
+        "The sources: address for CleverTap, credential, test call, time zone, exports to declare.",
+        (200, 401, 403),
+    ),
     (
         "/sign-in",
         "GET",

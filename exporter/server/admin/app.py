@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter.server.admin import access, api, export_page, pages, quarantine_page, static_files
+from exporter.server.admin import access, api, export_page, pages, quarantine_page, sources_page, static_files
 from exporter.server.admin.access import Access, http_request
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unavailable
@@ -91,6 +91,7 @@ def create_app(service: Service) -> Flask:
     app.register_blueprint(pages.create_blueprint(service))
     app.register_blueprint(export_page.create_blueprint(service, who))
     app.register_blueprint(quarantine_page.create_blueprint(service, who))
+    app.register_blueprint(sources_page.create_blueprint(service))
     app.register_blueprint(api.create_blueprint(service))
     register_error_handlers(app)
     return app
