@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.domain.errors import StoreError
-from exporter.server import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,14 +77,18 @@ class BackgroundWork:
         """Whether the ledger was read to its end once, so that states can be shown."""
         return self._caught_up.is_set()
 
-    def start(self) -> None:
+    def start(self, on_caught_up: Callable[[], None]) -> None:
         """Start both threads.
+
+        Args:
+            on_caught_up: called once the ledger was read to its end.
 
         Raises:
             StoreError: the ledger cannot be read.
         """
         self._replay_generation = self._ledger.replay_generation()
         self._ledger_id = self._ledger.ledger_id()
+        self._on_caught_up = on_caught_up
         for loop in (self._heartbeat_loop, self._catch_up_loop):
             thread = threading.Thread(target=loop, daemon=True, name=loop.__name__)
             thread.start()
@@ -140,7 +143,7 @@ class BackgroundWork:
                     self._stopping.wait(RETRY_SECONDS)
             else:
                 self._caught_up.set()
-                service_manager.notify("READY=1")
+                self._on_caught_up()
                 log.info("ready", events=events, from_checkpoint=from_checkpoint)
                 if from_checkpoint:
                     self._maintenance_due.wait(

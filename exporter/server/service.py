@@ -112,8 +112,11 @@ class Service:
         """The ledger, for reading."""
         return self._ledger
 
-    def start(self) -> None:
+    def start(self, on_caught_up: Callable[[], None] = lambda: None) -> None:
         """Record a first heartbeat, the sources and the declared exports, and start the background work.
+
+        Args:
+            on_caught_up: called once the ledger was read to its end, so that states can be shown.
 
         Raises:
             StoreError: the ledger cannot be read or written.
@@ -124,7 +127,7 @@ class Service:
         self._ledger.record_heartbeat(self._model.instance_id, *self.clock.read())
         self._record_declarations(self.config)
         self.process_metrics.backup_time.set(self._ledger.last_backup())
-        self._background.start()
+        self._background.start(on_caught_up)
         self.refused_bodies.start()
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from exporter.ledger.sqlite.permissions import refuse_open_folder
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server import gunicorn_app, logs, startup_checks
 from exporter.server.service import Service
+from exporter.server.service_manager import ServiceManager
 from exporter.server.startup_checks import refuse_clock
 from exporter.server.store_wait import wait_for_store
 
@@ -44,6 +45,7 @@ def serve(path: Path | None) -> None:
         _log_environment(config)
         return config
 
+    manager = ServiceManager(os.environ)
     settings = loader.load(path, os.environ)
     refuse_clock(time.time())
     logs.configure(settings.log)
@@ -53,7 +55,7 @@ def serve(path: Path | None) -> None:
         process_metrics = ProcessMetrics(os.environ.get(REVISION_VARIABLE, ""))
         ledger = SqlLedger(settings.store_url, process_metrics.observe_operation)
         service = Service(settings, load_config, ledger, process_metrics)
-        service.start()
+        service.start(manager.notify_ready)
         return service
 
     def open_store() -> None:
