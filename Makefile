@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards chart reference format docs pins audit dist image image-check
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards chart reference format docs pins audit dist deb sbom image image-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -74,6 +74,16 @@ format: $(VENV)/dev.stamp ## let ruff format and mend what it can
 dist: $(VENV)/dev.stamp $(VENV)/dist/stamp ## build wheel and source distribution into dist/, the same bytes from the same commit
 	$(BIN)/python scripts/build_dist.py
 	$(VENV)/dist/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+deb: dist ## build a Debian package into dist/
+	scripts/build-deb
+
+sbom: $(VENV)/dev.stamp $(VENV)/bench/stamp $(VENV)/dist/stamp ## list what the image installs, in CycloneDX and SPDX, in dist/
+	mkdir -p dist
+	$(VENV)/dist/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.cyclonedx.json $(VENV)/bench/bin/python
+	$(BIN)/python scripts/sbom_spdx.py dist/sbom.cyclonedx.json dist/sbom.spdx.json \
+		"$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)"
 
 image: ## build the image IMAGE with docker
 	docker build --tag $(IMAGE) --build-arg REVISION="$$(git rev-parse HEAD)" $(IMAGE_OPTIONS) .

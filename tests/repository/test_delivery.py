@@ -19,6 +19,7 @@ from build_dist import with_absolute_links
 from exporter import __version__
 from exporter.cli import assets
 from monitoring import ROOT
+from sbom_spdx import spdx
 from slim_environment import strip
 from tools import missing, program
 
@@ -151,3 +152,20 @@ def test_links_of_the_readme_work_on_an_index_of_packages() -> None:
     base = "https://github.com/dataexport/dataexport-exporter"
     assert f"]({base}/blob/v1.2.3/docs/how-to/install-pip.md)" in readme
     assert f"]({base}/raw/v1.2.3/docs/images/lateness.svg)" in readme
+
+
+def test_both_bills_of_materials_list_the_same() -> None:
+    root = {"bom-ref": "root", "name": "dataexport-exporter", "version": "1.2.3", "licenses": [{"expression": "MIT"}]}
+    flask = {"bom-ref": "flask==3", "name": "flask", "version": "3", "purl": "pkg:pypi/flask@3"}
+    bom = {
+        "metadata": {"component": root},
+        "components": [flask],
+        "dependencies": [{"ref": "root", "dependsOn": ["flask==3"]}, {"ref": "flask==3"}],
+    }
+    document = spdx(bom, "2026-11-30T00:00:00Z")
+    assert [(each["name"], each["licenseDeclared"]) for each in document["packages"]] == [
+        ("dataexport-exporter", "MIT"),
+        ("flask", "NOASSERTION"),
+    ]
+    assert {each["SPDXID"] for each in document["packages"]} == {"SPDXRef-root", "SPDXRef-flask--3"}
+    assert [each["relationshipType"] for each in document["relationships"]] == ["DESCRIBES", "DEPENDS_ON"]
