@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from browsing import Browser, Scheme
     from running import Exporter
 
-PAGES = ("/", "/exports/{id}")
+PAGES = ("/", "/exports/{id}", "/sources", "/quarantine")
 """Every page; ``{id}`` is an overdue export."""
 HOSTILE = ("<img src=x onerror=alert(1)>\"'&", "\u05d0\u05d1\u05d2 (\u05d3)", "x" * 128, "📦🚀 export")
 
