@@ -8,6 +8,7 @@ two scrapes, one before and one after some traffic.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -242,13 +243,12 @@ class Stand:
 
     def _backfill(self, before: list[Metric], after: list[Metric]) -> None:
         history = self.folder / "history.om"
-        text = ""
+        end = int(time.time())
         if self.exports:
             self._run(self._command("backfill", f"--output={history}"))
-            text = history.read_text("utf-8").removesuffix("# EOF\n")
-        end = int(time.time())
-        with history.open("w", encoding="utf-8") as file:
-            file.write(text)
+            # Its last line is for the end of the file; the rest of a month of many exports does not fit into memory.
+            os.truncate(history, history.stat().st_size - len("# EOF\n"))
+        with history.open("a", encoding="utf-8") as file:
             file.writelines(_past(before, after, end))
             file.write("# EOF\n")
         self._run(
