@@ -1,4 +1,4 @@
-"""Selects exactly one export by its labels, for commands that change something about it."""
+"""Selects exports by their labels, for commands that change something about them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from exporter.domain.exports import matches_all
 from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from exporter.domain.exports import ExportKey
+    from exporter.cli.exporter_access import Candidate
     from exporter.domain.states import ExportState
+
+    Labelled = ExportState | Candidate
 
 MAX_LISTED = 20
 
@@ -29,7 +31,7 @@ class ExportSelector:
     data_type: str | None = None
     frequency: str | None = None
 
-    def matches(self, state: ExportState) -> bool:
+    def matches(self, state: Labelled) -> bool:
         """Return whether an export has all these labels."""
         if self.partner is not None and state.partner.casefold() not in registry.canonical_partners(self.partner):
             return False
@@ -44,23 +46,23 @@ class ExportSelector:
         )
 
 
-def select_export(selector: ExportSelector, states: Mapping[ExportKey, ExportState]) -> ExportKey:
+def select_export(selector: ExportSelector, candidates: Sequence[Candidate]) -> Candidate:
     """Return the one export that matches.
 
     Raises:
         NoSuchExportError: none matches, or several; the message lists at most `MAX_LISTED` candidates.
     """
-    matching = [key for key, state in states.items() if selector.matches(state)]
+    matching = [candidate for candidate in candidates if selector.matches(candidate)]
     if len(matching) == 1:
         return matching[0]
     several = "more than one export matches; narrow it by --source, --export, --partner, --data-type, --frequency:"
-    none = "no export matches; there are:" if states else "no export matches; there are none"
-    shown = sorted(map(describe_export, (states[key] for key in matching or states)))
+    none = "no export matches; there are:" if candidates else "no export matches; there are none"
+    shown = sorted(map(describe_export, matching or candidates))
     more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     raise NoSuchExportError("\n  ".join([several if matching else none, *shown[:MAX_LISTED], *more]))
 
 
-def describe_export(state: ExportState) -> str:
+def describe_export(state: Labelled) -> str:
     """Return the command-line options that select an export."""
     options = (
         ("source", state.source),

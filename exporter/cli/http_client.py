@@ -97,7 +97,8 @@ def send_request(  # noqa: PLR0913 - the parts of a request
     timeout: float,
     headers: Mapping[str, str] | None = None,
     body: str | None = None,
-    params: Mapping[str, str | int | list[str] | None] | None = None,
+    params: Mapping[str, str | list[str] | None] | None = None,
+    json: object = None,
 ) -> requests.Response:
     """Send a request and return the response, whatever its status is. Redirects are not followed.
 
@@ -110,6 +111,7 @@ def send_request(  # noqa: PLR0913 - the parts of a request
             url,
             params=params,
             data=None if body is None else body.encode(),
+            json=json,
             headers=headers,
             timeout=timeout,
             allow_redirects=False,

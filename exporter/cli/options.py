@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from exporter.cli.tables import JSON, JSONL, TABLE
 from exporter.config.environment import CONFIG_VARIABLE
 from exporter.domain.decision_rules import parse_text
 from exporter.domain.durations import parse_duration, parse_instant
@@ -21,7 +23,17 @@ config_option = click.option(
     help="Configuration file (TOML). Without one, defaults and DATAEXPORT_… variables apply.",
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+Command = Callable[..., None]
+
+
+def output_options(command: Command) -> Command:
+    """Add --json and --jsonl, which set the argument ``output``; without them it is a table."""
+    command = click.option("--jsonl", "output", flag_value=JSONL, help="Print JSON lines: an object on each line.")(
+        command
+    )
+    command = click.option("--json", "output", flag_value=JSON, help="Print JSON, with everything.")(command)
+    return click.option("--table", "output", flag_value=TABLE, default=TABLE, help="Print a table for people.")(command)
+
 
 source_option = click.option("--source", help="Only this source.")
 

@@ -58,7 +58,7 @@ def send_test_page(url: str, installation: Installation) -> Routed:
         "startsAt": now.isoformat(),
         "endsAt": (now + timedelta(minutes=LASTS_MINUTES)).isoformat(),
     }
-    _request("POST", url, body=json.dumps([alert]))
+    _request("POST", url, json=[alert])
     query = {"filter": [f'alertname="{ALERT}"', f"job={json.dumps(installation.job)}"]}
     deadline = time.monotonic() + ROUTING_SECONDS
     while True:
@@ -80,7 +80,6 @@ def _request(method: str, url: str, **parts: Any) -> requests.Response:  # noqa:
         response = send_request(
             method,
             f"{url.rstrip('/')}/api/v2/alerts",
-            headers={"Content-Type": "application/json"},
             timeout=TIMEOUT_SECONDS,
             **parts,
         )

@@ -1,205 +1,179 @@
-"""Formats exports, events, sources, quarantined bodies and decisions as tables for people or JSON for programs."""
+"""Formats the documents of exports, events, sources, bodies and decisions: as tables for people, or JSON for programs.
+
+The documents are those of the API: `exporter.server.admin.schemas` and `exporter.server.admin.decision_schemas`.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import os
+import shutil
+import sys
+import unicodedata
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from exporter.domain.decisions import MUTE
+import click
+
 from exporter.domain.humanize import format_age, format_duration, format_offset, format_time_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from exporter.domain.decisions import Decision
-    from exporter.domain.events import Event, QuarantinedBody, RefusedBody
-    from exporter.domain.exports import Declaration
-    from exporter.domain.states import ExportState, SourceState
-
-
-Row = dict[str, object]
-_EXPORT_LABELS = ("source", "export", "partner", "data_type", "frequency")
-_EXPORT_HEADINGS = (
-    "STATE",
-    "SOURCE",
-    "EXPORT",
-    "PARTNER",
-    "TYPE",
-    "FREQUENCY",
-    "LAST STARTED",
-    "LAST COMPLETED",
-    "USUAL RUN",
-    "DEADLINE",
-    "SEVERITY",
-)
+Document = dict[str, Any]
+TABLE, JSON, JSONL = "table", "json", "jsonl"
+"""How a command may print a list."""
+_COLORS = {
+    "never completed": "red",
+    "overdue": "red",
+    "stuck": "red",
+    "failed": "red",
+    "not started": "yellow",
+    "no schedule": "yellow",
+    "running": "cyan",
+    "fine": "green",
+}
+"""The color of each state on a terminal."""
+_DISPENSABLE = ("SEVERITY", "USUAL RUN", "OWNER", "OCCURRED AT", "UTC OFFSET", "FREQUENCY", "LAST STARTED", "TYPE")
+"""The columns that a terminal which is too narrow does without, the first of them first."""
+_LEAST_WIDTH = 8
+"""Cells are not cut to fewer characters."""
 
 
-def exports_table(states: Iterable[ExportState], now: float, *, as_json: bool) -> str:
-    """Format the states of exports; ``now`` in Unix seconds."""
-    if as_json:
-        rows = [{"id": state.id} | asdict(state) | {"state": state.condition(now)} for state in states]
-        for row in rows:
-            # The id contains the key, and JSON has neither infinity nor bytes.
-            del row["key"], row["changes_at"], row["last_slots"]
-        return _json(rows)
-    return format_table(
-        _EXPORT_HEADINGS,
-        [
-            (
-                state.condition(now),
-                state.source,
-                state.export,
-                state.partner,
-                state.data_type,
-                state.frequency,
-                format_age(state.last_initiated, now),
-                format_age(state.last_completed, now),
-                format_duration(state.usual_duration) if state.usual_duration else "",
-                format_time_left(state.deadline, now),
-                state.severity,
-            )
-            for state in states
-        ],
-        "no export is known yet: none is declared, and no event has arrived",
+def print_documents(documents: Sequence[Document], output: str, table: Callable[[], str]) -> None:
+    """Print a list in one of three forms; ``table`` formats it for people."""
+    if output == JSON:
+        click.echo(json.dumps(documents, indent=2))
+    elif output == JSONL:
+        for document in documents:
+            click.echo(json.dumps(document))
+    else:
+        click.echo(table())
+
+
+def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool = False) -> str:
+    """Format exports.
+
+    Args:
+        exports: those to show.
+        now: Unix seconds.
+        is_filtered: whether there may be others, which were not asked for.
+    """
+    headings = (
+        "STATE",
+        "SOURCE",
+        "EXPORT",
+        "PARTNER",
+        "TYPE",
+        "FREQUENCY",
+        "LAST STARTED",
+        "LAST COMPLETED",
+        "USUAL RUN",
+        "DEADLINE",
+        "OWNER",
+        "SEVERITY",
     )
-
-
-def events_table(events: Iterable[Event], source: str | None, *, as_json: bool) -> str:
-    """Format events with their event time and arrival time; ``source`` is the only one that was asked for."""
     rows = [
-        {
-            "sequence": event.sequence,
-            "arrived_at": format_iso(event.arrived_at),
-            "occurred_at": format_iso(event.occurred_at),
-            "utc_offset": format_offset(event.utc_offset),
-            "source": event.source,
-            "request_id": event.request_id,
-            "status": event.status,
-            "partner": event.partner,
-            "data_type": event.data_type,
-            "frequency": event.frequency,
-        }
+        (
+            export["state"],
+            export["source"],
+            export["export"],
+            export["partner"],
+            export["data_type"],
+            export["frequency"],
+            format_age(export["last_initiated_seconds"] or 0, now),
+            format_age(export["last_completed_seconds"] or 0, now),
+            format_duration(export["usual_duration_seconds"]) if export["usual_duration_seconds"] else "",
+            format_time_left(export["deadline_seconds"] or 0, now),
+            export["owner"] or "",
+            export["severity"],
+        )
+        for export in exports
+    ]
+    nothing = "no export is known yet: none is declared, and no event has arrived"
+    return format_table(headings, rows, "no export matches" if is_filtered else nothing)
+
+
+def events_table(events: Iterable[Document], source: str | None) -> str:
+    """Format events with their event time and arrival time; ``source`` is the only one that was asked for."""
+    headings = (
+        "SEQUENCE",
+        "ARRIVED AT",
+        "OCCURRED AT",
+        "UTC OFFSET",
+        "SOURCE",
+        "REQUEST ID",
+        "STATUS",
+        "PARTNER",
+        "TYPE",
+        "FREQUENCY",
+    )
+    rows = [
+        (
+            str(event["sequence"]),
+            event["arrived_at"],
+            event["occurred_at"],
+            format_offset(event["utc_offset_seconds"]),
+            event["source"],
+            event["request_id"],
+            event["status"],
+            event["partner"],
+            event["data_type"],
+            event["frequency"],
+        )
         for event in events
     ]
     nothing = "no event has arrived yet" if source is None else f"no event of source {source} has arrived yet"
-    return _json(rows) if as_json else _table_of_rows(rows, nothing)
+    return format_table(headings, rows, nothing)
 
 
-def sources_table(
-    states: Iterable[SourceState], unconfigured: Mapping[str, Event], now: float, *, as_json: bool
-) -> str:
-    """Format the states of sources: time zone, event counts and newest arrival.
+def sources_table(sources: Iterable[Document], now: float) -> str:
+    """Format sources: time zone, event counts and newest arrival; ``now`` in Unix seconds."""
+    headings = ("SOURCE", "TIME ZONE", "SEEN OFFSET", "EVENTS", "DUPLICATES", "QUARANTINED", "LAST ACCEPTED")
+    return format_table(headings, [_source_row(source, now) for source in sources])
 
-    Args:
-        states: the configured sources.
-        unconfigured: the newest event of each source that has events but is not configured.
-        now: Unix seconds.
-        as_json: for programs.
-    """
-    if as_json:
-        rows: list[dict[str, object]] = [asdict(state) | {"configured": True} for state in states]
-        rows += [
-            {"slug": slug, "last_accepted": event.arrived_at, "configured": False}
-            for slug, event in sorted(unconfigured.items())
-        ]
-        return _json(rows)
-    return format_table(
-        ("SOURCE", "TIME ZONE", "SEEN OFFSET", "EVENTS", "DUPLICATES", "QUARANTINED", "LAST ACCEPTED"),
-        [
-            (
-                state.slug,
-                state.timezone + (" (suspect)" if state.suspect else ""),
-                "" if state.suspected_offset is None else format_offset(state.suspected_offset),
-                str(sum(state.events.values())),
-                str(state.duplicates),
-                str(sum(state.quarantined.values())),
-                format_age(state.last_accepted, now),
-            )
-            for state in states
-        ]
-        + [
-            (slug, "not configured", "", "", "", "", format_age(event.arrived_at, now))
-            for slug, event in sorted(unconfigured.items())
-        ],
+
+def _source_row(source: Document, now: float) -> tuple[str, ...]:
+    last_accepted = format_age(source["last_accepted_seconds"] or 0, now)
+    if not source["configured"]:
+        return (source["slug"], "not configured", "", "", "", "", last_accepted)
+    offset = source["suspected_offset_seconds"]
+    return (
+        source["slug"],
+        source["timezone"] + (" (suspect)" if source["suspect"] else ""),
+        "" if offset is None else format_offset(offset),
+        str(sum(source["events"].values())),
+        str(source["duplicates"]),
+        str(sum(source["quarantined"].values())),
+        last_accepted,
     )
 
 
-def quarantine_table(bodies: Iterable[QuarantinedBody], *, as_json: bool) -> str:
-    """Format quarantined bodies with the reason for each; only JSON includes the bodies themselves."""
+def quarantine_table(bodies: Iterable[Document]) -> str:
+    """Format quarantined bodies with the reason for each, without the bodies themselves."""
+    return _table_of(bodies, ("sequence", "arrived_at", "source", "reason", "detail"), "nothing is in quarantine")
+
+
+def refused_table(bodies: Iterable[Document]) -> str:
+    """Format refused bodies with the check that failed, without the bodies themselves."""
+    names = ("sequence", "arrived_at", "source", "status", "detail", "size")
+    return _table_of(bodies, names, "no refused body is stored")
+
+
+def decisions_table(decisions: Iterable[Document]) -> str:
+    """Format mutes and retirements in effect, which have a member ``decision`` in addition."""
+    names = ("decision", "source", "export", "partner", "data_type", "frequency", "decided_at", "until", "by", "why")
     rows = [
-        {
-            "sequence": quarantined.sequence,
-            "arrived_at": format_iso(quarantined.arrived_at),
-            "source": quarantined.source,
-            "reason": quarantined.reason,
-            "detail": quarantined.detail,
-            "body": quarantined.body.decode("utf-8", "replace"),
-        }
-        for quarantined in bodies
+        {name: decision.get(name) or "" for name in names} | {"until": decision.get("until") or "an event arrives"}
+        for decision in decisions
     ]
-    return _table_of_bodies(rows, "nothing is in quarantine", as_json=as_json)
+    return _table_of(rows, names, "nothing is muted or retired")
 
 
-def refused_table(bodies: Iterable[RefusedBody], *, as_json: bool) -> str:
-    """Format refused bodies with the check that failed; only JSON includes the beginning of the bodies themselves."""
-    rows = [
-        {
-            "sequence": refused.sequence,
-            "arrived_at": format_iso(refused.arrived_at),
-            "source": refused.source,
-            "status": refused.status,
-            "detail": refused.detail,
-            "size": refused.size,
-            "body": refused.body.decode("utf-8", "replace"),
-        }
-        for refused in bodies
-    ]
-    return _table_of_bodies(rows, "no refused body is stored", as_json=as_json)
-
-
-def _table_of_bodies(rows: list[Row], empty: str, *, as_json: bool) -> str:
-    if as_json:
-        return _json(rows)
-    return _table_of_rows([{name: row[name] for name in row if name != "body"} for row in rows], empty)
-
-
-def decision_row(decision: Decision, state: ExportState) -> Row:
-    """Return the row of a decision in effect, with the state of its export."""
-    labels = (state.source, state.export, state.partner, state.data_type, state.frequency)
-    return _decision_row("muted" if decision.kind == MUTE else "retired", labels, decision)
-
-
-def left_behind_row(mute: Decision) -> Row:
-    """Return the row of a mute whose export is neither declared any more nor has events."""
-    key = mute.key
-    return _decision_row("muted, left behind", (key.source, key.name, key.partner, key.data_type, key.frequency), mute)
-
-
-def configured_mute_row(declaration: Declaration) -> Row:
-    """Return the row of a declared export that the configuration mutes."""
-    match = declaration.match
-    labels = (match.source, declaration.name, match.partner or "", match.data_type or "", declaration.frequency)
-    row = dict(zip(_EXPORT_LABELS, labels, strict=True))
-    until = format_iso(declaration.muted_until)
-    return {"decision": "muted", **row, "since": "", "until": until, "by": "the configuration", "why": "muted_until"}
-
-
-def _decision_row(what: str, labels: tuple[str, ...], decision: Decision) -> Row:
-    return {
-        "decision": what,
-        **dict(zip(_EXPORT_LABELS, labels, strict=True)),
-        "since": format_iso(decision.decided_at),
-        "until": format_iso(decision.until) if decision.until else "an event arrives",
-        "by": decision.by,
-        "why": decision.why,
-    }
-
-
-def decisions_table(rows: Sequence[Row], *, as_json: bool) -> str:
-    """Format the rows of decisions."""
-    return _json(rows) if as_json else _table_of_rows(rows, "nothing is muted or retired")
+def _table_of(documents: Iterable[Document], names: Sequence[str], nothing: str) -> str:
+    headings = ["SINCE" if name == "decided_at" else name.upper().replace("_", " ") for name in names]
+    headings = ["TYPE" if heading == "DATA TYPE" else heading for heading in headings]
+    return format_table(headings, [[str(document[name]) for name in names] for document in documents], nothing)
 
 
 def format_check(text: str, *, passed: bool) -> str:
@@ -207,36 +181,76 @@ def format_check(text: str, *, passed: bool) -> str:
     return f"{'ok  ' if passed else 'BAD '} {text}"
 
 
-def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], nothing: str = "nothing") -> str:
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None if standard output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def format_table(headings: Sequence[str], rows: Iterable[Sequence[str]], nothing: str = "nothing") -> str:
     """Format rows as text columns, each as wide as its widest cell, separated by two spaces.
+
+    On a terminal that is too narrow, columns that people can do without are left out, and the widest are cut.
 
     Args:
         headings: the heading of each column.
-        rows: the cells of each row.
+        rows: the cells of each row. What comes from outside may move the cursor: it is escaped.
         nothing: the sentence to return if there are no rows.
     """
-    if not rows:
+    lines = [list(headings), *([_printable(cell) for cell in row] for row in rows)]
+    if len(lines) == 1:
         return nothing
-    lines = [headings, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    columns = [list(column) for column in zip(*lines, strict=True)]
+    most = terminal_width()
+    if most is not None:
+        columns = _fit(columns, most)
+    padded = [[cell + " " * (_width(column) - display_width(cell)) for cell in column] for column in columns]
+    if headings[0] == "STATE" and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        padded[0] = [click.style(cell, fg=_COLORS.get(cell.rstrip())) for cell in padded[0]]
+    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
+
+
+def _fit(columns: list[list[str]], most: int) -> list[list[str]]:
+    """Leave out columns, and cut the widest, until a line has at most ``most`` characters if that is possible."""
+    for heading in _DISPENSABLE:
+        if _total(columns) <= most:
+            return columns
+        columns = [column for column in columns if column[0] != heading]
+    while (excess := _total(columns) - most) > 0:
+        widest = max(range(len(columns)), key=lambda index: _width(columns[index]))
+        width = _width(columns[widest])
+        if width <= _LEAST_WIDTH:
+            break
+        columns[widest] = [_cut(cell, max(width - excess, _LEAST_WIDTH, width - 1)) for cell in columns[widest]]
+    return columns
+
+
+def _total(columns: list[list[str]]) -> int:
+    return sum(map(_width, columns)) + 2 * (len(columns) - 1)
+
+
+def _width(column: Sequence[str]) -> int:
+    return max(map(display_width, column))
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal a text fills."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
     )
 
 
-def _table_of_rows(rows: Sequence[dict[str, object]], nothing: str) -> str:
-    headings = [name.upper().replace("_", " ") for name in rows[0]] if rows else []
-    return format_table(headings, [[_cell(value) for value in row.values()] for row in rows], nothing)
+def _cut(text: str, width: int) -> str:
+    """Cut a text to a width, with an ellipsis as the last character."""
+    if display_width(text) <= width:
+        return text
+    while display_width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
-def _cell(value: object) -> str:
-    # Bodies and details come from outside; control characters in them could rewrite the terminal.
-    text = str(value)
+def _printable(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode()
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2)
 
 
 def format_iso(instant: float) -> str:

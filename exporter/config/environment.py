@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 PREFIX = "DATAEXPORT_"
 CONFIG_VARIABLE = "DATAEXPORT_CONFIG"
+URL_VARIABLE = "DATAEXPORT_URL"
+URL_TOKEN_FILE_VARIABLE = "DATAEXPORT_URL_TOKEN_FILE"  # noqa: S105 - a name
 REVISION_VARIABLE = "DATAEXPORT_REVISION"
 DEFAULT_HOST_VARIABLE = "DATAEXPORT_DEFAULT_HOST"
 """The host of the listeners that neither the file nor a variable gives an address. For images: it overrides nothing."""
+NO_SETTINGS = frozenset(
+    {CONFIG_VARIABLE, URL_VARIABLE, URL_TOKEN_FILE_VARIABLE, REVISION_VARIABLE, DEFAULT_HOST_VARIABLE}
+)
+"""Variables of this program that set nothing in the configuration."""
 
 VARIABLES = {
     "DATAEXPORT_WEBHOOK_LISTEN": "server.webhook_listen",
@@ -137,7 +143,7 @@ def overlay_environment(file_tables: Mapping[str, Any], environment: Mapping[str
     """
     overlay = Overlay({name: _copy(table) for name, table in file_tables.items()})
     for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable in {CONFIG_VARIABLE, REVISION_VARIABLE, DEFAULT_HOST_VARIABLE}:
+        if not variable.startswith(PREFIX) or variable in NO_SETTINGS:
             continue
         from_file = variable not in VARIABLES and variable.removesuffix("_FILE") in FILE_VARIABLES
         setting = VARIABLES.get(variable.removesuffix("_FILE") if from_file else variable)

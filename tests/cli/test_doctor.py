@@ -93,7 +93,7 @@ def test_what_the_doctor_suggests_can_be_pasted_and_tells_the_same_exports_apart
     assert [each for each in after if not each["declared"]] == [each for each in before if not each["recurring"]]
 
     def summary(states: list[dict[str, object]]) -> list[tuple[object, ...]]:
-        names = ("partner", "data_type", "frequency", "interval", "initiated", "last_initiated")
+        names = ("partner", "data_type", "frequency", "interval_seconds", "initiated", "last_initiated")
         return sorted(tuple(str(state[name]) for name in names) for state in states)
 
     assert summary(after) == summary(before)

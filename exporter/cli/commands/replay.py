@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from exporter.cli.commands import FAILED
+from exporter.cli.event_sources import require_configured_source
+from exporter.cli.open_exporter import exporter_options, open_exporter, require_store
 from exporter.cli.open_store import open_store
-from exporter.cli.options import config_option
 from exporter.cli.progress import progress_bar
 from exporter.domain.humanize import format_duration
 from exporter.ingest.replay import QuarantineSelection, Replay, ReplayResult, oldest_acceptable
@@ -19,14 +20,15 @@ from exporter.ledger.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from exporter.cli.open_exporter import Place
 
 MAX_LISTED = 10
 """How many time shifts the summary of a rebuild lists."""
 
 
 @click.command()
-@config_option
+@exporter_options
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("--quarantine", is_flag=True, help="Retry quarantined bodies.")
 @click.option(
@@ -36,7 +38,7 @@ MAX_LISTED = 10
 @click.option("--reason", help="With --quarantine: only bodies quarantined for this reason.")
 @click.option("--dry-run", is_flag=True, help="With --quarantine or --rebuild: only show what would change.")
 def replay(  # noqa: PLR0913 - an argument for each option
-    path: Path | None,
+    place: Place,
     file: BinaryIO | None,
     source: str | None,
     reason: str | None,
@@ -66,7 +68,15 @@ def replay(  # noqa: PLR0913 - an argument for each option
     if dry_run and file is not None:
         message = "--dry-run goes with --quarantine or --rebuild"
         raise click.UsageError(message)
-    with open_store(path, Access.READ if dry_run else Access.WRITE) as (settings, _, ledger):
+    access = Access.READ if dry_run else Access.WRITE
+    if quarantine:
+        with open_exporter(place, access) as exporter:
+            require_configured_source(source, exporter)
+            result = exporter.replay_quarantine(QuarantineSelection(source, reason), dry_run=dry_run)
+        click.echo(_format_counts(result, dry_run=dry_run))
+        return
+    require_store(place, "FILE or --rebuild")
+    with open_store(place.path, access) as (settings, _, ledger):
         sources = settings.sources_without_credentials
         if source is not None and source not in sources:
             message = f"--source: {source!r} is none; the sources are {', '.join(sorted(sources))}"
@@ -78,9 +88,6 @@ def replay(  # noqa: PLR0913 - an argument for each option
             lines = _with_progress(file)
             result = _last_result(replayer.replay_lines(lines, source, time.time(), _print_error))
             click.echo(_format_counts(result, dry_run=False))
-        elif quarantine:
-            result = _last_result(replayer.replay_quarantine(QuarantineSelection(source, reason), dry_run=dry_run))
-            click.echo(_format_counts(result, dry_run=dry_run))
         else:
             total = sum(map(ledger.replay_store.count_events, slugs))
             result = ReplayResult()

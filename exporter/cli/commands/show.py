@@ -11,43 +11,66 @@ import click
 from exporter.cli import tables
 from exporter.cli.commands import FAILED
 from exporter.cli.doctor import run_checks
-from exporter.cli.event_sources import newest_of_unconfigured_sources, require_source
+from exporter.cli.event_sources import require_known_source, require_source
+from exporter.cli.open_exporter import exporter_options, open_exporter, require_store
 from exporter.cli.open_store import open_store
-from exporter.cli.options import config_option, json_option, source_option
+from exporter.cli.options import config_option, output_options, source_option
+from exporter.cli.watching import refuse_without_terminal, watch
+from exporter.domain.state_filter import StateFilter
+from exporter.domain.states import CONDITIONS
 from exporter.ingest.json_lines import format_line
 from exporter.ledger.replay_store import all_with_bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.ledger.sql.ledger import SqlLedger
-    from exporter.projection.projector import Projector
+    from exporter.cli.open_exporter import Place
 
 
 @click.command()
-@config_option
-@json_option
-def exports(path: Path | None, *, as_json: bool) -> None:
+@exporter_options
+@output_options
+@click.option("--state", type=click.Choice(CONDITIONS), help="Only exports in this state.")
+@source_option
+@click.option("--owner", help="Only exports of this owner; an empty text for those without one.")
+@click.option("--watch", "watches", is_flag=True, help="Show the table again every 3 s, until Ctrl-C.")
+def exports(  # noqa: PLR0913 - one for each option
+    place: Place, output: str, state: str | None, source: str | None, owner: str | None, *, watches: bool
+) -> None:
     """List all exports, the most urgent first.
+
+    A terminal that is too narrow shows fewer columns; --json shows everything. The states are colored
+    on a terminal, unless the variable NO_COLOR is set.
 
     \b
     Example:
-      dataexport-exporter exports --config dataexport.toml --json
+      dataexport-exporter exports --state overdue --owner data-platform
+      dataexport-exporter exports --url http://127.0.0.1:10047 --watch
     """
-    now = time.time()
-    _show(path, lambda projector, _: tables.exports_table(projector.list_states(now), now, as_json=as_json))
+    chosen = StateFilter(state, source, owner)
+    is_filtered = chosen != StateFilter()
+    if watches:
+        refuse_without_terminal(output)
+    with open_exporter(place) as exporter:
+        require_known_source(source, exporter)
+        if watches:
+            watch(lambda now: tables.exports_table(exporter.list_exports(chosen), now, is_filtered=is_filtered))
+            return
+        documents = exporter.list_exports(chosen)
+        tables.print_documents(
+            documents, output, lambda: tables.exports_table(documents, time.time(), is_filtered=is_filtered)
+        )
 
 
 @click.command()
-@config_option
-@json_option
+@exporter_options
+@output_options
 @source_option
 @click.option("--limit", default=20, type=click.IntRange(1, 100_000), help="Most events to list.")
 @click.option(
     "--for-replay", is_flag=True, help="Print all events with their bodies, one per line, as `replay` reads them."
 )
-def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, for_replay: bool) -> None:
+def events(place: Place, output: str, source: str | None, limit: int, *, for_replay: bool) -> None:
     """List the newest events, or all for a replay.
 
     \b
@@ -56,21 +79,23 @@ def events(path: Path | None, source: str | None, limit: int, *, as_json: bool, 
       dataexport-exporter events --for-replay > events.jsonl
     """
     if for_replay:
-        with open_store(path) as (settings, _, ledger):
+        require_store(place, "--for-replay")
+        with open_store(place.path) as (settings, _, ledger):
             require_source(source, settings, ledger)
             for slug in sorted(settings.sources) if source is None else [source]:
                 for accepted_event in all_with_bodies(ledger.replay_store, slug):
                     click.echo(format_line(accepted_event))
         return
-    with open_store(path) as (settings, _, ledger):
-        require_source(source, settings, ledger)
-        click.echo(tables.events_table(ledger.newest(source, limit), source, as_json=as_json))
+    with open_exporter(place) as exporter:
+        require_known_source(source, exporter)
+        documents = exporter.list_events(source, limit)
+        tables.print_documents(documents, output, lambda: tables.events_table(documents, source))
 
 
 @click.command()
-@config_option
-@json_option
-def sources(path: Path | None, *, as_json: bool) -> None:
+@exporter_options
+@output_options
+def sources(place: Place, output: str) -> None:
     """List the sources and what arrived from each.
 
     Sources that are no longer configured are listed as well, if they have events.
@@ -79,10 +104,9 @@ def sources(path: Path | None, *, as_json: bool) -> None:
     Example:
       dataexport-exporter sources
     """
-    now = time.time()
-    with open_store(path) as (settings, projector, ledger):
-        newest = newest_of_unconfigured_sources(settings, ledger)
-        click.echo(tables.sources_table(projector.list_sources(), newest, now, as_json=as_json))
+    with open_exporter(place) as exporter:
+        documents = exporter.list_sources()
+        tables.print_documents(documents, output, lambda: tables.sources_table(documents, time.time()))
 
 
 @click.command()
@@ -101,8 +125,3 @@ def doctor(path: Path | None) -> None:
         report = run_checks(settings, ledger, projector, time.time())
     click.echo(report.text)
     sys.exit(0 if report.healthy else FAILED)
-
-
-def _show(path: Path | None, render: Callable[[Projector, SqlLedger], str]) -> None:
-    with open_store(path) as (_, projector, ledger):
-        click.echo(render(projector, ledger))

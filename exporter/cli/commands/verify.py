@@ -20,22 +20,22 @@ from exporter.cli.verification import verify as run_checks
 @click.command()
 @click.argument("url", required=False)
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the source's token.")
-@click.option("--header", default="", help="Header that carries the token, if it is not Authorization: Bearer.")
-@click.option("--user", default="", help="User name, if the source has HTTP Basic; the file has the password.")
-@click.option("--admin-url", default="", help="Admin listener, if it can be reached from here.")
+@click.option("--header", help="Header that carries the token, if it is not Authorization: Bearer.")
+@click.option("--user", help="User name, if the source has HTTP Basic; the file has the password.")
+@click.option("--admin-url", help="Admin listener, if it can be reached from here.")
 @click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
-@click.option("--alertmanager", default="", help="Base URL of an Alertmanager to send a test page through.")
+@click.option("--alertmanager", help="Base URL of an Alertmanager to send a test page through.")
 @click.option("--job", default=JOB, help="With --alertmanager: the job label of the alert.")
 @click.option("--runbook-url", type=ADDRESS, default=RUNBOOKS, help="With --alertmanager: where the runbooks are.")
 @click.option("--dashboard-url", type=ADDRESS, default=DASHBOARDS, help="With --alertmanager: where Grafana is.")
 def verify(  # noqa: PLR0913, PLR0917 - one for each option
     url: str | None,
     token_file: Path | None,
-    header: str,
-    user: str,
-    admin_url: str,
+    header: str | None,
+    user: str | None,
+    admin_url: str | None,
     admin_token_file: Path | None,
-    alertmanager: str,
+    alertmanager: str | None,
     job: str,
     runbook_url: str,
     dashboard_url: str,
@@ -59,9 +59,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError(message)
     passed = True
     if url:
-        credential = Credential("--token-file", token_file, header, user)
+        credential = Credential("--token-file", token_file, header or "", user or "")
         admin_credential = Credential("--admin-token-file", admin_token_file)
-        for finding in run_checks(Target(url, credential, admin_url, admin_credential)):
+        for finding in run_checks(Target(url, credential, admin_url or "", admin_credential)):
             click.echo(format_check(finding.text, passed=finding.passed))
             passed = passed and finding.passed
     if alertmanager:

@@ -37,7 +37,7 @@ def test_exports_are_listed_with_the_most_urgent_first(store: Store) -> None:
     store.deliver("Initiated", 9 * HOUR, 2)
     heads, late, fine = columns(run("exports"))
     assert heads[:6] == ["STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY"]
-    assert heads[6:] == ["LAST STARTED", "LAST COMPLETED", "USUAL RUN", "DEADLINE", "SEVERITY"]
+    assert heads[6:] == ["LAST STARTED", "LAST COMPLETED", "USUAL RUN", "DEADLINE", "OWNER", "SEVERITY"]
     assert late[:6] == ["never completed", "default", "any", "Amazon S3", "events", "4h"]
     assert (late[6].endswith(" ago"), late[7]) == (True, "never")
     assert late[-2:] == ["4 h 12 min overdue", "warning"]
@@ -46,6 +46,14 @@ def test_exports_are_listed_with_the_most_urgent_first(store: Store) -> None:
     first, second = json.loads(run("exports", "--json").stdout)
     assert (first["state"], first["partner"], first["completed"]) == ("never completed", "Amazon S3", 0)
     assert (second["state"], second["partner"], second["completed"]) == ("fine", "Microsoft Azure", 1)
+
+
+def test_filters_may_leave_nothing(store: Store) -> None:
+    store.deliver("Completed", 30 * MINUTE, 1, Partner="Azure", Frequency="Daily")
+    assert run("exports", "--state", "stuck").stdout == "no export matches\n"
+    assert run("exports", "--owner", "nobody").stdout == "no export matches\n"
+    assert len(columns(run("exports", "--state", "fine", "--owner", "", "--source", "default"))) == 2
+    assert "'lost' is not one of 'never completed', 'overdue'" in error_output(run("exports", "--state", "lost"), 2)
 
 
 def test_events_are_listed_newest_first(store: Store) -> None:
@@ -57,7 +65,7 @@ def test_events_are_listed_newest_first(store: Store) -> None:
     rows = json.loads(run("events", "--json", "--source", "default").stdout)
     assert [event["request_id"] for event in rows] == ["id 2", "id 1", "id 0"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[0]["arrived_at"])
-    assert rows[0]["utc_offset"] == "+00:00"
+    assert rows[0]["utc_offset_seconds"] == 0
 
 
 def test_sources_are_listed_with_their_counts_and_clocks(tmp_path: Path) -> None:
