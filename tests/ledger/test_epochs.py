@@ -102,6 +102,18 @@ def test_a_server_that_answers_late_does_not_set_the_clock() -> None:
     assert clock.earliest_now() == machine.wall()
 
 
+@pytest.mark.parametrize(("seconds", "begun"), [(1.0, 0), (-1.0, 0), (1.000001, 1), (-1.000001, 1)])
+def test_a_clock_that_drifts_by_more_than_a_second_begins_an_epoch(seconds: float, begun: int) -> None:
+    machine = FakeMachine(at("12:00"))
+    clock = Clock(MemoryLedger(), machine)
+    clock.start()
+    first = clock.epoch.id
+    for part in (0.6 * seconds, 0.4 * seconds):  # more at once would be a step
+        machine.step(part)
+        assert clock.check() is None
+    assert clock.epoch.id == first + begun
+
+
 def epoch(number: int, first: float, last: float, offset: float, measured: float | None = None) -> StoredEpoch:
     """Make an epoch from seconds."""
     measured = offset if measured is None else measured
@@ -133,7 +145,15 @@ def test_an_epoch_known_to_be_behind_ends_as_the_next_one_begins() -> None:
 
 @pytest.mark.parametrize(
     ("offset", "measured", "expected"),
-    [(100, 100, 100), (5000, 5000, 990), (100, 5000, 100), (100, 200, 200), (5000, 200, 200)],
+    [
+        (100, 100, 100),
+        (5000, 5000, 990),
+        (100, 5000, 100),
+        (100, 200, 200),
+        (5000, 200, 200),
+        (1050, 1050, 1050),  # its last heartbeat was a minute ahead
+        (1051, 1051, 990),
+    ],
 )
 def test_no_heartbeat_of_another_replica_lies_in_the_future(offset: float, measured: float, expected: float) -> None:
     epochs = [epoch(1, 0, 10, offset, measured), epoch(2, 0, 10, 990)]

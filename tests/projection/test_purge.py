@@ -138,11 +138,14 @@ def test_a_purge_removes_and_uncounts_bodies_and_no_counter_was_last_raised_in_i
 
 
 def test_bodies_are_removed_by_when_they_were_received_by_a_corrected_clock(ledger: SqlLedger) -> None:
+    ledger.begin_epoch("another boot", 0, 0)
     epoch = ledger.begin_epoch("boot", 0, 0)
     ledger.append([replace(kept_aside(1, "bad_date", at("15:00")), epoch=epoch)])
+    ledger.append([ledgers.TestCallReceived("shop", at("15:00"), epoch)])
     ledger.correct_epochs({epoch.id: int(6 * HOUR * 1e6)})
     assert purged(ledger, NIGHT) == PurgeCounts(0, 1, 0)
-    assert ledger.delivery_counters() == []
+    (test_calls,) = ledger.delivery_counters()
+    assert (test_calls.kind, test_calls.last_arrived_at) == ("test_call", NIGHT.since)
 
 
 def test_the_decision_is_kept_with_who_why_when_and_which_window(ledger: SqlLedger) -> None:

@@ -102,6 +102,14 @@ def test_a_stop_waits_less_for_a_handshake(listener: LocalListener, monkeypatch:
         assert read_all(client) == b""
 
 
+def test_one_connection_after_another_is_accepted_without_a_pause(
+    listener: LocalListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptor, "PAUSE_SECONDS", 86400)
+    for _ in range(3):
+        assert exchange(listener).endswith(b"abc")
+
+
 def test_without_file_descriptors_it_waits_and_then_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "PAUSE_SECONDS", 0.01)
     with LocalListener() as listener, socket.socket() as client:

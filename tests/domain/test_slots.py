@@ -1,0 +1,22 @@
+"""The slots after a completion whose grace is longer than its interval."""
+
+from __future__ import annotations
+
+import pytest
+
+from builders import HOUR
+from exporter.domain.exports import Expectation
+from exporter.domain.slots import Schedule
+
+SCHEDULE = Schedule(0.0, Expectation(int(4 * HOUR), int(10 * HOUR), 60, None), 0.0, ())
+"""Slots are due at 4, 8, 12 and 16 hours; the deadline of the first one is at 14."""
+
+
+@pytest.mark.parametrize(
+    ("hours", "missed", "changes_at"),
+    [(3, 0, 8), (9, 0, 12), (13, 0, 14), (13.9, 0, 14), (14, 2, 16), (15.9, 2, 16), (16, 3, 20)],
+)
+def test_no_slot_is_missed_before_the_deadline(hours: float, missed: int, changes_at: float) -> None:
+    standing = SCHEDULE.at(hours * HOUR)
+    assert (standing.deadline, standing.changes_at) == (14 * HOUR, changes_at * HOUR)
+    assert standing.verdict.missed == len(standing.verdict.missed_at) == len(standing.verdict.last_slots) == missed
