@@ -1,10 +1,13 @@
-"""The slots after a completion whose grace is longer than its interval."""
+"""Verdicts on slots at the edges: a grace longer than the interval, and a week with a day of 23 hours."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from builders import HOUR
+from builders import DAY, HOUR
 from exporter.domain.exports import Expectation
 from exporter.domain.slots import Schedule
 
@@ -20,3 +23,12 @@ def test_no_slot_is_missed_before_the_deadline(hours: float, missed: int, change
     standing = SCHEDULE.at(hours * HOUR)
     assert (standing.deadline, standing.changes_at) == (14 * HOUR, changes_at * HOUR)
     assert standing.verdict.missed == len(standing.verdict.missed_at) == len(standing.verdict.last_slots) == missed
+
+
+def test_a_week_with_a_day_of_23_hours_has_a_slot_more() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    completed_at = datetime(2026, 3, 21, 4, tzinfo=berlin).timestamp()
+    now = datetime(2026, 3, 31, 4, tzinfo=berlin).timestamp()
+    verdict = Schedule(completed_at, Expectation(int(DAY), int(HOUR), 60, berlin), 0.0, ()).at(now).verdict
+    missed_at = [instant for instant in verdict.missed_at if instant > now - 7 * DAY]
+    assert missed_at == [datetime(2026, 3, day, 4, tzinfo=berlin).timestamp() for day in range(24, 32)]

@@ -112,9 +112,10 @@ def test_an_epoch_was_behind_if_every_body_in_it_was_refused_for_its_date() -> N
     ledger = MemoryLedger()
     epochs = [epoch_of(ledger, f"boot {number}") for number in range(5)]
     refused, mixed, wrong, foreign, quiet = epochs
+    refuse(ledger, refused, 0, source="auto")
+    ledger.append([accepted_event(event("initiated", NOW - HOUR))])  # before any of these epochs
     for number in range(PAGE_SIZE):  # the first page
         refuse(ledger, wrong, number, "bad_date")
-    refuse(ledger, refused, 0, source="auto")
     refuse(ledger, mixed, -1)
     refuse(ledger, foreign, 0, source="nobody")
     redating = Redating(ledger, BOTH)

@@ -154,7 +154,7 @@ def test_the_decision_is_kept_with_who_why_when_and_which_window(ledger: SqlLedg
     projector.catch_up()
     (decision,) = projector.decisions_in_effect.purges
     assert (decision.by, decision.why, decision.decided_at) == ("Ann", "leaked", at("23:00"))
-    assert (decision.key.source, decision.match) == ("shop", NIGHT.text)
+    assert (decision.key.source, decision.match, decision.until) == ("shop", NIGHT.text, 0)
     assert projector.decisions_in_effect.sequence == decision.sequence
     assert projector.decisions_in_effect.retirement_times() == {}
 
