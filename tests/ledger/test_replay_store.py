@@ -23,6 +23,7 @@ from exporter.ingest.replay import QuarantineSelection, Replay, ReplayResult
 from exporter.ingest.vendors import clevertap
 from exporter.ledger import contract as ledgers
 from exporter.ledger.replay_store import ArrivalPosition
+from exporter.ledger.sql import replay_store
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sql.replay_store import SqlReplayStore
 from running import COMMAND, Exporter
@@ -45,6 +46,20 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger
 
 def kept_aside(number: int) -> QuarantinedBody:
     return QuarantinedBody("shop", at("0:00") + number, "bad_date", "made up", b"{}", bytes([number]) * 16)
+
+
+def test_the_arrivals_of_one_epoch_are_dated_again_in_parts(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_store, "ARRIVALS_PER_TRANSACTION", 2)
+    epoch, other = (ledger.begin_epoch(boot, 0, 0) for boot in ("one boot", "another"))
+    epochs = (epoch, other, epoch)
+    stored = zip((FIRST, SECOND, THIRD), epochs, strict=True)
+    ledger.append([replace(accepted_event(each), epoch=of) for each, of in stored])
+    archive = ledger.replay_store
+    for moved in (1, 0):
+        assert archive.move_arrivals(epoch.id, 5_000_000, 0) == (moved, 2)
+        assert archive.move_arrivals(epoch.id, 5_000_000, 2) == (moved, 0)
+    arrivals = [each.arrived_at for each in ledger.read(0)]
+    assert arrivals == [FIRST.arrived_at + 5, SECOND.arrived_at, THIRD.arrived_at + 5]
 
 
 def test_bodies_are_read_in_the_order_of_arrival(ledger: SqlLedger) -> None:

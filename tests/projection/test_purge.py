@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from exporter.ledger.sql import purge_store
 from exporter.ledger.sql.checkpoint_store import SqlCheckpointStore
 from exporter.ledger.sql.purge_store import PurgeCounts
 from exporter.projection import projector as projector_module
+from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.fold import exports
 from exporter.projection.projector import Projector
 from exporter.projection.purge_preview import compare, project_without
@@ -228,6 +230,20 @@ def test_a_preview_names_what_disappears_appears_and_changes() -> None:
     assert names == [[("1", "Amazon S3"), ("2", "Amazon S3"), ("any", "made up")], [("any", "Amazon S3")]]
     assert changes.changed == []
     assert window.text == "2026-06-01T12:30:00Z..2026-06-03T12:30:00Z"
+
+
+@pytest.mark.parametrize("replays", [0, 1])
+def test_a_preview_uses_no_checkpoint_of_what_is_to_be_removed(replays: int) -> None:
+    ledger = MemoryLedger()
+    ledger.append([accepted_event(event("completed", at("21:00", day), frequency="24h")) for day in range(3)])
+    for _ in range(replays):
+        ledger.correct_epochs({})
+    projector = Projector(ledger, {"shop": SHOP})
+    projector.catch_up()
+    assert CheckpointWriter(ledger, "me", threading.Lock(), lambda: projector).write(at("0:00", 4), stopping=True)
+    window = Window("shop", at("20:00", 1), at("22:00", 1))
+    (state,) = project_without(ledger, window, {"shop": SHOP}, ()).list_states(at("0:00", 3))
+    assert state.completed == 2
 
 
 def test_a_preview_folds_an_export_again_without_the_window_after_a_late_event() -> None:
