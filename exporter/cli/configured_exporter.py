@@ -63,7 +63,8 @@ def is_on_this_machine(url: str) -> bool:
     try:
         return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError as error:
-        message = f"--url {url}: that is no URL; give one such as http://127.0.0.1:8080/webhooks/clevertap/shop"
+        path = registry.webhook_path(registry.DEFAULT, "shop")
+        message = f"--url {url}: that is no URL; give one such as http://127.0.0.1:8080{path}"
         raise ExporterError(message) from error
 
 

@@ -90,7 +90,8 @@ def verify(target: Target) -> Iterator[Finding]:
     """
     address = urlsplit(target.url)
     if address.scheme not in {"http", "https"} or not address.hostname:
-        message = f"{target.url}: that is no URL; give one such as https://exports.example/webhooks/clevertap/shop"
+        path = registry.webhook_path(registry.DEFAULT, "shop")
+        message = f"{target.url}: that is no URL; give one such as https://exports.example{path}"
         raise ExporterError(message)
     headers = target.credential.headers()
     try:

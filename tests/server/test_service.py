@@ -450,7 +450,7 @@ def test_a_failure_to_date_events_again_is_logged_and_tried_again(
     monkeypatch.setattr(service._timekeeper, "redate", redate)  # noqa: SLF001 - to fail
     with capture_logs() as logs:
         start(service)
-        wait_until(lambda: any(each["event"].startswith("events are not dated") for each in logs), "it is logged")
+        wait_until(lambda: any(each["event"] == "redating_failed" for each in logs), "it is logged")
     assert service.why_not_ready() is None
 
 

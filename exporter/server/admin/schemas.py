@@ -77,7 +77,7 @@ EVENT = (
     fields.text("frequency", "Such as 4h, 24h or one-time, or the text of the event."),
     fields.text(
         "local_time",
-        "Date and time of the event as CleverTap wrote it, in ISO 8601 without a zone.",
+        "Date and time of the event as the sender wrote it, in ISO 8601 without a zone.",
         lambda event: event.local_time.isoformat(),
     ),
     *fields.instant("arrived_at", "Arrival time"),

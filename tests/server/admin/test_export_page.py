@@ -155,7 +155,7 @@ def test_it_is_muted_once_however_often_the_form_is_sent_and_unmuted(
     )
     assert "would fire, but is muted" in muted.text
     [state] = [each for each in browser.get("/api/v1/exports").json()["exports"] if each["export"] == "nightly"]
-    assert (state["muted_until"], state["muted_by"]) == (int(monday), "ada")
+    assert (state["muted_until_seconds"], state["muted_by"]) == (int(monday), "ada")
     for _ in range(2):
         assert "No longer muted." in text_of(decide(browser, muted, "unmute"))
     assert decisions(exporter) == before + 2
