@@ -151,7 +151,7 @@ def most_urgent_in_range(where: str, count: int) -> str:
     """Those exports that were in an urgent state for the longest in the shown time."""
     # Ten times as much for each state, so that a minute of an urgent one outweighs hours of a harmless one.
     weight = f"10 ^ ({condition(where)})"
-    return f"topk({count}, avg_over_time(({weight})[$__range:$__interval] @ end()))"
+    return f"topk({count}, sum_over_time(({weight})[$__range:$__interval] @ end()))"
 
 
 def highest_in_range(expression: str, count: int) -> str:
