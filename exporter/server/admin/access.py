@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
-from exporter.server.admin.access_to_decisions import may_decide
+from exporter.server.admin.access_to_decisions import refuse_decision
 from exporter.server.admin.sessions import SESSION_SECONDS, Sessions, session_cookie
 from exporter.server.http.auth_throttle import MINUTE, AuthThrottle
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
@@ -47,8 +47,8 @@ class Access:
 
     @property
     def may_decide(self) -> bool:
-        """Whether a request that is not refused may change something; see `access_to_decisions.may_decide`."""
-        return may_decide(self._service.config)
+        """Whether a request that is not refused may change something: mute, retire, replay; see `refuse_decision`."""
+        return refuse_decision(self._service.config) is None
 
     @property
     def _cookie(self) -> str:

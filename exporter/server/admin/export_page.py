@@ -16,10 +16,12 @@ from exporter.domain.export_alerts import EXPORT_ALERTS
 from exporter.domain.exports import DECLARED
 from exporter.domain.humanize import format_instant, format_local
 from exporter.domain.mute_choices import format_local_time, mute_choices
+from exporter.domain.slot_outcomes import ON_TIME
 from exporter.metrics.families import promql_selectors
 from exporter.server.admin.decision_form import CUSTOM, DecisionForm
 from exporter.server.admin.duration_chart import duration_chart
 from exporter.server.admin.shown_body import shown_body
+from exporter.server.admin.slot_strip import bars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +172,9 @@ def _page(  # noqa: PLR0913 - what the page shows
             subject=subject,
             is_declared=subject.key.kind == DECLARED,
             explanation=explain_deadline(state, detail.basis, now, zone),
+            slots=bars(state.recent_slots),
             slot_counts=Counter(slot.outcome for slot in state.recent_slots),
+            not_on_time=[slot for slot in reversed(state.recent_slots) if slot.outcome != ON_TIME],
             zone_name=zone_name,
             zones=zones,
             runs=detail.runs[:MAX_RUNS],

@@ -52,3 +52,11 @@ def strip(slots: Sequence[SlotOutcome]) -> Strip:
         f"Last {len(slots)} slots: {words}",
         tuple((outcome.replace(" ", "-"), "".join(paths)) for outcome, paths in drawn.items()),
     )
+
+
+def bars(slots: Sequence[SlotOutcome]) -> list[tuple[SlotOutcome, str, str]]:
+    """Return for each slot, from the left edge on, its class of the style sheet and its SVG path."""
+    return [
+        (slot, slot.outcome.replace(" ", "-"), _SHAPES[slot.outcome].format(number * SLOT_WIDTH))
+        for number, slot in enumerate(slots)
+    ]
