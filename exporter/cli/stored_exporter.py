@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import MUTE, RETIRE
-from exporter.domain.errors import NoSuchExportError
 from exporter.domain.states import SourceState
 from exporter.ingest.replay import Replay, ReplayResult, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
@@ -114,11 +113,7 @@ class StoredExporter:
         return last[0] if last else ReplayResult()
 
     def _key(self, export_id: str) -> ExportKey:
-        for key in self._projector.exports.all_keys():
-            if key.id == export_id:
-                return key
-        message = "no such export"
-        raise NoSuchExportError(message)
+        return {key.id: key for key in self._projector.exports.all_keys()}[export_id]
 
     def _maker(self) -> DecisionMaker:
         clock = Clock(self._ledger, ThisMachine())
