@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Request
 
 Scheme = Literal["light", "dark"]
-SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 DESKTOP = (1400, 900)
 PHONE = (360, 740)
 PATIENCE_MILLISECONDS = 120_000
 """This limit proves nothing: it only ends a test that hangs, and a busy machine stays far below it."""
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-RUN_AXE = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.map(
+RUN_AXE = """async (only) => (await axe.run(document, {
+  resultTypes: ["violations"], ...(only ? { runOnly: [only] } : {}),
+})).violations.map(
   (violation) => `${violation.id}: ${violation.help}: ` + violation.nodes.map((node) => node.html).join(" | "))"""
 NO_OVERFLOW = "() => document.scrollingElement.scrollWidth <= document.scrollingElement.clientWidth"
 
@@ -91,10 +92,10 @@ class Browser:
         assert [problem for problem in problems if not any(text in problem for text in allowed_errors)] == []
 
 
-def accessibility_problems(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page."""
-    page.evaluate(AXE)
-    found: list[str] = page.evaluate(RUN_AXE)
+def accessibility_problems(page: Page, only: str = "") -> list[str]:
+    """Return what axe-core finds wrong with a page, by all of its rules or by a single one."""
+    page.evaluate(f"() => {{ if (!window.axe) {{ {AXE} }} }}")
+    found: list[str] = page.evaluate(RUN_AXE, only)
     return found
 
 
