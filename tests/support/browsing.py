@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Request
 
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 DESKTOP = (1400, 900)
 PHONE = (360, 740)
 PATIENCE_MILLISECONDS = 120_000
