@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SAMPLE = 300
 MIN_DETECTED = 0.96
 JUDGED = ROOT / "tests" / "mutants" / "judged.toml"
-DETECTED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE}
+DETECTED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE, Kind.DIED}
 SURVIVED, DOUBTFUL = "survived", "doubtful"
 """No test detected it; the tests that did fail on the unchanged code too, or are nearly as slow there."""
 

@@ -46,8 +46,10 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     UNIMPORTABLE = "unimportable"
     """A module of the exporter cannot be imported."""
+    DIED = "died"
+    """The process that ran the tests died, such as for lack of memory."""
     ERROR = "error"
-    """Anything else: tests that cannot be collected, an internal error, or a process that died."""
+    """Anything else: tests that cannot be collected, or an internal error."""
 
 
 class Chosen:
@@ -156,7 +158,7 @@ def run_in_fork(tests: list[str], until: str | None, timeout: float) -> tuple[Ki
     spent = time.monotonic() - started_at
     if not ready:
         return Kind.TIMEOUT, Path(RUNNING).read_text("utf-8"), spent
-    kind, detail = json.loads(outcome) if outcome else (Kind.ERROR, "the process died")
+    kind, detail = json.loads(outcome) if outcome else (Kind.DIED, "")
     return Kind(kind), detail, spent
 
 
