@@ -29,10 +29,6 @@ class ExportAlert(NamedTuple):
     meaning: str
     applies: Callable[[ExportState, float], bool]
 
-    def fires(self, state: ExportState, now: float) -> bool:
-        """Return whether it fires, as far as the exporter can tell."""
-        return not state.muted and self.applies(state, now)
-
 
 def _is_overdue(state: ExportState, now: float) -> bool:
     return 0 < state.deadline < now

@@ -60,7 +60,7 @@ def test_it_says_for_each_source_what_to_paste_what_arrived_and_what_to_change(t
         assert "Status paused: its events are stored and change no run." in text
         assert "Frequency now and then of \U0001f4e6 events : it is never overdue." in text
         assert "several exports share this group" in text
-        assert '<a href="quarantine?source=shop">1 bodies</a>' in page.text
+        assert '<a href="quarantine?source=shop">1 body</a>' in page.text
         assert "Rejected 2 requests since the exporter started. Newest with a valid credential: 1 answered 400:" in text
         [suggested] = re.findall(r'<pre tabindex="0">(.*?)</pre>', page.text, re.DOTALL)
         [declaration] = tomllib.loads(html.unescape(suggested))["exports"]
