@@ -114,7 +114,7 @@ SOURCE = (
         lambda source: {status: at or None for status, at in source.unknown_statuses.items()},
     ),
     *fields.instant("configured_at", "When the source was first configured"),
-    *fields.instant("last_accepted", "When the last accepted body arrived"),
+    *fields.instant("last_accepted", "When the last body other than a test call was accepted"),
     fields.duration("delay", "Arrival time minus event time of the newest event."),
     fields.offset("suspected_offset", "UTC offset that the arrivals suggest, null if they suggest none"),
     fields.flag("suspect", "Whether the arrivals contradict the configured time zone."),
