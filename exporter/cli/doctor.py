@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
-from exporter.cli.event_sources import newest_of_unconfigured_sources
 from exporter.cli.schedule_checks import crowded_groups, exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.config import store_url
 from exporter.config.suggestions import suggested_declarations
@@ -21,6 +20,7 @@ from exporter.ingest.redating import Redating
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.instants import from_micros
 from exporter.projection import serialization
+from exporter.projection.unconfigured_sources import newest_of_unconfigured_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +161,7 @@ def _sources(projector: Projector) -> Iterator[tuple[bool, str]]:
 
 def _unconfigured_sources(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     """Name sources whose events are stored but not shown. It may be on purpose."""
-    for slug, event in newest_of_unconfigured_sources(config, ledger).items():
+    for slug, event in newest_of_unconfigured_sources(ledger, config.sources).items():
         newest = tables.format_iso(event.arrived_at)
         yield True, f"source {slug}: has events, the newest of {newest}, and is not configured: nothing shows them"
 

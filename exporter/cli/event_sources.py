@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from exporter.cli.exporter_access import ExporterAccess
     from exporter.config.loader import Config
-    from exporter.domain.events import Event
     from exporter.ledger.contract import Ledger
 
 
@@ -48,9 +47,3 @@ def _require(slug: str | None, sources: Iterable[str]) -> None:
     if slug is not None and slug not in sources:
         message = f"--source: {slug!r} is none; the sources are {', '.join(sorted(sources))}"
         raise click.UsageError(message)
-
-
-def newest_of_unconfigured_sources(config: Config, ledger: Ledger) -> Mapping[str, Event]:
-    """Return the newest event of each source that has events but is not configured."""
-    slugs = [slug for slug in ledger.event_sources() if slug not in config.sources]
-    return {slug: event for slug in slugs for event in ledger.newest(slug, 1)}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.domain.decisions import MUTE, RETIRE
-from exporter.domain.states import SourceState
 from exporter.ingest.replay import Replay, ReplayResult, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
 from exporter.projection.decision_maker import DecisionMaker, find_subject
 from exporter.projection.decision_records import list_recorded
+from exporter.projection.unconfigured_sources import unconfigured_states
 from exporter.server.admin import decision_schemas, schemas
 
 if TYPE_CHECKING:
@@ -54,13 +53,7 @@ class StoredExporter:
 
     def list_sources(self) -> list[Document]:
         """See `ExporterAccess`."""
-        states = self._projector.list_sources()
-        states += [
-            replace(SourceState(slug, ""), last_accepted=event.arrived_at)
-            for slug in self._ledger.event_sources()
-            if slug not in self._settings.sources
-            for event in self._ledger.newest(slug, 1)
-        ]
+        states = self._projector.list_sources() + unconfigured_states(self._ledger, self._settings.sources)
         return [schemas.source_document(state, self._settings) for state in states]
 
     def known_slugs(self) -> set[str]:

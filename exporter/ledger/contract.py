@@ -104,7 +104,7 @@ class Ledger(Protocol):
             source: the slug of the only source; None for all.
             limit: how many events at most.
             after: instead, the events after that sequence, in sequence order.
-            before: instead, the events before that sequence, the highest sequence first.
+            before: only those that arrived before the event of that sequence; none if there is no such event.
         """
 
     def event_sources(self) -> list[str]:

@@ -377,12 +377,16 @@ def test_events_are_followed_from_a_sequence_also_of_one_source(ledger: Ledger) 
     assert ledger.newest("shop", 100, 4) == []
 
 
-def test_events_are_listed_back_from_a_sequence_also_of_one_source(ledger: Ledger) -> None:
+def test_events_are_listed_back_from_one_of_them_in_the_order_of_arrival(ledger: Ledger) -> None:
     elsewhere = event("initiated", at("0:00"), source="other-shop")
-    ledger.append([accepted_event(each) for each in (THIRD, elsewhere, FIRST, SECOND)])
-    assert digests(ledger.newest(None, 2, before=4)) == digests([FIRST, elsewhere])
-    assert digests(ledger.newest("shop", 100, before=2**63 - 1)) == digests([SECOND, FIRST, THIRD])
-    assert ledger.newest("shop", 100, before=1) == []
+    twin = event("completed", FIRST.occurred_at)
+    ledger.append([accepted_event(each) for each in (THIRD, elsewhere, FIRST, SECOND, twin)])
+    in_order = ledger.newest()
+    for number, last in enumerate(in_order, 1):
+        assert ledger.newest(None, 2, before=last.sequence) == in_order[number : number + 2]
+    of_shop = [each for each in in_order if each.source == "shop"]
+    assert ledger.newest("shop", 100, before=of_shop[0].sequence) == of_shop[1:]
+    assert ledger.newest("shop", 100, before=99) == []
 
 
 def test_a_selection_is_read_backwards_as_far_as_it_is_asked_for(ledger: Ledger) -> None:

@@ -72,9 +72,11 @@ class MemoryLedger:
         events = [stored.event for stored in self.stored if source in {None, stored.event.source}]
         if after is not None:
             return [event for event in events if event.sequence > after][:limit]
+        position = {each.event.sequence: (each.event.arrived_at, each.event.sequence) for each in self.stored}
         if before is not None:
-            return [event for event in reversed(events) if event.sequence < before][:limit]
-        return sorted(events, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
+            end = position.get(before, (0.0, 0))
+            events = [event for event in events if position[event.sequence] < end]
+        return sorted(events, key=lambda event: position[event.sequence], reverse=True)[:limit]
 
     def event_sources(self) -> list[str]:
         return sorted({stored.event.source for stored in self.stored})

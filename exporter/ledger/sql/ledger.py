@@ -158,22 +158,26 @@ class SqlLedger:
     def newest(
         self, source: str | None = None, limit: int = 100, after: int | None = None, before: int | None = None
     ) -> list[Event]:
-        """The latest arrivals, or the events after or before a sequence."""
-        at = events.c.sequence
-        if after is not None or before is not None:
-            query = select(*EVENT_COLUMNS).where(at > after if after is not None else at < before)
+        """The latest arrivals, or the events after a sequence."""
+        at, arrived_us = events.c.sequence, events.c.arrived_us
+        if after is not None:
+            query = select(*EVENT_COLUMNS).where(at > after)
             if source is not None:
                 # The concatenation keeps the database from an index by source, whose rows it would have to sort.
                 query = query.where(events.c.source.concat("") == source)
-            query = query.order_by(at if after is not None else at.desc()).limit(limit)
-            return fetch_events(self._database, query)
+            return fetch_events(self._database, query.order_by(at).limit(limit))
+        earlier = []
+        if before is not None:
+            rows = self._database.rows(select(arrived_us).where(at == before))
+            if not rows:
+                return []
+            # The first condition is the second one without its "or", with which no index can be used.
+            earlier = [arrived_us <= rows[0][0], (arrived_us < rows[0][0]) | (at < before)]
         sources = [source] if source is not None else self.event_sources()
         events_found: list[Event] = []
         for slug in sources:
-            query = select(*EVENT_COLUMNS).where(events.c.source == slug)
-            events_found += fetch_events(
-                self._database, query.order_by(events.c.arrived_us.desc(), events.c.sequence.desc()).limit(limit)
-            )
+            query = select(*EVENT_COLUMNS).where(events.c.source == slug, *earlier)
+            events_found += fetch_events(self._database, query.order_by(arrived_us.desc(), at.desc()).limit(limit))
         return sorted(events_found, key=lambda event: (event.arrived_at, event.sequence), reverse=True)[:limit]
 
     def event_sources(self) -> list[str]:

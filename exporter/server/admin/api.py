@@ -5,20 +5,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
 from exporter.domain.decisions import MUTE, RETIRE
 from exporter.domain.explanation import explain_deadline
 from exporter.domain.state_filter import StateFilter
-from exporter.domain.states import SourceState
+from exporter.projection.unconfigured_sources import unconfigured_states
 from exporter.server.admin import decision_api, decision_schemas, openapi, schemas
 from exporter.server.admin.json_responses import json_response, parse_query, register_api_errors, with_etag
 from exporter.server.admin.paging import next_by_sequence, page_by_offset
-from exporter.server.admin.query_parameters import MAX_INTEGER
 
 if TYPE_CHECKING:
     from exporter.server.service import Service
@@ -62,7 +60,7 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @api.get("/events")
     def events() -> Response:
-        query = _sequence_query(service, "events")
+        query = parse_query(service.config, "events")
         events = service.ledger.newest(**query)
         links = next_by_sequence([event.sequence for event in events], query, request.args)
         return json_response({"events": [schemas.event_document(event) for event in events]} | links)
@@ -71,12 +69,7 @@ def create_blueprint(service: Service) -> Blueprint:
     def sources() -> Response:
         parse_query(service.config, "sources")
         _, states = service.list_states(service.now())
-        states += [
-            replace(SourceState(slug, ""), last_accepted=event.arrived_at)
-            for slug in service.ledger.event_sources()
-            if slug not in service.config.sources
-            for event in service.ledger.newest(slug, 1)
-        ]
+        states += unconfigured_states(service.ledger, service.config.sources)
         return json_response({"sources": [schemas.source_document(state, service.config) for state in states]})
 
     @api.get("/outages")
@@ -99,14 +92,14 @@ def create_blueprint(service: Service) -> Blueprint:
 def _add_bodies(api: Blueprint, service: Service) -> None:
     @api.get("/quarantine")
     def quarantine() -> Response:
-        query = _sequence_query(service, "quarantine")
+        query = parse_query(service.config, "quarantine")
         bodies = service.ledger.quarantine(**query)
         links = next_by_sequence([body.sequence for body in bodies], query, request.args)
         return json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]} | links)
 
     @api.get("/refused")
     def refused() -> Response:
-        query = _sequence_query(service, "refused")
+        query = parse_query(service.config, "refused")
         bodies = service.ledger.bodies.refused(**query)
         links = next_by_sequence([body.sequence for body in bodies], query, request.args)
         return json_response({"refused": [schemas.refused_document(body) for body in bodies]} | links)
@@ -133,11 +126,3 @@ def _decisions_page(service: Service, endpoint: str, items: list[decision_schema
     ]
     page, links = page_by_offset(matching, query, request.args)
     return json_response({endpoint: [decision_schemas.decision_document(item, kind) for item in page]} | links)
-
-
-def _sequence_query(service: Service, endpoint: str) -> dict[str, Any]:
-    """Return the parameters of a list by sequence; without a sequence, the newest items are listed."""
-    query = parse_query(service.config, endpoint)
-    if query.get("after") is None and query["before"] is None:
-        query["before"] = MAX_INTEGER
-    return query

@@ -150,7 +150,7 @@ def parameters_by_endpoint(config: Config) -> dict[str, tuple[Parameter, ...]]:
     """Return the parameters of each endpoint; ``source`` has the configured sources as its choices."""
     source = ChoiceParameter("source", sorted(config.sources), "Only this source.")
     after = IntegerParameter("after", 0, MAX_INTEGER, None, "Only items past this sequence, oldest first.")
-    before = IntegerParameter("before", 0, MAX_INTEGER, None, "Only items before this sequence, newest first.")
+    before = IntegerParameter("before", 0, MAX_INTEGER, None, "Only items that came before this one, newest first.")
     offset = IntegerParameter("offset", 0, MAX_INTEGER, 0, "How many items to skip.")
 
     def limit(most: int, default: int) -> IntegerParameter:

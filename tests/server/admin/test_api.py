@@ -292,7 +292,7 @@ def test_the_largest_numbers_are_taken(exporter: LocalExporter) -> None:
     assert api(exporter, "events", after=most, limit=100) == {"events": []} | following
     assert api(exporter, "quarantine", after=most, limit=100) == {"quarantine": []} | following
     assert api(exporter, "exports", offset=most) == {"exports": [], "total": 3, "next": None}
-    assert len(api(exporter, "events", before=most)["events"]) == 4
+    assert api(exporter, "events", before=most) == {"events": [], "next": None}
 
 
 def test_the_description_names_both_listeners_and_every_path(exporter: LocalExporter) -> None:
