@@ -16,6 +16,7 @@ class Receiver(BaseHTTPRequestHandler):
             print(f"{self.path.removeprefix('/chat/').upper()} {attachment['title']}\n{attachment['text'].strip()}\n")
         self.send_response_only(200)
         self.end_headers()
+        self.wfile.write(b"ok")  # as Slack answers
 
 
 if __name__ == "__main__":

@@ -108,4 +108,5 @@ def test_a_page_reaches_the_receiver(project: Project) -> None:
     wait_until(lambda: bool(series('up{job="dataexport"} == 1')), "a scrape")
     wait_until(lambda: "PAGE " in project.run("logs", "receiver"), "a page")
     assert "Traceback" not in project.run("logs")
+    assert "Notify for alerts failed" not in project.run("logs", "alertmanager")
     wait_until(lambda: len(series("dataexport_deadline_timestamp_seconds")) > 1, "the exports of the traffic")
