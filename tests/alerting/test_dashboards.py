@@ -28,7 +28,7 @@ PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in ask.panels(
 TARGETS = [target for board in BOARDS.values() for target in ask.targets(board)]
 
 MADE_BY_PROMETHEUS = {"up", "ALERTS"}
-LABELS_MADE_BY_PROMETHEUS = {"job", "instance", "pod", "alertname", "alertstate", "severity"}
+LABELS_MADE_BY_PROMETHEUS = {"job", "instance", "namespace", "pod", "alertname", "alertstate", "severity"}
 KEYWORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan"}
 
 each_panel = pytest.mark.parametrize(
