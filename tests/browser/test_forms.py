@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TOKEN = "an-admin-token-of-24-letters"
 HOSTILE = '<img src=x onerror="alert(1)"> \u05d0\u05d1\u05d2 📦'
-PATHS = ("/sources", "/quarantine?preview=1", "/quarantine/1", "/exports/{id}")
+PATHS = ("/sources", "/quarantine?preview=1", "/quarantine/2", "/exports/{id}")
 CONFIGURATION = f"""
 [server]
 admin_tokens = ["{TOKEN}"]
