@@ -4,8 +4,6 @@
 // docs/how-to/prometheus.md#as-a-mixin.
 {
   _config+:: {
-    // The scrape job of the exporter.
-    job: 'dataexport',
     // Where the runbooks are; "/ExportOverdue.md" and so on is appended.
     runbookURL: 'https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks',
     // The address of Grafana.
@@ -20,7 +18,6 @@
   local adapt(text) = std.foldl(
     function(text, change) std.strReplace(text, change[0], change[1]),
     [
-      ['job="dataexport"', 'job="%s"' % config.job],
       ['https://github.com/dataexport/dataexport-exporter/blob/main/docs/runbooks', config.runbookURL],
       ['https://grafana.example', config.grafanaURL],
     ],

@@ -1,4 +1,4 @@
-"""The mixin has the rules and dashboards that everybody loads, with your job, addresses and changes."""
+"""The mixin has the rules and dashboards that everybody loads, with your addresses and changes."""
 
 from __future__ import annotations
 
@@ -36,13 +36,11 @@ def test_as_it_comes_it_has_the_shipped_rules() -> None:
     assert evaluate("prometheusAlerts") == yaml.safe_load(RULES.read_text("utf-8"))
 
 
-def test_job_and_addresses_are_replaced_everywhere() -> None:
-    config = "{ job: 'exports', runbookURL: 'https://wiki.example/r', grafanaURL: 'https://g.example' }"
+def test_addresses_are_replaced_everywhere() -> None:
+    config = "{ runbookURL: 'https://wiki.example/r', grafanaURL: 'https://g.example' }"
     text = json.dumps(evaluate("prometheusAlerts", config))
-    assert 'job=\\"dataexport\\"' not in text
     assert "github.com/dataexport" not in text
     assert "https://grafana.example" not in text
-    assert 'job=\\"exports\\"' in text
     assert "https://wiki.example/r/ExportOverdue.md" in text
 
 
