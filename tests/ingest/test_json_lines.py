@@ -60,6 +60,7 @@ def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds:
         (b"{", "is no JSON object"),
         (b'{"a" 1}', "is no JSON object: expected : at character"),
         (b"{1: 2}", 'is no JSON object: expected " at character 1'),
+        (b"{~", 'is no JSON object: expected " at character 1'),
         (b'{"a": 1} more', "is no JSON object: more text after its end"),
         (b'{"a": 1 "b": 2}', "is no JSON object"),
         (b'{"a": 1; "b": 2}', "is no JSON object: expected , at character 7"),
