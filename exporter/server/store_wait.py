@@ -49,8 +49,8 @@ def wait_for_store(open_store: Callable[[], None], admin_listen: Address) -> Non
                 open_store()
             except StoreUnreachableError as error:
                 if not reason:
-                    stack.enter_context(_stop_signals())
                     stack.enter_context(_probes_answered(admin_listen))
+                    stack.enter_context(_stop_signals())
                 if str(error) != reason or attempts % ATTEMPTS_PER_LINE == 0:
                     log.warning("store_unreachable", error=str(error))
                 reason, attempts = str(error), attempts + 1

@@ -99,7 +99,10 @@ def test_an_exporter_that_is_down_pages_after_the_time_that_the_table_gives(tmp_
     assert len(set(cells)) == 1
     after = times(cells[0])["page"]
     answered_at = 9 * MINUTE
-    series = [{"series": 'up{job="dataexport"}', "values": "1x9 0x20"}]
+    series = [
+        {"series": 'up{job="dataexport"}', "values": "1x9 0x20"},
+        {"series": 'dataexport_build_info{job="dataexport"}', "values": "1x9 stale"},
+    ]
     expression = 'group(ALERTS{alertstate="firing",severity="critical"})'
     checks: list[dict[str, Any]] = [
         {"expr": expression, "eval_time": f"{answered_at + after - MINUTE}s"},

@@ -88,7 +88,10 @@ def is_away(url: URL, error: Exception) -> bool:
         return True
     # A failed connection has no SQLSTATE. Ask without a password, so that a wrong one is not what is reported.
     options = url.get_dialect()().create_connect_args(url)[1]
-    parameters = conninfo.make_conninfo(**{**_NETWORK, **options})
+    try:
+        parameters = conninfo.make_conninfo(**{**_NETWORK, **options})
+    except errors.ProgrammingError:  # libpq does not know one of the options
+        return False
     return pq.PGconn.ping(parameters.encode()) in {pq.Ping.REJECT, pq.Ping.NO_RESPONSE}
 
 
