@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from builders import HOUR
+from builders import HOUR, fields
 from commands import Store, error_output, run
 from exporter import __version__
 from exporter.cli.main import COMMANDS, main
@@ -168,8 +169,7 @@ def test_the_output_need_not_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_traceback(store: Store) -> None:
-    for number in range(300):
-        store.deliver("Completed", 5, f"\u00e9 {number}")
+    store.take(json.dumps([fields(request_id=f"\u00e9 {number}") for number in range(300)]).encode())
     store.ledger.close()
     for environment in ({"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}):
         with subprocess.Popen(
