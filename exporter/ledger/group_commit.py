@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -17,10 +16,6 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 5_000
 """A commit that has this many items takes no further submission, so that none takes long."""
-RUSH = 4
-"""If more callers than this wait, the leader gathers: it waits for further ones."""
-GATHER_SECONDS = 0.002
-"""The leader gathers as long as each such interval brings another caller."""
 
 
 class _Submission(Generic[Item, Result]):
@@ -48,7 +43,6 @@ class GroupCommit(Generic[Item, Result]):
     There is no commit thread. A caller that finds no commit in progress becomes the leader: it commits in its
     own thread, for itself and for every caller that waits. Callers that arrive during a commit wait; when it is
     done, the first of them leads the next one. So each caller leads at most one commit, which contains its items.
-    In a rush, the leader gathers for a few milliseconds first: a commit costs as much as several requests.
 
         caller A   |-- commit (A) --|
         caller B       waits........|-- commit (B, C) --|
@@ -97,7 +91,6 @@ class GroupCommit(Generic[Item, Result]):
 
     def _lead(self, own: _Submission[Item, Result]) -> None:
         """Commit the next batch, let the next caller lead, and wake those whose items were in it."""
-        self._gather()
         batch = self._take_batch()
         try:
             self._commit_together(batch)
@@ -111,13 +104,6 @@ class GroupCommit(Generic[Item, Result]):
             for submission in batch:
                 if submission is not own:
                     submission.wake.release()
-
-    def _gather(self) -> None:
-        """Wait in a rush as long as further callers come."""
-        gathered = RUSH
-        while len(self._waiting) > gathered:
-            gathered = len(self._waiting)
-            time.sleep(GATHER_SECONDS)
 
     def _take_batch(self) -> list[_Submission[Item, Result]]:
         """Take the first waiting submissions; only the leader calls this."""

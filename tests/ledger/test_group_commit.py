@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.domain.errors import StoreError
-from exporter.ledger import group_commit
-from exporter.ledger.group_commit import MAX_BATCH, RUSH, GroupCommit
+from exporter.ledger.group_commit import MAX_BATCH, GroupCommit
 from running import wait_until
 
 if TYPE_CHECKING:
@@ -79,30 +77,6 @@ def test_those_who_wait_share_the_next_commit_and_get_their_own_answers(database
     futures = database.append_together([2, 20], [3, 30], [], [4])
     assert [each.result(LONG) for each in futures] == [[4, 400], [9, 900], [], [16]]
     assert database.batches == [[1], [2, 20, 3, 30, 4]]
-
-
-@pytest.mark.parametrize(("waiting", "commits"), [(RUSH, 2), (RUSH + 1, 1)])
-def test_in_a_rush_the_leader_waits_as_long_as_others_come(
-    database: SlowDatabase, monkeypatch: pytest.MonkeyPatch, waiting: int, commits: int
-) -> None:
-    late: list[Future[list[int]]] = []
-
-    def one_comes(_seconds: float) -> None:
-        if len(late) < 3:
-            late.append(database.append([9]))
-
-    monkeypatch.setattr(group_commit, "time", SimpleNamespace(sleep=one_comes))
-    first = database.append([1])
-    futures = [database.append([2]) for _ in range(waiting)]
-    database.may_go.release()
-    assert first.result(LONG) == [1]
-    assert database.began.acquire(timeout=LONG)
-    if waiting <= RUSH:
-        late.append(database.append([9]))
-    database.may_go.release(1000)
-    assert [each.result(LONG) for each in futures] == [[4]] * waiting
-    assert [each.result(LONG) for each in late] == [[81]] * (1 if commits > 1 else 3)
-    assert len(database.batches) == 1 + commits
 
 
 def test_a_caller_that_is_alone_commits_in_its_own_thread() -> None:
