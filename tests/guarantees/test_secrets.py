@@ -199,7 +199,6 @@ def test_what_a_sender_writes_into_a_body_is_kept_and_found_by_the_same_search(e
         ("", {"DATAEXPORT_SOURCES": '[{"slug": "a", "tokens": "canary-wrong"}]'}),
         ("", {"DATAEXPORT_ADMIN_BASIC": '{"username": "a", "password": "canary-wrong"'}),
         ("", {"DATAEXPORT_ADMIN_BASIC": "a:canary-wrong"}),
-        ("", {"DATAEXPORT_STORE_URL": "postgresql+psycopg://me:canary-wrong@127.0.0.1:{port}/exports"}),
         ("", {"DATAEXPORT_STORE_URL": "postgres://me:canary-wrong@127.0.0.1:{port}/exports"}),
         ("", {"DATAEXPORT_STORE_URL": "nonsense://me:canary-wrong@[bad/exports"}),
         ('[store]\nurl = "postgresql+psycopg://me:canary-wrong@127.0.0.1:{port}/exports?sslmode=no"', {}),
@@ -216,4 +215,13 @@ def test_a_configuration_that_is_refused_shows_no_secret(
     ended = exporter.run(command, "--config", str(exporter.config_path))
     assert ended.returncode in {1, 2}, ended.stdout + ended.stderr
     assert ended.stdout + ended.stderr
+    assert_no_secret([ended.stdout, ended.stderr])
+
+
+def test_a_command_shows_no_secret_of_a_store_that_is_away(tmp_path: Path) -> None:
+    """`serve` would wait for it; `test_store_wait.py` looks at its log."""
+    url = f"postgresql+psycopg://me:canary-wrong@127.0.0.1:{free_port()}/exports"
+    ended = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url}).run("doctor")
+    assert ended.returncode == 1
+    assert "cannot open" in ended.stderr + ended.stdout
     assert_no_secret([ended.stdout, ended.stderr])
