@@ -67,3 +67,16 @@ def test_a_gap_that_is_told_after_a_later_one_is_taken_in_by_folding_all_again()
     started.catch_up()
     assert projector.list_states(at("2:00", 8)) == started.list_states(at("2:00", 8))
     assert projector.catch_up() is False
+
+
+def test_more_exports_than_are_kept_evaluated_have_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = MemoryLedger()
+    ledger.append([accepted_event(event("completed", at("1:00"), partner=f"partner {number}")) for number in range(3)])
+    projector = Projector(ledger, {"shop": SHOP})
+    projector.catch_up()
+    wanted = [projector.list_states(now) for now in (NOW, NOW, NOW + 1)]
+    monkeypatch.setattr("exporter.projection.projector.MAX_CACHED_STATES", 1)
+    again = Projector(ledger, {"shop": SHOP})
+    again.catch_up()
+    assert [again.list_states(now) for now in (NOW, NOW, NOW + 1)] == wanted
+    assert len(wanted[0]) == 3
