@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,11 @@ def test_a_server_that_is_away_differs_from_one_that_refuses(postgres_url: str) 
         with pytest.raises(StoreRefusedError) as refusal:
             SqlLedger(wrong)
         assert not isinstance(refusal.value, StoreUnreachableError)
+
+
+def test_a_server_that_accepts_and_does_not_answer_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreUnreachableError):
+        SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{silent.getsockname()[1]}/dataexport")
 
 
 @pytest.mark.proof
