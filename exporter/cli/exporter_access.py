@@ -1,6 +1,6 @@
 """What commands ask of an exporter: of a running one over HTTP, or of its store.
 
-Either way the answers are the documents of the API (`exporter.server.admin.schemas`), so that a command
+Either way the answers are the documents of the API (`exporter.server.admin.api.schemas`), so that a command
 prints the same.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from exporter.server.admin.decision_schemas import ACTIVE, CONFIGURATION
+from exporter.server.admin.api.decision_schemas import ACTIVE, CONFIGURATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

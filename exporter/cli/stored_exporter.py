@@ -13,7 +13,7 @@ from exporter.ledger.clock import Clock, ThisMachine
 from exporter.projection.decision_maker import DecisionMaker, find_subject
 from exporter.projection.decision_records import list_recorded
 from exporter.projection.unconfigured_sources import unconfigured_states
-from exporter.server.admin import decision_schemas, schemas
+from exporter.server.admin.api import decision_schemas, schemas
 
 if TYPE_CHECKING:
     from exporter.cli.exporter_access import Document

@@ -1,6 +1,6 @@
 """Formats the documents of exports, events, sources, bodies and decisions: as tables for people, or JSON for programs.
 
-The documents are those of the API: `exporter.server.admin.schemas` and `exporter.server.admin.decision_schemas`.
+The documents are those of the API: `schemas` and `decision_schemas` in `exporter.server.admin.api`.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from exporter.domain.slot_outcomes import MAX_SLOTS
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import webhook_path
 from exporter.server import listeners
-from exporter.server.admin.api import EVENTS_PER_EXPORT, RUNS_PER_EXPORT
-from exporter.server.admin.export_filter import EXPORTS_PER_PAGE
-from exporter.server.admin.openapi import openapi_document
+from exporter.server.admin.api.openapi import openapi_document
+from exporter.server.admin.api.routes import EVENTS_PER_EXPORT, RUNS_PER_EXPORT
+from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE
 from exporter.server.http import acceptor, auth_throttle, connection, request_parser
 from exporter.server.http.problems import RETRY_AFTER_SECONDS
 from exporter.server.webhook import endpoint

@@ -17,7 +17,7 @@ from exporter.domain.decision_rules import Author, mute_end
 from exporter.domain.errors import DecisionRefusedError, ExporterError, NoSuchExportError
 from exporter.domain.state_filter import StateFilter
 from exporter.ledger.access import Access
-from exporter.server.admin.decision_schemas import LEFT_BEHIND, PAST
+from exporter.server.admin.api.decision_schemas import LEFT_BEHIND, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The admin listener: metrics, health, reload, the status page and the JSON API."""
+"""The admin listener: metrics, health, reload, and the access to its pages and its JSON API."""

@@ -1,6 +1,6 @@
 """The Flask application of the admin listener: credentials, metrics, health and reload.
 
-The status page is in `exporter.server.admin.pages`, the JSON API in `exporter.server.admin.api`.
+The pages are in `exporter.server.admin.pages`, the JSON API is in `exporter.server.admin.api`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from flask import Flask, Response, jsonify, request
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter.server.admin import access, api, export_page, pages, quarantine_page, sources_page, static_files
+from exporter.server.admin import access
 from exporter.server.admin.access import Access, http_request
+from exporter.server.admin.api import routes as api_routes
+from exporter.server.admin.pages import export_page, quarantine_page, sources_page, static_files, status_page
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unavailable
 
@@ -38,7 +40,7 @@ SECURITY_HEADERS = {
 
 def create_app(service: Service) -> Flask:
     """Create the WSGI application of the admin listener."""
-    app = Flask("exporter.server.admin.app", static_folder=None)
+    app = Flask("exporter.server.admin.app", static_folder=None, template_folder="pages/templates")
 
     who = Access(service)
     app.before_request(who.refuse)
@@ -88,11 +90,11 @@ def create_app(service: Service) -> Flask:
 
     app.register_blueprint(static_files.create_blueprint())
     app.register_blueprint(access.create_blueprint(who))
-    app.register_blueprint(pages.create_blueprint(service))
+    app.register_blueprint(status_page.create_blueprint(service))
     app.register_blueprint(export_page.create_blueprint(service, who))
     app.register_blueprint(quarantine_page.create_blueprint(service, who))
     app.register_blueprint(sources_page.create_blueprint(service))
-    app.register_blueprint(api.create_blueprint(service))
+    app.register_blueprint(api_routes.create_blueprint(service))
     register_error_handlers(app)
     return app
 

@@ -12,7 +12,7 @@ from exporter.config.settings import Limits
 from exporter.domain.errors import BudgetExceededError
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger import contract
-from exporter.server.admin.export_filter import EXPORTS_PER_PAGE
+from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE
 from exporter.server.webhook.source_budgets import SourceBudgets
 from running import Exporter
 

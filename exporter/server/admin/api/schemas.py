@@ -9,8 +9,8 @@ from exporter.domain.slot_outcomes import OUTCOMES
 from exporter.domain.states import CONDITIONS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
 from exporter.projection.fold.run_list import RUN_OUTCOMES
-from exporter.server.admin import fields
-from exporter.server.admin.fields import Field, document, document_schema
+from exporter.server.admin.api import fields
+from exporter.server.admin.api.fields import Field, document, document_schema
 
 if TYPE_CHECKING:
     from exporter.config.loader import Config

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
-from exporter.server.admin.api_paths import api_paths, path_parameter, responses
-from exporter.server.admin.decision_schemas import DECISION_SCHEMAS
-from exporter.server.admin.schemas import SCHEMAS
+from exporter.server.admin.api.decision_schemas import DECISION_SCHEMAS
+from exporter.server.admin.api.openapi_paths import api_paths, path_parameter, responses
+from exporter.server.admin.api.schemas import SCHEMAS
 from exporter.server.admin.sessions import session_cookie
 
 if TYPE_CHECKING:
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
     from exporter.ingest.vendors.adapter import Adapter
-    from exporter.server.admin.fields import Schema
+    from exporter.server.admin.api.fields import Schema
 
 _RECEIPT = {
     "type": "object",

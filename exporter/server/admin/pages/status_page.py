@@ -13,9 +13,9 @@ from exporter.domain import humanize
 from exporter.domain.errors import StoreError
 from exporter.domain.states import CONDITIONS
 from exporter.ingest.vendors.registry import adapter_of, webhook_path
-from exporter.server.admin import badge
-from exporter.server.admin.export_filter import EXPORTS_PER_PAGE, ExportFilter, count_conditions
-from exporter.server.admin.slot_strip import LEGEND, strip
+from exporter.server.admin.pages import badge
+from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE, ExportFilter, count_conditions
+from exporter.server.admin.pages.slot_strip import LEGEND, strip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

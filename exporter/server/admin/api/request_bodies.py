@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flask import Request
 
-    from exporter.server.admin.fields import Schema
+    from exporter.server.admin.api.fields import Schema
 
 MAX_INTEGER = 2**63 - 1
 JSON_ONLY = UnsupportedMediaType("the Content-Type has to be application/json")

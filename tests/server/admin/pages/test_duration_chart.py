@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from exporter.projection.fold.run_list import Run
-from exporter.server.admin.duration_chart import HEIGHT, MAX_BARS, WIDTH, duration_chart
-from exporter.server.admin.shown_body import MAX_BYTES, shown_body
+from exporter.server.admin.pages.duration_chart import HEIGHT, MAX_BARS, WIDTH, duration_chart
+from exporter.server.admin.pages.shown_body import MAX_BYTES, shown_body
 
 
 def run(number: int, duration: float) -> Run:

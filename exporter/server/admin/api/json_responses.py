@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, request
 
 from exporter.domain.errors import DecisionRefusedError, NoSuchExportError, NothingToUndoError
-from exporter.server.admin.query_parameters import ParameterError, parameters_by_endpoint, parse_parameters
-from exporter.server.admin.request_bodies import JSON_ONLY, FieldError
+from exporter.server.admin.api.query_parameters import ParameterError, parameters_by_endpoint, parse_parameters
+from exporter.server.admin.api.request_bodies import JSON_ONLY, FieldError
 from exporter.server.http.flask_adapter import flask_problem
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.server.admin.decision_api import REPLAYED_PER_REQUEST
-from exporter.server.admin.fields import object_schema
-from exporter.server.admin.paging import NEXT_SCHEMA, TOTAL_SCHEMA
-from exporter.server.admin.query_parameters import parameters_by_endpoint
-from exporter.server.admin.request_bodies import MUTE_BODY, RETIREMENT_BODY, body_schema, replay_body
+from exporter.server.admin.api.decision_routes import REPLAYED_PER_REQUEST
+from exporter.server.admin.api.fields import object_schema
+from exporter.server.admin.api.paging import NEXT_SCHEMA, TOTAL_SCHEMA
+from exporter.server.admin.api.query_parameters import parameters_by_endpoint
+from exporter.server.admin.api.request_bodies import MUTE_BODY, RETIREMENT_BODY, body_schema, replay_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.config.loader import Config
-    from exporter.server.admin.fields import Schema
+    from exporter.server.admin.api.fields import Schema
 
 PROBLEMS = {
     400: "A parameter or a field of the body is not valid; the problem document names it.",

@@ -1,6 +1,6 @@
 """The JSON API of the admin listener for reading: exports, events, sources, bodies, decisions and outages.
 
-`exporter.server.admin.decision_api` has what changes something.
+`exporter.server.admin.api.decision_routes` has what changes something.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from exporter.domain.decisions import MUTE, RETIRE
 from exporter.domain.explanation import explain_deadline
 from exporter.domain.state_filter import StateFilter
 from exporter.projection.unconfigured_sources import unconfigured_states
-from exporter.server.admin import decision_api, decision_schemas, openapi, schemas
-from exporter.server.admin.json_responses import json_response, parse_query, register_api_errors, with_etag
-from exporter.server.admin.paging import next_by_sequence, page_by_offset
+from exporter.server.admin.api import decision_routes, decision_schemas, openapi, schemas
+from exporter.server.admin.api.json_responses import json_response, parse_query, register_api_errors, with_etag
+from exporter.server.admin.api.paging import next_by_sequence, page_by_offset
 
 if TYPE_CHECKING:
     from exporter.server.service import Service
@@ -85,7 +85,7 @@ def create_blueprint(service: Service) -> Blueprint:
 
     _add_bodies(api, service)
     _add_decisions(api, service)
-    decision_api.add_routes(api, service)
+    decision_routes.add_routes(api, service)
     return api
 
 

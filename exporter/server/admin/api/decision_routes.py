@@ -11,11 +11,11 @@ from exporter.domain.decision_rules import Author, mute_end
 from exporter.domain.decisions import MUTE, RETIRE
 from exporter.domain.errors import NoSuchExportError
 from exporter.ingest.replay import QuarantineSelection
-from exporter.server.admin import decision_schemas
 from exporter.server.admin.access import http_request
 from exporter.server.admin.access_to_decisions import refuse_decision
-from exporter.server.admin.json_responses import json_response, parse_query
-from exporter.server.admin.request_bodies import (
+from exporter.server.admin.api import decision_schemas
+from exporter.server.admin.api.json_responses import json_response, parse_query
+from exporter.server.admin.api.request_bodies import (
     EXPORT_ID,
     MUTE_BODY,
     RETIREMENT_BODY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.domain.states import ExportState
-from exporter.server.admin.export_filter import SORT_ORDERS, URGENCY, ExportFilter, count_conditions
+from exporter.server.admin.pages.export_filter import SORT_ORDERS, URGENCY, ExportFilter, count_conditions
 
 NOW = 1_000_000.0
 

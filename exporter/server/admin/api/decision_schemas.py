@@ -10,9 +10,9 @@ from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import key_of_declaration
 from exporter.ingest.replay import ReplayResult, count_outcome
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
-from exporter.server.admin import fields
-from exporter.server.admin.fields import document, document_schema
-from exporter.server.admin.schemas import event_document
+from exporter.server.admin.api import fields
+from exporter.server.admin.api.fields import document, document_schema
+from exporter.server.admin.api.schemas import event_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,10 +18,10 @@ from exporter.domain.humanize import format_instant, format_local
 from exporter.domain.mute_choices import format_local_time, mute_choices
 from exporter.domain.slot_outcomes import ON_TIME
 from exporter.metrics.families import promql_selectors
-from exporter.server.admin.decision_form import CUSTOM, DecisionForm
-from exporter.server.admin.duration_chart import duration_chart
-from exporter.server.admin.shown_body import shown_body
-from exporter.server.admin.slot_strip import bars
+from exporter.server.admin.pages.decision_form import CUSTOM, DecisionForm
+from exporter.server.admin.pages.duration_chart import duration_chart
+from exporter.server.admin.pages.shown_body import shown_body
+from exporter.server.admin.pages.slot_strip import bars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

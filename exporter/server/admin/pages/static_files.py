@@ -9,7 +9,7 @@ from importlib import resources
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
-FOLDER = resources.files("exporter.server.admin") / "static"
+FOLDER = resources.files("exporter.server.admin.pages") / "static"
 LONG_TIME = "private, max-age=31536000, immutable"
 """How long a browser keeps a file: its address changes with its content."""
 

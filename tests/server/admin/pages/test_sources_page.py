@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from builders import HOUR, body, vendor_clock
 from exporter.config.credentials import Credentials
-from exporter.server.admin.sources_page import describe_credential
+from exporter.server.admin.pages.sources_page import describe_credential
 from form_client import FormClient, text_of
 from running_here import LocalExporter
 

@@ -15,7 +15,7 @@ from exporter.domain.humanize import format_instant
 from exporter.ingest.intake import reason_meanings
 from exporter.ingest.replay import QuarantineSelection
 from exporter.ledger.contract import AcceptedEvent
-from exporter.server.admin.shown_body import shown_body
+from exporter.server.admin.pages.shown_body import shown_body
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict

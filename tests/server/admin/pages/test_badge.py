@@ -9,8 +9,8 @@ import pytest
 from builders import HOUR
 from exporter.domain.slot_outcomes import LATE, MISSED, ON_TIME, UNKNOWN, SlotOutcome
 from exporter.domain.states import CONDITIONS
-from exporter.server.admin import badge
-from exporter.server.admin.slot_strip import HEIGHT, WIDTH, strip
+from exporter.server.admin.pages import badge
+from exporter.server.admin.pages.slot_strip import HEIGHT, WIDTH, strip
 
 
 def label(svg: str) -> str:
