@@ -222,11 +222,11 @@ class Runs:
             begins_at = rules.beginning.of_schedule(
                 occurred_at, expectation, already_scheduled=expectation_for(interval_before).interval > 0
             )
-            schedule = self._set_schedule(begins_at, expectation, rules.outages)
-        elif schedule and is_changed and not completes:
-            schedule = self._change_schedule(schedule, occurred_at, expectation)
+            schedule, is_changed = self._set_schedule(begins_at, expectation, rules.outages), False
         if schedule and rules.retirements:
             schedule = self._retire(schedule, occurred_at, rules)
+        if schedule and is_changed and not completes:
+            schedule = self._change_schedule(schedule, occurred_at, expectation)
         if begins and schedule is None:
             schedule = self._set_schedule(occurred_at, expectation, rules.outages)
         if schedule and completes:

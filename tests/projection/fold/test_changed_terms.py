@@ -139,6 +139,13 @@ def test_a_retired_export_stays_so_after_a_change() -> None:
     assert (retired.deadline, retired.slots_missed) == (0, 1)
 
 
+def test_another_interval_of_the_events_misses_nothing_of_the_time_in_retirement() -> None:
+    events = [event("completed", at("0:10"), frequency="4h"), event("initiated", at("20:10"), frequency="24h")]
+    assert state([], at("20:11"), events).slots_missed == 4
+    back = state([], at("20:11"), events, retired_at=at("4:00"))
+    assert (back.slots, back.slots_missed, back.deadline) == (1, 0, at("20:10", 1) + DAY / 5)
+
+
 def test_start_and_run_deadlines_follow_what_was_configured_when_the_run_began() -> None:
     events = [event("initiated", at("0:00"), frequency=""), COMPLETED]
     assert state(changed(DAILY, at("20:10"), OFTEN), at("20:11"), events).start_deadline == at("0:00", 1) + DAY / 5
