@@ -122,9 +122,11 @@ class Schedule(NamedTuple):
 
     def ended(self, now: float) -> Verdict:
         """Return the verdict if the schedule ends at ``now`` without a completion; if overdue, a slot is missed."""
-        deadline, verdict, _ = self.at(now)
-        if not verdict.missed and now > deadline:
-            missed = SlotOutcome(MISSED, min(now, self.slot(self._first_visible()[0])))
+        first, deadline = self._first_visible()
+        is_overdue = now > deadline
+        verdict = self._verdict(self.past_slots(now), now, is_overdue=is_overdue)
+        if is_overdue and not verdict.missed:
+            missed = SlotOutcome(MISSED, min(now, self.slot(first)))
             verdict = verdict._replace(missed=1, missed_at=(now,), last_slots=(*verdict.last_slots, missed))
         return verdict._replace(outages_matter_until=now + self.expectation.grace)
 
@@ -142,7 +144,7 @@ class Schedule(NamedTuple):
             filled = max(first, nearest)
             late = filled == first or completion > self.slot(filled) + grace
         due_at = self.slot(filled)
-        verdict = self._verdict(filled, completion)._replace(
+        verdict = self._verdict(filled, completion, is_overdue=completion > deadline)._replace(
             late=late, outages_matter_until=max(completion, due_at + grace)
         )
         return verdict, SlotOutcome(LATE if late else ON_TIME, due_at, completion)
@@ -151,7 +153,7 @@ class Schedule(NamedTuple):
         """Return the deadline, and the verdict at ``now`` if nothing has completed."""
         first, deadline = self._first_visible()
         past = self.past_slots(now)
-        verdict = self._verdict(past, now) if past > 1 else NOTHING_DUE
+        verdict = self._verdict(past, now, is_overdue=now >= deadline) if past > 1 else NOTHING_DUE
         number = max(2, past + 1)
         changes_at = self.slot(number)
         if number > first + 1 and now < deadline:  # the grace is longer than the interval
@@ -163,11 +165,10 @@ class Schedule(NamedTuple):
         first = deadlines.first_visible_slot(self.since, self.expectation, self.outages, self.lead)
         return first, self.slot(first) + self.expectation.grace
 
-    def _verdict(self, filled: int, until: float) -> Verdict:
-        """Return the verdict on the slots before ``filled`` at ``until``."""
+    def _verdict(self, filled: int, until: float, *, is_overdue: bool) -> Verdict:
+        """Return the verdict on the slots before ``filled`` at ``until``: missed only if the export is overdue."""
         first, deadline = self._first_visible()
         hidden = self._hidden_slots(filled - 1)
-        is_overdue = until >= deadline
         recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
         last = range(max(1, filled - MAX_SLOTS), filled)
         due_at = {number: self.slot(number) for number in range(min(recent.start, last.start), filled + 1)}

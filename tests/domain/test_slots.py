@@ -25,6 +25,12 @@ def test_no_slot_is_missed_before_the_deadline(hours: float, missed: int, change
     assert standing.verdict.missed == len(standing.verdict.missed_at) == len(standing.verdict.last_slots) == missed
 
 
+@pytest.mark.parametrize(("hours", "missed"), [(13, 0), (14, 0), (14.1, 2), (17, 3)])
+def test_a_schedule_that_ends_at_its_deadline_misses_nothing(hours: float, missed: int) -> None:
+    verdict = SCHEDULE.ended(hours * HOUR)
+    assert verdict.missed == len(verdict.missed_at) == len(verdict.last_slots) == missed
+
+
 def test_a_week_with_a_day_of_23_hours_has_a_slot_more() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     completed_at = datetime(2026, 3, 21, 4, tzinfo=berlin).timestamp()
