@@ -84,7 +84,10 @@ class ExportState:
 
     @property
     def recent_slots(self) -> tuple[SlotOutcome, ...]:
-        """The last `exporter.domain.slot_outcomes.MAX_SLOTS` of the ``slots``, the oldest first."""
+        """The last `exporter.domain.slot_outcomes.MAX_SLOTS` of the ``slots``, the oldest first.
+
+        A completion before its slot is due may shorten the interval: then slots that are due earlier follow.
+        """
         return unpack(self.last_slots)
 
     @property
