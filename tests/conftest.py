@@ -89,7 +89,7 @@ def migrated_url(postgres: Postgres, migrated_database: str) -> str:
 @pytest.fixture(scope="session")
 def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
     """Start a pgbouncer in front of that server."""
-    with PgBouncer(postgres) as server:
+    with PgBouncer(postgres.port) as server:
         yield server
 
 

@@ -160,7 +160,7 @@ def test_a_standby_that_nobody_waits_for_takes_over_without_what_it_had_not_hear
 def test_everything_works_through_a_pooler_that_gives_connections_to_transactions(
     postgres: Postgres, postgres_url: str, tmp_path: Path
 ) -> None:
-    with PgBouncer(postgres) as pooler:
+    with PgBouncer(postgres.port) as pooler:
         url = postgres_url.replace(f":{postgres.port}/", f":{pooler.port}/")
         with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": url}) as exporter:
             assert_a_kill_changes_nothing(exporter)

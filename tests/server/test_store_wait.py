@@ -17,8 +17,9 @@ from exporter.domain.errors import StoreRefusedError, StoreUnreachableError
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.server import store_wait
 from exporter.server.store_wait import wait_for_store
+from network import Proxy
 from ports import free_port
-from postgres import PASSWORD, Postgres
+from postgres import PASSWORD, USER, PgBouncer, Postgres
 from running import Exporter, wait_until
 
 if TYPE_CHECKING:
@@ -105,11 +106,37 @@ def test_a_server_that_accepts_and_does_not_answer_is_away() -> None:
         SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{silent.getsockname()[1]}/dataexport")
 
 
+def test_a_pooler_that_reports_a_server_that_is_away_differs_from_one_that_refuses() -> None:
+    # It looks up users in its server, and reports after a first attempt that it cannot.
+    with PgBouncer(free_port(), {"auth_user": USER}) as pooler:
+        unknown_user = pooler.url().replace(USER, "somebody", 1)
+        wait_until(lambda: "FATAL" in _refusal(unknown_user), "the report")
+        with pytest.raises(StoreUnreachableError, match="server login has been failing"):
+            SqlLedger(unknown_user)
+        with pytest.raises(StoreRefusedError, match="authentication failed") as refusal:
+            SqlLedger(pooler.url().replace(PASSWORD, "another-password"))
+        assert not isinstance(refusal.value, StoreUnreachableError)
+
+
+def test_a_pooler_whose_server_no_longer_answers_is_not_waited_for_without_end(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    database = postgres_url.rpartition("/")[2]
+    with Proxy(postgres.port) as server, PgBouncer(server.port) as pooler:
+        SqlLedger(pooler.url(database)).close()
+        with server.hanging(), pytest.raises(StoreUnreachableError, match="did not answer in time"):
+            SqlLedger(pooler.url(database))
+
+
 @pytest.mark.proof
-def test_an_exporter_that_started_before_its_database_serves_once_that_is_there(tmp_path: Path) -> None:
-    with Postgres() as server:
+@pytest.mark.parametrize("pooled", [False, True])
+def test_an_exporter_that_started_before_its_database_serves_once_that_is_there(
+    tmp_path: Path, *, pooled: bool
+) -> None:
+    with Postgres() as server, PgBouncer(server.port, {"server_login_retry": 1}) as pooler:
         server.stop()
-        exporter = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": server.url()})
+        url = (pooler if pooled else server).url()
+        exporter = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url})
         exporter.launch()
         try:
             wait_until(lambda: "store_unreachable" in exporter.log(), "the wait")
@@ -121,6 +148,15 @@ def test_an_exporter_that_started_before_its_database_serves_once_that_is_there(
             assert PASSWORD not in exporter.log()
         finally:
             exporter.__exit__()
+
+
+def _refusal(url: str) -> str:
+    """Return why a database cannot be opened."""
+    try:
+        SqlLedger(url).close()
+    except StoreRefusedError as error:
+        return str(error)
+    return ""
 
 
 def _status(exporter: Exporter, path: str) -> int:

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -259,11 +260,11 @@ class PgBouncer(Process):
     """A pgbouncer that assigns a connection to the server for each transaction.
 
     Args:
-        server: the server behind it.
+        server_port: the port of the server behind it, which need not run.
         settings: settings of its configuration, in addition to the necessary ones.
     """
 
-    def __init__(self, server: Postgres, settings: Mapping[str, object] | None = None) -> None:
+    def __init__(self, server_port: int, settings: Mapping[str, object] | None = None) -> None:
         super().__init__("pgbouncer")
         self.write("users", f'"{USER}" "{PASSWORD}"\n')
         all_settings = {
@@ -277,7 +278,7 @@ class PgBouncer(Process):
         }
         lines = [
             "[databases]",
-            f"* = host=127.0.0.1 port={server.port}",
+            f"* = host=127.0.0.1 port={server_port}",
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in all_settings.items()),
         ]
@@ -285,3 +286,10 @@ class PgBouncer(Process):
 
     def _command(self) -> Sequence[str]:
         return [postgres_program("pgbouncer"), "pgbouncer.ini"]
+
+    def _ready(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True

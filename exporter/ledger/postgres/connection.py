@@ -21,7 +21,8 @@ class LimitedConnection(psycopg.Connection[Any]):
         """Run psycopg's ``gen`` to its end and return its result.
 
         Raises:
-            psycopg.OperationalError: the deadline passed, and the connection is closed.
+            psycopg.errors.ConnectionTimeout: the deadline passed, and the connection is closed.
+            psycopg.OperationalError: the connection broke.
         """
         left = max(0.1, self.deadline - time.monotonic())
         try:
@@ -31,4 +32,4 @@ class LimitedConnection(psycopg.Connection[Any]):
                 raise
             self.close()
             message = "the server did not answer in time"
-            raise psycopg.OperationalError(message) from error
+            raise psycopg.errors.ConnectionTimeout(message) from error

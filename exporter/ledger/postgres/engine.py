@@ -27,6 +27,8 @@ MIGRATION_LOCK = 0x6461746165787074
 
 _AWAY_STATES = ("08", "57P")
 """SQLSTATEs of a connection that failed, and of a server that starts or stops, by how they begin."""
+_POOLER_REASONS = ("server login", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server")
+"""What pgbouncer answers while it has no connection to its server."""
 
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
@@ -77,6 +79,8 @@ def create_postgres_engine(url: URL) -> Engine:
 def is_away(url: URL, error: Exception) -> bool:
     """Whether the server of a URL does not accept connections now: it cannot be reached, or it starts or stops.
 
+    A pooler that cannot reach its server counts as that server.
+
     Args:
         url: the URL of the database.
         error: what a connection to it failed with, as the cause of `exporter.domain.errors.StoreError`.
@@ -85,6 +89,8 @@ def is_away(url: URL, error: Exception) -> bool:
 
     cause = getattr(error.__cause__, "orig", None)
     if isinstance(cause, errors.ConnectionTimeout) or (getattr(cause, "sqlstate", None) or "").startswith(_AWAY_STATES):
+        return True
+    if any(reason in str(cause) for reason in _POOLER_REASONS):
         return True
     # A failed connection has no SQLSTATE. Ask without a password, so that a wrong one is not what is reported.
     options = url.get_dialect()().create_connect_args(url)[1]
@@ -99,7 +105,8 @@ def _begin_transaction(connection: Connection) -> None:
     options = connection.get_execution_options()
     seconds = OPEN_SECONDS if options.get("opening", False) else TRANSACTION_SECONDS
     driver = cast("LimitedConnection", connection.connection.dbapi_connection)  # from `_connect`
-    driver.deadline = time.monotonic() + seconds
+    # A pooler lets a transaction wait while its server is away.
+    driver.deadline = time.monotonic() + TRANSACTION_SECONDS
     milliseconds = int(seconds * 800)  # before the deadline, so that the server can report the cause
     # One message for all: psycopg sends a statement without parameters as it is.
     connection.exec_driver_sql(
@@ -108,6 +115,7 @@ def _begin_transaction(connection: Connection) -> None:
         # A process that hangs or is cut off must not keep row locks that others wait for.
         f" SET LOCAL idle_in_transaction_session_timeout = {2 * milliseconds}"
     )
+    driver.deadline += seconds - TRANSACTION_SECONDS
 
 
 def checks(connection: Connection) -> list[tuple[bool, str]]:
