@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,22 +74,36 @@ def test_a_stripped_library_still_loads(tmp_path: Path) -> None:
     assert done.stdout.strip() == str(package / "__init__.py")
 
 
-@pytest.mark.parametrize("profile", ["", "demo", "tls", "postgres"])
-def test_the_compose_project_is_valid_and_publishes_on_loopback_only(profile: str) -> None:
+SECRETS = {
+    "DATAEXPORT_TOKENS": "canary-token",
+    "DATAEXPORT_ADMIN_TOKENS": "canary-admin",
+    "DATAEXPORT_STORE_URL": "postgresql+psycopg://dataexport:canary-store@postgres/dataexport",
+    "GRAFANA_PASSWORD": "canary-grafana",
+    "POSTGRES_PASSWORD": "canary-store",
+}
+
+
+def compose_services(*options: str) -> dict[str, Any]:
+    """Return the services of the Compose project with options of Compose, as its plugin reads them."""
     plugin = Path(sys.executable).with_name("docker-compose")
     if not plugin.exists():
         missing("docker-compose is not installed; make pins has it")
-    environment = {"PATH": os.environ["PATH"], "DATAEXPORT_TOKENS": "a", "DATAEXPORT_ADMIN_TOKENS": "b"}
     done = subprocess.run(
-        [plugin, "--env-file", "/dev/null", *(["--profile", profile] if profile else []), "config", "--format=json"],
+        [plugin, "--env-file", "/dev/null", *options, "config", "--format=json"],
         cwd=COMPOSE,
-        env={**environment, "GRAFANA_PASSWORD": "c"},
+        env={"PATH": os.environ["PATH"], "EXPORTER_USER": "1000", **SECRETS},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    services = json.loads(done.stdout)["services"]
+    services: dict[str, Any] = json.loads(done.stdout)["services"]
+    return services
+
+
+@pytest.mark.parametrize("profile", ["", "demo", "tls", "postgres"])
+def test_the_compose_project_is_valid_and_publishes_on_loopback_only(profile: str) -> None:
+    services = compose_services(*(["--profile", profile] if profile else []))
     added = {"": set(), "demo": {"traffic", "receiver"}, "tls": {"caddy"}, "postgres": {"postgres", "replica"}}
     assert services.keys() == {"exporter", "prometheus", "alertmanager", "grafana"} | added[profile]
     for name, service in services.items():
@@ -97,9 +112,30 @@ def test_the_compose_project_is_valid_and_publishes_on_loopback_only(profile: st
             assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
 
 
+def test_with_secret_files_no_variable_of_a_container_shows_a_secret() -> None:
+    profiles = ["--profile", "demo", "--profile", "tls", "--profile", "postgres"]
+
+    def shown(*options: str) -> set[str]:
+        services = compose_services(*options, *profiles)
+        return {name for name, service in services.items() if "canary" in json.dumps(service)}
+
+    assert shown() == {"exporter", "replica", "traffic", "receiver"}
+    assert shown("--file", "compose.yaml", "--file", "compose.secrets.yaml") == set()
+
+
+def test_git_and_the_build_of_the_image_leave_out_what_is_written_for_the_compose_project() -> None:
+    local = [f"deploy/compose/{name}" for name in (".env", "alertmanager.yaml", "secrets/token", "templates/own.tmpl")]
+    ignored = subprocess.run(
+        ["git", "check-ignore", *local], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    assert ignored.splitlines() == local
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert lines.index("deploy/compose") > lines.index("!deploy")
+
+
 def test_every_variable_of_the_compose_project_is_in_the_example() -> None:
     example = (COMPOSE / ".env.example").read_text("utf-8")
-    used = set(re.findall(r"\$\{(\w+)", (COMPOSE / "compose.yaml").read_text("utf-8")))
+    used = set(re.findall(r"(?:\$\{|\{environment: )(\w+)", (COMPOSE / "compose.yaml").read_text("utf-8")))
     assert {name for name in used if not name.endswith("_IMAGE")} == set(
         re.findall(r"^#?(\w+)=", example, re.MULTILINE)
     )
