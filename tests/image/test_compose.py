@@ -1,22 +1,24 @@
-"""The Compose project runs: traffic comes in, Prometheus scrapes and evaluates, Alertmanager pages the receiver.
+"""The Compose project runs as its page says, in every profile.
 
-Prometheus and Alertmanager are Debian's, in images with the layout of the official ones. Grafana is left out, because
-no registry of packages has it.
+Images of other projects are replaced by stand-ins with Debian's programs, and that of Grafana by one that does
+nothing.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from containers import ADMIN_TOKEN, TOKEN
+import stand_ins
+from builders import fields, vendor_clock
+from containers import copy_checkout, docker
 from monitoring import ROOT
+from pages import commands
+from ports import free_port
 from running import PATIENCE_SECONDS, wait_until
 from tools import missing
 
@@ -26,76 +28,55 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
-STAND_IN = """
-ARG PYTHON
-FROM ${PYTHON}
-RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    prometheus prometheus-alertmanager && install -d -o nobody /prometheus /alertmanager
-USER nobody
+PAGE = ROOT / "docs" / "how-to" / "install-compose.md"
+NETWORK = """
+services:
+  exporter: {build: {network: host}}
+  replica: {build: {network: host}}
+  traffic: {build: {network: host}}
+  receiver: {build: {network: host}}
 """
+"""The private engine has no way out of its own network."""
+EVENT = fields("Completed", vendor_clock(1_790_000_000))
 
 
 class Project:
-    """The Compose project under another name.
+    """The Compose project in a checkout, with an environment for its commands."""
 
-    Args:
-        folder: for a file with its environment.
-    """
+    def __init__(self, checkout: Path, environment: dict[str, str]) -> None:
+        self.folder = checkout / "deploy" / "compose"
+        self._environment = {**os.environ, **environment, "COMPOSE_PROJECT_NAME": "dataexport-check"}
+        (self.folder / "network.yaml").write_text(NETWORK, "utf-8")
+        self.use("compose.yaml")
 
-    def __init__(self, folder: Path) -> None:
-        self._environment = {
-            **os.environ,
-            "COMPOSE_PROJECT_NAME": "dataexport-check",
-            "COMPOSE_PROFILES": "demo",
-            "DATAEXPORT_IMAGE": "dataexport-exporter:check",
-            "DATAEXPORT_TOKENS": TOKEN,
-            "DATAEXPORT_ADMIN_TOKENS": ADMIN_TOKEN,
-            "GRAFANA_PASSWORD": "unused",
-            "PROMETHEUS_IMAGE": "dataexport-prometheus:check",
-            "ALERTMANAGER_IMAGE": "dataexport-alertmanager:check",
-        }
-        self._env_file = folder / "env"
-        self._env_file.touch()
+    def use(self, *names: str) -> None:
+        """Name the files of the project, as ``COMPOSE_FILE`` in ``.env`` does."""
+        self._environment["COMPOSE_FILE"] = ":".join([*names, "network.yaml"])
 
-    def run(self, *arguments: str) -> str:
-        """Run a command of Compose, which must succeed, and return its output."""
-        done = subprocess.run(
-            ["docker", "compose", "--env-file", str(self._env_file), *arguments],
-            cwd=ROOT / "deploy" / "compose",
+    def start(self, command: str, folder: Path) -> subprocess.Popen[str]:
+        """Start a shell command, with what it writes in one pipe."""
+        return subprocess.Popen(
+            ["timeout", str(5 * PATIENCE_SECONDS), "bash", "-ec", command],
+            cwd=folder,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
 
+    def run(self, command: str, folder: Path | None = None) -> str:
+        """Run a shell command, which must succeed, and return its output."""
+        with self.start(command, folder or self.folder) as process:
+            output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """The project with the profile demo, without Grafana, which no registry of packages has."""
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        missing("no Docker engine answers; make image-check starts one")
-    subprocess.run(["make", "image", "IMAGE=dataexport-exporter:check"], cwd=ROOT, check=True)
-    [base] = re.findall(r"^ARG PYTHON=(.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
-    for name, program in {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}.items():
-        context = tmp_path / name
-        context.mkdir()
-        (context / "Dockerfile").write_text(f'{STAND_IN}\nENTRYPOINT ["/usr/bin/{program}"]\n', "utf-8")
-        build = f"docker build --quiet --tag dataexport-{name}:check --build-arg PYTHON={base} $IMAGE_OPTIONS {context}"
-        subprocess.run(["sh", "-c", build], check=True)
-    running = Project(tmp_path)
-    try:
-        running.run("up", "--detach", "--no-build", "exporter", "prometheus", "alertmanager", "traffic", "receiver")
-        yield running
-    finally:
-        running.run("down", "--volumes", "--timeout", "10")
-        shutil.rmtree(tmp_path)
+    def secret(self, name: str) -> str:
+        """Return the value of a variable in ``.env``."""
+        return self.run(f'. ./.env && echo "${name}"').strip()
 
-
-def test_a_page_reaches_the_receiver(project: Project) -> None:
-    def series(query: str) -> list[dict[str, object]]:
+    def series(self, query: str) -> list[dict[str, object]]:
+        """Return what Prometheus answers to a query."""
         try:
             answer = requests.get(
                 "http://127.0.0.1:9090/api/v1/query", params={"query": query}, timeout=PATIENCE_SECONDS
@@ -105,8 +86,84 @@ def test_a_page_reaches_the_receiver(project: Project) -> None:
         result: list[dict[str, object]] = answer.json()["data"]["result"]
         return result
 
-    wait_until(lambda: bool(series('up{job="dataexport"} == 1')), "a scrape")
-    wait_until(lambda: "PAGE " in project.run("logs", "receiver"), "a page")
-    assert "Traceback" not in project.run("logs")
-    assert "Notify for alerts failed" not in project.run("logs", "alertmanager")
-    wait_until(lambda: len(series("dataexport_deadline_timestamp_seconds")) > 1, "the exports of the traffic")
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables that name the images."""
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        missing("no Docker engine answers; make image-check starts one")
+    return {"DATAEXPORT_IMAGE": "dataexport-exporter:compose", **stand_ins.build(tmp_path_factory.mktemp("stand-ins"))}
+
+
+@pytest.fixture
+def project(images: dict[str, str], tmp_path: Path) -> Iterator[Project]:
+    """The project in a checkout of its own."""
+    copy_checkout(tmp_path)
+    running = Project(tmp_path, images)
+    try:
+        yield running
+    finally:
+        running.run("docker compose --profile '*' down --volumes --timeout 10")
+
+
+def test_as_the_page_says_a_page_reaches_the_receiver(project: Project, tmp_path: Path) -> None:
+    start, up, follow, *_ = commands(PAGE)
+    project.run(start, tmp_path)
+    project.run(up)
+    with project.start(follow, project.folder) as following:
+        assert following.stdout is not None
+        title = next(line for line in following.stdout if "PAGE " in line)
+        following.terminate()
+    assert "nightly-s3" in title
+    wait_until(lambda: bool(project.series('up{job="dataexport"} == 1')), "a scrape")
+    wait_until(lambda: len(project.series("dataexport_deadline_timestamp_seconds")) > 1, "the exports of the traffic")
+    log = project.run("docker compose --profile demo logs")
+    assert "Traceback" not in log
+    assert "Notify for alerts failed" not in log
+
+
+def test_two_replicas_behind_tls_share_a_database_and_show_no_secret(project: Project, tmp_path: Path) -> None:
+    start, _, _, secret_files, up = commands(PAGE)
+    port = free_port()
+    project.run(start, tmp_path)
+    with (project.folder / ".env").open("a") as env:
+        env.write(
+            "COMPOSE_PROFILES=tls,postgres\nDATAEXPORT_HOST=localhost\nDATAEXPORT_TRUSTED_HOPS=1\n"
+            f"TLS_PUBLISH=127.0.0.1:{port}\nPOSTGRES_PASSWORD=made-up-password\n"
+            "DATAEXPORT_STORE_URL=postgresql+psycopg://dataexport:made-up-password@postgres/dataexport\n"
+        )
+    project.run(secret_files)
+    assert "COMPOSE_FILE=compose.yaml:compose.secrets.yaml\n" in (project.folder / ".env").read_text("utf-8")
+    project.use("compose.yaml", "compose.secrets.yaml")
+    project.run("docker compose build exporter")
+    project.run(up)
+    wait_until(lambda: len(project.series('up{job="dataexport"} == 1')) == 2, "scrapes of both replicas")
+
+    root = tmp_path / "root.crt"
+    authority = "caddy:/data/caddy/pki/authorities/local/root.crt"
+
+    def has_certificate() -> bool:
+        with project.start(f"docker compose cp {authority} {root}", project.folder) as copying:
+            copying.communicate()
+        return root.exists()
+
+    wait_until(has_certificate, "a certificate")
+
+    def post() -> requests.Response:
+        return requests.post(
+            f"https://localhost:{port}/webhooks/clevertap/default",
+            json=EVENT,
+            headers={"Authorization": f"Bearer {project.secret('DATAEXPORT_TOKENS')}"},
+            verify=str(root),
+            timeout=PATIENCE_SECONDS,
+        )
+
+    assert post().json() == {"accepted": 1, "duplicates": 0, "quarantined": 0}
+    project.run("docker compose stop exporter")
+    assert post().json() == {"accepted": 0, "duplicates": 1, "quarantined": 0}
+    metrics = requests.get(f"https://localhost:{port}/metrics", verify=str(root), timeout=PATIENCE_SECONDS)
+    assert metrics.status_code == 404
+
+    inspected = docker("inspect", *project.run("docker compose ps --all --quiet").split())
+    for name in ("DATAEXPORT_TOKENS", "DATAEXPORT_ADMIN_TOKENS", "GRAFANA_PASSWORD", "POSTGRES_PASSWORD"):
+        assert project.secret(name) not in inspected, name

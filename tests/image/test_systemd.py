@@ -1,4 +1,4 @@
-"""The Debian package and its unit under a real systemd, in a container: start, reload, kill, stop."""
+"""The Debian package, the installation with pip, and the unit of both under a real systemd, as their pages say."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from containers import docker
+from containers import copy_checkout, docker
 from monitoring import ROOT
+from pages import commands
 from running import wait_until
 from tools import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.container
 
 IMAGE = "dataexport-systemd:check"
+SYSTEMD_PAGE = ROOT / "docs" / "how-to" / "install-systemd.md"
+PIP_PAGE = ROOT / "docs" / "how-to" / "install-pip.md"
 DOCKERFILE = """
 ARG PYTHON
 FROM ${PYTHON}
-RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd curl
-COPY *.deb /
-RUN apt-get install -y -qq --no-install-recommends /*.deb
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd curl openssl sudo python3-venv
+COPY checkout /checkout
+WORKDIR /checkout
+RUN sh -eux install-pip
+COPY *.deb /root/
+WORKDIR /root
 """
 BOOT = """
 mount --make-rshared /
@@ -37,18 +45,6 @@ mkdir -p /sys/fs/cgroup/dataexport-check
 echo $$ > /sys/fs/cgroup/dataexport-check/cgroup.procs
 exec unshare --cgroup sh -c 'umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec /lib/systemd/systemd'
 """
-CREDENTIALS = "/run/credentials/dataexport-exporter.service"
-TOML = f"""
-[server]
-admin_tokens_file = ["{CREDENTIALS}/secrets_admin"]
-[store]
-url = "sqlite:////var/lib/dataexport/dataexport.db"
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-tokens_file = ["{CREDENTIALS}/secrets_shop"]
-"""
-TOKEN = "a-made-up-token-of-the-source"
 EVENT = json.dumps(
     {
         "Export Request Id": 1690283492,
@@ -59,25 +55,36 @@ EVENT = json.dumps(
         "Date and Time": "25/07/2023 4:50:52 PM",
     }
 )
-POST = f"curl -s -H 'Authorization: Bearer {TOKEN}' -d '{EVENT}' http://127.0.0.1:8080/webhooks/clevertap/shop"
+POST = (
+    'curl -s -H "Authorization: Bearer $(cat /etc/dataexport/secrets/shop)" '
+    f"-d '{EVENT}' http://127.0.0.1:8080/webhooks/clevertap/shop-in1"
+)
 UNIT = "dataexport-exporter"
 
 
-@pytest.fixture
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A container in which systemd runs and the package is installed; a function runs a shell command in it."""
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image with systemd, the Debian package as a file, and what the page on pip installs."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         missing("no Docker engine answers; make image-check starts one")
     context = tmp_path_factory.mktemp("systemd")
     subprocess.run([sys.executable, ROOT / "scripts" / "build_dist.py"], check=True)
     package = subprocess.run([ROOT / "scripts" / "build-deb"], capture_output=True, text=True, check=True).stdout
     shutil.copy(ROOT / package.splitlines()[-1], context)
+    copy_checkout(context / "checkout")
+    (context / "checkout" / "install-pip").write_text("\n".join(list(commands(PIP_PAGE))[:4]), "utf-8")
     (context / "Dockerfile").write_text(DOCKERFILE, "utf-8")
     [base] = re.findall(r"^ARG PYTHON=(.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
-    options = f"docker build --quiet --tag {IMAGE} --build-arg PYTHON={base} $IMAGE_OPTIONS {context}"
-    subprocess.run(["sh", "-c", options], check=True)
+    build = f"docker build --quiet --tag {IMAGE} --build-arg PYTHON={base} $IMAGE_OPTIONS {context}"
+    subprocess.run(["sh", "-c", build], check=True)
+    return IMAGE
+
+
+@pytest.fixture
+def machine(image: str) -> Iterator[Callable[[str], str]]:
+    """A container in which systemd runs; a function runs a shell command in it, and returns its output."""
     options = "--privileged --cgroupns=private --tmpfs /run --tmpfs /tmp --entrypoint sh"
-    name = docker("run", "-d", *options.split(), IMAGE, "-c", BOOT).splitlines()[-1]
+    name = docker("run", "-d", *options.split(), image, "-c", BOOT).splitlines()[-1]
     try:
         wait_until(
             lambda: docker("exec", name, "systemctl", "is-active", "basic.target", check=False).strip() == "active",
@@ -88,14 +95,32 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         docker("rm", "--force", name)
 
 
-def test_the_unit_starts_reloads_survives_a_kill_and_stops(machine: Callable[[str], str]) -> None:
-    machine(f"cat > /etc/dataexport/dataexport.toml <<'TOML'\n{TOML}\nTOML\n")
-    machine(f"umask 077; for name in shop admin; do echo {TOKEN}-$name > /etc/dataexport/secrets/$name; done")
-    machine(f"echo {TOKEN} > /etc/dataexport/secrets/shop")
-    assert machine(f"systemctl start {UNIT}") == ""
+def typed(machine: Callable[[str], str], command: str) -> str:
+    """Run a command of a page, which must succeed, and return its output."""
+    output, _, code = machine(f'{command}\necho " exit $?"').rpartition(" exit ")
+    assert code == "0", f"{command}\n{output}"
+    return output.strip()
+
+
+def write_configuration(machine: Callable[[str], str], page: Path) -> None:
+    """Write the configuration of a page."""
+    [toml] = re.findall(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    typed(machine, f"cat > /etc/dataexport/dataexport.toml <<'TOML'\n{toml}TOML")
+
+
+@pytest.mark.parametrize("way", ["package", "pip"])
+def test_the_unit_starts_reloads_survives_a_kill_and_stops(machine: Callable[[str], str], way: str) -> None:
+    with_package, *with_pip, secret, start, scrape = commands(SYSTEMD_PAGE)
+    for command in [with_package] if way == "package" else with_pip:
+        typed(machine, command)
+    typed(machine, secret)
+    write_configuration(machine, SYSTEMD_PAGE)
+    typed(machine, start)
     assert machine(f"journalctl --unit {UNIT}").count('"event": "ready"') == 1  # before the start had ended
+    assert "\ndataexport_build_info{" in typed(machine, scrape)
     assert machine(POST) == '{"accepted":1,"duplicates":0,"quarantined":0}'
-    assert machine(f"stat -c %a {CREDENTIALS}/secrets_shop /etc/dataexport/secrets") == "440\n700"
+    credentials = "/run/credentials/dataexport-exporter.service"
+    assert machine(f"stat -c %a {credentials}/secrets_shop /etc/dataexport/secrets") == "440\n700"
     pid = machine(f"systemctl show --property MainPID --value {UNIT}")
     assert "CapEff:\t0000000000000000" in machine(f"cat /proc/{pid}/status")
 
@@ -115,3 +140,24 @@ def test_the_unit_starts_reloads_survives_a_kill_and_stops(machine: Callable[[st
     machine(f"systemctl start {UNIT}")
     assert machine(f"systemctl is-active {UNIT}") == "failed"  # and is not tried again
     assert "wrong" in machine(f"journalctl --unit {UNIT}")
+
+
+def test_the_commands_of_the_page_on_pip_work_as_typed(machine: Callable[[str], str]) -> None:
+    *_, version, serve, scrape, user, mode, folder, secrets, token, check, serve_configured = commands(PIP_PAGE)
+    assert typed(machine, version) == "dataexport-exporter, version 0.1.0"
+
+    def serve_and_scrape(command: str) -> None:
+        typed(machine, f"{command} >/tmp/log 2>&1 & echo $! >/tmp/pid")
+        wait_until(lambda: '"event": "ready"' in machine("cat /tmp/log"), "the start")
+        assert "\ndataexport_build_info{" in typed(machine, scrape)
+
+    serve_and_scrape(serve)
+    typed(machine, "kill $(cat /tmp/pid)")
+    wait_until(lambda: '"event": "stopped"' in machine("cat /tmp/log"), "the stop")
+    for command in (user, mode, folder, secrets):
+        typed(machine, command)
+    write_configuration(machine, PIP_PAGE)
+    typed(machine, token)
+    assert "fine, 1 sources" in typed(machine, check)
+    serve_and_scrape(serve_configured)
+    assert machine(POST) == '{"accepted":1,"duplicates":0,"quarantined":0}'

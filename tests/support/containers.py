@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from contextlib import suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
+from monitoring import ROOT
 from ports import free_port
 from running import PATIENCE_SECONDS, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = "dataexport-exporter:check"
 TOKEN = "a-made-up-token-of-the-source"
@@ -27,6 +32,15 @@ def docker(*arguments: str, check: bool = True) -> str:
     )
     assert not check or done.returncode == 0, done.stdout
     return done.stdout
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy the files that git tracks, and the new ones that it does not ignore, with their links."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    names = [name for name in listed if name and os.path.lexists(ROOT / name)]
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", "--parents", f"--target-directory={folder}", *names], cwd=ROOT, check=True)
 
 
 class Container:
