@@ -205,3 +205,12 @@ def test_both_bills_of_materials_list_the_same() -> None:
     ]
     assert {each["SPDXID"] for each in document["packages"]} == {"SPDXRef-root", "SPDXRef-flask--3"}
     assert [each["relationshipType"] for each in document["relationships"]] == ["DESCRIBES", "DEPENDS_ON"]
+
+
+def test_pages_publish_ports_on_loopback_and_show_no_token_to_copy() -> None:
+    pages = {path: path.read_text("utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
+    published = [port for page in pages.values() for port in re.findall(r"(?:-p|--publish)[ =](\S*\d:\d\S*)", page)]
+    assert len(published) >= 4
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+    token = re.compile(r"(?i)change-?me|_TOKENS?=(?!\$|\S*_FILE)[\w\"']")
+    assert [str(path) for path, page in pages.items() if token.search(page)] == []
