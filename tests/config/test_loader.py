@@ -250,101 +250,6 @@ def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "binary.toml", {})
 
 
-@pytest.mark.parametrize("listen", ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "localhost:80"])
-def test_loopback_needs_no_credential(listen: str) -> None:
-    assert str(load(None, {"DATAEXPORT_WEBHOOK_LISTEN": listen}).webhook_listen) == listen
-
-
-@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[2001:db8::1]:80"])
-def test_any_other_address_needs_one(listen: str) -> None:
-    environment = {"DATAEXPORT_WEBHOOK_LISTEN": listen}
-    with pytest.raises(ConfigurationError, match=r"which is not loopback; set tokens_file, tokens or basic"):
-        load(None, environment)
-    config = load(None, environment | {"DATAEXPORT_TOKENS": "a-secret-of-some-length"})
-    assert str(config.webhook_listen) == listen
-
-
-@pytest.mark.parametrize(
-    "listen",
-    ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "example.org:80", "::1"],
-)
-def test_what_is_no_address_and_port_is_refused(listen: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"DATAEXPORT_ADMIN_LISTEN: .*ADDRESS:PORT"):
-        load(None, {"DATAEXPORT_ADMIN_LISTEN": listen})
-
-
-@pytest.mark.parametrize(
-    ("given", "seconds"),
-    [
-        ('"90m"', 5400),
-        ('"24h"', 86400),
-        ('"7d"', 604800),
-        ('"2w"', 1209600),
-        ('"60s"', 60),
-        ('"4 h"', 14400),
-        ('"1h30m"', 5400),
-        ('"2 hours"', 7200),
-        ('"1 day 2 hrs 3 Minutes 4 secs"', 93784),
-        ('"1w 1d"', 691200),
-        ("3600", 3600),
-    ],
-)
-def test_a_duration_is_a_number_with_a_unit_or_seconds(tmp_path: Path, given: str, seconds: int) -> None:
-    toml = f'[[exports]]\nname = "a"\nmatch = {{ partner = "s3" }}\ninterval = {given}\n'
-    assert loaded(tmp_path, toml).exports[0].interval == seconds
-
-
-@pytest.mark.parametrize(
-    "given", ['""', '"h"', '"1.5h"', '"-1h"', '"1h1h"', '"30m1h"', '" "', "true", "1.5", '"59s"', '"367d"']
-)
-def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
-    toml = f'[[exports]]\nname = "a"\nmatch = {{ partner = "s3" }}\ninterval = {given}\n'
-    (said,) = problems(tmp_path, toml)
-    assert said.startswith("exports[1].interval: ")
-
-
-@pytest.mark.parametrize("name", ["any", "other", "", "x" * 129, "two\\nlines"])
-def test_a_name_that_could_not_be_a_label_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
-    (said,) = problems(tmp_path, f'[[exports]]\nname = "{name}"\nmatch = {{ request_id = 7 }}\n')
-    assert said.startswith("exports[1].name: ")
-
-
-@pytest.mark.parametrize("slug", ["", "Shop", "-shop", "shop-", "a_b", "x" * 64, "unknown", "a/b"])
-def test_a_slug_that_could_not_be_in_a_path_is_refused(tmp_path: Path, slug: str) -> None:
-    (said,) = problems(tmp_path, f'[[sources]]\nslug = "{slug}"\n')
-    assert said.startswith("sources[1].slug: ")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://user:canary@host/db",
-        "postgresql+psycopg://user:canary@host",
-        "postgresql+psycopg://user@host/db?password=canary",
-        "sqlite://",
-        "sqlite:///a?mode=ro",
-        "canary",
-    ],
-)
-def test_a_store_that_is_not_known_is_refused_without_showing_the_url(tmp_path: Path, url: str) -> None:
-    (said,) = problems(tmp_path, f'[store]\nurl = "{url}"\n')
-    assert said.startswith("store.url: give ")
-    assert "canary" not in said
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("sqlite:////var/lib/a.db", "sqlite:////var/lib/a.db"),
-        ("postgresql+psycopg://u:canary@host:5433/db", "postgresql+psycopg://u:***@host:5433/db"),
-        ("postgresql+psycopg://u:can%40ary@/db?host=a&host=b:1", "postgresql+psycopg://u:***@/db?host=a&host=b:1"),
-        ("postgresql+psycopg://u@host/db?passfile=/f", "postgresql+psycopg://u@host/db?passfile=/f"),
-    ],
-)
-def test_the_address_of_the_store_is_shown_without_its_password(tmp_path: Path, url: str, shown: str) -> None:
-    assert loaded(tmp_path, f'[store]\nurl = "{url}"\n').shown_store_url == shown
-
-
 def test_what_an_export_matches_is_understood_as_events_are(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
@@ -373,17 +278,6 @@ def test_the_same_name_may_be_declared_in_two_sources(tmp_path: Path) -> None:
     export = '[[exports]]\nname = "nightly"\nmatch = { request_id = 7 }\n'
     toml = "".join(f'[[sources]]\nslug = "{slug}"\n{export}source = "{slug}"\n' for slug in ("one", "two"))
     assert [each.match.source for each in loaded(tmp_path, toml).exports] == ["one", "two"]
-
-
-def test_a_relative_store_url_in_a_file_is_in_the_folder_of_the_file_and_in_a_variable_in_the_working_folder(
-    tmp_path: Path,
-) -> None:
-    toml = '[store]\nurl = "sqlite:///data/a.db"\n'
-    assert loaded(tmp_path, toml).store_url == f"sqlite:///{tmp_path}/data/a.db"
-    assert loaded(tmp_path, toml).shown_store_url == f"sqlite:///{tmp_path}/data/a.db"
-    environment = {"DATAEXPORT_STORE_URL": "sqlite:///b.db"}
-    assert loaded(tmp_path, toml, environment).store_url == f"sqlite:///{Path.cwd()}/b.db"
-    assert loaded(tmp_path, "").store_url == f"sqlite:///{Path.cwd()}/dataexport.db"
 
 
 def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
@@ -432,10 +326,3 @@ def test_the_address_of_the_admin_listener_is_found_whatever_else_is_wrong(tmp_p
         admin_address(path, {"DATAEXPORT_ADMIN_LISTEN": "x"})
     with pytest.raises(ConfigurationError, match="cannot be read"):
         admin_address(tmp_path / "missing.toml", {})
-
-
-def test_an_objective_is_a_share(tmp_path: Path) -> None:
-    toml = '[[exports]]\nname = "a"\nmatch = { frequency = "24h" }\nobjective = 0.995\n'
-    assert loaded(tmp_path, toml).exports[0].objective == 0.995
-    said = problems(tmp_path, toml.replace("0.995", "99"))
-    assert said == ["exports[1].objective: 99: give a number above 0 and below 1, such as 0.99"]

@@ -1,16 +1,13 @@
-"""Whether the URL of the store holds a secret is decided by the parser that also connects."""
+"""The URL of the store: which ones are accepted, and which of them hold a secret."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from configurations import loaded, problems
 from exporter.config import store_url
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CANARY = "canary"
 WITH_A_PASSWORD = {
@@ -97,3 +94,44 @@ def test_a_host_on_a_network_needs_a_mode_that_verifies_its_certificate(rest: st
 
 def test_a_file_needs_no_certificate() -> None:
     assert store_url.hosts_not_verified("sqlite:////var/lib/exports.db") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:canary@host/db",
+        "postgresql+psycopg://user:canary@host",
+        "postgresql+psycopg://user@host/db?password=canary",
+        "sqlite://",
+        "sqlite:///a?mode=ro",
+        "canary",
+    ],
+)
+def test_a_store_that_is_not_known_is_refused_without_showing_the_url(tmp_path: Path, url: str) -> None:
+    (said,) = problems(tmp_path, f'[store]\nurl = "{url}"\n')
+    assert said.startswith("store.url: give ")
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////var/lib/a.db", "sqlite:////var/lib/a.db"),
+        ("postgresql+psycopg://u:canary@host:5433/db", "postgresql+psycopg://u:***@host:5433/db"),
+        ("postgresql+psycopg://u:can%40ary@/db?host=a&host=b:1", "postgresql+psycopg://u:***@/db?host=a&host=b:1"),
+        ("postgresql+psycopg://u@host/db?passfile=/f", "postgresql+psycopg://u@host/db?passfile=/f"),
+    ],
+)
+def test_the_address_of_the_store_is_shown_without_its_password(tmp_path: Path, url: str, shown: str) -> None:
+    assert loaded(tmp_path, f'[store]\nurl = "{url}"\n').shown_store_url == shown
+
+
+def test_a_relative_store_url_in_a_file_is_in_the_folder_of_the_file_and_in_a_variable_in_the_working_folder(
+    tmp_path: Path,
+) -> None:
+    toml = '[store]\nurl = "sqlite:///data/a.db"\n'
+    assert loaded(tmp_path, toml).store_url == f"sqlite:///{tmp_path}/data/a.db"
+    assert loaded(tmp_path, toml).shown_store_url == f"sqlite:///{tmp_path}/data/a.db"
+    environment = {"DATAEXPORT_STORE_URL": "sqlite:///b.db"}
+    assert loaded(tmp_path, toml, environment).store_url == f"sqlite:///{Path.cwd()}/b.db"
+    assert loaded(tmp_path, "").store_url == f"sqlite:///{Path.cwd()}/dataexport.db"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,35 +11,20 @@ import pytest
 
 import checkpoints
 from builders import DAY, HOUR, SHOP, accepted_event, at, event
-from checkpoints import NOW, caught_up, runs, states, writer_of
-from exporter.domain.errors import StoreError
+from checkpoints import NOW, caught_up, head, overwrite, runs, states, writer_of
 from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, Selection, Source
 from exporter.domain.terms import Terms
 from exporter.projection import serialization
-from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.ledger.checkpoint_store import Checkpoint
     from exporter.ledger.contract import Ledger
 
 ledger, short_memory = checkpoints.ledger, checkpoints.short_memory
-
-
-def head(ledger: Ledger) -> Checkpoint:
-    found = ledger.checkpoints.load_header()
-    assert found is not None
-    return found
-
-
-def overwrite(ledger: Ledger, rows: Mapping[str, str | None], **changes: object) -> None:
-    old = head(ledger)
-    new = replace(old, revision=old.revision + 1, **changes)  # type: ignore[arg-type]
-    assert ledger.checkpoints.write_rows(old.revision, new, rows)
 
 
 def test_a_start_goes_on_from_the_checkpoint_and_writes_only_what_is_new(ledger: Ledger) -> None:
@@ -247,92 +231,6 @@ def test_an_outage_that_reaches_into_what_is_compacted_changes_what_was_missed(l
     assert projector.list_states(later) == caught_up(ledger, sources).list_states(later)
 
 
-# Who writes it
-
-
-def test_while_another_process_keeps_it_nobody_else_does(ledger: Ledger) -> None:
-    ledger.record_heartbeat("other", NOW)
-    other, mine = caught_up(ledger), caught_up(ledger)
-    assert writer_of(ledger, other, "other").write(NOW)
-    assert not writer_of(ledger, mine).write(NOW + 50)
-    assert head(ledger).owner == "other"
-    assert writer_of(ledger, other, "other").write(NOW + 50)
-    assert writer_of(ledger, mine).write(NOW + 70)  # which was not heard of for over a minute
-    assert head(ledger).owner == "me"
-    assert states(caught_up(ledger)) == states(mine)
-
-
-def test_who_leaves_lets_anybody_write_it_next(ledger: Ledger) -> None:
-    ledger.record_heartbeat("other", NOW)
-    other, mine = caught_up(ledger), caught_up(ledger)
-    assert writer_of(ledger, other, "other").write(NOW, stopping=True)
-    assert writer_of(ledger, mine).write(NOW)
-    assert states(caught_up(ledger)) == states(mine)
-
-
-def test_rows_of_two_writers_never_mix(ledger: Ledger) -> None:
-    first, second = caught_up(ledger), caught_up(ledger)
-    assert writer_of(ledger, first, "first").write(NOW)
-    assert writer_of(ledger, second, "second").write(NOW)  # the first was never heard of
-    ledger.append([accepted_event(each) for each in runs(1, first=12)])
-    first.catch_up()
-    assert writer_of(ledger, first, "first").write(NOW)
-    again = caught_up(ledger)
-    assert again.checkpoint_revision == head(ledger).revision
-    assert states(again) == states(first)
-
-
-class Failing(MemoryLedger):
-    """A ledger whose checkpoint cannot be written after so many pages."""
-
-    def __init__(self, pages: int) -> None:
-        super().__init__()
-        self.pages = pages
-        write = self.checkpoints.write_rows
-
-        def failing(
-            expected_revision: int, new: Checkpoint, rows: Mapping[str, str | None], *, replace_all: bool = False
-        ) -> bool:
-            if not self.pages:
-                message = "made to fail"
-                raise StoreError(message)
-            self.pages -= 1
-            return write(expected_revision, new, rows, replace_all=replace_all)
-
-        self.checkpoints.write_rows = failing  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("pages", [0, 1])
-def test_a_checkpoint_that_was_not_finished_is_passed_over_and_written_again(pages: int) -> None:
-    ledger = Failing(pages)
-    ledger.append([accepted_event(each) for each in runs(3)])
-    projector = caught_up(ledger)
-    writer = writer_of(ledger, projector)
-    with pytest.raises(StoreError):
-        writer.write(NOW)
-    assert caught_up(ledger).checkpoint_revision is None
-    ledger.pages = 100
-    assert writer.write(NOW)
-    again = caught_up(ledger)
-    assert again.checkpoint_revision == projector.checkpoint_revision
-    assert states(again) == states(projector)
-
-
-def test_somebody_who_was_faster_is_left_alone(ledger: Ledger) -> None:
-    projector = caught_up(ledger)
-    writer = writer_of(ledger, projector)
-    assert writer.write(NOW)
-    found = ledger.checkpoints.load_header
-    ledger.append([accepted_event(each) for each in runs(1, first=12)])
-    projector.catch_up()
-    stale = head(ledger)
-    overwrite(ledger, {})
-    ledger.checkpoints.load_header = lambda: stale  # type: ignore[method-assign]
-    assert not writer.write(NOW)
-    assert projector.exports.not_checkpointed
-    ledger.checkpoints.load_header = found  # type: ignore[method-assign]
-
-
 def test_what_was_written_while_it_was_read_is_not_trusted(ledger: Ledger) -> None:
     projector = caught_up(ledger)
     assert writer_of(ledger, projector).write(NOW)
@@ -347,31 +245,12 @@ def test_what_was_written_while_it_was_read_is_not_trusted(ledger: Ledger) -> No
     assert caught_up(ledger).checkpoint_revision is None
 
 
-def test_with_more_to_write_than_allowed_nothing_is_written(ledger: Ledger) -> None:
-    projector = caught_up(ledger)
-    assert not writer_of(ledger, projector).write(NOW, max_exports=2)
-    assert ledger.checkpoints.load_header() is None
-    assert writer_of(ledger, projector).write(NOW, max_exports=3)
-
-
 def test_a_fingerprint_tells_another_configuration_from_another_edition_of_the_ledger() -> None:
     utc, auto = {"shop": SHOP}, {"shop": replace(SHOP, timezone="auto")}
     first = serialization.fingerprint("ledger 1", utc, (), {}, {})
     assert not serialization.is_other_configuration(first, serialization.fingerprint("ledger 2", utc, (), {}, {}))
     assert serialization.is_other_configuration(first, serialization.fingerprint("ledger 1", auto, (), {}, {}))
     assert not serialization.is_other_configuration("", first)  # as long as its rows are being written
-
-
-def test_a_reader_that_was_replaced_or_is_not_done_is_not_written() -> None:
-    ledger = MemoryLedger()
-    ledger.append([accepted_event(each) for each in runs(3)])
-    projectors = [caught_up(ledger), caught_up(ledger)]
-    replaced = CheckpointWriter(ledger, "me", threading.Lock(), projectors.pop)
-    assert not replaced.write(NOW)
-    behind = caught_up(ledger)
-    behind.exports.set_retirements({behind.exports.all_keys()[0]: (NOW,)})
-    assert not writer_of(ledger, behind).write(NOW)
-    assert ledger.checkpoints.load_header() is None
 
 
 def test_another_ledger_in_its_place_is_folded_from_its_beginning() -> None:

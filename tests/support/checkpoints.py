@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.domain.events import Event
     from exporter.domain.exports import Declaration, Source
     from exporter.domain.states import ExportState
+    from exporter.ledger.checkpoint_store import Checkpoint
     from exporter.ledger.contract import Ledger
 
 
@@ -70,3 +72,15 @@ def caught_up(
 
 def states(projector: Projector) -> list[ExportState]:
     return projector.list_states(at("12:00", day=3))
+
+
+def head(ledger: Ledger) -> Checkpoint:
+    found = ledger.checkpoints.load_header()
+    assert found is not None
+    return found
+
+
+def overwrite(ledger: Ledger, rows: Mapping[str, str | None], **changes: object) -> None:
+    old = head(ledger)
+    new = replace(old, revision=old.revision + 1, **changes)  # type: ignore[arg-type]
+    assert ledger.checkpoints.write_rows(old.revision, new, rows)

@@ -7,6 +7,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Self
 
+import pytest
 import uvloop
 
 from exporter.server.http.acceptor import Acceptor
@@ -16,12 +17,16 @@ from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from exporter.server.http.messages import HttpRequest
 
 MAX_BODY_BYTES = 1000
 MAX_REQUEST_BYTES = 100_000
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+LAST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nxyz"
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
 class EchoHandler:
@@ -155,3 +160,14 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
         assert part, f"closed after {received!r}"
         received += part
     return received
+
+
+@pytest.fixture
+def listener() -> Iterator[LocalListener]:
+    with LocalListener() as local:
+        yield local
+
+
+def statuses(received: bytes) -> list[int]:
+    """Return the status codes of the responses in what a client received."""
+    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]

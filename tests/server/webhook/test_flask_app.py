@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -19,19 +18,17 @@ import requests
 
 from builders import SAMPLES, body, fields
 from exporter.ingest.vendors.clevertap import REASONS
+from problem_documents import assert_problem
 from running import PATIENCE_SECONDS, Exporter, wait_until
-from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OPEN = (
     "samples",
     "content-types",
     "lists",
     "long-list",
-    "shapes",
     "chunks",
     "large",
     "hostile",
@@ -65,15 +62,6 @@ CONFIGURATION = "".join(f'[[sources]]\nslug = "{slug}"\n' for slug in OPEN) + CL
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def assert_problem(answer: requests.Response, code: int) -> None:
-    assert answer.status_code == code
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    told = answer.json()
-    assert set(told) == {"type", "title", "status", "detail"}
-    assert told["status"] == code
-    assert told["detail"]
 
 
 @pytest.fixture(scope="module")
@@ -155,15 +143,6 @@ def test_a_list_may_have_a_thousand_events_and_no_more(exporter: Exporter) -> No
     events = [fields(request_id=number) for number in range(1001)]
     assert_problem(exporter.post(events, "long-list"), 413)
     assert exporter.post(events[:1000], "long-list").json()["accepted"] == 1000
-
-
-def test_the_order_of_keys_their_case_and_further_keys_do_not_matter(exporter: Exporter) -> None:
-    announced = fields(request_id=5)
-    turned = dict(reversed(announced.items())) | {"Region": "ap-south-1", "nested": {"a": [1, None]}}
-    spaced = {f" {key.upper()} ": value for key, value in announced.items()}
-    assert exporter.post(announced, "shapes").json()["accepted"] == 1
-    assert exporter.post(turned, "shapes").json()["duplicates"] == 1
-    assert exporter.post(spaced, "shapes").json()["duplicates"] == 1
 
 
 def test_a_body_in_chunks_is_taken(exporter: Exporter) -> None:
@@ -418,53 +397,4 @@ def test_the_health_of_the_public_port_takes_get_and_head_alone(exporter: Export
 
 
 def test_the_admin_port_takes_no_webhook(exporter: Exporter) -> None:
-    answer = exporter.admin("/webhooks/clevertap/samples", "POST", data=body(request_id=10))
-    assert_problem(answer, 404)
-
-
-def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
-    sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
-    with LocalExporter(tmp_path, sources) as exporter:
-        guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
-        assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
-        assert_problem(guesses[-1], 429)
-        assert re.fullmatch(r"\d+", guesses[-1].headers["Retry-After"])
-        valid = exporter.post(body(), "shop", {"Authorization": "Bearer the-right-token!"})
-        assert valid.json()["accepted"] == 1
-        assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
-        assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
-
-
-def test_a_database_that_is_gone_is_said_and_nothing_is_acknowledged_until_it_is_back(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
-        assert exporter.post(body(request_id=1)).status_code == 200
-        away = exporter.database.rename(tmp_path / "elsewhere.db")
-        for _ in range(2):
-            refused = exporter.post(body(request_id=2))
-            assert_problem(refused, 503)
-            assert int(refused.headers["Retry-After"]) > 0
-            assert_problem(exporter.admin("/metrics"), 503)
-            assert_problem(exporter.admin("/-/ready"), 503)
-            assert exporter.admin("/-/healthy").status_code == 200
-            assert "was removed" in exporter.admin("/").text
-        away.rename(exporter.database)
-        assert exporter.admin("/-/ready").status_code == 200
-        # The one that was refused may be there or not; delivered again it is there, once.
-        assert exporter.post(body(request_id=2)).status_code == 200
-        assert exporter.value("dataexport_webhook_events_total", source="default", status="initiated") == 2
-        assert exporter.value("dataexport_store_errors_total", operation="append") == 2
-        assert exporter.value("dataexport_store_up") == 1
-        assert "Traceback" not in exporter.log()
-
-
-def test_a_database_that_another_file_took_the_place_of_has_whatever_is_acknowledged(tmp_path: Path) -> None:
-    with Exporter(tmp_path) as exporter:
-        content = exporter.database.read_bytes()
-        exporter.database.unlink()
-        exporter.database.write_bytes(content)
-        # What may have gone into the lost file is not acknowledged; a heartbeat may have opened the new one already.
-        first = exporter.post(body()).status_code
-        assert first in {200, 503}
-        wait_until(lambda: exporter.admin("/-/ready").status_code == 200, "the other file is opened")
-        assert exporter.post(body()).json()["duplicates" if first == 200 else "accepted"] == 1
-        assert exporter.value("dataexport_webhook_events_total", source="default", status="initiated") == 1
+    assert_problem(exporter.admin("/webhooks/clevertap/samples", "POST", data=body(request_id=10)), 404)

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders import accepted_event, event, fields
+from builders import accepted_event, body, event, fields
 from exporter.config.settings import Limits
 from exporter.domain.errors import BudgetExceededError
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger import contract
 from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE
 from exporter.server.webhook.source_budgets import SourceBudgets
+from problem_documents import assert_problem
 from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +51,8 @@ def test_a_source_that_used_up_a_budget_is_refused_and_no_other_is(
     settings, bodies, period = budget
     limits, budgets = Limits(**settings), SourceBudgets()
     refused = [announcement(99)] if name == "new_exports_per_day" else bodies[0]
-    for body in bodies:
-        budgets.charge("leaked", body, limits, 100.0)
+    for entries in bodies:
+        budgets.charge("leaked", entries, limits, 100.0)
     for now in (100.0, 100.0 + period - 1):
         with pytest.raises(BudgetExceededError, match=rf"limits\.{name}, {limits.model_dump()[name]};") as refusal:
             budgets.charge("leaked", refused, limits, now)
@@ -107,3 +109,16 @@ def assert_the_page_is_bounded(exporter: Exporter) -> None:
     assert len(ids) == len(set(ids)) == 2000
     for beyond in ("/?page=99", "/?page=-1", "/?page=x", "/?page=1&page=2"):
         assert exporter.admin(beyond).status_code == 200
+
+
+def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
+    sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
+    with LocalExporter(tmp_path, sources) as exporter:
+        guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
+        assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
+        assert_problem(guesses[-1], 429)
+        assert re.fullmatch(r"\d+", guesses[-1].headers["Retry-After"])
+        valid = exporter.post(body(), "shop", {"Authorization": "Bearer the-right-token!"})
+        assert valid.json()["accepted"] == 1
+        assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
+        assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
