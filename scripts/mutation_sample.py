@@ -146,10 +146,10 @@ functions_of = cache(Functions)
 def _mutants(place: _Place) -> Iterator[Mutant]:
     source = (ROOT / place.path).read_text("utf-8")
     for name, occurrence in place.operators:
-        text = mutate_code(source, plugins.get_operator(name)(), occurrence)
         try:
+            text = mutate_code(source, plugins.get_operator(name)(), occurrence)
             same = text is None or _meaning(text) == _meaning(source)
-        except SyntaxError:
+        except (SyntaxError, AttributeError):  # cosmic-ray cannot replace an exception with a dotted name
             continue
         if not same:
             yield Mutant(place.path, place.line, f"{place.owner}: {_change(source, text, place.path)}", text)

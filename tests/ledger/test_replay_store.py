@@ -62,6 +62,24 @@ def test_the_arrivals_of_one_epoch_are_dated_again_in_parts(ledger: SqlLedger, m
     assert arrivals == [FIRST.arrived_at + 5, SECOND.arrived_at, THIRD.arrived_at + 5]
 
 
+def test_a_body_that_leaves_the_quarantine_uncounted_changes_its_own_counter_alone(ledger: SqlLedger) -> None:
+    others = [replace(kept_aside(3), source="elsewhere"), replace(kept_aside(4), reason="a_reason")]
+    ledger.append([*others, kept_aside(1), kept_aside(2), kept_aside(2)])
+
+    def counted() -> Counter[tuple[str, str, str]]:
+        return Counter({(each.source, each.kind, each.label): each.count for each in ledger.delivery_counters()})
+
+    before = counted()
+    assert len(before) == 4
+    parsed = ledgers.TestCallReceived("shop", at("0:00"))
+    bodies = [each for each in ledger.quarantine() if (each.source, each.reason) == ("shop", "bad_date")]
+    for resolved, quarantined in enumerate(bodies, 1):
+        assert ledger.replay_store.resolve_quarantined([(quarantined, parsed)], uncount=True) == [True]
+        left = before - Counter({("shop", "quarantined", "bad_date"): resolved})
+        assert dict(counted()) == dict(left) | {("shop", "test_call", ""): resolved}
+    assert resolved == 2
+
+
 def test_bodies_are_read_in_the_order_of_arrival(ledger: SqlLedger) -> None:
     ledger.append([accepted_event(each) for each in (SECOND, THIRD, FIRST)])
     archive = ledger.replay_store

@@ -87,6 +87,13 @@ def test_another_grace_leaves_the_slots_where_they_are(
     assert (shown.deadline, shown.grace, shown.slots_missed) == (deadline, after, 0)
 
 
+def test_the_next_completion_fills_a_slot_of_another_interval_and_with_another_grace_none_that_is_filled() -> None:
+    again = [COMPLETED, event("completed", at("3:00"), frequency="")]
+    graced = changed(Terms(DAY, HOUR), at("2:10"), Terms(DAY, 5 * HOUR))
+    assert state(graced, at("3:01"), again).slots == 1
+    assert state(changed(OFTEN, at("2:10"), DAILY), at("3:01"), again).slots == 2
+
+
 def test_a_change_that_is_taken_back_before_the_next_completion_leaves_the_later_deadline() -> None:
     back = changed(DAILY, at("20:10"), OFTEN, (at("20:20"), DAILY))
     assert state(back, at("20:21")).deadline == at("4:58", 1)
