@@ -192,14 +192,14 @@ class RequestParser:
                 return end + 1
             self._lines += 1
             self._line_start = end + 1
-        self._check_line(len(buffer) - self._line_start)
+        self._check_line(len(buffer) - self._line_start - buffer.endswith(b"\r"))
         return None
 
     def _check_line(self, length: int) -> None:
         if not self._lines and length > REQUEST_LINE_BYTES:
             detail = f"the request line is over {REQUEST_LINE_BYTES} bytes"
             raise RequestError(HTTPStatus.REQUEST_URI_TOO_LONG, detail)
-        if self._lines and (length > HEADER_BYTES or (self._lines > HEADERS and length > 1)):
+        if self._lines and (length > HEADER_BYTES or (self._lines > HEADERS and length)):
             raise _too_many_headers()
 
     def _take(self, length: int) -> bytes:

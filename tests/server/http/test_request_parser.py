@@ -93,6 +93,19 @@ def test_whether_a_connection_is_kept(version: bytes, connection: bytes, *, kept
     assert head(sent).keep_alive is kept
 
 
+@pytest.mark.parametrize(
+    ("version", "expectation"), [(b"1.1", b"100-Continue"), (b"1.1", b""), (b"1.0", b"100-continue")]
+)
+def test_only_a_client_of_http_1_1_waits_for_leave_to_send_a_body(version: bytes, expectation: bytes) -> None:
+    sent = b"POST / HTTP/%b\r\nHost: x\r\nExpect: %b\r\n\r\n" % (version, expectation)
+    assert head(sent).expects_continue is (version == b"1.1" and bool(expectation))
+
+
+@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1", POST + b"A: b", CHUNKED + b"0\r\n", CHUNKED + b"0\r\nA: b"])
+def test_a_line_without_a_carriage_return_is_refused_as_soon_as_it_is_there(begin: bytes) -> None:
+    assert parse([begin + b"\n"])[-1] == 400
+
+
 def test_an_offer_of_another_protocol_is_passed_over() -> None:
     offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     assert parse([POST + offer + b"Content-Length: 3\r\n\r\nabc"])[1:] == [b"abc"]
@@ -100,16 +113,16 @@ def test_an_offer_of_another_protocol_is_passed_over() -> None:
 
 
 def test_every_limit_is_where_it_is_said_to_be() -> None:
-    for over, code in ((0, None), (1, 414)):
+    for over in (0, 1):
         line = b"GET /" + b"a" * (REQUEST_LINE_BYTES - 14 + over) + b" HTTP/1.1"
         assert (len(line) > REQUEST_LINE_BYTES) is bool(over)
-        assert (parse([line + b"\r\nHost: x\r\n\r\n"])[0] == code) is bool(over)
-    for over, code in ((0, None), (1, 431)):
-        long = b"A: " + b"a" * (HEADER_BYTES - 3 + over) + b"\r\n\r\n"
-        assert (parse([POST + long])[0] == code) is bool(over)
-        assert (parse([POST + b"A: b\r\n" * (HEADERS - 1 + over) + b"\r\n"])[0] == code) is bool(over)
-        assert (parse([CHUNKED + b"0\r\n" + b"A: b\r\n" * (HEADERS + over) + b"\r\n"])[-1] == code) is bool(over)
-    for over in (0, 1):
+        longest = b"A: " + b"a" * (HEADER_BYTES - 3)
+        long = POST + longest + b"\r\n" + longest + b"a" * over
+        for begin, end, status in ((line, b"Host: x\r\n\r\n", 414), (long, b"\r\n", 431)):
+            for first, rest in ((begin, b"\r\n"), (begin + b"\r", b"\n"), (begin + b"\r\n", b"")):
+                assert (parse([first, rest + end])[0] == status) is bool(over)
+        assert (parse([POST + b"A: b\r\n" * (HEADERS - 1 + over) + b"\r\n"])[0] == 431) is bool(over)
+        assert (parse([CHUNKED + b"0\r\n" + b"A: b\r\n" * (HEADERS + over) + b"\r\n"])[-1] == 431) is bool(over)
         length = MOST_BYTES + over
         whole = POST + b"Content-Length: %d\r\n\r\n" % length + b"x" * length
         chunk = CHUNKED + b"%x\r\n" % length + b"x" * length + b"\r\n0\r\n\r\n"
