@@ -16,7 +16,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import yaml
 from alert_history import History, names_in
 from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fleet, outcomes, plant
 from sqlalchemy import create_engine, insert
@@ -28,6 +27,7 @@ from exporter.config import loader
 from exporter.domain.frequency import HOUR
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.schema import heartbeats
+from monitoring import read_yaml
 
 ROOT = Path(__file__).parent.parent
 _AGE = "time() - (dataexport_last_completed_timestamp_seconds{{{}}} > 0) > {}"
@@ -64,9 +64,7 @@ def run(folder: Path, seed: int, *, others: bool) -> bool:
     settings = loader.load(folder / "dataexport.toml", {})
     store = f"sqlite:///{folder / 'dataexport.db'}"
     rules = [
-        rule
-        for group in yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))["groups"]
-        for rule in group["rules"]
+        rule for group in read_yaml(ROOT / "alerts" / "dataexport.rules.yaml")["groups"] for rule in group["rules"]
     ]
     backfilled = {name for family in FAMILIES for name in (family.name, family.sample_name)}
     alerts, left_out = usable(rules, backfilled, others=others)

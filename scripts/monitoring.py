@@ -30,6 +30,13 @@ PATIENCE_SECONDS = 60
 STOP_SECONDS = 20
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file. If PyYAML has libyaml, it takes a tenth of the time of `yaml.safe_load`."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content: dict[str, Any] = yaml.load(path.read_text("utf-8"), loader)  # noqa: S506 - both are safe
+    return content
+
+
 def find_tool(name: str) -> str | None:
     """Return the path of a tool in ``.tools/bin`` of the checkout, or else in PATH; None if it is in neither."""
     return shutil.which(name, path=os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")]))
@@ -125,7 +132,7 @@ class Monitoring:
         return result
 
     def _alertmanager(self) -> list[str]:
-        config = yaml.safe_load((ROOT / "alerts" / "alertmanager.yaml").read_text("utf-8"))
+        config = read_yaml(ROOT / "alerts" / "alertmanager.yaml")
         text = yaml.safe_dump(config).replace("127.0.0.1:10049", self.receiver.address)
         config = yaml.safe_load(text)
         config["route"] |= {"group_wait": "1s", "group_interval": "2s"}

@@ -25,9 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from monitoring import ROOT, find_tool
+from monitoring import ROOT, find_tool, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,9 +193,9 @@ class Bench:
     """Runs the rule tests, reduced to the rules that a change can affect."""
 
     def __init__(self) -> None:
-        self.document = yaml.safe_load(RULES.read_text("utf-8"))
+        self.document = read_yaml(RULES)
         self.rules = {name_of(rule): rule for group in self.document["groups"] for rule in group["rules"]}
-        self.tests = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in TESTS}
+        self.tests = {path.name: read_yaml(path) for path in TESTS}
         self.promtool = find_tool("promtool") or "promtool"
 
     def mutants(self) -> list[Mutant]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from monitoring import read_yaml
 from reference_pages.markdown import code, codes, document, table
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +168,7 @@ class Alert:
 def alerts() -> list[Alert]:
     """Return every alert, in the order of the rule file; the one that `rules` generates is last."""
     found = []
-    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
+    for group in read_yaml(RULES)["groups"]:
         for rule in group["rules"]:
             if "alert" in rule:
                 severity = rule.get("labels", {}).get("severity", OWN)
@@ -189,7 +188,7 @@ def _labels(rule: dict[str, Any]) -> frozenset[str]:
 def inhibited_by(alert: Alert, every: list[Alert]) -> list[str]:
     """Return the alerts that inhibit one, by the inhibition rules of `ALERTMANAGER`."""
     names = []
-    for rule in yaml.safe_load(ALERTMANAGER.read_text("utf-8"))["inhibit_rules"]:
+    for rule in read_yaml(ALERTMANAGER)["inhibit_rules"]:
         if _matches(rule["target_matchers"], alert):
             equal = set(rule["equal"])
             names += [
@@ -225,12 +224,15 @@ def page() -> str:
     return document(
         "Alerts",
         INTRODUCTION,
-        table(["alert", "state", "fires when", "time to fire", "severity", "inhibited by"], map(_row, every)),
+        table(
+            ["alert", "state", "fires when", "time to fire", "severity", "inhibited by"],
+            [_row(alert, every) for alert in every],
+        ),
     )
 
 
-def _row(alert: Alert) -> list[str]:
+def _row(alert: Alert, every: list[Alert]) -> list[str]:
     note = NOTES[alert.name]
     time = f"{note.time}, plus {alert.waits}" if alert.waits else note.time
     link = f"[{code(alert.name)}](../runbooks/{alert.name}.md)"
-    return [link, note.state, note.condition, time, alert.severity, codes(inhibited_by(alert, alerts()))]
+    return [link, note.state, note.condition, time, alert.severity, codes(inhibited_by(alert, every))]

@@ -13,25 +13,17 @@ import yaml
 from exporter.cli.main import COMMANDS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
-from monitoring import ROOT
+from monitoring import ROOT, read_yaml
 from tools import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RULES = [
-    rule
-    for group in yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))["groups"]
-    for rule in group["rules"]
-]
+RULES = [rule for group in read_yaml(ROOT / "alerts" / "dataexport.rules.yaml")["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDS = {rule["record"]: rule for rule in RULES if "record" in rule}
-TESTS = [
-    test
-    for path in sorted((ROOT / "alerts" / "tests").glob("*.test.yaml"))
-    for test in yaml.safe_load(path.read_text("utf-8"))["tests"]
-]
+TESTS = [test for path in sorted((ROOT / "alerts" / "tests").glob("*.test.yaml")) for test in read_yaml(path)["tests"]]
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("Export*.md"))
 TRIAGE = ROOT / "docs" / "runbooks" / "README.md"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "When to mute"]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from dataexport_dashboards import ask, output, palette, queries
 from dataexport_dashboards.board import TAG
 from dataexport_dashboards.links import EXPORTER, RUNBOOKS
+from monitoring import read_yaml
 from running import Series, series
 from running_here import LocalExporter
 
@@ -66,7 +66,7 @@ def rules() -> list[dict[str, Any]]:
     return [
         rule
         for path in sorted((ROOT / "alerts").glob("*.rules.yaml"))
-        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
+        for group in read_yaml(path)["groups"]
         for rule in group["rules"]
     ]
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dataexport_dashboards import alerting
+from monitoring import read_yaml
 from tools import tool
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ PROVISIONING = ROOT / "grafana" / "provisioning"
 GIVEN = {rule["alert"]: rule for group in alerting.groups() for rule in group["rules"] if "alert" in rule}
 GRAFANA = {
     rule["title"]: rule
-    for group in yaml.safe_load((PROVISIONING / "alerting" / "dataexport.yaml").read_text("utf-8"))["groups"]
+    for group in read_yaml(PROVISIONING / "alerting" / "dataexport.yaml")["groups"]
     for rule in group["rules"]
 }
 RULE_TESTS = sorted((ROOT / "alerts" / "tests").glob("*.test.yaml"))
@@ -61,7 +62,7 @@ def test_a_text_uses_the_value_only_where_there_is_one(name: str) -> None:
 
 
 def test_alerts_and_dashboards_ask_the_data_source_that_is_provided() -> None:
-    [source] = yaml.safe_load((PROVISIONING / "datasources" / "dataexport.yaml").read_text("utf-8"))["datasources"]
+    [source] = read_yaml(PROVISIONING / "datasources" / "dataexport.yaml")["datasources"]
     assert source["uid"] == alerting.DATASOURCE_UID
     assert {rule["data"][0]["datasourceUid"] for rule in GRAFANA.values()} == {source["uid"]}
 
@@ -85,7 +86,7 @@ def of_alerts(test: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in RULE_TESTS])
 def test_the_alerts_fire_and_stay_silent_as_the_prometheus_alerts_do(path: Path, inlined_rules: Path) -> None:
     promtool = tool("promtool")
-    content = yaml.safe_load(path.read_text("utf-8"))
+    content = read_yaml(path)
     content["rule_files"] = [inlined_rules.name]
     content["tests"] = [of_alerts(test) for test in content["tests"]]
     copy = inlined_rules.with_name(path.name)

@@ -8,9 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
-from monitoring import ROOT
+from monitoring import ROOT, read_yaml
 from tools import tool
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def notification(status: str) -> dict[str, Any]:
 
 def templates_of_receivers() -> Iterator[tuple[str, str]]:
     """Every field of a shipped receiver that is a template, with its place."""
-    receivers = yaml.safe_load((ROOT / "alerts" / "alertmanager.yaml").read_text("utf-8"))["receivers"]
+    receivers = read_yaml(ROOT / "alerts" / "alertmanager.yaml")["receivers"]
     for receiver in receivers:
         for kind, configurations in receiver.items():
             for configuration in configurations if isinstance(configurations, list) else []:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from exporter.cli.alert_rules import DASHBOARDS, RUNBOOKS
 from exporter.cli.main import main
-from monitoring import ROOT
+from monitoring import ROOT, read_yaml
 from tools import tool
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ match = { partner = "Amazon S3", frequency = "24h" }
 owner = "{{ nobody \"knows\" }}"
 """
 SERIES = 'dataexport_export_info{job="dataexport",instance="a:10047",source="prod",export=%s,declared="true"}'
-SHIPPED = yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))
+SHIPPED = read_yaml(ROOT / "alerts" / "dataexport.rules.yaml")
 STRANGE = 'a "quoted" \\ näme 🚚 with {{ braces }}: #1'
 
 
@@ -137,7 +137,7 @@ def test_an_option_changes_only_its_own_part_of_every_rule(
     path = tmp_path / "adapted.rules.yaml"
     path.write_text(rules(config, "--declared", *options), "utf-8")
 
-    adapted = yaml.safe_load(path.read_text("utf-8"))
+    adapted = read_yaml(path)
 
     assert adapted == replaced(yaml.safe_load(rules(config, "--declared")), before, after)
     assert before not in str(adapted)
@@ -166,7 +166,7 @@ def test_no_declared_export_is_no_rule(tmp_path: Path) -> None:
     config.write_text("", "utf-8")
     path = tmp_path / "declared.rules.yaml"
     path.write_text(rules(config, "--declared"), "utf-8")
-    assert yaml.safe_load(path.read_text("utf-8"))["groups"][-1] == {"name": "dataexport-declared", "rules": []}
+    assert read_yaml(path)["groups"][-1] == {"name": "dataexport-declared", "rules": []}
     promtool("check", "rules", path)
 
 

@@ -12,6 +12,7 @@ import yaml
 
 import helm_chart as chart
 from exporter.config import loader
+from monitoring import read_yaml
 from tools import program
 
 VALUES = sorted((chart.CHART / "ci").glob("*.yaml"))
@@ -85,7 +86,7 @@ def test_the_rules_come_out_as_they_went_in() -> None:
     [rule] = [
         each for each in objects(chart.CHART / "ci" / "monitoring-values.yaml") if each["kind"] == "PrometheusRule"
     ]
-    assert rule["spec"] == yaml.safe_load((chart.ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))
+    assert rule["spec"] == read_yaml(chart.ROOT / "alerts" / "dataexport.rules.yaml")
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import _jsonnet
-import yaml
 
+from monitoring import read_yaml
 from tools import tool
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def read(folder: str, name: str) -> tuple[str, bytes]:
 
 
 def test_as_it_comes_it_has_the_shipped_rules() -> None:
-    assert evaluate("prometheusAlerts") == yaml.safe_load(RULES.read_text("utf-8"))
+    assert evaluate("prometheusAlerts") == read_yaml(RULES)
 
 
 def test_addresses_are_replaced_everywhere() -> None:

@@ -21,7 +21,7 @@ from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server.admin.app import create_app
 from generate_reference import FOLDER, PAGES
-from monitoring import ROOT
+from monitoring import ROOT, read_yaml
 from reference_pages import alerts, http_api, logs, metric_notes
 from tools import tool
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from exporter.server.service import Service
 
-RULES = yaml.safe_load((ROOT / "alerts" / "dataexport.rules.yaml").read_text("utf-8"))
+RULES = read_yaml(ROOT / "alerts" / "dataexport.rules.yaml")
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 CONFIGURATION, METRICS, ALERTS_PAGE, CLI, HTTP_API = (
     (FOLDER / f"{name}.md").read_text("utf-8") for name in ("configuration", "metrics", "alerts", "cli", "http-api")
