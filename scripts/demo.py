@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from exporter.ingest.vendors.clevertap_samples import sample_body
 from monitoring import ROOT, Monitoring, find_tool, started
 from ports import free_port
 
@@ -55,19 +56,19 @@ owner = "data-platform"
 """
 
 
-def body(request_id: int, partner: str, status: str, frequency: str, at: float) -> dict[str, object]:
+def body(request_id: int, partner: str, status: str, frequency: str, at: float) -> str:
     """Make a body in the documented form, with its local time in UTC."""
-    return {
-        "Export Request Id": request_id,
-        "Partner": partner,
-        "Type": "Events",
-        "Status": status,
-        "Frequency": frequency,
-        "Date and Time": datetime.fromtimestamp(at, UTC).strftime("%d/%m/%Y %I:%M:%S %p"),
-    }
+    return sample_body(
+        status=status,
+        partner=partner,
+        data_type="Events",
+        frequency=frequency,
+        request_id=str(request_id),
+        local_time=datetime.fromtimestamp(at, UTC),
+    )
 
 
-def history(now: float) -> list[dict[str, object]]:
+def history(now: float) -> list[str]:
     """Make three days of recurring exports, one of them overdue by now and one stuck, and a one-time export."""
     bodies = []
     plans = (
@@ -96,7 +97,7 @@ def print_notification(path: str, notification: dict[str, Any]) -> None:
         )
 
 
-def every_minute(post: Callable[[object], None]) -> None:
+def every_minute(post: Callable[[str], None]) -> None:
     """Post a run a minute, but skip two of six, so that the deadline passes and is met again."""
     for count in itertools.count():
         skipped = count % 6 in {4, 5}
@@ -125,13 +126,13 @@ def main() -> None:
     )
     url = f"http://127.0.0.1:{webhook}/webhooks/clevertap/demo"
 
-    def post(bodies: object) -> None:
-        requests.post(url, json=bodies, timeout=5).raise_for_status()
+    def post(sent: str) -> None:
+        requests.post(url, sent, timeout=5).raise_for_status()
 
     with ExitStack() as stack:
         command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve", "--config", str(config)]
         stack.enter_context(started("exporter", command, FOLDER, f"http://127.0.0.1:{admin}"))
-        post(history(now))
+        post(f"[{','.join(history(now))}]")
         monitoring = stack.enter_context(Monitoring(FOLDER, f"127.0.0.1:{admin}", print_notification))
         print(
             f"webhook       {url}\n"

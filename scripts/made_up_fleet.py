@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.domain.exports import Source
 from exporter.ingest.intake import Intake
+from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
@@ -147,13 +147,11 @@ def bodies(now: float) -> Iterator[tuple[float, str, bytes]]:
 
 def body(plan: Plan, status: str, instant: float, request_id: int) -> bytes:
     """Make a body as CleverTap documents it, in the time zone of its source."""
-    local = datetime.fromtimestamp(instant, SOURCES[plan.source].zone)
-    fields = {
-        "Export Request Id": request_id,
-        "Partner": plan.partner,
-        "Type": plan.data_type,
-        "Status": status,
-        "Frequency": "Every hour" if plan.hours == 1 else f"Every {plan.hours} hours",
-        "Date and Time": local.strftime("%d/%m/%Y %I:%M:%S %p"),
-    }
-    return json.dumps(fields).encode()
+    return sample_body(
+        status=status,
+        partner=plan.partner,
+        data_type=plan.data_type,
+        frequency="Every hour" if plan.hours == 1 else f"Every {plan.hours} hours",
+        request_id=str(request_id),
+        local_time=datetime.fromtimestamp(instant, SOURCES[plan.source].zone),
+    ).encode()

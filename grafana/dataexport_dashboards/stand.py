@@ -26,6 +26,7 @@ from exporter.cli.backfill import FAMILIES
 from exporter.config.environment import REVISION_VARIABLE
 from exporter.config.loader import load
 from exporter.ingest.intake import Intake
+from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger
 from monitoring import clean_environment, find_tool, prometheus_command, started, wait_for
 from ports import free_port
@@ -96,14 +97,6 @@ EXPORTS_FOR_DECLARED_ONES = 8
 """So many made-up exports have those that the declarations match."""
 VARIABLES = {REVISION_VARIABLE: "0a1b2c3"}
 NOT_UNDERSTOOD = {"Export Request Id": 1, "Partner": "AWS S3", "Type": "Events", "Frequency": "Daily"}
-
-FAILED = {
-    "Export Request Id": 2,
-    "Partner": "Microsoft Azure",
-    "Type": "Audit",
-    "Status": "Failed",
-    "Frequency": "One Time",
-}
 
 
 class Stand:
@@ -213,8 +206,8 @@ class Stand:
             for count, hours in enumerate((3, 9, 20)):
                 body = json.dumps(NOT_UNDERSTOOD | {"Date and Time": str(count)})
                 intake.ingest(settings.sources_without_credentials["shop"], body.encode(), now - hours * HOUR)
-            failed = FAILED | {"Date and Time": _on_the_clock(now - 6 * HOUR, "Europe/Berlin")}
-            intake.ingest(settings.sources_without_credentials["app"], json.dumps(failed).encode(), now - 6 * HOUR)
+            failed = _one_time("Failed", "Microsoft Azure", "Audit", 2, now - 6 * HOUR)
+            intake.ingest(settings.sources_without_credentials["app"], failed.encode(), now - 6 * HOUR)
 
     def _scrape(self) -> list[Metric]:
         answer = requests.get(f"http://{self.exporter}/metrics", timeout=LIMIT_SECONDS)
@@ -224,20 +217,14 @@ class Stand:
     def _talk(self) -> None:
         """Post a little of everything."""
         webhook = f"http://127.0.0.1:{self._webhook}/webhooks/clevertap"
-        good = {
-            "Export Request Id": int(time.time()),
-            "Partner": "Amazon S3",
-            "Type": "Events",
-            "Status": "Completed",
-            "Frequency": "One Time",
-            "Date and Time": _on_the_clock(time.time(), "Europe/Berlin"),
-        }
+        now = time.time()
+        good = _one_time("Completed", "Amazon S3", "Events", int(now), now)
         for path, body in (
-            *(("app", json.dumps(good)),) * 5,
+            *(("app", good),) * 5,
             ("shop", json.dumps({"is_test": True})),
             ("shop", json.dumps(NOT_UNDERSTOOD)),
             ("shop", "no JSON"),
-            ("nobody", json.dumps(good)),
+            ("nobody", good),
         ):
             requests.post(f"{webhook}/{path}", body, timeout=LIMIT_SECONDS)
 
@@ -285,8 +272,16 @@ class Stand:
         return bool(answer.json()["data"]["result"])
 
 
-def _on_the_clock(at: float, zone: str) -> str:
-    return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%d/%m/%Y %I:%M:%S %p")
+def _one_time(status: str, partner: str, data_type: str, request_id: int, at: float) -> str:
+    """Make a body about a one-time export, with its local time in the time zone of the source "app"."""
+    return sample_body(
+        status=status,
+        partner=partner,
+        data_type=data_type,
+        frequency="One Time",
+        request_id=str(request_id),
+        local_time=datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin")),
+    )
 
 
 def _past(before: list[Metric], after: list[Metric], end: int) -> Iterator[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from datetime import UTC, datetime, timedelta
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builders import fields, vendor_clock
 from dataexport_dashboards import ask, output, palette, queries
 from dataexport_dashboards.board import TAG
 from dataexport_dashboards.links import EXPORTER, RUNBOOKS
@@ -81,21 +82,13 @@ EXPRESSIONS = [
 @pytest.fixture(scope="module")
 def scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
     """A scrape of a running exporter that has heard of a run."""
-    begin = datetime.now(UTC) - timedelta(minutes=10)
-    body = {
-        "Export Request Id": 1690283492,
-        "Partner": "AWS S3",
-        "Type": "Events",
-        "Status": "Initiated",
-        "Frequency": "Every 4 hours",
-    }
-    half, end = begin + timedelta(minutes=2), begin + timedelta(minutes=5)
+    begin = time.time() - 600
+    half, end = begin + 120, begin + 300
     with LocalExporter(
         tmp_path_factory.mktemp("exporter"), '[[sources]]\nslug = "shop"\ntimezone = "UTC"\n'
     ) as running:
         for status, at in (("Initiated", begin), ("Paused", half), ("Completed", end)):
-            said = body | {"Status": status, "Date and Time": at.strftime("%d/%m/%Y %I:%M:%S %p")}
-            assert running.post(said, "shop").status_code == 200
+            assert running.post(fields(status, vendor_clock(at)), "shop").status_code == 200
         yield series(running.scrape())
 
 

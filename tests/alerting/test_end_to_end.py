@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builders import fields, vendor_clock
 from monitoring import Monitoring, wait_for
 from reference_pages import metric_notes
 from running import Exporter
@@ -35,16 +35,8 @@ runbook_url = "https://wiki.example/orders"
 
 
 def body(status: str, at: float, partner: str = "AWS S3") -> dict[str, object]:
-    """A made-up body of a four-hourly export, in the documented form."""
-    local = datetime.fromtimestamp(at, UTC)
-    return {
-        "Export Request Id": 1690283492,
-        "Partner": partner,
-        "Type": "Events",
-        "Status": status,
-        "Frequency": "Every 4 hours",
-        "Date and Time": local.strftime("%d/%m/%Y %I:%M:%S %p"),
-    }
+    """A made-up body of a four-hourly export."""
+    return fields(status, vendor_clock(at), Partner=partner)
 
 
 @pytest.fixture

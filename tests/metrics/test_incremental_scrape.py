@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, MINUTE, accepted_event, at, event
-from exporter.domain.exports import Declaration, Selection, Source
+from builders import HOUR, MINUTE, accepted_event, at
+from exporter.domain.exports import Source
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger import contract as ledgers
 from exporter.metrics.gzip_parts import Engine, compression_engine
@@ -21,27 +21,14 @@ from exporter.metrics.series_limit import combine
 from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
+from told_events import BY_ID, NIGHTLY, Tell, told_events
 
 if TYPE_CHECKING:
     from exporter.domain.states import ExportState
 
 SOURCES = {slug: Source(slug, "UTC", UTC) for slug in ("shop", "other-shop")}
-DECLARATIONS = (
-    Declaration("nightly", Selection("shop", partner="nightly"), interval=DAY, muted_until=at("12:00")),
-    Declaration("by id", Selection("shop", request_id="3"), interval=4 * HOUR, owner="somebody"),
-)
+DECLARATIONS = (NIGHTLY, BY_ID)
 LIMIT = 3
-
-
-class Tell(NamedTuple):
-    """An event, so many minutes after the step before."""
-
-    minutes: int
-    status: str
-    request_id: int
-    partner: str
-    frequency: str
-    source: str
 
 
 class Wait(NamedTuple):
@@ -52,16 +39,7 @@ class Wait(NamedTuple):
 
 
 steps = st.lists(
-    st.builds(
-        Tell,
-        minutes=st.integers(0, 300),
-        status=st.sampled_from(["initiated", "initiated", "completed", "failed"]),
-        request_id=st.integers(1, 6),
-        partner=st.sampled_from(["nightly", "Amazon S3", "amazon s3", "GCS"]),
-        frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
-        source=st.sampled_from(["shop", "shop", "other-shop"]),
-    )
-    | st.builds(Wait, hours=st.integers(0, 30), outage=st.booleans()),
+    told_events | st.builds(Wait, hours=st.integers(0, 30), outage=st.booleans()),
     min_size=1,
     max_size=25,
 )
@@ -82,7 +60,7 @@ def of_the_library(ledger: MemoryLedger, now: float, *, openmetrics: bool) -> st
 
 
 @pytest.mark.parametrize("by", [zlib, compression_engine()], ids=lambda each: each.__name__)
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(steps=steps)
 def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list[Tell | Wait], by: Engine) -> None:
     ledger, now = MemoryLedger(), at("0:00")
@@ -101,15 +79,7 @@ def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list
                 ledger.record_heartbeat(f"watch {number}, again", now)
         else:
             now += step.minutes * MINUTE
-            told = event(
-                step.status,
-                now,
-                request_id=str(step.request_id),
-                partner=step.partner,
-                frequency=step.frequency,
-                source=step.source,
-            )
-            ledger.append([accepted_event(told)])
+            ledger.append([accepted_event(step.event(now))])
         renderer.update(now)
         anew = Projector(ledger, SOURCES, DECLARATIONS)
         anew.catch_up()

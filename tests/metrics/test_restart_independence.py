@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import DAY, HOUR, MINUTE, accepted_event, at, event
+import told_events
+from builders import HOUR, MINUTE, accepted_event, at
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, Decision
-from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.exports import Declaration, Source
 from exporter.ingest.vendors.clevertap import REASONS
 from exporter.ledger.contract import AcceptedEvent
 from exporter.metrics.renderer import Renderer
@@ -30,6 +31,7 @@ from exporter.projection.projector import Projector
 from exporter.projection.retention import RETENTION_MARGIN, Pruner
 from memory_ledger import MemoryLedger
 from reference import Reference, rendered_by_library
+from told_events import BY_ID, NIGHTLY
 from tools import thorough
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
     from exporter.domain.states import ExportState
 
-NIGHTLY = Declaration("nightly", Selection("shop", partner="nightly"), interval=DAY, muted_until=at("12:00"))
-BY_ID = Declaration("by id", Selection("shop", request_id="3"), interval=4 * HOUR, owner="somebody")
 SLUGS = ("shop", "other-shop")
 
 
@@ -140,12 +140,7 @@ class Tell(NamedTuple):
     """Some events, each so many minutes after the step before."""
 
     times: int
-    minutes: int
-    status: str
-    request_id: int
-    partner: str
-    frequency: str
-    source: str
+    each: told_events.Tell
 
 
 class Wait(NamedTuple):
@@ -193,16 +188,7 @@ class Restart(NamedTuple):
     configured: Configured
 
 
-tells = st.builds(
-    Tell,
-    times=st.sampled_from([1, 1, 1, 7]),
-    minutes=st.integers(0, 300),
-    status=st.sampled_from(["initiated", "initiated", "completed", "failed"]),
-    request_id=st.integers(1, 6),
-    partner=st.sampled_from(["nightly", "Amazon S3", "amazon s3", "GCS"]),
-    frequency=st.sampled_from(["4h", "4h", "24h", "one-time", "now and then"]),
-    source=st.sampled_from(["shop", "shop", "other-shop"]),
-)
+tells = st.builds(Tell, times=st.sampled_from([1, 1, 1, 7]), each=told_events.told_events)
 waits = st.builds(Wait, hours=st.integers(0, 30), outage=st.sampled_from([False, False, True]))
 decides = st.builds(
     Decide, kind=st.sampled_from([MUTE, UNMUTE, RETIRE, UNRETIRE]), which=st.integers(0, 9), hours=st.integers(1, 30)
@@ -230,7 +216,7 @@ Step = Tell | Wait | Decide | Prune | Replay | Beside | Restart
 
 
 BEFORE = [
-    Tell(2, 240, status, number, partner, frequency, "shop")
+    Tell(2, told_events.Tell(240, status, number, partner, frequency, "shop"))
     for number, (partner, frequency) in enumerate(
         (("GCS", "4h"), ("Amazon S3", "4h"), ("nightly", "24h"), ("GCS", "24h"))
     )
@@ -301,16 +287,8 @@ class World:
 
     def _tell(self, told: Tell) -> None:
         for _ in range(told.times):
-            self.now += told.minutes * MINUTE
-            one = event(
-                told.status,
-                self.now,
-                request_id=str(told.request_id),
-                partner=told.partner,
-                frequency=told.frequency,
-                source=told.source,
-            )
-            self.ledger.append([accepted_event(one)])
+            self.now += told.each.minutes * MINUTE
+            self.ledger.append([accepted_event(told.each.event(self.now))])
 
     def check(self) -> None:
         """Look for a line that is not right."""

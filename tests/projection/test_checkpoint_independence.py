@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import checkpoints
 from builders import accepted_event
 from checkpoints import NOW, writer_of
-from projectors import LedgerWithOutages, first_sequences, folded_at_once, projector_of, shown_states
+from projectors import LedgerWithOutages, assert_alike, folded_at_once, projector_of
 from tools import thorough
 from worlds import World, histories
 
@@ -41,11 +41,7 @@ def test_a_checkpoint_of_some_events_and_the_rest_are_all_events(world: World, c
                 assert running.checkpoint_revision == saved
     ledger.known_outages = list(world.outages)
     running.catch_up()
-    expected = folded_at_once(without_checkpoint(ledger), world)
-    assert shown_states(running, world) == shown_states(expected, world)
-    assert running.list_sources() == expected.list_sources()
-    assert running.exports.detected_exports() == expected.exports.detected_exports()
-    assert first_sequences(running) == first_sequences(expected)
+    assert_alike(running, folded_at_once(without_checkpoint(ledger), world), world)
 
 
 def without_checkpoint(ledger: LedgerWithOutages) -> LedgerWithOutages:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from builders import HOUR, body, vendor_clock
+from configurations import NIGHTLY, SHOP
 from running import series
 from running_here import LocalExporter
 
@@ -14,23 +15,13 @@ if TYPE_CHECKING:
 
     from running import Exporter
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
-[[exports]]
-name = "nightly"
-source = "shop"
-match = { partner = "s3" }
-interval = "24h"
-"""
+CONFIGURATION = SHOP + NIGHTLY
 
 
 def test_a_reload_with_a_shorter_interval_makes_nothing_overdue_before_or_after_a_restart(tmp_path: Path) -> None:
     completed_at = int(time.time()) - 20 * HOUR
     with LocalExporter(tmp_path, CONFIGURATION) as exporter:
-        sent = body("Completed", vendor_clock(completed_at), Partner="S3", Frequency="when it suits")
+        sent = body("Completed", vendor_clock(completed_at), Partner="Azure", Frequency="when it suits")
         assert exporter.post(sent, "shop").status_code == 200
         for interval in ("4h", "24h", "4h"):
             exporter.config_path.write_text(CONFIGURATION.replace("24h", interval), "utf-8")

@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
 
 
+SHOP = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+"""
+"""A source whose time zone is known."""
+NIGHTLY = """
+[[exports]]
+name = "nightly"
+source = "shop"
+match = { partner = "Azure" }
+interval = "24h"
+"""
+"""A declared export of that source."""
+
+
 def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> Config:
     path = tmp_path / "dataexport.toml"
     path.write_text(toml, "utf-8")

@@ -41,6 +41,14 @@ def first_sequences(projector: Projector) -> dict[ExportKey, int]:
     return {key: projector.exports.first_sequence(key) for key in projector.exports.all_keys()}
 
 
+def assert_alike(projector: Projector, expected: Projector, world: World) -> None:
+    """Assert that two projectors show the same, now and later, and detected the same exports."""
+    assert shown_states(projector, world) == shown_states(expected, world)
+    assert projector.list_sources() == expected.list_sources()
+    assert projector.exports.detected_exports() == expected.exports.detected_exports()
+    assert first_sequences(projector) == first_sequences(expected)
+
+
 def folded_at_once(ledger: MemoryLedger, world: World) -> Projector:
     """Return a projector that has folded everything at once, with all request ids in its cache."""
     projector = projector_of(ledger, world)

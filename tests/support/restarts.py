@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy import create_engine, make_url, text
 
 from builders import HOUR, body, fields, vendor_clock
+from configurations import NIGHTLY, SHOP
 
 if TYPE_CHECKING:
     from running import Exporter
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
+CONFIGURATION = f"""
+{SHOP}
 [[sources]]
 slug = "found-out"
-
-[[exports]]
-name = "nightly"
-source = "shop"
-match = { partner = "Azure" }
-interval = "24h"
-
+{NIGHTLY}
 [[exports]]
 name = "silent"
 source = "shop"
-match = { request_id = "nobody" }
+match = {{ request_id = "nobody" }}
 interval = "4h"
 """
 FIRST_PROCESS_METRIC = "# HELP dataexport_webhook_requests"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from builders import HOUR, at, body, vendor_clock
+from configurations import NIGHTLY
 from exporter.config import loader
 from exporter.domain.decisions import MUTE, Decision
 from exporter.domain.exports import DECLARED, ExportKey
@@ -21,24 +22,18 @@ if TYPE_CHECKING:
 
     from clocks import FakeMachine
 
-CONFIGURATION = """
+CONFIGURATION = f"""
 [[sources]]
 slug = "shop"
 timezone = "Asia/Kolkata"
 
 [[sources]]
 slug = "found-out"
-
-[[exports]]
-name = "nightly"
-source = "shop"
-match = { partner = "Azure" }
-interval = "24h"
-
+{NIGHTLY}
 [[exports]]
 name = "silent"
 source = "found-out"
-match = { request_id = "nobody" }
+match = {{ request_id = "nobody" }}
 interval = "4h"
 """
 ZONE = ZoneInfo("Asia/Kolkata")

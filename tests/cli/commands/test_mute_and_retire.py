@@ -11,6 +11,7 @@ import pytest
 
 from builders import HOUR, MINUTE, body, vendor_clock
 from commands import Store, error_output, run
+from configurations import NIGHTLY, SHOP
 from exporter.domain.decisions import MUTE, RETIRE, UNMUTE, UNRETIRE, ActiveDecisions, Decision
 from exporter.domain.exports import ExportKey
 from running import wait_until
@@ -24,17 +25,7 @@ KEY = ExportKey("shop", "group", "any", "amazon s3", "events", "4h")
 OTHER = ExportKey("shop", "declared", "nightly")
 WHY = ("--why", "moved")
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
-[[exports]]
-name = "nightly"
-source = "shop"
-match = { partner = "Azure" }
-interval = "24h"
-"""
+CONFIGURATION = SHOP + NIGHTLY
 LABELS = {"source": "shop", "export": "any", "partner": "Amazon S3", "data_type": "events", "frequency": "4h"}
 
 

@@ -15,7 +15,6 @@ from exporter.ledger import contract
 from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE
 from exporter.server.webhook.source_budgets import SourceBudgets
 from problem_documents import assert_problem
-from running import Exporter
 from running_here import LocalExporter
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def test_a_normal_fleet_never_meets_the_budgets() -> None:
 
 def test_a_leaked_token_floods_its_own_source_only(tmp_path: Path) -> None:
     toml = '[limits]\nexports_per_source = 1\nnew_exports_per_day = 10\n[[sources]]\nslug = "leaked"\n'
-    with Exporter(tmp_path, toml + '[[sources]]\nslug = "other"\n') as exporter:
+    with LocalExporter(tmp_path, toml + '[[sources]]\nslug = "other"\n') as exporter:
         flood = [fields(request_id=number, Partner=f"partner {number}") for number in range(150)]
         assert exporter.post(flood, "leaked").json()["accepted"] == 150
         again = [fields(request_id=number, Partner=f"partner {number}") for number in range(150, 300)]
@@ -95,7 +94,7 @@ def test_a_leaked_token_floods_its_own_source_only(tmp_path: Path) -> None:
         assert_the_page_is_bounded(exporter)
 
 
-def assert_the_page_is_bounded(exporter: Exporter) -> None:
+def assert_the_page_is_bounded(exporter: LocalExporter) -> None:
     """Follow the links from page to page, and find every export once."""
     page, ids = exporter.admin("/").text, []
     while True:
