@@ -61,6 +61,11 @@ _LABELS = (
     fields.text("data_type", "What is exported."),
     fields.text("frequency", "Frequency."),
 )
+_DECIDED = (
+    fields.text("by", "Who decided."),
+    fields.text("why", "Why, as given."),
+    *fields.instant("decided_at", "When it was decided"),
+)
 _ENDED = (
     fields.optional_text("ended_by", "Who ended it; null if nobody did."),
     fields.optional_text("ended_why", "Why, as given."),
@@ -71,9 +76,7 @@ MUTE_FIELDS = (
         "state", DECISION_STATES, "left behind: in effect, but its export is not declared any more and has no events."
     ),
     fields.choice("origin", (DECISION, CONFIGURATION), "A decision that somebody made, or muted_until of the export."),
-    fields.text("by", "Who decided."),
-    fields.text("why", "Why, as given."),
-    *fields.instant("decided_at", "When it was decided"),
+    *_DECIDED,
     *fields.instant("until", "When it ends, or would have ended"),
     *fields.instant("ended_at", "When it ended before its time: somebody ended it, or muted the export again"),
     *_ENDED,
@@ -81,9 +84,7 @@ MUTE_FIELDS = (
 RETIREMENT_FIELDS = (
     *_LABELS,
     fields.choice("state", (ACTIVE, PAST), "past: undone, or an event of the export has arrived since."),
-    fields.text("by", "Who decided."),
-    fields.text("why", "Why, as given."),
-    *fields.instant("decided_at", "When it was decided"),
+    *_DECIDED,
     *fields.instant("ended_at", "When somebody undid it"),
     *_ENDED,
 )

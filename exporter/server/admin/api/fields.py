@@ -40,6 +40,12 @@ def text(name: str, meaning: str, value: Callable[[Any], object] | None = None) 
     return Field(name, {"type": "string", "description": meaning}, value or attrgetter(name))
 
 
+def body(meaning: str) -> Field:
+    """Return the field of the bytes of a body as a text."""
+    meaning = f"{meaning}; bytes that are not UTF-8 are replaced."
+    return text("body", meaning, lambda item: item.body.decode("utf-8", "replace"))
+
+
 def optional_text(name: str, meaning: str, value: Callable[[Any], object] | None = None) -> Field:
     """Return the field of a text that may be empty, which is shown as null."""
     get = value or attrgetter(name)

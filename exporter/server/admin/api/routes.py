@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
@@ -19,6 +19,8 @@ from exporter.server.admin.api.json_responses import json_response, parse_query,
 from exporter.server.admin.api.paging import next_by_sequence, page_by_offset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from exporter.server.service import Service
 
 EVENTS_PER_EXPORT = 20
@@ -60,10 +62,7 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @api.get("/events")
     def events() -> Response:
-        query = parse_query(service.config, "events")
-        events = service.ledger.newest(**query)
-        links = next_by_sequence([event.sequence for event in events], query, request.args)
-        return json_response({"events": [schemas.event_document(event) for event in events]} | links)
+        return _sequence_page(service, "events", service.ledger.newest, schemas.event_document)
 
     @api.get("/sources")
     def sources() -> Response:
@@ -92,17 +91,21 @@ def create_blueprint(service: Service) -> Blueprint:
 def _add_bodies(api: Blueprint, service: Service) -> None:
     @api.get("/quarantine")
     def quarantine() -> Response:
-        query = parse_query(service.config, "quarantine")
-        bodies = service.ledger.quarantine(**query)
-        links = next_by_sequence([body.sequence for body in bodies], query, request.args)
-        return json_response({"quarantine": [schemas.quarantined_document(body) for body in bodies]} | links)
+        return _sequence_page(service, "quarantine", service.ledger.quarantine, schemas.quarantined_document)
 
     @api.get("/refused")
     def refused() -> Response:
-        query = parse_query(service.config, "refused")
-        bodies = service.ledger.bodies.refused(**query)
-        links = next_by_sequence([body.sequence for body in bodies], query, request.args)
-        return json_response({"refused": [schemas.refused_document(body) for body in bodies]} | links)
+        return _sequence_page(service, "refused", service.ledger.bodies.refused, schemas.refused_document)
+
+
+def _sequence_page(
+    service: Service, endpoint: str, read: Callable[..., Sequence[Any]], document: Callable[[Any], dict[str, object]]
+) -> Response:
+    """Respond with the items that the query of a request asks the ledger for, and the link to the next ones."""
+    query = parse_query(service.config, endpoint)
+    items = read(**query)
+    links = next_by_sequence([item.sequence for item in items], query, request.args)
+    return json_response({endpoint: [document(item) for item in items]} | links)
 
 
 def _add_decisions(api: Blueprint, service: Service) -> None:

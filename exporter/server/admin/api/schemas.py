@@ -130,9 +130,7 @@ QUARANTINED = (
     *fields.instant("arrived_at", "Arrival time"),
     fields.text("reason", "Why the body could not be parsed, in one word."),
     fields.text("detail", "The reason as a sentence."),
-    fields.text(
-        "body", "The body; bytes that are not UTF-8 are replaced.", lambda item: item.body.decode("utf-8", "replace")
-    ),
+    fields.body("The body"),
 )
 
 REFUSED = (
@@ -142,11 +140,7 @@ REFUSED = (
     fields.count("status", "HTTP status of the response."),
     fields.text("detail", "Which check failed."),
     fields.count("size", "Bytes that arrived; 0 if the body was not read."),
-    fields.text(
-        "body",
-        "Beginning of the body; bytes that are not UTF-8 are replaced.",
-        lambda item: item.body.decode("utf-8", "replace"),
-    ),
+    fields.body("Beginning of the body"),
 )
 
 SLOT = (
