@@ -17,7 +17,7 @@ DATASOURCE_UID = "dataexport-prometheus"
 FOLDER = "Data exports"
 INTERVAL = "1m"
 LOOKBACK_SECONDS = 600
-STEPS = {"15m": "1m", "1d": "5m", "7d": "5m", "14d": "5m", "30d": "5m"}
+STEPS = {"15m": "1m", "1d": "5m"}
 """How fine each recorded range is worked out again: as often as it would have been recorded."""
 HEADER = """\
 # Generated from alerts/dataexport.rules.yaml by grafana/generate; do not edit.
@@ -67,17 +67,11 @@ def _inlined(expression: str, recorded: dict[str, str]) -> str:
     """``expression`` without recording rules; those that they name themselves are put in as well."""
 
     def put_in(match: re.Match[str]) -> str:
-        last, name, span = match.groups()
+        name, span = match.groups()
         inner = f"({_inlined(recorded[name], recorded).strip()})"
-        if not span:
-            return inner
-        again = f"{inner}[{span}:{STEPS[span]}]"
-        # The steps of a subquery are minutes apart, so that the newest value may lie after the last of them.
-        return f"({inner} or last_over_time({again}))" if last else again
+        return f"{inner}[{span}:{STEPS[span]}]" if span else inner
 
-    return re.sub(
-        r"(\blast_over_time\((?=dataexport:\w+\[\d+d\]))?\b(dataexport:\w+)(?:\[(\w+)\])?(?(1)\))", put_in, expression
-    )
+    return re.sub(r"\b(dataexport:\w+)(?:\[(\w+)\])?", put_in, expression)
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,14 @@ def test_an_alert_needs_no_recording_rule_and_no_environment(name: str) -> None:
 
 
 @each_alert
+def test_an_alert_computes_again_what_the_guide_says(name: str) -> None:
+    query, _ = GRAFANA[name]["data"]
+    ranges = set(re.findall(r"\[(\w+):\w+\]", query["model"]["expr"]))
+    assert ranges <= ({"15m", "1d"} if name == "ExportEventsQuarantined" else {"15m"})
+    assert (GRAFANA[name]["noDataState"], GRAFANA[name]["execErrState"]) == ("OK", "Error")
+
+
+@each_alert
 def test_a_text_uses_the_value_only_where_there_is_one(name: str) -> None:
     for key, text in GRAFANA[name]["annotations"].items():
         # Grafana fills texts in while nothing fires, too: an error, then, and the raw template as the text.
