@@ -176,6 +176,22 @@ function overridden(panel: any, data: DataFrame[]): DataFrame[] {
 // As wide as the longest name and at most so wide; what is longer loses its beginning, as in Grafana.
 const WIDEST_LABEL = 310;
 const ruler = document.createElement("canvas").getContext("2d")!;
+// Grafana writes as many letters of a word as fit, from two on.
+const LETTER = 7;
+const AXIS = 24;
+const LEGEND = 28;
+const HOUR = 3600;
+const TICKS = [300, 600, 1800, HOUR, 2 * HOUR, 4 * HOUR, 12 * HOUR, ...[1, 2, 4, 7].map((days) => days * 24 * HOUR)];
+
+function ticks(width: number): Array<{ at: number; text: string }> {
+  const step = TICKS.find((each) => (each / (end - start)) * width > 60) ?? TICKS.at(-1)!;
+  const first = Math.ceil(start / step) * step;
+  return Array.from({ length: Math.floor((end - first) / step) + 1 }, (_, place) => {
+    const at = first + place * step;
+    const iso = new Date(at * 1000).toISOString();
+    return { at, text: end - start > 24 * HOUR ? iso.slice(5, 10).replace("-", "/") : iso.slice(11, 16) };
+  });
+}
 
 function Timeline({ panel, data, width, height }: any) {
   ruler.font = "12px Inter, sans-serif";
@@ -183,7 +199,8 @@ function Timeline({ panel, data, width, height }: any) {
   const labelled = Math.min(WIDEST_LABEL, longest + 16);
   // Grafana makes no legend for a continuous scale, which is what it takes where no mode is given.
   const hasLegend = !(panel.fieldConfig.defaults.color?.mode ?? "continuous").startsWith("continuous");
-  const row = Math.min(30, (height - 50) / data.length);
+  const row = (height - AXIS - LEGEND) / data.length;
+  const gap = row * (1 - panel.options.rowHeight);
   const scale = (at: number) => ((at / 1000 - start) / (end - start)) * (width - labelled);
   const words = new Map<string, string>();
   return (
@@ -214,9 +231,9 @@ function Timeline({ panel, data, width, height }: any) {
                 return (
                   <div
                     key={part.from}
-                    style={{ position: "absolute", left: scale(part.from), width: wide, top: 2, bottom: 2, background: part.color, overflow: "hidden", lineHeight: `${row - 4}px`, paddingLeft: wide > 40 ? 4 : 0, color: theme.colors.getContrastText(part.color) }}
+                    style={{ position: "absolute", left: scale(part.from), width: wide, top: gap / 2, bottom: gap / 2, background: part.color, overflow: "hidden", lineHeight: `${row - gap}px`, textIndent: 2, whiteSpace: "nowrap", color: theme.colors.getContrastText(part.color) }}
                   >
-                    {wide > 60 ? part.text : ""}
+                    {wide >= 2 * LETTER ? part.text.slice(0, wide / LETTER) : ""}
                   </div>
                 );
               })}
@@ -224,7 +241,12 @@ function Timeline({ panel, data, width, height }: any) {
           </div>
         );
       })}
-      <div style={{ paddingLeft: labelled, marginTop: 6 }}>
+      <div style={{ position: "relative", marginLeft: labelled, height: AXIS, lineHeight: `${AXIS}px` }}>
+        {ticks(width - labelled).map(({ at, text }) => (
+          <span key={at} style={{ position: "absolute", left: scale(at * 1000), transform: "translateX(-50%)" }}>{text}</span>
+        ))}
+      </div>
+      <div style={{ marginTop: 4, whiteSpace: "nowrap", overflow: "hidden" }}>
         {hasLegend && [...words].map(([text, color]) => (
           <span key={text} style={{ marginRight: 14 }}>
             <span style={{ display: "inline-block", width: 14, height: 4, background: color, marginRight: 5, verticalAlign: "middle" }} />
@@ -321,7 +343,7 @@ function Board() {
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
       <div style={{ padding: GAP, font: "14px Inter, sans-serif", color: theme.colors.text.primary, height: 36 }}>
-        <b style={{ fontSize: 18 }}>{board.title}</b> · {name} · preview over made-up history, drawn outside of Grafana
+        <b style={{ fontSize: 18 }}>{board.title}</b> · {name} · preview over made-up history, outside of Grafana; timelines and places drawn by hand
       </div>
       <div style={{ position: "relative", margin: GAP }}>
         {board.panels.map((panel: any) => {
