@@ -30,6 +30,7 @@ COVERED = (
     "alerts/templates/*",
     "deploy/*",
     "grafana/**/*.md",
+    "grafana/**/*.py",
     "exporter/**/*.py",
     "scripts/reference_pages/*.py",
 )

@@ -56,7 +56,7 @@ class Target:
 
     @property
     def expression(self) -> str:
-        """As it stands in the file."""
+        """As written in the file."""
         return str(self.spec["expr"])
 
     @property

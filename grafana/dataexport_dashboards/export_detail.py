@@ -27,7 +27,7 @@ from dataexport_dashboards.panels import (
     timeline,
 )
 from dataexport_dashboards.queries import ONE, grown, newest
-from dataexport_dashboards.tables import grid, rows, runbooks, states
+from dataexport_dashboards.tables import grid, rows, runbooks, states, status_page
 from exporter.domain.humanize import format_duration
 from exporter.projection.fold.runs import DURATION_BOUNDS
 
@@ -159,7 +159,7 @@ def _instants() -> list[stat.Panel]:
 def _state() -> statetimeline.Panel:
     return timeline(
         "State",
-        "The most urgent state of the export. Where nothing is drawn, the exporter was not scraped.",
+        "The most urgent state of the export. A blank stretch: the exporter was not scraped.",
         [query(queries.condition(ONE), "state")],
         palette.condition_words(),
         nothing=NOT_KNOWN,
@@ -172,7 +172,7 @@ def _terms() -> table.Panel:
     panel = grid(
         "Schedule, owner and runbooks",
         "When it is expected and how long it may take; whose it is; the runbook of the alert that its state fires, "
-        "and the one that you configured.",
+        "and the one that you configured; the export on the exporter's status page.",
         [
             rows(queries.condition(ONE, alert=True), "A"),
             rows(newest("interval_seconds", ONE), "B"),
@@ -180,6 +180,7 @@ def _terms() -> table.Panel:
             rows(newest("max_runtime_seconds", ONE), "D"),
             rows(newest("muted", ONE), "E"),
             rows(f"topk by ({queries.BY}) (1, {newest('export_info', ONE, labels)})", "F"),
+            rows(queries.if_page_is_known(newest("muted", ONE)), "G"),
         ],
         {
             "Value #A": "State",
@@ -193,6 +194,7 @@ def _terms() -> table.Panel:
             "declared": "Declared",
             "severity": "Severity",
             "runbook_url": "Own runbook",
+            "Value #G": "Status page",
         },
         nothing=NOT_KNOWN,
         hidden=["source", "export", "partner", "data_type", "frequency", "Value #F"],
@@ -209,6 +211,7 @@ def _terms() -> table.Panel:
             mapped(palette.words({"0": ("no", None), "1": ("muted", palette.NEUTRAL)})), ("custom.align", "left")
         ),
     )
+    status_page(panel, "source", "export")
     return runbooks(panel)
 
 

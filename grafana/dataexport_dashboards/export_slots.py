@@ -135,9 +135,9 @@ def _delay() -> timeseries.Panel:
     panel = chart(
         "Event delay of the source",
         "Arrival time minus event time of the newest event. About 0 is usual; whole quarters of an hour suggest a "
-        "wrong time zone, other long ones late deliveries.",
+        "wrong time zone, other long ones late deliveries. Ago: the event is dated after its arrival.",
         [query(f"max by (source) (dataexport_event_delay_seconds{{{OF_SOURCE}}})", "{{source}}")],
-        "s",
+        "dthms",
         top=10,
         nothing="No event of this source in this range.",
         width=24,

@@ -21,7 +21,7 @@ from dataexport_dashboards.panels import (
     steps,
 )
 from dataexport_dashboards.queries import OF_SOURCE, counted, grown, newest
-from dataexport_dashboards.tables import ago, grid, rows, sort
+from dataexport_dashboards.tables import ago, grid, rows, sort, status_page
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
@@ -60,6 +60,7 @@ def _bodies() -> timeseries.Panel:
             "failed": palette.FAILED,
             "test call": palette.NEUTRAL,
         },
+        height=6,
     )
 
 
@@ -81,6 +82,7 @@ def _refused() -> timeseries.Panel:
         ],
         "short",
         nothing="None in this range.",
+        height=6,
         colours={
             "duplicate": palette.BUSY,
             "dated in the future": palette.NOTE,
@@ -164,6 +166,7 @@ def _table() -> table.Panel:
             rows(f"sum by (source) ({newest('webhook_quarantined_total', OF_SOURCE, 'source, reason')})", "G"),
             rows(of_source("webhook_test_calls_total"), "H"),
             rows(queries.milliseconds(of_source("source_configured_timestamp_seconds")), "I"),
+            rows(queries.if_page_is_known(of_source("timezone_suspect")), "J"),
         ],
         {
             "source": "Source",
@@ -176,6 +179,7 @@ def _table() -> table.Panel:
             "Value #G": "Quarantined",
             "Value #H": "Test calls",
             "Value #I": "Configured",
+            "Value #J": "Status page",
         },
         nothing="No source is configured.",
         height=6,
@@ -196,6 +200,7 @@ def _table() -> table.Panel:
         ),
     )
     ago(panel, "Newest event", "Configured")
+    status_page(panel, "__data.fields.Source")
     panel.override_by_name("Its delay", properties(("unit", "s")))
     panel.override_by_name("Offset seen", properties(("unit", "dthms"), mapped(palette.zero_is("UTC or none"))))
     panel.override_by_name(
@@ -211,9 +216,10 @@ def _table() -> table.Panel:
 def _delay() -> timeseries.Panel:
     panel = chart(
         "Event delay",
-        "Arrival time minus event time of the newest event. Whole quarters of an hour suggest a wrong time zone.",
+        "Arrival time minus event time of the newest event. Whole quarters of an hour suggest a wrong time zone. Ago: "
+        "the event is dated after its arrival.",
         [query(newest("event_delay_seconds", OF_SOURCE, "source"), "{{source}}")],
-        "s",
+        "dthms",
         top=10,
         nothing="No event in this range.",
         height=6,

@@ -21,7 +21,7 @@ EXPORTER = "${exporter_url}"
 
 
 def own_time(uid: str) -> str:
-    """The time that a dashboard shows at first, as it stands in an address."""
+    """The time that a dashboard shows at first, as part of an address."""
     return f"from={BEGINS[uid]}&to=now"
 
 
@@ -56,18 +56,19 @@ def detail_url(fields: Mapping[str, str]) -> str:
     return board_url(EXPORT_UID, own_time(EXPORT_UID), chosen)
 
 
-def status_page_url(source: str, export: str) -> str:
-    """The exporter's status page with what it shows of one export.
+def status_page_url(source: str, export: str = "") -> str:
+    """The exporter's status page with what it shows of one source or export.
 
     Args:
-        source: what Grafana fills in for the source of the export.
-        export: what it fills in for the name.
+        source: what Grafana fills in for the source.
+        export: what it fills in for the name; empty for all of the source.
     """
-    return f"{EXPORTER}/?source=${{{source}:percentencode}}&search=${{{export}:percentencode}}"
+    search = f"&search=${{{export}:percentencode}}" if export else ""
+    return f"{EXPORTER}/?source=${{{source}:percentencode}}{search}"
 
 
 def header_links(uid: str) -> Iterator[dashboard.DashboardLink]:
-    """The links at the top of a dashboard: to the others without its filters, and to what lies outside of Grafana."""
+    """The links at the top of a dashboard: to the others without its filters, and to the runbooks."""
     for other, title in TITLES.items():
         if other == uid:
             continue
@@ -76,11 +77,5 @@ def header_links(uid: str) -> Iterator[dashboard.DashboardLink]:
             yield made.keep_time(keep_time=True).url(f"/d/{other}?{SAME_SOURCE}")
         else:
             yield made.url(board_url(other, own_time(other)))
-    page = status_page_url("source", "export") if uid == EXPORT_UID else f"{EXPORTER}/"
-    yield _outside("Status page", "external link", "The exporter's own page", page)
-    yield _outside("Runbooks", "doc", "What each alert means, and what to do", RUNBOOKS)
-
-
-def _outside(title: str, icon: str, tooltip: str, url: str) -> dashboard.DashboardLink:
-    made = dashboard.DashboardLink(title).type(models.DashboardLinkType.LINK).icon(icon).tooltip(tooltip).url(url)
-    return made.target_blank(target_blank=True)
+    made = dashboard.DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).icon("doc").url(RUNBOOKS)
+    yield made.tooltip("What each alert means, and what to do").target_blank(target_blank=True)

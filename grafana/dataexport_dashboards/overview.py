@@ -14,7 +14,6 @@ from dataexport_dashboards.links import (
     detail_url,
     link,
     link_value,
-    status_page_url,
 )
 from dataexport_dashboards.panels import (
     chart,
@@ -29,7 +28,7 @@ from dataexport_dashboards.panels import (
     timeline,
 )
 from dataexport_dashboards.queries import CHOSEN as WHERE
-from dataexport_dashboards.tables import ago, grid, left, rows, runbooks, sort, states
+from dataexport_dashboards.tables import ago, grid, left, rows, runbooks, sort, states, status_page
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -74,6 +73,7 @@ def _what_to_do() -> table.Panel:
             rows(f"({queries.condition(WHERE, alert=True)}) {worst}", "A"),
             rows(f"({queries.time_left('deadline_timestamp_seconds', WHERE)}) {worst}", "B"),
             rows(f"{_info()} {worst}", "C"),
+            rows(queries.if_page_is_known(f"{queries.newest('muted', WHERE)} {worst}"), "D"),
         ],
         {
             "export": "Export",
@@ -81,25 +81,18 @@ def _what_to_do() -> table.Panel:
             "alert": "Alert",
             "Value #B": "Due in",
             "owner": "Owner",
-            "Value #C": "Status page",
+            "Value #D": "Status page",
             "runbook_url": "Own runbook",
             "severity": "Severity",
             **EXPORT_FIELDS,
         },
         nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
+        hidden=["Value #C"],
         height=4,
     )
     states(panel, palette.condition_sentences(), width=330)
     left(panel, "Due in")
-    url = status_page_url("__data.fields.Source", "__data.fields.Export")
-    panel.override_by_name(
-        "Status page",
-        properties(
-            mapped(palette.words({"1": ("open", None)})),
-            ("custom.align", "left"),
-            ("links", [link_value("Status page", url, new_window=True)]),
-        ),
-    )
+    status_page(panel, "__data.fields.Source", "__data.fields.Export")
     return runbooks(panel)
 
 
@@ -208,7 +201,7 @@ def _history() -> statetimeline.Panel:
     panel = timeline(
         "State of each export",
         f"The same words as above, over the shown time. Of more than {SHOWN_STATES} exports, those that were in an "
-        "urgent state for the longest. Where nothing is drawn, the exporter was not scraped.",
+        "urgent state for the longest. A blank stretch: the exporter was not scraped.",
         [query(f"({state}) and on ({queries.BY}) {queries.most_urgent_in_range(WHERE, SHOWN_STATES)}", queries.LEGEND)],
         palette.condition_words(),
         nothing=NO_EXPORTS,

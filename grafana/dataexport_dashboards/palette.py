@@ -40,7 +40,7 @@ class Condition:
     """One word for what an export is, with its place in the order of urgency.
 
     Attributes:
-        code: the value that stands for it in a query; the higher, the more urgent.
+        code: its value in a query; the higher, the more urgent.
         sentence: what is wrong, for a reader who does not know the word; empty if nothing is.
         alert: the alert that fires in it, and so its runbook; empty for none.
     """
@@ -59,8 +59,8 @@ NO_SCHEDULE = Condition(3, "no schedule", NOTE, "no interval is known", "ExportW
 NOT_STARTED = Condition(4, "not started", NOTE, "its next run did not start in time", "ExportNotStarted")
 RUN_FAILED = Condition(5, "failed", FAILED, "a run failed, and none completed since", "ExportRunFailed")
 IS_STUCK = Condition(6, "stuck", STUCK, "a run is over its max runtime", "ExportRunStuck")
-NEVER_COMPLETED = Condition(7, "never completed", LOST, "past its first deadline", "ExportNeverCompleted")
-IS_OVERDUE = Condition(8, "overdue", LATE, "no run completed by its deadline", "ExportOverdue")
+IS_OVERDUE = Condition(7, "overdue", LATE, "no run completed by its deadline", "ExportOverdue")
+NEVER_COMPLETED = Condition(8, "never completed", LOST, "past its first deadline", "ExportNeverCompleted")
 CONDITIONS = (
     MUTED,
     IS_FINE,
@@ -69,8 +69,8 @@ CONDITIONS = (
     NOT_STARTED,
     RUN_FAILED,
     IS_STUCK,
-    NEVER_COMPLETED,
     IS_OVERDUE,
+    NEVER_COMPLETED,
 )
 
 

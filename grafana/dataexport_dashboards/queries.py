@@ -6,7 +6,7 @@ counts for itself is summed. No recording rule is used: the dashboards need the 
 
 from __future__ import annotations
 
-from dataexport_dashboards.links import RUNBOOKS
+from dataexport_dashboards.links import EXPORTER, RUNBOOKS
 from dataexport_dashboards.palette import (
     IS_FINE,
     IS_OVERDUE,
@@ -22,7 +22,7 @@ from dataexport_dashboards.palette import (
 
 IDENTITY = ("source", "export", "partner", "data_type", "frequency")
 BY = ", ".join(IDENTITY)
-MADE_LABELS = frozenset({"alert"})
+MADE_LABELS = frozenset({"alert", "address"})
 """Labels that no metric has and queries make."""
 LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
@@ -157,6 +157,12 @@ def most_urgent_in_range(where: str, count: int) -> str:
 def highest_in_range(expression: str, count: int) -> str:
     """Those series that were the highest at any time of the shown time."""
     return f"topk({count}, max_over_time(({expression})[$__range:$__interval] @ end()))"
+
+
+def if_page_is_known(expression: str) -> str:
+    """1 for each series; nothing if the address of the status page is empty, since links to it would lead nowhere."""
+    address = f'label_replace(vector(1), "address", "{EXPORTER}", "", "")'
+    return f"1 + 0 * ({expression}) and on () ({address} unless on (address) vector(1))"
 
 
 def how_many(exports: str, where: str) -> str:

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dataexport_dashboards import palette
-from dataexport_dashboards.links import RUNBOOKS, link_value
+from dataexport_dashboards.links import RUNBOOKS, link_value, status_page_url
 from dataexport_dashboards.panels import framed, mapped, properties, query, steps
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ LEAST_WIDTH = 85
 """Pixels, so that a table of a dozen columns fits beside Grafana's menu."""
 TIME_WIDTH = 115
 """So wide is "59 minutes ago"."""
+NAME_WIDTHS = {"Export": 120, "Partner": 160}
+"""Pixels for most names, and for "Google Cloud Storage"."""
 
 
 def rows(expression: str, ref: str) -> prometheus.Dataquery:
@@ -60,7 +62,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
         "indexByName": {name: place for place, name in enumerate(columns)},
         "renameByName": dict(columns),
     }
-    return (
+    panel = (
         framed(table.Panel(), title, description, queries, height=height, width=width)
         .unit("none")
         .no_value(nothing)
@@ -72,6 +74,10 @@ def grid(  # noqa: PLR0913 - what differs between panels
         .cell_height(common_models.TableCellHeight.SM)
         .thresholds(steps(palette.TEXT))
     )
+    for heading, pixels in NAME_WIDTHS.items():
+        if heading in columns.values():
+            panel.override_by_name(heading, properties(("custom.minWidth", pixels)))
+    return panel
 
 
 def sort(name: str, *, descending: bool) -> common.TableSortByFieldState:
@@ -117,6 +123,24 @@ def states(panel: table.Panel, words: Sequence[models.ValueMapping], width: int 
             ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
             ("custom.align", "center" if width == STATE_WIDTH else "left"),
             ("custom.width", width),
+        ),
+    )
+
+
+def status_page(panel: table.Panel, source: str, export: str = "") -> table.Panel:
+    """The same with a link in the column Status page, which is missing without an address.
+
+    Args:
+        panel: with `queries.if_page_is_known` as the query of the column.
+        source: what Grafana fills in for the source.
+        export: what it fills in for the name; empty for all of the source.
+    """
+    return panel.override_by_name(
+        "Status page",
+        properties(
+            mapped(palette.words({"1": ("open", None)})),
+            ("custom.align", "left"),
+            ("links", [link_value("Status page", status_page_url(source, export), new_window=True)]),
         ),
     )
 

@@ -268,9 +268,11 @@ def test_every_link_leads_somewhere(board: dict[str, Any]) -> None:
             assert set(re.findall(r"var-(\w+)=", match[2])) <= variables
             assert "${datasource:queryparam}" in match[2]
         elif url.startswith(EXPORTER):
-            row = "/?source=${__data.fields.Source:percentencode}&search=${__data.fields.Export:percentencode}"
-            one = "/?source=${source:percentencode}&search=${export:percentencode}"
-            assert url[len(EXPORTER) :] in {"/", one if board["uid"] == "dataexport-export" else row}
+            assert url[len(EXPORTER) :] in {
+                "/?source=${__data.fields.Source:percentencode}",
+                "/?source=${__data.fields.Source:percentencode}&search=${__data.fields.Export:percentencode}",
+                "/?source=${source:percentencode}&search=${export:percentencode}",
+            }
         else:
             # The raw value is the address of a runbook: that of an alert, see below, or of the export's own.
             assert url in {RUNBOOKS, "${__value.raw}"}

@@ -104,6 +104,13 @@ def test_only_short_words_have_a_column_of_fixed_width(panel: dict[str, Any]) ->
     assert panel["fieldConfig"]["defaults"]["custom"]["minWidth"] <= 90
 
 
+@each_panel_of("table")
+def test_the_names_of_partners_fit_their_column(panel: dict[str, Any]) -> None:
+    if any("Partner" in str(each) for each in panel["transformations"]):
+        [least] = [setting["custom.minWidth"] for name, setting in settings(panel) if name == "Partner"]
+        assert least >= len("Google Cloud Storage") * PIXELS_PER_CHARACTER
+
+
 @each_panel_of()
 def test_the_time_left_is_in_one_unit(panel: dict[str, Any]) -> None:
     for _, setting in settings(panel):
@@ -248,8 +255,51 @@ def test_what_to_do_names_the_state_the_owner_the_runbook_and_the_status_page() 
     }
     [link] = by_name["Status page"]["links"]
     assert link["url"].startswith("${exporter_url}/")
-    for board in BOARDS.values():
-        assert "exporter_url" in {each["name"] for each in board["templating"]["list"]}
+
+
+@each_board
+def test_no_link_leads_to_the_status_page_but_from_a_column_that_is_missing_without_an_address(
+    board: dict[str, Any],
+) -> None:
+    assert "exporter_url" in {each["name"] for each in board["templating"]["list"]}
+    elsewhere = [*urls(board["links"])]
+    for panel in ask.panels(board):
+        for name, setting in settings(panel):
+            if name != "Status page":
+                elsewhere += urls(setting)
+                continue
+            [url] = urls(setting)
+            assert url.startswith("${exporter_url}/?")
+            assert 'label_replace(vector(1), "address", "${exporter_url}", "", "")' in str(panel["targets"])
+    assert not any("exporter_url" in url for url in elsewhere)
+
+
+def seconds_of(panel: dict[str, Any]) -> bool:
+    """Whether a chart has an axis in seconds as a decimal number, which Grafana writes as 4.17 hours."""
+    return panel["fieldConfig"]["defaults"]["unit"] in {"s", "m", "h", "ms", "dtdurations"}
+
+
+@each_panel_of("timeseries")
+def test_only_waits_have_an_axis_that_is_not_written_as_a_clock_does(panel: dict[str, Any]) -> None:
+    expressions = [target["expr"] for target in panel["targets"]]
+    if seconds_of(panel):
+        assert all(each.startswith("histogram_quantile(") for each in expressions), "seconds at the most"
+    elif any(re.search(r"_(?:delay|duration|age)_seconds\b", each) for each in expressions):
+        assert panel["fieldConfig"]["defaults"]["unit"] == "dthms"
+
+
+@each_panel_of("timeseries", "table")
+def test_a_panel_that_is_empty_when_all_is_well_is_small(panel: dict[str, Any]) -> None:
+    if panel["fieldConfig"]["defaults"]["noValue"].startswith("None"):
+        assert panel["gridPos"]["h"] <= 6
+
+
+@each_board
+def test_panels_beside_each_other_have_one_height(board: dict[str, Any]) -> None:
+    heights: dict[int, set[int]] = {}
+    for panel in ask.panels(board):
+        heights.setdefault(panel["gridPos"]["y"], set()).add(panel["gridPos"]["h"])
+    assert all(len(each) == 1 for each in heights.values())
 
 
 @pytest.mark.parametrize("title", ["On time", "Last failed", "Last completed"])
