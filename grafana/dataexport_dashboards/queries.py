@@ -26,6 +26,8 @@ MADE_LABELS = frozenset({"alert", "address"})
 """Labels that no metric has and queries make."""
 LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
+SAMPLED = "15m"
+"""How far apart the samples are by which an export that is no longer there is found."""
 CHOSEN = 'source=~"$source", export=~"$export"'
 ONE = 'source="$source", export="$export", partner="$partner", data_type="$data_type", frequency="$frequency"'
 OF_SOURCE = 'source=~"$source"'
@@ -142,7 +144,8 @@ def most_urgent(where: str) -> str:
 
 def most_urgent_first(label: str, where: str) -> str:
     """The values of a label in the shown time, those of urgent exports first."""
-    was_there = f"last_over_time(dataexport_export_info{{{where}}}[$__range])"
+    # Not each sample of the time, of which there may be too many.
+    was_there = f"last_over_time(dataexport_export_info{{{where}}}[$__range:{SAMPLED}])"
     ranked = f"sort_desc(max by ({label}) ({condition(where)}) or -1 + 0 * max by ({label}) ({was_there}))"
     return ranked.replace("\n", " ")  # Grafana recognises the query of a variable in one line only
 

@@ -131,6 +131,15 @@ def test_a_chart_has_colours_that_differ_and_an_axis_that_fits_a_flat_line(panel
     assert defaults["custom"]["axisSoftMax"] > 0
 
 
+@each_board
+def test_no_query_about_exports_reads_every_sample_of_a_long_time(board: dict[str, Any]) -> None:
+    # Prometheus loads 50 million samples at most: those of 300 exports in a month, scraped every 15 seconds.
+    of_variables = [each["query"]["query"] for each in board["templating"]["list"] if each["type"] == "query"]
+    for expression in [*of_variables, *(target.expression for target in ask.targets(board))]:
+        raw = re.findall(r"dataexport_(\w+)(?:\{[^}]*\})?\[\$__range\]", expression)
+        assert all(metric.startswith(("webhook_", "store_")) for metric in raw), expression
+
+
 @each_panel_of("timeseries")
 def test_a_quantile_of_nothing_is_not_drawn(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
