@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from check_prose import ROOT, problems, read_phrases
+from check_prose import problems, read_phrases
 from dataexport_dashboards import ask, palette
 from exporter.domain.states import CONDITIONS
+from monitoring import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
