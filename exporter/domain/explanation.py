@@ -61,6 +61,8 @@ def explain_deadline(
 ) -> tuple[str, ...]:
     """Return why an export must complete by its deadline, or why it has none, in sentences.
 
+    They name instants and no time that has passed, so that they change only with the state, or the date.
+
     Args:
         state: the export at ``now``.
         basis: what its deadline follows from; None if it has none.
@@ -104,9 +106,8 @@ def _why(state: ExportState, basis: DeadlineBasis, now: float, clock: Callable[[
         terms = f"{grace} after that"
     again = " again" if basis.counted_from is CountedFrom.COMPLETION else ""
     must = "must complete" if now <= state.deadline else "should have completed"
-    end = "" if now <= state.deadline else f" It has been overdue for {format_duration(now - state.deadline)}."
     if basis.outage is None:
-        yield f"{because}, so it {must}{again} by {clock(state.deadline)}: {terms}.{end}"
+        yield f"{because}, so it {must}{again} by {clock(state.deadline)}: {terms}."
     else:
         outage = f"from {clock(basis.outage.began_at)} to {clock(basis.outage.ended_at)}"
         every = f"every {format_duration(basis.interval)}"
@@ -114,7 +115,7 @@ def _why(state: ExportState, basis: DeadlineBasis, now: float, clock: Callable[[
         yield f"No exporter was running {outage}, so that completion may have come without being received."
         yield (
             f"The deadline is that of the first one that cannot be hidden, due {clock(basis.slot)}: "
-            f"it {must} by {clock(state.deadline)}, with {grace}.{end}"
+            f"it {must} by {clock(state.deadline)}, with {grace}."
         )
     shift = basis.slot - basis.since - basis.number * basis.interval
     if shift:
