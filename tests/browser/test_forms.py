@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from browsing import PHONE, SCHEMES, accessibility_problems, fits_the_width
+from browsing import PHONE, SCHEMES, accessibility_problems, fits_the_width, refresh
 from builders import HOUR, body, vendor_clock
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger.sql.ledger import SqlLedger
@@ -86,6 +86,21 @@ def test_a_person_signs_in_and_out(browser: Browser, exporter: Exporter) -> None
         assert page.locator("h1").inner_text() == "Sources"
         page.get_by_role("button", name="Sign out").click()
         page.get_by_label("Token").wait_for()
+
+
+def test_a_page_whose_session_has_ended_says_so_and_leads_back(browser: Browser, exporter: Exporter) -> None:
+    path = f"/exports/{overdue_id(exporter)}"
+    with browser.page(exporter.admin_url + path, allowed_errors=ALLOWED) as page:
+        sign_in(page)
+        page.context.clear_cookies()
+        refresh(page)
+        warning = page.get_by_role("alert").filter(visible=True)
+        assert warning.inner_text().startswith("Your session has ended. This page is as of ")
+        assert page.locator("h1").is_visible()
+        assert accessibility_problems(page) == []
+        warning.get_by_role("link", name="Sign in again").click()
+        sign_in(page)
+        assert page.url == exporter.admin_url + path
 
 
 @pytest.mark.parametrize("javascript", [True, False])

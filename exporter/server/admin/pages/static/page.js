@@ -73,18 +73,35 @@
     if (shown.getAttribute("href") !== icon) shown.setAttribute("href", icon);
   };
 
+  const warn = (text, link = "") => {
+    const shown = `${text} This page is as of ${viewer.format(shownAt)}. ${link}`.trim();
+    if (warning.textContent === shown) return; // or a screen reader reads it again and again
+    warning.textContent = shown.slice(0, shown.length - link.length);
+    if (link) {
+      const anchor = document.createElement("a");
+      anchor.textContent = link;
+      anchor.href = location.pathname + location.search;
+      warning.append(anchor);
+    }
+    warning.hidden = false;
+  };
+
   const refresh = async () => {
     clearTimeout(timer);
     if (document.hidden) return;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      apply(await response.text());
-      shownAt = new Date();
-      warning.hidden = true;
+      if (response.status === 401) {
+        warn("Your session has ended.", "Sign in again");
+      } else {
+        if (!response.ok) throw new Error(`status ${response.status}`);
+        apply(await response.text());
+        shownAt = new Date();
+        warning.hidden = true;
+        warning.textContent = "";
+      }
     } catch {
-      warning.textContent = `The exporter does not answer. This page is as of ${viewer.format(shownAt)}.`;
-      warning.hidden = false;
+      warn("The exporter does not answer.");
     }
     timer = setTimeout(refresh, seconds() * 1000);
   };
