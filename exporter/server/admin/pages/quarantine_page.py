@@ -50,12 +50,12 @@ class Replayed(NamedTuple):
     Attributes:
         numbers: how many became what.
         first: the first of them.
-        is_complete: whether all selected bodies were looked at.
+        next_after: the sequence after which the next part begins; None if all selected bodies were examined.
     """
 
     numbers: Counter[str]
     first: list[ReplayedBody]
-    is_complete: bool
+    next_after: int | None
 
 
 def create_blueprint(service: Service, access: Access) -> Blueprint:
@@ -75,16 +75,18 @@ def create_blueprint(service: Service, access: Access) -> Blueprint:
         form = request.form
         sequence = _position(form, "sequence") if form.get("sequence") else None
         selection = QuarantineSelection(form.get("source") or None, form.get("reason") or None, sequence)
-        numbers = _replay(service, selection, dry_run=False).numbers
-        query = urlencode({"replayed": numbers.total(), **numbers})
-        return redirect(f"quarantine?{query}", HTTPStatus.SEE_OTHER)
+        replayed = _replay(service, selection, _position(form, "after") or 0, dry_run=False)
+        query = {"replayed": replayed.numbers.total(), **replayed.numbers}
+        if replayed.next_after is not None:
+            query |= {"after": replayed.next_after, "source": selection.source or "", "reason": selection.reason or ""}
+        return redirect(f"quarantine?{urlencode(query)}", HTTPStatus.SEE_OTHER)
 
     @pages.get("/quarantine/<int(max=4611686018427387904):sequence>")
     def quarantined_body(sequence: int) -> str:
         body = next(iter(service.ledger.quarantine(1, None, sequence - 1)), None)
         if body is None or body.sequence != sequence:
             raise NotFound
-        preview = _replay(service, QuarantineSelection(body.source, body.reason, sequence), dry_run=True)
+        preview = _replay(service, QuarantineSelection(body.source, body.reason, sequence), 0, dry_run=True)
         return render_template(
             "quarantined.html",
             section="quarantine",
@@ -128,7 +130,8 @@ def _page(service: Service, access: Access, problem: str = "") -> AnyResponse:
     bodies = ledger.quarantine(BODIES_PER_PAGE + 1, source, before=before, reason=reason)
     refused = ledger.bodies.refused(BODIES_PER_PAGE + 1, source, _position(query, "refused_before"))
     groups = ledger.bodies.quarantine_groups()
-    preview = _replay(service, QuarantineSelection(source, reason), dry_run=True) if "preview" in query else None
+    after = _position(query, "after") or 0
+    preview = _replay(service, QuarantineSelection(source, reason), after, dry_run=True) if "preview" in query else None
     return make_response(
         render_template(
             "quarantine.html",
@@ -147,6 +150,9 @@ def _page(service: Service, access: Access, problem: str = "") -> AnyResponse:
             else "",
             rejections=_rejections(refused),
             preview=preview,
+            after=after,
+            next_part=_next_part(preview.next_after if preview else after),
+            max_replayed=MAX_REPLAYED,
             previewed=[(each.quarantined, *_described(each)) for each in preview.first] if preview else [],
             done={name: query.get(name, 0, int) for name in ("replayed", EVENTS, TEST_CALLS, DUPLICATES, REMAINING)},
             problem=problem,
@@ -167,18 +173,24 @@ def _position(fields: MultiDict[str, str], name: str) -> int | None:
     return min(max(fields.get(name, 0, int), 0), MAX_SEQUENCE) if name in fields else None
 
 
-def _replay(service: Service, selection: QuarantineSelection, *, dry_run: bool) -> Replayed:
+def _next_part(after: int | None) -> str:
+    """Return the query of a preview of the bodies after a sequence; empty if there are none."""
+    return f"{_link(preview=1, after=after)}#preview" if after else ""
+
+
+def _replay(service: Service, selection: QuarantineSelection, after: int, *, dry_run: bool) -> Replayed:
+    """Replay at most `MAX_REPLAYED` of the selected bodies whose sequence is greater than ``after``."""
     numbers: Counter[str] = Counter()
     first: list[ReplayedBody] = []
-    after: int | None = 0
-    looked_at = 0
-    while after is not None and looked_at < MAX_REPLAYED:
-        page = service.replay_quarantine(selection, after, REPLAYED_AT_A_TIME, dry_run=dry_run)
+    next_after: int | None = after
+    examined = 0
+    while next_after is not None and examined < MAX_REPLAYED:
+        page = service.replay_quarantine(selection, next_after, REPLAYED_AT_A_TIME, dry_run=dry_run)
         numbers.update(map(_outcome, page.bodies))
         first += page.bodies[: MAX_PREVIEWED - len(first)]
-        after = page.next_after
-        looked_at += REPLAYED_AT_A_TIME
-    return Replayed(numbers, first, after is None)
+        next_after = page.next_after
+        examined += REPLAYED_AT_A_TIME
+    return Replayed(numbers, first, next_after)
 
 
 def _outcome(replayed: ReplayedBody) -> str:

@@ -10,6 +10,7 @@ import pytest
 from builders import accepted_event, at, body, event
 from exporter.domain.events import QuarantinedBody
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.server.admin.pages import quarantine_page
 from form_client import FormClient, form_with, forms, text_of
 from running_here import LocalExporter
 
@@ -85,6 +86,26 @@ def test_a_replay_of_all_leaves_what_still_cannot_be_parsed(exporter: LocalExpor
     nothing = browser.get("/quarantine?preview=1")
     assert forms(nothing) == []
     assert "A replay would change nothing" in nothing.text
+
+
+def test_a_replay_that_ends_before_the_last_body_says_so_and_leads_to_the_others(
+    exporter: LocalExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_page, "MAX_REPLAYED", 40)
+    monkeypatch.setattr(quarantine_page, "REPLAYED_AT_A_TIME", 20)
+    browser = FormClient(exporter)
+    preview = browser.get("/quarantine?source=shop&reason=bad_date&preview=1")
+    assert "This preview, and its replay, end after 40 bodies, and there are more." in text_of(preview)
+    assert "40 would become events" in text_of(preview)
+    assert "The first 20 of 40." in text_of(preview)
+    done = browser.send(preview, form_with(preview, "reason"))
+    assert "40 bodies replayed: 40 new events" in text_of(done)
+    assert "There are more: a replay from this page ends after 40 bodies." in text_of(done)
+    [next_part] = re.findall(r'href="(quarantine\?[^"]*preview=1[^"]*after=[^"]*)#preview"', done.text)
+    others = browser.get(f"/{next_part.replace('&amp;', '&')}")
+    assert re.search(r"Of the bodies after \d+: 15 would become events", text_of(others))
+    assert "there are more" not in text_of(others)
+    assert "15 bodies replayed: 15 new events" in text_of(browser.send(others, form_with(others, "reason")))
 
 
 def test_a_single_body_is_shown_as_it_arrived_and_replayed(exporter: LocalExporter) -> None:
