@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Literal, Self
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 import tools
 
@@ -36,7 +36,11 @@ class Browser:
         path = tools.browser()
         self._playwright = sync_playwright().start()
         # Root, in a container, cannot have Chromium's own sandbox; it opens only pages of the tests.
-        self._browser = self._playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            self._browser = self._playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error as error:
+            self._playwright.stop()
+            tools.missing(f"{path} does not start: {error.message.splitlines()[0]}")
         return self
 
     def __exit__(self, *_: object) -> None:

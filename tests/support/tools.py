@@ -54,7 +54,7 @@ def program(name: str) -> str:
 
 def browser() -> str:
     """Return the path of Chromium; otherwise, see `missing`."""
-    return find_tool("chromium") or missing("chromium is not there; scripts/install-tools gets it")
+    return find_tool("chromium") or missing("chromium is not there; as root, scripts/install-tools gets it")
 
 
 def compiler() -> str:
