@@ -19,6 +19,7 @@ from typing import Any
 
 import fleet
 import ingest
+import page
 import processes
 import scrape
 import slow_clients
@@ -45,6 +46,7 @@ MEASURES = {
     "fleet": fleet.measure,
     "stored": stored.measure,
     "slow_clients": slow_clients.measure,
+    "page": page.measure,
 }
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
