@@ -87,7 +87,7 @@ class LocalExporter(Exporter):
         config = load_config()
         process_metrics = ProcessMetrics()
         ledger = SqlLedger(config.store_url, process_metrics.observe_operation)
-        service = Service(config, load_config, ledger, process_metrics)
+        self.service = service = Service(config, load_config, ledger, process_metrics)
         service.start()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
