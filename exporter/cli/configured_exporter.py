@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporter.cli.http_client import Credential
-from exporter.config.settings import DEFAULT_SOURCE
+from exporter.config.variables import DEFAULT_SOURCE
 from exporter.domain.errors import ExporterError
 from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from exporter.config.credentials import Credentials
     from exporter.config.loader import Config
 
@@ -52,6 +55,17 @@ class ConfiguredExporter:
     def admin_headers(self) -> dict[str, str]:
         """Return the header with a credential of the admin listener; none if it needs none."""
         return _headers(self._config.admin_credentials)
+
+
+def load_configured_exporter(path: Path | None) -> ConfiguredExporter:
+    """Return the exporter that a configuration file and the environment describe.
+
+    Raises:
+        ConfigurationError: the configuration is invalid.
+    """
+    from exporter.config import loader  # noqa: PLC0415 - with pydantic, which takes longer than all else of `send`
+
+    return ConfiguredExporter(loader.load(path, os.environ))
 
 
 def is_on_this_machine(url: str) -> bool:

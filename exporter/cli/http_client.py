@@ -62,9 +62,12 @@ class Credential:
         """Return the header with the first token, or the password, of the file; none without a file.
 
         Raises:
-            ExporterError: the file cannot be read, or its secret cannot be in a header.
+            ExporterError: a user has no file; or it cannot be read, or its secret cannot be in a header.
         """
         if self.file is None:
+            if self.user:
+                message = f"{self.option}: give the file with the password of {self.user}"
+                raise ExporterError(message)
             return {}
         try:
             secret = secret_files.read_password(self.file) if self.user else secret_files.read_tokens(self.file)[0]

@@ -8,56 +8,71 @@ from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from exporter import __version__
 from exporter.cli.commands import FAILED, WRONG_USAGE
-from exporter.config.environment import name_variables
-from exporter.config.values import closest
+from exporter.config.variables import name_variables
 from exporter.domain.errors import ConfigurationError, ExporterError
+from exporter.domain.spelling import closest
 
-_MODULES = {
-    "assets": ("assets", "assets"),
-    "backfill": ("prometheus", "backfill"),
-    "backup": ("backup", "backup"),
-    "check-config": ("serve", "check_config"),
-    "doctor": ("show", "doctor"),
-    "events": ("show", "events"),
-    "exports": ("show", "exports"),
-    "healthcheck": ("healthcheck", "healthcheck"),
-    "migrate-store": ("migrate_store", "migrate_store"),
-    "mute": ("mute_and_retire", "mute"),
-    "mutes": ("mute_and_retire", "mutes"),
-    "purge": ("purge", "purge"),
-    "quarantine": ("quarantine", "quarantine"),
-    "redate": ("redate", "redate"),
-    "replay": ("replay", "replay"),
-    "restore": ("backup", "restore"),
-    "retire": ("mute_and_retire", "retire"),
-    "rules": ("prometheus", "rules"),
-    "send": ("send", "send"),
-    "serve": ("serve", "serve"),
-    "simulate": ("simulate", "simulate"),
-    "sources": ("show", "sources"),
-    "unmute": ("mute_and_retire", "unmute"),
-    "verify": ("verify", "verify"),
-}
-"""For each command, the module of `exporter.cli.commands` that defines it, and the name of its function there."""
+
+class _Entry(NamedTuple):
+    """A command.
+
+    Attributes:
+        module: the module of `exporter.cli.commands` that defines it.
+        summary: the first line of its help. The list of commands is shown without importing them.
+    """
+
+    module: str
+    summary: str
+
 
 GROUPS = {
-    "Run": ("serve", "check-config", "healthcheck"),
-    "Inspect": ("exports", "events", "sources", "quarantine", "mutes", "doctor"),
-    "Act": ("mute", "unmute", "retire", "replay", "redate", "purge"),
-    "Data": ("backup", "restore", "migrate-store"),
-    "Prometheus": ("rules", "assets", "backfill"),
-    "Test": ("verify", "send", "simulate"),
+    "Run": {
+        "serve": _Entry("serve", "Receive webhooks and expose metrics."),
+        "check-config": _Entry("serve", "Validate a configuration file."),
+        "healthcheck": _Entry("healthcheck", "Check that the running exporter is ready."),
+    },
+    "Inspect": {
+        "exports": _Entry("show", "List all exports, the most urgent first."),
+        "events": _Entry("show", "List the newest events, or all for a replay."),
+        "sources": _Entry("show", "List the sources and what arrived from each."),
+        "quarantine": _Entry("quarantine", "List or delete bodies that could not be parsed."),
+        "mutes": _Entry("mute_and_retire", "List what is muted or retired, by whom and why."),
+        "doctor": _Entry("doctor", "Check configuration, store, clocks and zones."),
+    },
+    "Act": {
+        "mute": _Entry("mute_and_retire", "Suppress alerts for one export for a time."),
+        "unmute": _Entry("mute_and_retire", "End a mute before its time."),
+        "retire": _Entry("mute_and_retire", "Remove an export that is no longer used."),
+        "replay": _Entry("replay", "Reprocess quarantined, stored or imported events."),
+        "redate": _Entry("redate", "Correct event times after a wrong clock."),
+        "purge": _Entry("purge", "Remove what a source received in a window."),
+    },
+    "Data": {
+        "backup": _Entry("backup", "Back up a SQLite store to FILE."),
+        "restore": _Entry("backup", "Replace a SQLite store with a backup."),
+        "migrate-store": _Entry("migrate_store", "Copy a store into a new database."),
+    },
+    "Prometheus": {
+        "rules": _Entry("prometheus", "Print all Prometheus rules, for your addresses."),
+        "assets": _Entry("assets", "Write rules, dashboards and examples."),
+        "backfill": _Entry("prometheus", "Write past metrics for Prometheus to import."),
+    },
+    "Test": {
+        "verify": _Entry("verify", "Check the public webhook, or the way of a page."),
+        "send": _Entry("send", "Post one test event to a running exporter."),
+        "simulate": _Entry("simulate", "Generate the events of a fleet of exports."),
+    },
 }
-"""The commands by the heading under which the help lists them."""
+"""The commands by their names, under the headings of the help. A command's function has its name, with underscores."""
 
-COMMANDS = tuple(name for names in GROUPS.values() for name in names)
-"""The names of all commands, in the order of the help."""
+COMMANDS = {name: entry for entries in GROUPS.values() for name, entry in entries.items()}
+"""All commands, in the order of the help."""
 
 
 class CommandGroup(click.Group):
@@ -74,18 +89,16 @@ class CommandGroup(click.Group):
         """Import and return a command, or None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module, function = _MODULES[cmd_name]
-        command: click.Command = getattr(import_module(f"exporter.cli.commands.{module}"), function)
+        module = import_module(f"exporter.cli.commands.{COMMANDS[cmd_name].module}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the commands under the headings of their groups."""
         width = max(map(len, COMMANDS))
-        for heading, names in GROUPS.items():
-            commands = [command for name in names if (command := self.get_command(ctx, name))]
-            rows = [(str(command.name).ljust(width), command.get_short_help_str(50)) for command in commands]
+        for heading, entries in GROUPS.items():
             with formatter.section(heading):
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -6,16 +6,15 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.config import loader
 from exporter.ledger.access import Access
-from exporter.ledger.sql.ledger import SqlLedger
-from exporter.projection.projector import Projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from exporter.config.loader import Config
+    from exporter.ledger.sql.ledger import SqlLedger
+    from exporter.projection.projector import Projector
 
 
 @contextmanager
@@ -29,6 +28,11 @@ def open_store(path: Path | None, access: Access = Access.READ) -> Iterator[tupl
         StoreRefusedError: there is no database, or it cannot be used.
         StoreError: it cannot be read.
     """
+    # These take most of a second to import, and a command that asks a running exporter needs none of them.
+    from exporter.config import loader  # noqa: PLC0415
+    from exporter.ledger.sql.ledger import SqlLedger  # noqa: PLC0415
+    from exporter.projection.projector import Projector  # noqa: PLC0415
+
     settings = loader.load(path, os.environ)
     ledger = SqlLedger(settings.store_url, access=access)
     try:

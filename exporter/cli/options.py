@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from exporter.cli.tables import JSON, JSONL, TABLE
-from exporter.config.environment import CONFIG_VARIABLE
+from exporter.config.variables import CONFIG_VARIABLE
 from exporter.domain.decision_rules import parse_text
 from exporter.domain.durations import parse_duration, parse_instant
+from exporter.domain.mute_choices import DAYS
 
 config_option = click.option(
     "--config",
@@ -35,6 +36,19 @@ def output_options(command: Command) -> Command:
     return click.option("--table", "output", flag_value=TABLE, default=TABLE, help="Print a table for people.")(command)
 
 
+def selector_options(command: Command) -> Command:
+    """Add the options that select an export by its labels: the fields of `exporter.cli.export_selector`."""
+    for option in (
+        click.option("--frequency", help="Frequency, such as 24h or Daily."),
+        click.option("--data-type", help="Type of the data, such as events."),
+        click.option("--partner", help="Partner, such as Amazon S3."),
+        click.option("--export", help="Declared name or request id; any for a group."),
+        click.option("--source", help="Slug of the source."),
+    ):
+        command = option(command)
+    return command
+
+
 source_option = click.option("--source", help="Only this source.")
 
 
@@ -52,6 +66,18 @@ class _Instant(click.ParamType[float]):
 
 
 INSTANT = _Instant()
+
+
+class _InstantOrDay(_Instant):
+    """Parses what `INSTANT` does, and the name of a day."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:  # type: ignore[override]
+        """Return Unix seconds, or one of `DAYS`."""
+        day = str(value).lower()
+        return day if day in DAYS else super().convert(value, param, ctx)
+
+
+INSTANT_OR_DAY = _InstantOrDay()
 
 
 class _Duration(click.ParamType[int]):
@@ -84,6 +110,24 @@ class _Address(click.ParamType[str]):
 
 
 ADDRESS = _Address()
+
+
+class _ServerUrl(click.ParamType[str]):
+    """Accepts the URL of a server, but no password in it: others can see the arguments of a process."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL unchanged."""
+        text = str(value)
+        if re.match(r"[^/?#]*//[^/?#]*@", text):
+            admin = "admin-" if param and param.name == "admin_url" else ""
+            options = f"--{admin}user and --{admin}token-file"
+            self.fail(f"others can see a user name or a password in a URL; give {options} instead", param, ctx)
+        return text
+
+
+SERVER_URL = _ServerUrl()
 
 
 class _Text(click.ParamType[str]):

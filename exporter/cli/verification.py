@@ -215,7 +215,11 @@ def _count_test_calls(target: Target, address: SplitResult) -> int | None:
         raise ExporterError(message) from error
     sources = _member(response, "sources")
     if response.status_code != HTTPStatus.OK or not isinstance(sources, list):
-        advice = "give --admin-token-file" if response.status_code == HTTPStatus.UNAUTHORIZED else "correct it"
+        advice = (
+            "give --admin-token-file, and --admin-user for HTTP Basic"
+            if response.status_code == HTTPStatus.UNAUTHORIZED
+            else "correct it"
+        )
         message = f"--admin-url {target.admin_url}: the answer is {response.status_code}, not the sources; {advice}"
         raise ExporterError(message)
     slug = address.path.rpartition("/")[2]

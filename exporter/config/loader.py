@@ -15,11 +15,12 @@ from unicodedata import normalize
 
 from exporter.config import file_permissions, secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
-from exporter.config.environment import FILE_VARIABLES, Overlay, overlay_environment
+from exporter.config.environment import Overlay, overlay_environment
 from exporter.config.places import Places
 from exporter.config.secret_strength import Secret
-from exporter.config.settings import DEFAULT_SOURCE, SourceSettings
+from exporter.config.settings import SourceSettings
 from exporter.config.validation import Validator, ValidSettings
+from exporter.config.variables import DEFAULT_SOURCE, FILE_VARIABLES
 from exporter.domain import event_time, frequency
 from exporter.domain.errors import ConfigurationError
 from exporter.domain.exports import Declaration, Selection, Source

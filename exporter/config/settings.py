@@ -16,13 +16,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from exporter.config import values
 from exporter.config.values import Address
+from exporter.config.variables import DEFAULT_SOURCE
 from exporter.domain import event_time
 from exporter.domain.exports import CRITICAL, DEFAULT_OBJECTIVE, WARNING
 from exporter.domain.frequency import DAY, HOUR, MAX_INTERVAL
 from exporter.ingest.vendors import registry
-
-DEFAULT_SOURCE = "default"
-"""The slug of the source that exists if none is configured, and of declared exports that name no source."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]

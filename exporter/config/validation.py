@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from exporter.config import values
 from exporter.config.places import format_value
 from exporter.config.settings import ExportSettings, Limits, Log, Section, Server, Settings, SourceSettings, Store
+from exporter.domain.spelling import closest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +135,7 @@ class Validator:
             self._add_value(full_path, _value_at(table, where), "give a table: { … }")
 
     def _add_unknown(self, path: SettingPath, section: type[BaseModel]) -> None:
-        name = values.closest(str(path[-1]), list(section.model_fields))
+        name = closest(str(path[-1]), list(section.model_fields))
         hint = f"; did you mean {name}?" if name else ""
         self._problems.append(f"{self._places.at(*path)}: unknown setting{hint}")
         if name:

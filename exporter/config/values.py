@@ -20,7 +20,7 @@ from exporter.domain.exports import GROUP_LABEL, OVERFLOW_LABEL, SEVERITIES, UNK
 from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_LABEL = 128
@@ -235,10 +235,3 @@ def severity(value: object) -> object:
 def url_of_store(value: object) -> object:
     """Accept the URL of a SQLite file or a PostgreSQL database."""
     return store_url.check(value if isinstance(value, str) else "")
-
-
-def closest(word: str, words: Sequence[str]) -> str | None:
-    """Return the word that is most like ``word``; None if none resembles it."""
-    import difflib  # noqa: PLC0415 - only a mistake needs it
-
-    return next(iter(difflib.get_close_matches(word, words, 1)), None)

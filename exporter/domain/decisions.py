@@ -22,6 +22,17 @@ UNRETIRE = "unretire"
 PURGE = "purge"
 """What a source received in a window was removed, see `exporter.domain.purges`; the key names only the source."""
 
+ACTIVE = "active"
+PAST = "past"
+LEFT_BEHIND = "left behind"
+"""A mute in effect whose export is neither declared any more nor has events."""
+DECISION_STATES = (ACTIVE, PAST, LEFT_BEHIND)
+"""What has become of a mute or a retirement."""
+
+DECISION = "decision"
+CONFIGURATION = "configuration"
+"""The origin of a mute: a decision that somebody made, or ``muted_until`` of a declared export."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

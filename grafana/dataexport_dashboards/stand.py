@@ -23,8 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cli import simulation
 from exporter.cli.backfill import FAMILIES
-from exporter.config.environment import REVISION_VARIABLE
 from exporter.config.loader import load
+from exporter.config.variables import REVISION_VARIABLE
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger

@@ -16,7 +16,8 @@ Each command prints what is below with `--help`. Where and as which user to run 
 
 - Every command that reads the store or the configuration takes `--config FILE`, or the variable `DATAEXPORT_CONFIG`.
 - Commands that look or decide take `--url URL`, or the variable `DATAEXPORT_URL`, to ask a running \
-exporter instead of the store; `--token-file FILE`, or `DATAEXPORT_URL_TOKEN_FILE`, has the admin token.
+exporter instead of the store; `--token-file FILE`, or `DATAEXPORT_URL_TOKEN_FILE`, has the admin token. \
+For HTTP Basic, it has the password of `--user`, or `DATAEXPORT_URL_USER`.
 - Commands that list something take `--json` and `--jsonl`.
 - Exit codes: 0 success, 1 a check or the work failed, 2 wrong usage or an invalid configuration.
 - On PostgreSQL, use `pg_dump` and `pg_restore` instead of `backup` and `restore`."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BeforeValidator, SecretStr
 
 from exporter.config import settings
-from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.settings import (
     BasicSettings,
     ExportSettings,
@@ -22,6 +21,7 @@ from exporter.config.settings import (
     Store,
 )
 from exporter.config.values import Address, format_bound
+from exporter.config.variables import FILE_VARIABLES, VARIABLES
 from exporter.server.service import RESTART_SETTINGS
 from reference_pages.markdown import code, document, table
 

@@ -11,7 +11,7 @@ from exporter.ingest.json_objects import MAX_OBJECTS
 from exporter.ingest.vendors.registry import webhook_path
 from exporter.server import listeners
 from exporter.server.admin.api.openapi import openapi_document
-from exporter.server.admin.api.routes import EVENTS_PER_EXPORT, RUNS_PER_EXPORT
+from exporter.server.admin.api.schemas import EVENTS_PER_EXPORT, RUNS_PER_EXPORT
 from exporter.server.admin.pages.export_filter import EXPORTS_PER_PAGE
 from exporter.server.http import acceptor, auth_throttle, connection, request_parser
 from exporter.server.http.problems import RETRY_AFTER_SECONDS

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configurations import loaded
-from exporter.config.environment import VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import Section
+from exporter.config.variables import VARIABLES
 from exporter.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:

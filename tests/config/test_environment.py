@@ -9,8 +9,8 @@ import pytest
 
 import certificates
 from configurations import loaded, problems
-from exporter.config.environment import FILE_VARIABLES, VARIABLES, name_variables
 from exporter.config.loader import load
+from exporter.config.variables import FILE_VARIABLES, VARIABLES, name_variables
 from exporter.domain.errors import ConfigurationError
 from monitoring import ROOT
 

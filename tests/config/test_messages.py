@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from configurations import problems
-from exporter.config.environment import VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import (
     BasicSettings,
@@ -22,6 +21,7 @@ from exporter.config.settings import (
     SourceSettings,
     Store,
 )
+from exporter.config.variables import VARIABLES
 from exporter.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:

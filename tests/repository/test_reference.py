@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from exporter.cli.main import COMMANDS, main
-from exporter.config.environment import FILE_VARIABLES, VARIABLES
 from exporter.config.loader import load
 from exporter.config.settings import ExportSettings, Settings, SourceSettings
+from exporter.config.variables import FILE_VARIABLES, VARIABLES
 from exporter.domain.states import CONDITIONS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter.ledger.sql.ledger import SqlLedger
 
 if TYPE_CHECKING:
@@ -32,14 +34,23 @@ def test_serving_a_ledger_in_sqlite_needs_no_alembic_no_postgresql_and_no_client
     assert not {"alembic", "mako", "psycopg", "requests"} & found
 
 
-def test_a_command_is_imported_only_where_it_is_named(tmp_path: Path) -> None:
-    SqlLedger(f"sqlite:///{tmp_path}/ledger.db").close()
-    found = imported("from exporter.cli.main import main\nmain(['rules', '--help'], standalone_mode=False)")
-    assert "prometheus_client" in found
-    assert not {"flask", "gunicorn", "requests"} & found
+ASKING = ("exports", "events", "sources", "quarantine", "mutes", "mute --export a --for 8h --why moved")
+HEAVY = {"alembic", "flask", "gunicorn", "prometheus_client", "pydantic", "requests", "sqlalchemy", "structlog"}
 
 
-def test_the_health_check_imports_no_database_and_no_server() -> None:
-    """It runs every 30 s, beside an exporter that may have 96 MB for both."""
-    found = imported("import exporter.cli.main, exporter.cli.commands.healthcheck")
-    assert not {"sqlalchemy", "gunicorn", "flask", "requests", "structlog"} & found
+@pytest.mark.parametrize(
+    ("commands", "needed"),
+    [
+        (["--help", "exports --help", "mute --help"], set()),
+        ([f"{command} --url http://127.0.0.1:1" for command in ASKING], {"requests"}),
+        (["send --url http://exporter.invalid/webhooks/clevertap/shop"], {"requests"}),
+        (["exports", "mutes"], {"pydantic", "sqlalchemy"}),
+        (["healthcheck"], {"pydantic"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(tmp_path: Path, commands: list[str], needed: set[str]) -> None:
+    """Imports are most of the time that a command takes, and of the memory that it needs beside an exporter."""
+    SqlLedger(f"sqlite:///{tmp_path}/dataexport.db").close()
+    runs = [f"try:\n    main({command.split()!r})\nexcept SystemExit:\n    pass" for command in commands]
+    program = [f"import os\nos.chdir({str(tmp_path)!r})", "from exporter.cli.main import main", *runs]
+    assert imported("\n".join(program)) & HEAVY == needed

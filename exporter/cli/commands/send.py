@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from exporter.cli.configured_exporter import ConfiguredExporter, is_on_this_machine
+from exporter.cli.configured_exporter import is_on_this_machine, load_configured_exporter
 from exporter.cli.http_client import Credential
-from exporter.cli.options import config_option
+from exporter.cli.options import SERVER_URL, config_option
 from exporter.cli.webhook_client import post_webhook, source_timezone
-from exporter.config import loader
 from exporter.domain.errors import ExporterError
 from exporter.domain.event_time import load_zone
 from exporter.domain.events import COMPLETED, INITIATED
@@ -24,16 +22,19 @@ from exporter.ingest.vendors import registry
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from exporter.cli.configured_exporter import ConfiguredExporter
+
 
 @click.command()
 @config_option
-@click.option("--url", show_default="that of the configuration", help="Webhook of the exporter.")
+@click.option("--url", type=SERVER_URL, show_default="that of the configuration", help="Webhook of the exporter.")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     show_default="the token of the configuration, on this machine",
-    help="File with the source's token.",
+    help="File with the source's token, or the password of --user.",
 )
+@click.option("--user", default="", help="User name, if the source has HTTP Basic.")
 @click.option("--initiated", "status", flag_value=INITIATED, help="Send Initiated: the export has started.")
 @click.option(
     "--completed", "status", flag_value=COMPLETED, default=COMPLETED, help="Send Completed: the export has completed."
@@ -46,10 +47,16 @@ if TYPE_CHECKING:
 @click.option("--timezone", show_default="that of the admin listener", help="Time zone of the source.")
 @click.option(
     "--admin-url",
+    type=SERVER_URL,
     show_default="that of the configuration, on this machine",
     help="Admin listener to ask for the source's time zone.",
 )
-@click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
+@click.option(
+    "--admin-token-file",
+    type=click.Path(path_type=Path),
+    help="File with the admin listener's token, or the password of --admin-user.",
+)
+@click.option("--admin-user", default="", help="User name, if the admin listener has HTTP Basic.")
 @click.option(
     "--test-call", is_flag=True, help="Send the test call that the vendor sends when someone creates the webhook."
 )
@@ -57,10 +64,12 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     path: Path | None,
     url: str | None,
     token_file: Path | None,
+    user: str,
     at: str | None,
     timezone: str | None,
     admin_url: str | None,
     admin_token_file: Path | None,
+    admin_user: str,
     *,
     test_call: bool,
     **event: str,
@@ -75,9 +84,10 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     Example:
       dataexport-exporter send --initiated --partner "Amazon S3" --frequency "Every 4 hours"
     """
+    admin_credential = Credential("--admin-token-file", admin_token_file, user=admin_user)
     configured = None
     if url is None or is_on_this_machine(url):
-        configured = ConfiguredExporter(loader.load(path, os.environ))
+        configured = load_configured_exporter(path)
         url = url or configured.webhook_url()
     adapter = registry.adapter_at(url)
     if test_call:
@@ -88,12 +98,12 @@ def send(  # noqa: PLR0913, PLR0917 - an argument for each option
     else:
         if at is None:
             if timezone is None:
-                timezone = _asked_timezone(url, admin_url, admin_token_file, configured)
+                timezone = _asked_timezone(url, admin_url, admin_credential, configured)
             local_time = datetime.fromtimestamp(time.time(), _zone(timezone))
         else:
             local_time = _local_time(at)
         body = adapter.sample_body(**event, local_time=local_time.replace(tzinfo=None))
-    headers = Credential("--token-file", token_file).headers()
+    headers = Credential("--token-file", token_file, user=user).headers()
     if token_file is None and configured:
         headers = configured.source_headers(_slug(url))
     click.echo(post_webhook(url, body, headers))
@@ -104,14 +114,14 @@ def _slug(url: str) -> str:
 
 
 def _asked_timezone(
-    url: str, admin_url: str | None, admin_token_file: Path | None, configured: ConfiguredExporter | None
+    url: str, admin_url: str | None, admin_credential: Credential, configured: ConfiguredExporter | None
 ) -> str | None:
     """Ask the admin listener for the time zone of the source; None if there is none to ask, or it has no answer.
 
     Raises:
         ExporterError: the token file cannot be read.
     """
-    headers = Credential("--admin-token-file", admin_token_file).headers()
+    headers = admin_credential.headers()
     if admin_url is None and configured:
         admin_url, headers = configured.admin_url(), headers or configured.admin_headers()
     return source_timezone(admin_url, _slug(url), headers) if admin_url else None

@@ -13,7 +13,7 @@ import structlog
 
 from exporter.cli.options import config_option
 from exporter.config import loader, store_url
-from exporter.config.environment import CONFIG_VARIABLE, REVISION_VARIABLE
+from exporter.config.variables import CONFIG_VARIABLE, REVISION_VARIABLE
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.locks import removed_if_it_fails, serving
 from exporter.ledger.sqlite.permissions import refuse_open_folder

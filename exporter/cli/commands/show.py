@@ -1,20 +1,17 @@
-"""The read-only commands: `exports`, `events`, `sources` and `doctor`."""
+"""The commands that list what an exporter knows: `exports`, `events` and `sources`."""
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from exporter.cli import tables
-from exporter.cli.commands import FAILED
-from exporter.cli.doctor import run_checks
 from exporter.cli.event_sources import require_known_source, require_source
 from exporter.cli.open_exporter import exporter_options, open_exporter, require_store
 from exporter.cli.open_store import open_store
-from exporter.cli.options import config_option, output_options, source_option
+from exporter.cli.options import output_options, source_option
 from exporter.cli.watching import refuse_without_terminal, watch
 from exporter.domain.state_filter import StateFilter
 from exporter.domain.states import CONDITIONS
@@ -22,8 +19,6 @@ from exporter.ingest.json_lines import format_line
 from exporter.ledger.replay_store import all_with_bodies
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from exporter.cli.open_exporter import Place
 
 
@@ -107,21 +102,3 @@ def sources(place: Place, output: str) -> None:
     with open_exporter(place) as exporter:
         documents = exporter.list_sources()
         tables.print_documents(documents, output, lambda: tables.sources_table(documents, time.time()))
-
-
-@click.command()
-@config_option
-def doctor(path: Path | None) -> None:
-    """Check configuration, store, clocks and zones.
-
-    The exit code is 1 if anything is wrong. The command also checks mutes and retirements, and whether
-    a running exporter uses this configuration, and suggests declarations for undeclared exports.
-
-    \b
-    Example:
-      dataexport-exporter doctor --config dataexport.toml
-    """
-    with open_store(path) as (settings, projector, ledger):
-        report = run_checks(settings, ledger, projector, time.time())
-    click.echo(report.text)
-    sys.exit(0 if report.healthy else FAILED)

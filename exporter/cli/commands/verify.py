@@ -10,7 +10,7 @@ import click
 from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation
 from exporter.cli.commands import FAILED
 from exporter.cli.http_client import Credential
-from exporter.cli.options import ADDRESS
+from exporter.cli.options import ADDRESS, SERVER_URL
 from exporter.cli.paging import ALERT, LASTS_MINUTES, send_test_page
 from exporter.cli.tables import format_check
 from exporter.cli.verification import Target
@@ -18,12 +18,17 @@ from exporter.cli.verification import verify as run_checks
 
 
 @click.command()
-@click.argument("url", required=False)
+@click.argument("url", type=SERVER_URL, required=False)
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the source's token.")
 @click.option("--header", help="Header that carries the token, if it is not Authorization: Bearer.")
 @click.option("--user", help="User name, if the source has HTTP Basic; the file has the password.")
-@click.option("--admin-url", help="Admin listener, if it can be reached from here.")
-@click.option("--admin-token-file", type=click.Path(path_type=Path), help="File with the admin listener's token.")
+@click.option("--admin-url", type=SERVER_URL, help="Admin listener, if it can be reached from here.")
+@click.option(
+    "--admin-token-file",
+    type=click.Path(path_type=Path),
+    help="File with the admin listener's token, or the password of --admin-user.",
+)
+@click.option("--admin-user", default="", help="User name, if the admin listener has HTTP Basic.")
 @click.option("--alertmanager", help="Base URL of an Alertmanager to send a test page through.")
 @click.option("--job", default=JOB, help="With --alertmanager: the job label of the alert.")
 @click.option("--runbook-url", type=ADDRESS, default=RUNBOOKS, help="With --alertmanager: where the runbooks are.")
@@ -35,6 +40,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     user: str | None,
     admin_url: str | None,
     admin_token_file: Path | None,
+    admin_user: str,
     alertmanager: str | None,
     job: str,
     runbook_url: str,
@@ -60,7 +66,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     passed = True
     if url:
         credential = Credential("--token-file", token_file, header or "", user or "")
-        admin_credential = Credential("--admin-token-file", admin_token_file)
+        admin_credential = Credential("--admin-token-file", admin_token_file, user=admin_user)
         for finding in run_checks(Target(url, credential, admin_url or "", admin_credential)):
             click.echo(format_check(finding.text, passed=finding.passed))
             passed = passed and finding.passed

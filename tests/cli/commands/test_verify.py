@@ -229,7 +229,7 @@ def test_plain_http_is_no_way_for_a_token(requests_mock: Mocker, monkeypatch: py
 @pytest.mark.parametrize(
     ("answer", "advice"),
     [
-        ({"status_code": 401}, "the answer is 401, not the sources; give --admin-token-file"),
+        ({"status_code": 401}, "the answer is 401, not the sources; give --admin-token-file, and "),
         ({"text": "hello"}, "the answer is 200, not the sources; correct it"),
         ({"exc": requests.ReadTimeout}, "no answer within 10 s"),
     ],

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.domain.decisions import MUTE
+from exporter.domain.decisions import (
+    ACTIVE,
+    CONFIGURATION,
+    DECISION,
+    DECISION_STATES,
+    LEFT_BEHIND,
+    MUTE,
+    PAST,
+)
 from exporter.domain.events import QuarantinedBody
 from exporter.domain.exports import key_of_declaration
 from exporter.ingest.replay import ReplayResult, count_outcome
@@ -22,14 +30,6 @@ if TYPE_CHECKING:
     from exporter.domain.states import ExportState
     from exporter.ingest.replay import ReplayedBody, ReplayPage
     from exporter.projection.decision_records import RecordedDecision
-
-ACTIVE = "active"
-PAST = "past"
-LEFT_BEHIND = "left behind"
-"""A mute in effect whose export is neither declared any more nor has events."""
-DECISION_STATES = (ACTIVE, PAST, LEFT_BEHIND)
-DECISION = "decision"
-CONFIGURATION = "configuration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.decision_rules import MAX_TEXT, parse_text
+from exporter.domain.decisions import ACTIVE, DECISION_STATES, PAST
 from exporter.domain.states import CONDITIONS
-from exporter.server.admin.api.decision_schemas import ACTIVE, DECISION_STATES, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.exceptions import UnsupportedMediaType
 
-from exporter.config.values import closest
 from exporter.domain.decision_rules import MAX_TEXT, parse_text
 from exporter.domain.durations import parse_duration, parse_instant
 from exporter.domain.errors import PayloadError
+from exporter.domain.spelling import closest
 from exporter.ingest import json_objects
 
 if TYPE_CHECKING:
