@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from exporter.server.admin.api.decision_schemas import ACTIVE, CONFIGURATION
+from exporter.domain.decisions import ACTIVE, CONFIGURATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ class Candidate(NamedTuple):
     Attributes:
         id: its permanent id.
         declared: whether it is declared.
+        timezone: the setting of its source; empty if that is not known.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Candidate(NamedTuple):
     data_type: str
     frequency: str
     declared: bool = False
+    timezone: str = ""
 
 
 class ExporterAccess(Protocol):
@@ -43,6 +45,9 @@ class ExporterAccess(Protocol):
 
     def list_exports(self, chosen: StateFilter) -> list[Document]:
         """Return the exports that match, the most urgent first."""
+
+    def export_detail(self, export_id: str) -> Document:
+        """Return one export with its newest runs and events, and why its deadline is what it is."""
 
     def list_events(self, source: str | None, limit: int) -> list[Document]:
         """Return the newest events, the newest first."""
@@ -83,18 +88,14 @@ class ExporterAccess(Protocol):
 
 def candidate_of_export(document: Document) -> Candidate:
     """Return the export of a document of an export."""
-    return _candidate(document, document["id"], declared=document["declared"])
+    labels = (document[name] for name in LABELS)
+    return Candidate(document["id"], *labels)._replace(declared=document["declared"], timezone=document["timezone"])
 
 
 def candidates_of_decisions(documents: Sequence[Document]) -> list[Candidate]:
     """Return the exports of the mutes or retirements that are in effect because somebody decided so."""
     return [
-        _candidate(document, document["export_id"])
+        Candidate(document["export_id"], *(document[name] for name in LABELS))
         for document in documents
         if document["state"] == ACTIVE and document.get("origin") != CONFIGURATION
     ]
-
-
-def _candidate(document: Document, export_id: str, *, declared: bool = False) -> Candidate:
-    source, export, partner, data_type, frequency = (document[name] for name in LABELS)
-    return Candidate(export_id, source, export, partner, data_type, frequency, declared)

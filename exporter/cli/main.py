@@ -39,6 +39,7 @@ GROUPS = {
     },
     "Inspect": {
         "exports": _Entry("show", "List all exports, the most urgent first."),
+        "explain": _Entry("explain", "Show why an export is in its state."),
         "events": _Entry("show", "List the newest events, or all for a replay."),
         "sources": _Entry("show", "List the sources and what arrived from each."),
         "quarantine": _Entry("quarantine", "List or delete bodies that could not be parsed."),

@@ -48,6 +48,10 @@ class RemoteExporter:
         query = {"state": chosen.state, "source": chosen.source, "owner": chosen.owner, "search": chosen.search}
         return self._list("exports", query, MOST_EXPORTS)
 
+    def export_detail(self, export_id: str) -> Document:
+        """See `ExporterAccess`."""
+        return self._request("GET", f"exports/{export_id}")
+
     def list_events(self, source: str | None, limit: int) -> list[Document]:
         """See `ExporterAccess`."""
         return self._list("events", {"source": source}, MOST_EVENTS, limit)
@@ -159,9 +163,13 @@ class RemoteExporter:
         if response.is_redirect:
             text = f"the answer is {status} to {response.headers.get('Location', '')}; give that address"
         elif status == HTTPStatus.UNAUTHORIZED and self._credential.file is None:
-            text = "the exporter wants a credential; give --token-file with a token of server.admin_tokens"
+            text = (
+                "the exporter wants a credential; give --token-file with a token of server.admin_tokens, "
+                "or with the password of server.admin_basic and its name with --user"
+            )
         elif status == HTTPStatus.UNAUTHORIZED:
-            text = f"the exporter does not accept the token in {self._credential.file}; give another file"
+            secret = f"the password of {self._credential.user}" if self._credential.user else "the token"
+            text = f"the exporter does not accept {secret} in {self._credential.file}; give another file"
         elif detail:
             text = f"the answer is {status}: {detail}"
         else:

@@ -14,6 +14,7 @@ from exporter.projection.decision_maker import DecisionMaker, find_subject
 from exporter.projection.decision_records import list_recorded
 from exporter.projection.unconfigured_sources import unconfigured_states
 from exporter.server.admin.api import decision_schemas, schemas
+from exporter.server.export_detail import export_detail
 
 if TYPE_CHECKING:
     from exporter.cli.exporter_access import Document
@@ -46,6 +47,13 @@ class StoredExporter:
         now = time.time()
         states = [state for state in self._projector.list_states(now) if chosen.matches(state, now)]
         return [schemas.export_document(state, now) for state in states]
+
+    def export_detail(self, export_id: str) -> Document:
+        """See `ExporterAccess`."""
+        self._projector.catch_up()
+        now = time.time()
+        detail = export_detail(self._projector, self._ledger, self._key(export_id), now)
+        return schemas.export_detail_document(detail, now, self._settings)
 
     def list_events(self, source: str | None, limit: int) -> list[Document]:
         """See `ExporterAccess`."""

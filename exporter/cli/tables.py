@@ -36,6 +36,8 @@ _COLORS = {
 """The color of each state on a terminal."""
 _DISPENSABLE = ("SEVERITY", "USUAL RUN", "OWNER", "OCCURRED AT", "UTC OFFSET", "FREQUENCY", "LAST STARTED", "TYPE")
 """The columns that a terminal which is too narrow does without, the first of them first."""
+NEWEST_EVENTS = 5
+"""How many events an explanation shows."""
 _LEAST_WIDTH = 8
 """Cells are not cut to fewer characters."""
 
@@ -49,6 +51,11 @@ def print_documents(documents: Sequence[Document], output: str, table: Callable[
             click.echo(json.dumps(document))
     else:
         click.echo(table())
+
+
+def print_document(document: Document, text: Callable[[], str], *, as_json: bool) -> None:
+    """Print one document as JSON, or as the text for people."""
+    click.echo(json.dumps(document, indent=2) if as_json else text())
 
 
 def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool = False) -> str:
@@ -92,6 +99,33 @@ def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool 
     ]
     nothing = "no export is known yet: none is declared, and no event has arrived"
     return format_table(headings, rows, "no export matches" if is_filtered else nothing)
+
+
+def explanation(document: Document, now: float) -> str:
+    """Format one export: its state, why its deadline is what it is, and its newest events; ``now`` in Unix seconds."""
+    export = document["export"]
+    since = export["state_since_seconds"]
+    labels = [export[name] for name in ("source", "export", "partner", "data_type", "frequency")]
+    zone = "UTC" if export["timezone"] == "auto" else export["timezone"]
+    facts = {
+        "owner": export["owner"] or "none",
+        "runbook": export["runbook_url"] or "none of its own",
+        "last started": format_age(export["last_initiated_seconds"] or 0, now),
+        "last completed": format_age(export["last_completed_seconds"] or 0, now),
+        "last event": format_age(export["last_received_seconds"] or 0, now),
+    }
+    lasts = f" for {format_duration(now - since)}" if since else ""
+    lines = [
+        f"{export['state']}{lasts}: {', '.join(filter(None, labels))}",
+        "",
+        *document["deadline_explanation"],
+        f"Times of day are in {zone}.",
+        "",
+        *(f"{name.upper():<16}{text}" for name, text in facts.items()),
+        "",
+    ]
+    events = events_table(document["events"][:NEWEST_EVENTS], export["source"])
+    return "\n".join([*map(_printable, lines), events])
 
 
 def events_table(events: Iterable[Document], source: str | None) -> str:

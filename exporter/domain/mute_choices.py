@@ -10,6 +10,8 @@ from exporter.domain.frequency import DAY, HOUR
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+DAYS = ("tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""The days that `morning_of` knows."""
 MORNING = 8
 """The hour at which a working day begins."""
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
@@ -35,10 +37,25 @@ def mute_choices(now: float, zone: tzinfo) -> tuple[MuteChoice, ...]:
         MuteChoice(label, _whole_minute(now + seconds))
         for label, seconds in (("1 h", HOUR), ("2 h", 2 * HOUR), ("8 h", 8 * HOUR), ("1 d", DAY), ("7 d", 7 * DAY))
     ]
-    today = datetime.fromtimestamp(now, zone).replace(hour=MORNING, minute=0, second=0, microsecond=0, tzinfo=None)
-    for label, days in (("tomorrow 08:00", 1), ("Monday 08:00", 7 - today.weekday())):
-        choices.append(MuteChoice(f"until {label}", int(_instant(today + timedelta(days), zone))))
+    choices += [
+        MuteChoice(f"until {label} {MORNING:02}:00", morning_of(label.lower(), now, zone))
+        for label in ("tomorrow", "Monday")
+    ]
     return tuple(choices)
+
+
+def morning_of(day: str, now: float, zone: tzinfo) -> int:
+    """Return the beginning of the working day on the next day of a name, in Unix seconds.
+
+    Args:
+        day: one of `DAYS`; the name of today means a week from now.
+        now: Unix seconds.
+        zone: in which the day is.
+    """
+    today = datetime.fromtimestamp(now, zone).replace(hour=MORNING, minute=0, second=0, microsecond=0, tzinfo=None)
+    number = DAYS.index(day)
+    days = 1 if number == 0 else (number - 2 - today.weekday()) % 7 + 1
+    return int(_instant(today + timedelta(days), zone))
 
 
 def parse_local_time(text: str, zone: tzinfo) -> float:

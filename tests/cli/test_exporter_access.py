@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TOML = """
 [server]
 admin_tokens = ["the-admin-token!"]
+admin_basic = { username = "oncall", password = "the-admin-password!" }
 
 [[sources]]
 slug = "shop"
@@ -42,6 +44,12 @@ match = { partner = "Amazon S3", data_type = "events", frequency = "24h" }
 owner = "data-platform"
 
 [[exports]]
+name = "ads"
+source = "shop"
+match = { partner = "Mixpanel", frequency = "24h" }
+owner = "growth"
+
+[[exports]]
 name = "muted"
 source = "other"
 match = { request_id = "7" }
@@ -55,6 +63,8 @@ READS = [
     ("exports", "--source", "shop"),
     ("exports", "--owner", "Data-Platform"),
     ("exports", "--owner", ""),
+    ("explain", "--export", "nightly"),
+    ("explain", "--partner", "Azure"),
     ("events",),
     ("events", "--source", "shop", "--limit", "2"),
     ("events", "--source", "other"),
@@ -68,6 +78,8 @@ REFUSALS = [
     ("events", "--source", "nowhere"),
     ("exports", "--source", "nowhere"),
     ("quarantine", "--source", "nowhere"),
+    ("explain", "--export", "none"),
+    ("explain", "--source", "shop"),
     ("replay", "--quarantine", "--source", "nowhere"),
     ("mute", "--export", "none", "--for", "1h", *WHY),
     ("mute", "--source", "shop", "--for", "1h", *WHY),
@@ -81,8 +93,10 @@ REFUSALS = [
 ACTS = [
     ("mute", "--partner", "Azure", "--for", "8h", *WHY),
     ("mute", "--partner", "Azure", "--until", "2999-01-01T00:00Z", *WHY),
+    ("mute", "--partner", "Azure", "--until", "monday", *WHY),
     ("mutes",),
     ("exports",),
+    ("explain", "--partner", "Azure"),
     ("unmute", "--partner", "Azure", *WHY),
     ("retire", "--partner", "Azure", *WHY),
     ("mutes",),
@@ -109,6 +123,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExporter
             (body("Initiated", vendor_clock(now - 2 * DAY), 3, Partner="Azure", Frequency="Daily"), "shop"),
             (body("Completed", vendor_clock(now - 2 * DAY + HOUR), 3, Partner="Azure", Frequency="Daily"), "shop"),
             (body("Completed", vendor_clock(now - DAY), 4, Partner="Google Cloud Storage", Frequency="Daily"), "shop"),
+            (body("Completed", vendor_clock(now - 2 * DAY), 9, Partner="Mixpanel", Frequency="Daily"), "shop"),
             (body("Completed", vendor_clock(now - DAY), 7), "other"),
             (b"{}", "shop"),
             (b'{"other": 1}', "shop"),
@@ -127,7 +142,7 @@ def both_ways(exporter: LocalExporter, *arguments: str) -> list[tuple[int, str, 
 
 
 def without_times(text: str) -> str:
-    """Replace what differs from one second to the next."""
+    """Replace what differs from one second to the next, or by the exporter."""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
     text = re.sub(r"\d+ (d|h|min|s)\b( \d+ (h|min|s)\b)?", "AGE", text)
     return re.sub(r" +", " ", text)
@@ -138,6 +153,8 @@ def without_times(text: str) -> str:
 def test_a_command_that_reads_prints_the_same_both_ways(
     exporter: LocalExporter, command: tuple[str, ...], output: tuple[str, ...]
 ) -> None:
+    if (command[0], output) == ("explain", ("--jsonl",)):
+        return  # it is no list
     remote, local = both_ways(exporter, *command, *output)
     assert remote[0] == 0, remote
     if not output:
@@ -147,7 +164,7 @@ def test_a_command_that_reads_prints_the_same_both_ways(
     if output == ("--jsonl",):
         assert all(isinstance(json.loads(line), dict) for line in remote[1].splitlines())
     else:
-        assert isinstance(json.loads(remote[1]), list)
+        assert isinstance(json.loads(remote[1]), dict if command[0] == "explain" else list)
 
 
 @pytest.mark.parametrize("command", REFUSALS)
@@ -173,6 +190,29 @@ def test_decisions_have_the_same_effect_both_ways(exporter: LocalExporter, tmp_p
             stored = other.run(*command, "--config", str(other.config_path))
             assert (asked.returncode, asked.stderr) == (0, ""), (command, asked)
             assert without_times(asked.stdout) == without_times(stored.stdout)
+
+
+def test_whoever_is_paged_gets_every_answer_with_a_url(exporter: LocalExporter) -> None:
+    """Which exports are overdue, since when, why, whose are they, what came last; and mute one until Monday."""
+
+    def asked(*arguments: str) -> str:
+        result = exporter.run(*arguments, "--url", exporter.admin_url, "--token-file", "admin")
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout
+
+    listed = asked("exports", "--state", "overdue", "--owner", "growth")
+    assert re.search(r"^overdue +shop +ads +Mixpanel .* \d+ h( \d+ min)? overdue +growth ", listed, re.MULTILINE)
+    explained = asked("explain", "--export", "ads")
+    assert re.match(r"overdue for \d+ h( \d+ min)?: shop, ads, Mixpanel, 24h\n", explained)
+    assert re.search(r"It last completed \S+ \S+, so it should have completed again by .*: every 1 d plus", explained)
+    assert re.search(r"^OWNER +growth$", explained, re.MULTILINE)
+    newest = explained.splitlines()[-1]
+    assert re.match(r"\d+ +\S+Z +\S+Z +\+00:00 +shop +9 +completed +Mixpanel +events +24h$", newest)
+    muted = asked("mute", "--export", "ads", "--until", "monday", "--why", "bucket moves")
+    (until,) = re.findall(r"muted until (\S+): ", muted)
+    assert f"{datetime.fromisoformat(until):%A %H:%M %Z}" == "Monday 08:00 UTC"
+    assert asked("exports", "--state", "overdue", "--owner", "growth") == "no export matches\n"
+    asked("unmute", "--export", "ads", "--why", "moved")
 
 
 ADMIN = {"Authorization": "Bearer the-admin-token!"}
@@ -207,6 +247,39 @@ def test_a_missing_and_a_wrong_token_are_told_apart(exporter: LocalExporter, tmp
     assert f"the exporter does not accept the token in {tmp_path}/wrong; give another file" in message
     message = error_output(run("exports", "--url", exporter.admin_url, "--token-file", str(tmp_path / "none")), 1)
     assert message.startswith("error: --token-file: ")
+
+
+def test_an_exporter_with_http_basic_is_asked_with_a_user(exporter: LocalExporter, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("the-admin-password!\n", "utf-8")
+    (tmp_path / "wrong").write_text("the-wrong-password!\n", "utf-8")
+    place = ("--url", exporter.admin_url, "--user", "oncall")
+    assert run("sources", *place, "--token-file", str(tmp_path / "password")).exit_code == 0
+    variables = {
+        "DATAEXPORT_URL": exporter.admin_url,
+        "DATAEXPORT_URL_USER": "oncall",
+        "DATAEXPORT_URL_TOKEN_FILE": str(tmp_path / "password"),
+    }
+    assert run("sources", **variables).exit_code == 0
+    message = error_output(run("sources", *place, "--token-file", str(tmp_path / "wrong")), 1)
+    assert f"does not accept the password of oncall in {tmp_path}/wrong; give another file" in message
+    assert "--token-file: give the file with the password of oncall" in error_output(run("sources", *place), 1)
+    assert "--user goes with --url" in error_output(run("sources", "--user", "oncall"), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (("exports", "--url"), "--user and --token-file"),
+        (("send", "--url"), "--user and --token-file"),
+        (("send", "--admin-url"), "--admin-user and --admin-token-file"),
+        (("verify",), "--user and --token-file"),
+        (("verify", "https://shop.example/", "--admin-url"), "--admin-user and --admin-token-file"),
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_shown(arguments: tuple[str, ...], options: str) -> None:
+    message = error_output(run(*arguments, "http://oncall:hunter22@exporter.example"), 2)
+    assert f"others can see a user name or a password in a URL; give {options} instead" in message
+    assert "hunter22" not in message
 
 
 def test_lists_are_read_page_by_page(exporter: LocalExporter, monkeypatch: pytest.MonkeyPatch) -> None:

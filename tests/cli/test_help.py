@@ -32,6 +32,7 @@ def test_the_help_lists_every_command_once_under_its_group() -> None:
 def test_the_first_line_of_a_command_fits_into_the_list(name: str) -> None:
     first_line = (command_named(name).help or "").splitlines()[0]
     assert 0 < len(first_line) < 50
+    assert first_line == COMMANDS[name].summary
     assert first_line in run("--help").stdout
 
 
@@ -49,5 +50,5 @@ def test_every_default_is_shown_in_brackets(name: str) -> None:
 
 def test_the_shell_completes_commands_options_and_states() -> None:
     shell = BashComplete(main, {}, "dataexport-exporter", "_DATAEXPORT_EXPORTER_COMPLETE")
-    assert [item.value for item in shell.get_completions([], "exp")] == ["exports"]
+    assert [item.value for item in shell.get_completions([], "exp")] == ["exports", "explain"]
     assert [item.value for item in shell.get_completions(["mute"], "--un")] == ["--until"]

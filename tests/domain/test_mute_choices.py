@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from builders import DAY, HOUR, instant
-from exporter.domain.mute_choices import format_local_time, mute_choices, parse_local_time
+from exporter.domain.mute_choices import DAYS, format_local_time, morning_of, mute_choices, parse_local_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -28,6 +28,24 @@ def test_choices_are_whole_minutes_from_now_and_the_next_mornings_of_the_zone(no
     assert choices["8 h"] == at + 8 * HOUR
     assert choices["7 d"] == at + 7 * DAY
     assert at < choices["until tomorrow 08:00"] <= at + DAY + 8 * HOUR
+
+
+def test_the_morning_of_a_day_is_that_of_its_next_occurrence() -> None:
+    friday = instant("2026-06-05T22:30+02:00")
+    dates = {
+        day: datetime.fromtimestamp(morning_of(day, friday, BERLIN), BERLIN).isoformat(timespec="minutes")
+        for day in DAYS
+    }
+    assert dates == {
+        "tomorrow": "2026-06-06T08:00+02:00",
+        "saturday": "2026-06-06T08:00+02:00",
+        "sunday": "2026-06-07T08:00+02:00",
+        "monday": "2026-06-08T08:00+02:00",
+        "tuesday": "2026-06-09T08:00+02:00",
+        "wednesday": "2026-06-10T08:00+02:00",
+        "thursday": "2026-06-11T08:00+02:00",
+        "friday": "2026-06-12T08:00+02:00",
+    }
 
 
 def test_a_local_time_is_in_its_zone() -> None:

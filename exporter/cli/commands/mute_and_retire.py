@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -12,15 +13,18 @@ from exporter.cli import tables
 from exporter.cli.export_selector import ExportSelector, describe_export, select_export
 from exporter.cli.exporter_access import candidate_of_export, candidates_of_decisions
 from exporter.cli.open_exporter import exporter_options, open_exporter
-from exporter.cli.options import DURATION, INSTANT, by_option, output_options, why_option
-from exporter.domain.decision_rules import Author, mute_end
+from exporter.cli.options import DURATION, INSTANT_OR_DAY, by_option, output_options, selector_options, why_option
+from exporter.domain.decision_rules import Author, MuteEnd, mute_end
+from exporter.domain.decisions import LEFT_BEHIND, PAST
 from exporter.domain.errors import DecisionRefusedError, ExporterError, NoSuchExportError
+from exporter.domain.event_time import load_zone
+from exporter.domain.mute_choices import morning_of
 from exporter.domain.state_filter import StateFilter
 from exporter.ledger.access import Access
-from exporter.server.admin.api.decision_schemas import LEFT_BEHIND, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
     from exporter.cli.exporter_access import Candidate, ExporterAccess
     from exporter.cli.open_exporter import Place
@@ -29,24 +33,18 @@ if TYPE_CHECKING:
 
 def _export_options(command: Command) -> Command:
     """Add the options that select an export, and those that record who decided and why."""
-    for option in (
-        why_option,
-        by_option,
-        click.option("--frequency", help="Frequency, such as 24h or Daily."),
-        click.option("--data-type", help="Type of the data, such as events."),
-        click.option("--partner", help="Partner, such as Amazon S3."),
-        click.option("--export", help="Declared name or request id; any for a group."),
-        click.option("--source", help="Slug of the source."),
-    ):
-        command = option(command)
-    return exporter_options(command)
+    return exporter_options(selector_options(by_option(why_option(command))))
 
 
 @click.command()
 @_export_options
 @click.option("--for", "lasts", type=DURATION, help="How long from now, such as 8h or 7d.")
-@click.option("--until", type=INSTANT, help="When it ends, such as 2026-12-31T16:50Z.")
-def mute(place: Place, lasts: int | None, until: float | None, by: str, why: str, **labels: str | None) -> None:
+@click.option(
+    "--until",
+    type=INSTANT_OR_DAY,
+    help="When it ends, such as 2026-12-31T16:50Z, or monday or tomorrow: at 08:00 in the source's zone.",
+)
+def mute(place: Place, lasts: int | None, until: float | str | None, by: str, why: str, **labels: str | None) -> None:
     """Suppress alerts for one export for a time.
 
     Events and slots are still counted. A running exporter applies it at the next scrape. A declared
@@ -55,9 +53,15 @@ def mute(place: Place, lasts: int | None, until: float | None, by: str, why: str
     \b
     Example:
       dataexport-exporter mute --export nightly-s3 --for 8h --why "bucket is moved"
+      dataexport-exporter mute --export nightly-s3 --until monday --why "bucket is moved"
     """
+    now = time.time()
+
+    def ends_in(zone: tzinfo) -> MuteEnd:
+        return mute_end(lasts, morning_of(until, now, zone) if isinstance(until, str) else until, now)
+
     try:
-        end = mute_end(lasts, until, time.time())
+        ends_in(UTC)
     except ValueError as error:
         message = f"--for, --until: {error}"
         raise click.UsageError(message) from None
@@ -65,8 +69,8 @@ def mute(place: Place, lasts: int | None, until: float | None, by: str, why: str
     with open_exporter(place, Access.WRITE) as exporter:
         export = select_export(selector, _listed(exporter))
         with _describing(export):
-            until = exporter.mute(export.id, end, author)
-    click.echo(f"muted until {tables.format_iso(until)}: {describe_export(export)}")
+            ends_at = exporter.mute(export.id, ends_in(load_zone(export.timezone) or UTC), author)
+    click.echo(f"muted until {tables.format_iso(ends_at)}: {describe_export(export)}")
 
 
 @click.command()

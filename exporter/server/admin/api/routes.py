@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
 from exporter.domain.decisions import MUTE, RETIRE
-from exporter.domain.explanation import explain_deadline
 from exporter.domain.state_filter import StateFilter
 from exporter.projection.unconfigured_sources import unconfigured_states
 from exporter.server.admin.api import decision_routes, decision_schemas, openapi, schemas
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from exporter.server.service import Service
-
-EVENTS_PER_EXPORT = 20
-RUNS_PER_EXPORT = 50
 
 
 def create_blueprint(service: Service) -> Blueprint:
@@ -46,19 +41,7 @@ def create_blueprint(service: Service) -> Blueprint:
     def export(export_id: str) -> Response:
         parse_query(service.config, "export")
         now = service.now()
-        detail = service.export_detail(export_id, now)
-        subject, state = detail.subject, detail.subject.state
-        zone = service.config.sources[state.source].source.zone or UTC
-        return json_response(
-            {
-                "export": schemas.export_document(state, now),
-                "retired": subject.is_retired,
-                "deadline_explanation": explain_deadline(state, detail.basis, now, zone),
-                "slots": [schemas.slot_document(slot) for slot in state.recent_slots],
-                "runs": [schemas.run_document(run) for run in detail.runs[:RUNS_PER_EXPORT]],
-                "events": [schemas.event_document(event) for event in detail.events[:EVENTS_PER_EXPORT]],
-            }
-        )
+        return json_response(schemas.export_detail_document(service.export_detail(export_id, now), now, service.config))
 
     @api.get("/events")
     def events() -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.domain.explanation import explain_deadline
 from exporter.domain.exports import SEVERITIES
 from exporter.domain.slot_outcomes import OUTCOMES
 from exporter.domain.states import CONDITIONS
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from exporter.domain.slot_outcomes import SlotOutcome
     from exporter.domain.states import ExportState, SourceState
     from exporter.projection.fold.run_list import Run
+    from exporter.server.export_detail import ExportDetail
 
+EVENTS_PER_EXPORT = 20
+RUNS_PER_EXPORT = 50
 
 EXPORT = (
     fields.text("id", "Permanent id of the export; the last part of its path in the API."),
@@ -167,7 +171,26 @@ OUTAGE = (
 
 def export_document(state: ExportState, now: float) -> dict[str, object]:
     """Build the document of an export; ``state`` is its condition at ``now``."""
-    return document(EXPORT, state) | {"state": state.condition(now)}
+    since = state.condition_since(now)
+    return document(EXPORT, state) | {
+        "state": state.condition(now),
+        "state_since": fields.iso_or_null(since),
+        "state_since_seconds": since or None,
+    }
+
+
+def export_detail_document(detail: ExportDetail, now: float, config: Config) -> dict[str, object]:
+    """Build the document of an export at ``now`` with its newest slots, runs and events."""
+    subject, state = detail.subject, detail.subject.state
+    zone = config.sources[state.source].source.zone
+    return {
+        "export": export_document(state, now),
+        "retired": subject.is_retired,
+        "deadline_explanation": explain_deadline(state, detail.basis, now, zone),
+        "slots": [slot_document(slot) for slot in state.recent_slots],
+        "runs": [run_document(run) for run in detail.runs[:RUNS_PER_EXPORT]],
+        "events": [event_document(event) for event in detail.events[:EVENTS_PER_EXPORT]],
+    }
 
 
 def slot_document(slot: SlotOutcome) -> dict[str, object]:
@@ -209,7 +232,9 @@ def outage_document(outage: Outage) -> dict[str, object]:
 
 SCHEMAS = {
     "Export": document_schema(
-        EXPORT, state={"enum": list(CONDITIONS), "description": "The most urgent state that applies now."}
+        EXPORT,
+        state={"enum": list(CONDITIONS), "description": "The most urgent state that applies now."},
+        **{field.name: field.schema for field in fields.instant("state_since", "Since when; not for every state")},
     ),
     "Slot": document_schema(SLOT),
     "Run": document_schema(RUN),

@@ -76,7 +76,7 @@ def create_blueprint(service: Service, access: Access) -> Blueprint:
         sequence = _position(form, "sequence") if form.get("sequence") else None
         selection = QuarantineSelection(form.get("source") or None, form.get("reason") or None, sequence)
         replayed = _replay(service, selection, _position(form, "after") or 0, dry_run=False)
-        query = {"replayed": replayed.numbers.total(), **replayed.numbers}
+        query: dict[str, object] = {"replayed": replayed.numbers.total(), **replayed.numbers}
         if replayed.next_after is not None:
             query |= {"after": replayed.next_after, "source": selection.source or "", "reason": selection.reason or ""}
         return redirect(f"quarantine?{urlencode(query)}", HTTPStatus.SEE_OTHER)

@@ -157,16 +157,18 @@ def test_what_the_client_has_already_is_not_sent_again(exporter: LocalExporter, 
 
 
 def test_an_overdue_export_has_the_same_etag_while_its_state_is_the_same(
-    exporter: LocalExporter, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (overdue,) = api(exporter, "exports", state="never completed", source="shop")["exports"]
-    now = overdue["deadline_seconds"] + 10
-    for path in ("exports", f"exports/{overdue['id']}"):
-        etags = set()
-        for seconds in (0, 1, 60):
-            monkeypatch.setattr(exporter.service, "now", lambda later=seconds: now + later)
-            etags.add(exporter.admin(f"/api/v1/{path}").headers["ETag"])
-        assert len(etags) == 1, path
+    now = time.time()
+    with LocalExporter(tmp_path, CONFIGURATION) as exporter:
+        exporter.post(body("Completed", vendor_clock(now - 5 * HOUR), 7), "shop")
+        (overdue,) = api(exporter, "exports", state="overdue")["exports"]
+        for path in ("exports", f"exports/{overdue['id']}"):
+            etags = set()
+            for seconds in (0, 1, 60):
+                monkeypatch.setattr(exporter.service, "now", lambda later=seconds: now + later)
+                etags.add(exporter.admin(f"/api/v1/{path}").headers["ETag"])
+            assert len(etags) == 1, path
 
 
 def test_what_the_api_says_is_what_the_metrics_say(exporter: LocalExporter) -> None:
