@@ -207,9 +207,10 @@ class Postgres(Process):
         if not self.execute("SELECT 1 WHERE pg_is_in_recovery()") and not self.execute(exists, USER):
             self.create(USER)
 
-    def create(self, database: str) -> None:
+    def create(self, database: str, encoding: str = "UTF8") -> None:
         """Create an empty database."""
-        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        statement = sql.SQL("CREATE DATABASE {} ENCODING {} TEMPLATE template0")
+        self.execute(statement.format(sql.Identifier(database), encoding))
 
     def save_rows(self, database: str) -> None:
         """Save the rows of all tables of a database for `restore_rows`."""

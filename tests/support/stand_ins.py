@@ -31,7 +31,8 @@ chown postgres "$data"
 as_postgres() { runuser -u postgres -- "$@"; }
 if [ ! -e "$data/PG_VERSION" ]; then
     install -m 600 -o postgres "$POSTGRES_PASSWORD_FILE" /tmp/password
-    as_postgres "$programs/initdb" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth-host=scram-sha-256 "$data"
+    as_postgres "$programs/initdb" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth-host=scram-sha-256 \
+        --encoding=UTF8 --locale=C.UTF-8 "$data"
     rm /tmp/password
     echo "host all all all scram-sha-256" >>"$data/pg_hba.conf"
     echo "CREATE DATABASE $POSTGRES_USER" | as_postgres "$programs/postgres" --single -D "$data" postgres

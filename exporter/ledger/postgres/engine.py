@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import create_engine, event
 
+from exporter.domain.errors import StoreRefusedError
+
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
@@ -70,10 +72,23 @@ def create_postgres_engine(url: URL) -> Engine:
             *arguments, **(defaults | options), autocommit=True, prepare_threshold=None
         )
         connection.deadline = time.monotonic() + TRANSACTION_SECONDS
+        _refuse_encoding(connection)
         return connection
 
     event.listen(engine, "begin", _begin_transaction)
     return engine
+
+
+def _refuse_encoding(connection: LimitedConnection) -> None:
+    """Refuse a database that cannot store every name that a sender may choose."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        message = (
+            f"store.url: the database has the encoding {encoding}; create it with UTF8, as"
+            " createdb --encoding=UTF8 --template=template0 does"
+        )
+        raise StoreRefusedError(message)
 
 
 def is_away(url: URL, error: Exception) -> bool:

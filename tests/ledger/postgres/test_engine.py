@@ -110,6 +110,21 @@ def test_a_server_that_does_not_answer_is_an_error_and_then_none(ledger: SqlLedg
     assert len(ledger.read(0)) == 2
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_store_every_name_is_refused(postgres: Postgres, encoding: str) -> None:
+    name = f"test_{encoding.lower()}"
+    postgres.create(name, encoding)
+    try:
+        with pytest.raises(StoreRefusedError) as refusal:
+            SqlLedger(postgres.url(name))
+    finally:
+        postgres.drop(name)
+    assert str(refusal.value) == (
+        f"store.url: the database has the encoding {encoding}; create it with UTF8, as createdb --encoding=UTF8"
+        " --template=template0 does"
+    )
+
+
 def test_a_lock_that_somebody_holds_is_an_error_that_keeps_nothing(
     ledger: SqlLedger, postgres: Postgres, postgres_url: str
 ) -> None:
