@@ -159,7 +159,7 @@ def test_two_replicas_behind_tls_share_a_database_and_show_no_secret(project: Pr
             verify=str(root),
             timeout=PATIENCE_SECONDS,
         )
-        return f"{answer.status_code} {answer.text}"
+        return f"{answer.status_code} {answer.text.strip()}"
 
     assert post() == '200 {"accepted":1,"duplicates":0,"quarantined":0}'
     project.run("docker compose stop exporter")
