@@ -18,7 +18,7 @@ from exporter.ingest.vendors.adapter import TestCall, Unrecognised
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from exporter.domain.epochs import Epoch
     from exporter.domain.exports import Source
@@ -109,15 +109,17 @@ class Intake:
             PayloadError: the body is neither a JSON object nor a list of them, or it is too large.
             StoreError: the ledger could not store it; the vendor should send it again.
         """
-        return self.store(source, self.prepare(source, body, arrived_at, content_type, epoch))
+        return self.submit(source, self.prepare(source, body, arrived_at, content_type, epoch))()
 
-    def store(self, source: Source, entries: list[Entry]) -> Receipt:
-        """Store the ``entries`` that `prepare` made; they are on disk when this returns.
+    def submit(self, source: Source, entries: list[Entry]) -> Callable[[], Receipt]:
+        """Submit the ``entries`` that `prepare` made to be stored together with others.
 
-        Raises:
-            StoreError: the ledger could not store them; the vendor should send them again.
+        Returns:
+            A function to be called, which waits until they are on disk. It raises `StoreError` if the ledger could
+            not store them; the vendor should send them again.
         """
-        return self.receipt_for(source, entries, self._ledger.append(entries) if entries else [])
+        wait = self._ledger.submit(entries) if entries else list
+        return lambda: self.receipt_for(source, entries, wait())
 
     def prepare(
         self, source: Source, body: bytes, arrived_at: float, content_type: str = "", epoch: Epoch = GIVEN

@@ -1,7 +1,8 @@
 """The ledger, the only source of truth, and what every implementation of it guarantees.
 
-1. When `Ledger.append` returns, its entries are on disk and survive a crash of the process and of the
-   machine. If it raises, they may or may not be stored, and the sender has to try again.
+1. When `Ledger.append`, or the function that `Ledger.submit` returns, returns, its entries are on disk and survive a
+   crash of the process and of the machine. If it raises, they may or may not be stored, and the sender has to try
+   again.
 2. A source's event is stored once, however often and through whichever process it is appended.
 3. Events become visible to `Ledger.read` in the order of their sequences: after a reader has seen a
    sequence, no event appears below it.
@@ -20,7 +21,7 @@ from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.events import Event, QuarantinedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
     from exporter.domain.epochs import StoredEpoch
@@ -73,15 +74,17 @@ class Ledger(Protocol):
     def replay_store(self) -> ReplayStore:
         """The ledger as a replay uses it."""
 
-    def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Store all ``entries`` durably; if it raises, none may be acknowledged.
-
-        Callers that wait at the same time may share a commit.
+    def submit(self, entries: Sequence[Entry]) -> Callable[[], list[bool]]:
+        """Submit ``entries`` to be stored together with others.
 
         Returns:
-            For each entry, whether it was new. An event or quarantined body that was not new counts
-            as a duplicate.
+            A function to be called, which waits until all entries are stored durably. It returns for each entry
+            whether it was new; an event or quarantined body that was not new counts as a duplicate. If it raises
+            `StoreError`, none may be acknowledged.
         """
+
+    def append(self, entries: Sequence[Entry]) -> list[bool]:
+        """Submit ``entries``, and wait until they are stored."""
 
     def read(self, after: int, limit: int = PAGE_SIZE) -> list[Event]:
         """Events after a sequence, in sequence order; fewer than ``limit`` only at the end of the ledger."""

@@ -1,9 +1,10 @@
-"""Group commit: callers that wait at the same time share one commit."""
+"""Group commit: everything that was submitted since the last commit shares the next one."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.domain.errors import StoreError
@@ -22,31 +23,28 @@ class _Submission(Generic[Item, Result]):
     """The items of one caller, and what became of them.
 
     Attributes:
-        taken: whether a leader has taken it into a commit.
-        wake: the lock that its caller waits for. It is released once: to lead, or with the outcome.
+        done: whether a commit that contains the items has ended.
     """
 
-    __slots__ = ("error", "items", "results", "taken", "wake")
+    __slots__ = ("done", "error", "items", "results")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
-        self.taken = False
+        self.done = False
         self.results: list[Result] = []
         self.error: StoreError | None = StoreError("the commit was interrupted")
-        self.wake = threading.Lock()
-        self.wake.acquire()
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Gathers what its callers submit into one call of ``commit`` at a time.
+    """Gathers what is submitted into one call of ``commit`` at a time.
 
-    There is no commit thread. A caller that finds no commit in progress becomes the leader: it commits in its
-    own thread, for itself and for every caller that waits. Callers that arrive during a commit wait; when it is
-    done, the first of them leads the next one. So each caller leads at most one commit, which contains its items.
+    There is no commit thread. A caller that waits for its items while no commit is in progress becomes the leader: it
+    commits everything that was submitted, in its own thread. Callers that wait during a commit wait for its end; one
+    whose items were not in it leads the next one.
 
-        caller A   |-- commit (A) --|
-        caller B       waits........|-- commit (B, C) --|
-        caller C            waits.......................|
+        caller A   submits A, waits |-- commit (A) --|
+        caller B          submits B, submits C, waits |-- commit (B, C, D) --|
+        caller D                 submits D, waits.............................|
 
     Args:
         commit: stores all items it is given, or raises; returns a result for each.
@@ -54,64 +52,73 @@ class GroupCommit(Generic[Item, Result]):
 
     def __init__(self, commit: Callable[[list[Item]], list[Result]]) -> None:
         self._commit = commit
-        self._waiting: deque[_Submission[Item, Result]] = deque()
+        self._submitted: deque[_Submission[Item, Result]] = deque()
         self._leading = False
         self._closed = False
-        self._changed = threading.Condition()  # guards the three above; notified when a commit is done
+        self._changed = threading.Condition()  # guards the three above; notified when a commit has ended
 
-    def append(self, items: list[Item]) -> list[Result]:
-        """Commit ``items`` together with those of other waiting callers; returns when the commit is done.
+    def submit(self, items: list[Item]) -> Callable[[], list[Result]]:
+        """Submit items for the next commit, without waiting for it.
 
         Returns:
-            The results, item by item.
+            A function that waits until the items are committed and returns their results, item by item. It raises
+            `StoreError` if the commit failed. Somebody has to wait: otherwise nothing may be committed until the next
+            caller does.
 
         Raises:
-            StoreError: the commit failed, or the group commit is closed.
+            StoreError: the group commit is closed.
         """
-        own: _Submission[Item, Result] = _Submission(items)
+        submission: _Submission[Item, Result] = _Submission(items)
         with self._changed:
             if self._closed:
                 message = "the ledger is closed"
                 raise StoreError(message)
-            self._waiting.append(own)
-            leads, self._leading = not self._leading, True
-        if not leads:
-            own.wake.acquire()
-        if not own.taken:
-            self._lead(own)
+            self._submitted.append(submission)
+        return partial(self._wait_for, submission)
+
+    def close(self) -> None:
+        """Commit what is submitted, wait for that, and refuse further items."""
+        with self._changed:
+            self._closed = True
+            left = self._submitted[-1] if self._submitted else None
+            self._changed.wait_for(lambda: not self._leading)
+        if left is not None:
+            self._wait_until_done(left)
+
+    def _wait_for(self, own: _Submission[Item, Result]) -> list[Result]:
+        self._wait_until_done(own)
         if own.error is not None:
             raise own.error
         return own.results
 
-    def close(self) -> None:
-        """Wait until everything submitted is committed, and refuse further items."""
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: not self._leading)
+    def _wait_until_done(self, own: _Submission[Item, Result]) -> None:
+        """Wait until a submission is done; lead commits while it is not, and nobody else does."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: own.done or not self._leading)
+                if own.done:
+                    return
+                self._leading = True
+                batch = self._take_batch()
+            self._lead(batch)
 
-    def _lead(self, own: _Submission[Item, Result]) -> None:
-        """Commit the next batch, let the next caller lead, and wake those whose items were in it."""
-        batch = self._take_batch()
+    def _lead(self, batch: list[_Submission[Item, Result]]) -> None:
+        """Commit a batch, and wake those who wait."""
         try:
             self._commit_together(batch)
         finally:
             with self._changed:
-                following = self._waiting[0] if self._waiting else None
-                self._leading = following is not None
+                for submission in batch:
+                    submission.done = True
+                self._leading = False
                 self._changed.notify_all()
-            if following is not None:
-                following.wake.release()
-            for submission in batch:
-                if submission is not own:
-                    submission.wake.release()
 
     def _take_batch(self) -> list[_Submission[Item, Result]]:
-        """Take the first waiting submissions; only the leader calls this."""
+        """Take the first submissions."""
         batch: list[_Submission[Item, Result]] = []
         count = 0
-        while self._waiting and count < MAX_BATCH:
-            submission = self._waiting.popleft()
-            submission.taken = True
+        while self._submitted and count < MAX_BATCH:
+            submission = self._submitted.popleft()
             batch.append(submission)
             count += len(submission.items)
         return batch

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.server.service import Service
 
-THREADS = 16
+THREADS = 4
+"""Threads of the webhook. While one commits, another calls the application for what has arrived since."""
+MAX_BATCH = 64
+"""How many webhook requests a thread takes at a time, which then share a commit."""
 ADMIN_THREADS = 8
 MAX_CONNECTIONS = 1000
 MIN_CONNECTIONS = 16
@@ -63,6 +66,7 @@ class Listeners:
             webhook.on_headers,
             webhook.on_response,
             COMMIT_TIMEOUT_SECONDS,
+            MAX_BATCH,
         )
         admin_handler = WsgiHandler(
             admin_app.create_app(service),

@@ -24,7 +24,6 @@ class SlowDatabase:
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self.batches: list[list[int]] = []
-        self.leaders: list[int] = []
         self.began = threading.Semaphore(0)
         self.may_go = threading.Semaphore(0)
         self.group = GroupCommit(self.commit)
@@ -32,7 +31,6 @@ class SlowDatabase:
 
     def commit(self, items: list[int]) -> list[int]:
         self.batches.append(items)
-        self.leaders.append(threading.get_ident())
         self.began.release()
         self.may_go.acquire()
         if any(item < 0 for item in items):
@@ -45,19 +43,13 @@ class SlowDatabase:
         return [item * item for item in items]
 
     def append(self, items: list[int]) -> Future[list[int]]:
-        """Append in a thread; it waits, or commits, when this returns."""
-        waiting = self.group._waiting  # noqa: SLF001 - nothing else tells that a thread has come to wait
-        others, follows = len(waiting), self.group._leading  # noqa: SLF001 - likewise
-        future = self._threads.submit(self.group.append, items)
-        if follows:
-            wait_until(lambda: len(waiting) == others + 1, "it to wait")
-        else:
-            assert self.began.acquire(timeout=LONG)
-        return future
+        """Submit items, and wait for their commit in a thread."""
+        return self._threads.submit(self.group.submit(items))
 
     def append_together(self, *lists: list[int]) -> list[Future[list[int]]]:
         """Append lists that wait for one commit together, behind that of a 1."""
         first = self.append([1])
+        assert self.began.acquire(timeout=LONG)
         futures = [self.append(each) for each in lists]
         self.may_go.release(1000)
         assert first.result(LONG) == [1]
@@ -81,23 +73,42 @@ def test_those_who_wait_share_the_next_commit_and_get_their_own_answers(database
 
 def test_a_caller_that_is_alone_commits_in_its_own_thread() -> None:
     group: GroupCommit[int, int] = GroupCommit(lambda items: [threading.get_ident() for _ in items])
-    assert group.append([1, 2]) == [threading.get_ident()] * 2
+    assert group.submit([1, 2])() == [threading.get_ident()] * 2
 
 
-def test_a_caller_leads_no_commit_but_that_of_its_own_items(database: SlowDatabase) -> None:
+def test_a_caller_whose_items_are_committed_leads_no_commit_for_others(database: SlowDatabase) -> None:
     """However many follow: nobody is kept from its answer to work for others."""
-    half = [1] * (MAX_BATCH // 2)
-    futures = database.append_together(half, half, [7], [8] * MAX_BATCH, [9])
-    for each in futures:
-        each.result(LONG)
-    assert len(database.batches) == 4
-    assert len(set(database.leaders)) == 4
+    full = [1] * MAX_BATCH
+    first, *others = [database.group.submit(full) for _ in range(3)]
+    database.may_go.release(1000)
+    assert first() == full
+    assert len(database.batches) == 1
+    assert [each() for each in reversed(others)] == [full] * 2
+    assert len(database.batches) == 3
+
+
+def test_items_that_nobody_waits_for_yet_are_committed_with_those_of_whoever_waits(database: SlowDatabase) -> None:
+    database.may_go.release(1000)
+    early, late = database.group.submit([2]), database.group.submit([3])
+    assert late() == [9]
+    assert database.batches == [[2, 3]]
+    assert early() == [4]
+    assert database.batches == [[2, 3]]
+
+
+def test_a_close_commits_what_nobody_waits_for(database: SlowDatabase) -> None:
+    database.may_go.release(1000)
+    left = database.group.submit([2])
+    database.group.submit([3])
+    database.group.close()
+    assert database.batches == [[2, 3]]
+    assert left() == [4]
 
 
 def test_a_commit_that_fails_fails_for_all_who_waited_for_it_and_for_nobody_else(database: SlowDatabase) -> None:
     futures = database.append_together([2], [-3])
     assert [str(each.exception(LONG)) for each in futures] == ["the disk is full"] * 2
-    assert database.group.append([5]) == [25]
+    assert database.group.submit([5])() == [25]
     assert len(database.batches) == 3  # a store that fails is not asked again for each
 
 
@@ -117,7 +128,7 @@ def test_submissions_that_are_committed_one_by_one_are_committed_and_answered_on
     assert isinstance(failing.exception(LONG), StoreError)
     assert isinstance(half.exception(LONG), StoreError)
     assert database.batches == [[1], [13, 2, 13, 3], [13], [2], [13, 3]]
-    assert database.group.append([5]) == [25]  # a caller that is woken twice would be an error of its leader
+    assert database.group.submit([5])() == [25]  # a caller that is woken twice would be an error of its leader
 
 
 def test_nobody_waits_for_ever_even_where_the_leading_thread_is_told_to_end(database: SlowDatabase) -> None:
@@ -125,7 +136,7 @@ def test_nobody_waits_for_ever_even_where_the_leading_thread_is_told_to_end(data
     assert isinstance(leader.exception(LONG), SystemExit)
     with pytest.raises(StoreError, match="interrupted"):
         follower.result(LONG)
-    assert database.group.append([5]) == [25]
+    assert database.group.submit([5])() == [25]
 
 
 def test_a_commit_takes_no_more_than_a_batch_but_never_parts_a_list(database: SlowDatabase) -> None:
@@ -141,7 +152,7 @@ def test_a_close_waits_for_what_was_submitted_and_takes_nothing_more(database: S
     closing.start()
     wait_until(lambda: database.group._closed, "it to be closed")  # noqa: SLF001 - likewise
     with pytest.raises(StoreError, match="closed"):
-        database.group.append([1])
+        database.group.submit([1])()
     assert closing.is_alive()
     database.may_go.release(1000)
     closing.join(LONG)
@@ -166,7 +177,7 @@ def test_many_callers_at_once_are_all_answered_and_nothing_is_committed_twice() 
 
     def caller(number: int) -> bool:
         own = range(number * 200, (number + 1) * 200)
-        return all(group.append([each]) == [-each] for each in own)
+        return all(group.submit([each])() == [-each] for each in own)
 
     with ThreadPoolExecutor(16) as threads:
         assert all(threads.map(caller, range(16)))

@@ -19,7 +19,7 @@ from memory_checkpoints import MemoryCheckpointStore
 from memory_replay import MemoryReplayStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decisions import Decision
     from exporter.domain.terms import Terms
@@ -46,6 +46,9 @@ class MemoryLedger:
         self._replay_generation = 0
         self._epochs: list[StoredEpoch] = []
         self._last_backup = 0.0, GIVEN
+
+    def submit(self, entries: Sequence[Entry]) -> Callable[[], list[bool]]:
+        return lambda: self.append(entries)
 
     def append(self, entries: Sequence[Entry]) -> list[bool]:
         with self._lock:

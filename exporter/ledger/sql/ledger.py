@@ -44,7 +44,7 @@ from exporter.ledger.sql.sqlite_lookup import SqliteLookup
 from exporter.ledger.sqlite import append as sqlite_append
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from sqlalchemy import Select
@@ -124,9 +124,13 @@ class SqlLedger:
         self._instances: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._commits = GroupCommit(self._commit)
 
+    def submit(self, entries: Sequence[Entry]) -> Callable[[], list[bool]]:
+        """Submit entries for the next commit."""
+        return self._commits.submit(list(entries))
+
     def append(self, entries: Sequence[Entry]) -> list[bool]:
-        """Keep all of ``entries``, and return when they are on disk."""
-        return self._commits.append(list(entries))
+        """Submit entries, and wait until they are on disk."""
+        return self.submit(entries)()
 
     def _commit(self, entries: list[Entry]) -> list[bool]:
         batch = Batch(entries)

@@ -12,13 +12,16 @@ from flask import Flask, Response, request
 
 from exporter.domain.errors import PayloadError
 from exporter.ingest.vendors.registry import PREFIX
-from exporter.server.http.flask_adapter import flask_response, register_error_handlers
+from exporter.server.http.flask_adapter import register_error_handlers
 from exporter.server.http.wsgi import HTTP_REQUEST
 from exporter.server.webhook import content_encoding
-from exporter.server.webhook.endpoint import outcome_fields, success_response
+from exporter.server.webhook.endpoint import outcome_fields, success_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from exporter.config.loader import ConfiguredSource
+    from exporter.ingest.intake import Receipt
     from exporter.server.http.messages import HttpRequest
     from exporter.server.webhook.endpoint import Webhook
 
@@ -43,9 +46,19 @@ def create_app(webhook: Webhook) -> Flask:
             http_request.refused_body = body
             raise
         webhook.charge(source.slug, entries)
-        receipt = intake.store(source, entries)
-        http_request.outcome = outcome_fields(receipt)
-        return flask_response(success_response(receipt))
+        wait = intake.submit(source, entries)
+        return Response(_document_when_stored(http_request, wait), content_type="application/json")
 
     register_error_handlers(app)
     return app
+
+
+def _document_when_stored(http_request: HttpRequest, wait: Callable[[], Receipt]) -> Iterator[bytes]:
+    """Yield the body of the response once everything is on disk.
+
+    It is iterated outside Flask, after the views of other requests have run, so that they share a commit; see
+    `exporter.server.http.wsgi.WsgiHandler`, which responds to a `StoreError` from here.
+    """
+    receipt = wait()
+    http_request.outcome = outcome_fields(receipt)
+    yield success_document(receipt)

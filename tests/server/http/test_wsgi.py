@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.config.values import Address
+from exporter.domain.errors import StoreError
 from exporter.server.http.messages import Headers, HttpRequest
-from exporter.server.http.wsgi import WsgiHandler, call_application, wsgi_environ
+from exporter.server.http.wsgi import MAX_BATCH_BYTES, ApplicationCall, WsgiHandler, wsgi_environ
 from running import wait_until
 from serving_here import LocalListener, read_all, read_until
 
@@ -86,10 +87,10 @@ def test_an_answer_is_put_together_and_closed() -> None:
         write(b"a")
         return Parts()
 
-    answer = call_application(application, shown())
+    answer = ApplicationCall(application, shown()).finish()
     assert (answer.status, answer.body, answer.headers, answer.length) == (201, b"abc", (("X-A", "b"),), None)
     assert closed == [True]
-    assert call_application(application, shown(method="HEAD")).length == 3
+    assert ApplicationCall(application, shown(method="HEAD")).finish().length == 3
 
 
 LONG = [("Content-Length", "100000")]
@@ -100,7 +101,7 @@ def test_an_application_that_begins_late_is_waited_for() -> None:
         start_response("200 OK", LONG)
         yield b"late"
 
-    assert call_application(application, shown()).body == b"late"
+    assert ApplicationCall(application, shown()).finish().body == b"late"
 
 
 @pytest.fixture
@@ -202,3 +203,82 @@ def test_an_answer_in_time_is_the_only_one(statuses: list[int]) -> None:
         assert listener.exchange(REQUEST % b"/" + REQUEST % b"/").count(b"HTTP/1.1 200 ") == 2
     assert statuses == [200, 200]
     assert application.paths == ["/", "/"]
+
+
+class Recorded:
+    """An application that records when it is called and when its responses are iterated."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.may_begin = threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: Callable[..., object]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        self.steps.append(f"called {path}")
+        assert self.may_begin.wait(LONG_SECONDS)
+        if path == "/wrong":
+            raise RuntimeError("canary")  # noqa: EM101 - a mistake
+        start_response("200 OK", [])
+        return self._iterate(path)
+
+    def _iterate(self, path: str) -> Iterator[bytes]:
+        self.steps.append(f"iterated {path}")
+        if path == "/late":
+            message = "the disk is full"
+            raise StoreError(message)
+        yield b"fine"
+
+
+def exchange_together(*requests: bytes, batch: int) -> tuple[list[str], list[int]]:
+    """Have one thread process requests that arrive while it is busy; returns its steps and the statuses."""
+    application = Recorded()
+    with ThreadPoolExecutor(1) as threads, LocalListener() as listener, ExitStack() as clients:
+        handler = listener.pool.handler = WsgiHandler(
+            application,
+            HERE,
+            listener.loop,
+            threads,
+            1,
+            lambda: MAX_BATCH_BYTES,
+            lambda _: None,
+            lambda *_: None,
+            batch=batch,
+        )
+        open_clients = []
+        for number, request in enumerate((REQUEST % b"/first", *requests)):
+            client = clients.enter_context(listener.connect())
+            client.sendall(request)
+            open_clients.append(client)
+            if number:
+                wait_until(lambda number=number: len(handler._waiting) == number, "it to wait")  # noqa: SLF001
+            else:
+                wait_until(lambda: application.steps == ["called /first"], "the thread to be busy")
+        application.may_begin.set()
+        received = [read_until(client, b"\r\n\r\n") for client in open_clients]
+    return application.steps[2:], [int(each.split(b" ", 2)[1]) for each in received[1:]]
+
+
+def test_the_application_is_called_for_all_that_wait_before_the_first_response_is_iterated() -> None:
+    steps, statuses = exchange_together(*(REQUEST % path for path in (b"/a", b"/b", b"/c")), batch=2)
+    assert steps == ["called /a", "called /b", "iterated /a", "iterated /b", "called /c", "iterated /c"]
+    assert statuses == [200] * 3
+
+
+def test_a_mistake_of_one_request_leaves_the_others_alone() -> None:
+    steps, statuses = exchange_together(*(REQUEST % path for path in (b"/wrong", b"/late", b"/fine")), batch=8)
+    assert steps == ["called /wrong", "called /late", "called /fine", "iterated /late", "iterated /fine"]
+    assert statuses == [500, 503, 200]
+
+
+def test_a_small_request_waits_for_few_large_ones() -> None:
+    size = 3 * MAX_BATCH_BYTES // 8
+    large = b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (size, bytes(size))
+    steps, statuses = exchange_together(large, large, large, REQUEST % b"/small", batch=8)
+    assert steps == [
+        *["called /large"] * 2,
+        *["iterated /large"] * 2,
+        "called /large",
+        "called /small",
+        *["iterated /large", "iterated /small"],
+    ]
+    assert statuses == [200] * 4
