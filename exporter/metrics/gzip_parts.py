@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 COMPRESSION_LEVEL = 1
 """The fastest level: a scrape crosses a local network, and level 9 takes ten times as long."""
-PARTS_AT_A_TIME = 4
-"""How many parts `CompressedBody.plain_pieces` inflates at once: few enough for the text to fit the CPU cache."""
 
 Checksum = tuple[int, int]
 """The CRC-32 and the length of a text."""
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no name, no time, fastest, any system
+_GZIP = 16
+"""Added to the window size, it means a gzip header and trailer."""
 _ONES = 0xFFFFFFFF
 _ZEROS = memoryview(bytes(1 << 16))
 
@@ -58,6 +58,9 @@ class Engine(Protocol):
 
     def decompressobj(self, wbits: int) -> Decompressor:
         """Start a decompression stream."""
+
+    def decompress(self, data: Bytes, /, *, wbits: int, bufsize: int) -> bytes:
+        """Decompress a whole text; ``bufsize`` is one byte more than its size, or it is copied."""
 
     def crc32(self, data: Bytes, value: int = 0, /) -> int:
         """Return the checksum of data that follows data with the checksum ``value``."""
@@ -141,11 +144,6 @@ class CompressedBody:
     pieces: Sequence[bytes]
     sum: Checksum
 
-    @property
-    def length(self) -> int:
-        """The length of the plain text of all pieces, in bytes."""
-        return self.sum[1]
-
     def gzip(self, rest: bytes) -> bytes:
         """Return the pieces followed by ``rest``, as one gzip member."""
         stream = self.engine.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -154,9 +152,10 @@ class CompressedBody:
         trailer = struct.pack("<II", self.engine.crc32(rest, checksum), (length + len(rest)) & _ONES)
         return b"".join((_HEADER, *self.pieces, end, trailer))
 
-    def plain_pieces(self, rest: bytes) -> Iterator[bytes]:
-        """Yield the plain text of the pieces, then ``rest``; the whole text is never in memory at once."""
-        stream = self.engine.decompressobj(-zlib.MAX_WBITS)
-        for first in range(0, len(self.pieces), PARTS_AT_A_TIME):
-            yield stream.decompress(b"".join(self.pieces[first : first + PARTS_AT_A_TIME]))
-        yield rest
+    def plain(self, rest: bytes) -> bytes:
+        """Return the plain text of the pieces followed by ``rest``.
+
+        It is inflated at once into one block of its size, because many small ones would stay with the process.
+        """
+        size = self.sum[1] + len(rest)
+        return self.engine.decompress(self.gzip(rest), wbits=_GZIP + zlib.MAX_WBITS, bufsize=size + 1)

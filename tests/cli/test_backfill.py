@@ -117,7 +117,7 @@ def assert_as_scraped(
             continue
         ledger.now = second
         renderer.update(second)
-        expected = samples_of(b"".join(renderer.body(openmetrics=True).plain_pieces(b"")).decode())
+        expected = samples_of(renderer.body(openmetrics=True).plain(b"").decode())
         if second in hours or second == seconds[0] or any(outage.ended_at == second for outage in outages):
             assert here == expected
         now |= here

@@ -87,7 +87,7 @@ def test_after_every_step_the_scrape_is_what_the_library_writes_anew(steps: list
         for openmetrics in (False, True):
             body = renderer.body(openmetrics=openmetrics)
             expected = of_the_library(ledger, now, openmetrics=openmetrics)
-            assert b"".join(body.plain_pieces(b"")).decode() == expected
+            assert body.plain(b"").decode() == expected
             assert gzip.decompress(body.gzip(b"# EOF\n")).decode() == expected + "# EOF\n"
         assert renderer.series == sum(not line.startswith("#") for line in expected.splitlines())
         assert renderer.dropped >= dropped

@@ -43,7 +43,7 @@ class World:
         return self.renderer.body(openmetrics=openmetrics)
 
     def text(self, clock: str, *, openmetrics: bool = False) -> bytes:
-        return b"".join(self.body(clock, openmetrics=openmetrics).plain_pieces(b""))
+        return self.body(clock, openmetrics=openmetrics).plain(b"")
 
     def value(self, clock: str, name: str, **labels: str) -> float | None:
         found = series(self.text(clock).decode())

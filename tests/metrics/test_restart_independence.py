@@ -89,7 +89,7 @@ class Process:
         )
 
     def shown(self) -> str:
-        return b"".join(self.renderer.body(openmetrics=False).plain_pieces(b"")).decode()
+        return self.renderer.body(openmetrics=False).plain(b"").decode()
 
     def expected(self, now: float) -> str:
         """What the library writes of everything, read and worked out anew, and not from a checkpoint."""

@@ -104,9 +104,7 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 ) -> None:
     name = f"{'day' if with_history else 'empty'}.{'openmetrics' if openmetrics else 'text'}.txt"
     actual = tmp_path / name
-    actual.write_bytes(
-        b"".join(world(with_history=with_history).renderer.body(openmetrics=openmetrics).plain_pieces(b""))
-    )
+    actual.write_bytes(world(with_history=with_history).renderer.body(openmetrics=openmetrics).plain(b""))
     golden = GOLDEN / name
     expected = golden.read_text("utf-8") if golden.exists() else ""
     assert actual.read_text("utf-8") == expected, f"where the change is meant: cp {actual} {golden}"
@@ -117,7 +115,7 @@ def test_the_scrape_of_a_fixed_history_is_the_golden_one(
 def test_the_scrape_is_what_the_library_writes_for_the_same_states(*, with_history: bool, openmetrics: bool) -> None:
     projector, renderer = world(with_history=with_history)
     reference = Reference(projector.list_states(NOW), projector.list_sources())
-    assert b"".join(renderer.body(openmetrics=openmetrics).plain_pieces(b"")).decode() == rendered_by_library(
+    assert renderer.body(openmetrics=openmetrics).plain(b"").decode() == rendered_by_library(
         reference, openmetrics=openmetrics
     )
 

@@ -48,7 +48,7 @@ def start(service: Service) -> None:
 
 
 def is_muted(service: Service) -> bool:
-    text = b"".join(service.scrape(openmetrics=False).plain_pieces(b"")).decode()
+    text = service.scrape(openmetrics=False).plain(b"").decode()
     (line,) = [line for line in text.splitlines() if line.startswith("dataexport_muted{")]
     return float(line.rpartition(" ")[2]) == 1
 

@@ -38,4 +38,4 @@ def test_a_store_that_was_replaced_is_read_at_once(tmp_path: Path) -> None:
         (tmp_path / "other.db").replace(tmp_path / "ledger.db")
         assert partners(model) == {"After"}
         body = model.scrape(NOW, openmetrics=False).body
-        assert b'partner="After"' in b"".join(body.plain_pieces(b""))
+        assert b'partner="After"' in body.plain(b"")

@@ -73,7 +73,7 @@ def service(ledger: FailingLedger, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def scraped(service: Service) -> bytes:
-    return b"".join(service.scrape(openmetrics=False).plain_pieces(b""))
+    return service.scrape(openmetrics=False).plain(b"")
 
 
 def start(service: Service) -> None:

@@ -89,7 +89,7 @@ class Replica:
     def series(self, now: float) -> str:
         """Return the series of exports and sources."""
         model = self.service._model  # noqa: SLF001 - at an instant that the test chooses
-        text = b"".join(model.scrape(now, openmetrics=False).body.plain_pieces(b"")).decode()
+        text = model.scrape(now, openmetrics=False).body.plain(b"").decode()
         assert "dataexport_deadline_timestamp_seconds{" in text
         return text
 

@@ -124,4 +124,4 @@ def _metric_lines(settings: Config, url: str, now: float) -> list[str]:
         projector = Projector(ledger, settings.sources_without_credentials, settings.exports)
         renderer = Renderer(projector, settings.limits.exports_per_source, quarantine_reasons())
         renderer.update(now)
-        return b"".join(renderer.body(openmetrics=False).plain_pieces(b"")).decode().splitlines()
+        return renderer.body(openmetrics=False).plain(b"").decode().splitlines()

@@ -62,8 +62,7 @@ def create_app(service: Service) -> Flask:
             response = Response(body.gzip(process_metrics), content_type=content_type)
             response.headers["Content-Encoding"] = "gzip"
         else:
-            response = Response(body.plain_pieces(process_metrics), content_type=content_type)
-            response.content_length = body.length + len(process_metrics)
+            response = Response(body.plain(process_metrics), content_type=content_type)
         response.headers["Vary"] = "Accept, Accept-Encoding"
         return response
 

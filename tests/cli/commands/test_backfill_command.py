@@ -94,7 +94,7 @@ def _scrape_of(source: Source, events: Iterable[Event], now: float) -> Series:
     ledger = TimeTravelLedger(accepted_event(each) for each in events if each.arrived_at <= now)
     renderer = Renderer(Projector(ledger, {source.slug: source}), 200, quarantine_reasons())
     renderer.update(now)
-    scrape = series(b"".join(renderer.body(openmetrics=False).plain_pieces(b"")).decode())
+    scrape = series(renderer.body(openmetrics=False).plain(b"").decode())
     # To Prometheus a label without a value is no label.
     return {
         (name, frozenset(label for label in labels if label[1])): value
