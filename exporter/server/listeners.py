@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.server.service import Service
 
-THREADS = 4
-"""Threads of the webhook. While one commits, another calls the application for what has arrived since."""
+THREADS = 2
+"""Threads of the webhook: while one commits, the other calls the application for what has arrived since."""
 MAX_BATCH = 64
 """How many webhook requests a thread takes at a time, which then share a commit."""
 ADMIN_THREADS = 8
