@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import DEFAULT_OBJECTIVE, WARNING, ExportKey
 from exporter.domain.frequency import ONE_TIME
-from exporter.domain.slot_outcomes import unpack
+from exporter.domain.slot_outcomes import unpack, with_slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,8 @@ class ExportState:
         duration_buckets: runs per bucket of `exporter.projection.fold.runs.DURATION_BOUNDS`, not cumulative.
         usual_duration: the median of the runs of the last 14 days, in seconds; 0 without any.
         slots_missed_1d, slots_unknown_1d: of the last day.
-        last_slots: see `recent_slots`.
+        last_slots: the last slots up to the last completion, packed; see `recent_slots`.
+        slots_since: the missed and unknown ones after it.
         slots_over_objective_7d: late and missed ones of the last week if they are more than the objective allows.
         changes_at: when the state changes next if no event arrives; infinity for never.
     """
@@ -70,6 +71,7 @@ class ExportState:
     slots_unknown_1d: int = 0
     slots_over_objective_7d: int = 0
     last_slots: bytes = b""
+    slots_since: tuple[SlotOutcome, ...] = ()
     recurring: bool = False
     muted: bool = False
     muted_until: float = 0
@@ -87,8 +89,9 @@ class ExportState:
         """The last `exporter.domain.slot_outcomes.MAX_SLOTS` of the ``slots``, the oldest first.
 
         A completion before its slot is due may shorten the interval: then slots that are due earlier follow.
+        Put together on demand, because a scrape does not show them.
         """
-        return unpack(self.last_slots)
+        return unpack(with_slots(self.last_slots, self.slots_since))
 
     @property
     def has_no_schedule(self) -> bool:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from exporter.domain import deadlines
 from exporter.domain.exports import DEFAULT_OBJECTIVE, GROUP, GROUP_LABEL
-from exporter.domain.slot_outcomes import with_slots
 from exporter.domain.slots import Schedule, Standing, first_after
 from exporter.domain.states import ExportState
 from exporter.projection.fold.recent_slots import Allowance, recent_slots
@@ -101,7 +100,8 @@ def evaluate(  # noqa: PLR0913 - everything that a state depends on
         slots_unknown=runs.unknown_slots + verdict.unknown,
         slots_missed_1d=recent.missed_1d,
         slots_unknown_1d=recent.unknown_1d,
-        last_slots=with_slots(runs.last_slots, verdict.last_slots) if verdict.last_slots else runs.last_slots,
+        last_slots=runs.last_slots,
+        slots_since=verdict.last_slots,
         slots_over_objective_7d=recent.over_objective_7d,
         recurring=expectation.interval > 0,
         muted=muted,

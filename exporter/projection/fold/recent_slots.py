@@ -49,12 +49,14 @@ def recent_slots(runs: Runs, verdict: Verdict, now: float, unmuted_at: float, al
     bad = _count_after(max(now - WEEK, unmuted_at), bad_at)
     known = runs.slots - runs.unknown_slots + verdict.missed
     known = min(known, int(WEEK / allowed.interval) - _count_after(now - WEEK, unknown_at))
-    ends = (instant + length for instant in (*bad_at, *unknown_at) for length in (DAY, WEEK))
+    ends = (
+        instant + (DAY if instant + DAY > now else WEEK) for instant in (*bad_at, *unknown_at) if instant + WEEK > now
+    )
     return RecentSlots(
         missed_1d=_count_after(max(now - DAY, unmuted_at), missed_at),
         unknown_1d=_count_after(max(now - DAY, unmuted_at), unknown_at),
         over_objective_7d=bad if bad > allowed.of(known) else 0,
-        changes_at=min((end for end in ends if end > now), default=float("inf")),
+        changes_at=min(ends, default=float("inf")),
     )
 
 
