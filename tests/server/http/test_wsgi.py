@@ -17,6 +17,7 @@ from running import wait_until
 from serving_here import LocalListener, read_all, read_until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import WSGIEnvironment
 
@@ -244,15 +245,16 @@ def exchange_together(*requests: bytes, batch: int) -> tuple[list[str], list[int
             lambda *_: None,
             batch=batch,
         )
-        open_clients = []
-        for number, request in enumerate((REQUEST % b"/first", *requests)):
+        open_clients: list[socket.socket] = []
+
+        def all_but_the_first_wait() -> bool:
+            return bool(application.steps) and len(handler._waiting) == len(open_clients) - 1  # noqa: SLF001 - or slowly
+
+        for request in (REQUEST % b"/first", *requests):
             client = clients.enter_context(listener.connect())
             client.sendall(request)
             open_clients.append(client)
-            if number:
-                wait_until(lambda number=number: len(handler._waiting) == number, "it to wait")  # noqa: SLF001
-            else:
-                wait_until(lambda: application.steps == ["called /first"], "the thread to be busy")
+            wait_until(all_but_the_first_wait, "it to wait")
         application.may_begin.set()
         received = [read_until(client, b"\r\n\r\n") for client in open_clients]
     return application.steps[2:], [int(each.split(b" ", 2)[1]) for each in received[1:]]
