@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from exporter.domain.terms import Terms, TermsChange
     from exporter.ledger.body_store import BodyStore
     from exporter.ledger.checkpoint_store import CheckpointStore
+    from exporter.ledger.landing_store import LandingStore
     from exporter.ledger.replay_store import ReplayStore
 
 PAGE_SIZE = 10_000
@@ -73,6 +74,10 @@ class Ledger(Protocol):
     @property
     def replay_store(self) -> ReplayStore:
         """The ledger as a replay uses it."""
+
+    @property
+    def landings(self) -> LandingStore:
+        """The checks whether files have landed."""
 
     def submit(self, entries: Sequence[Entry]) -> Callable[[], list[bool]]:
         """Submit ``entries`` to be stored together with others.

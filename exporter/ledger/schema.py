@@ -207,6 +207,38 @@ baselines = Table(
     Column("document", Text, nullable=False),
 )
 
+landing_checks = Table(
+    "landing_checks",
+    tables_metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("export_id", Text, nullable=False),
+    Column("completed_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("checked_us", BigInteger, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("objects", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("newest_us", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Index("landing_checks_by_result", "export_id", "result", "sequence"),
+    sqlite_autoincrement=True,
+)
+"""`exporter.domain.landing.LandingCheck`. Only ``checked_us`` is on the clock of the epoch."""
+
+leases = Table(
+    "leases",
+    tables_metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner_instance_id", Text, nullable=False),
+    Column("renewed_us", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+)
+"""Which replica does what only one of them should do, and when it last said so."""
+
 metadata_table = Table(
     "metadata",
     tables_metadata,

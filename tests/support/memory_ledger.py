@@ -16,6 +16,7 @@ from exporter.domain.terms import TermsChange, in_effect
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT, PAGE_SIZE, AcceptedEvent, Entry
 from memory_bodies import MemoryBodyStore
 from memory_checkpoints import MemoryCheckpointStore
+from memory_landings import MemoryLandingStore
 from memory_replay import MemoryReplayStore
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class MemoryLedger:
         self._last_sequence = 0
         self.checkpoints = MemoryCheckpointStore(self)
         self.bodies = MemoryBodyStore(self)
+        self.landings = MemoryLandingStore()
         self.replay_store = MemoryReplayStore(self)
         self._quarantined: list[QuarantinedBody] = []
         self._stored_digests: set[tuple[type, str, bytes]] = set()

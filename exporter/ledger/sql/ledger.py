@@ -37,6 +37,7 @@ from exporter.ledger.sql.epoch_queries import (
     reference_time,
 )
 from exporter.ledger.sql.event_queries import fetch_events, read_page
+from exporter.ledger.sql.landing_store import SqlLandingStore
 from exporter.ledger.sql.postgres_lookup import PostgresLookup
 from exporter.ledger.sql.purge_store import SqlPurgeStore
 from exporter.ledger.sql.replay_store import SqlReplayStore
@@ -120,6 +121,7 @@ class SqlLedger:
         self._database = Database(url, observe, driver, unfinished=unfinished, access=access)
         self.checkpoints = SqlCheckpointStore(self._database)
         self.bodies = SqlBodyStore(self._database)
+        self.landings = SqlLandingStore(self._database)
         self._lookup = (SqliteLookup if self._database.is_sqlite else PostgresLookup)(self._database)
         self._instances: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._commits = GroupCommit(self._commit)

@@ -178,6 +178,32 @@ def _create_tables() -> None:
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
     )
+    op.create_table(
+        "landing_checks",
+        sa.Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("export_id", sa.Text, nullable=False),
+        sa.Column("completed_us", sa.BigInteger, nullable=False),
+        sa.Column("started_us", sa.BigInteger, nullable=False),
+        sa.Column("due_us", sa.BigInteger, nullable=False),
+        sa.Column("checked_us", sa.BigInteger, nullable=False),
+        sa.Column("result", sa.Text, nullable=False),
+        sa.Column("objects", sa.BigInteger, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("newest_us", sa.BigInteger, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("total", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("landing_checks_by_result", "landing_checks", ["export_id", "result", "sequence"])
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("owner_instance_id", sa.Text, nullable=False),
+        sa.Column("renewed_us", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+    )
 
 
 def _create_for_sqlite() -> None:
