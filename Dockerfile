@@ -7,10 +7,10 @@ WORKDIR /src
 # An index of your own, if you have one.
 ARG PIP_INDEX_URL
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1700000000
-COPY requirements/run.txt requirements/build.txt requirements/
+COPY requirements/landing.txt requirements/build.txt requirements/
 RUN pip install --only-binary :all: --require-hashes --requirement requirements/build.txt \
  && python -m venv --without-pip /opt/dataexport \
- && pip --python /opt/dataexport install --no-compile --only-binary :all: --require-hashes --requirement requirements/run.txt
+ && pip --python /opt/dataexport install --no-compile --only-binary :all: --require-hashes --requirement requirements/landing.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY alerts alerts
 COPY deploy deploy

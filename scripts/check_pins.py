@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check the pins: do they satisfy pyproject.toml, name no address, and install without a compiler on each platform?
 
-The last question needs no download. uv resolves requirements/run.txt for each platform and Python from a lock file
+The last question needs no download. uv resolves requirements/landing.txt, which contains all of requirements/run.txt,
+for each platform and Python from a lock file
 that lists only wheels whose hashes are pinned, with their tags and the markers as they are on that platform.
 A file that was uploaded to a pinned version after the pins were compiled is no problem: pip ignores it.
 """
@@ -69,7 +70,7 @@ def without_wheels(lock: Path) -> list[str]:
 
 def main() -> int:
     """Print the problems of the pins, and return 1 if there are any."""
-    names = ("run", "dev", "build", "dist", "docs", "audit")
+    names = ("run", "landing", "dev", "build", "dist", "docs", "audit")
     pins = {name: (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in names}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([ROOT / "scripts" / "compile-pins", folder], check=True)
@@ -83,12 +84,12 @@ def main() -> int:
             for name, text in pins.items()
             for address in _ADDRESS.finditer(text)
         ]
-        lock = Path(folder) / "pylock.run.toml"
+        lock = Path(folder) / "pylock.landing.toml"
         command = [UV, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-deps"]
-        command += ["--format", "pylock.toml", "--output-file", str(lock), "requirements/run.txt"]
+        command += ["--format", "pylock.toml", "--output-file", str(lock), "requirements/landing.txt"]
         subprocess.run(command, cwd=ROOT, check=True)
-        lock.write_text(only_pinned_wheels(lock.read_text("utf-8"), pins["run"]), "utf-8")
-        found += [f"requirements/run.txt: {problem}" for problem in without_wheels(lock)]
+        lock.write_text(only_pinned_wheels(lock.read_text("utf-8"), pins["landing"]), "utf-8")
+        found += [f"requirements/landing.txt: {problem}" for problem in without_wheels(lock)]
     for problem in found:
         print(f"check-pins: {problem}", file=sys.stderr)
     return 1 if found else 0

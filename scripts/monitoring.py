@@ -224,16 +224,16 @@ def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("DATAEXPORT_")} | dict(changes)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until ``condition`` is true.
 
     Raises:
-        TimeoutError: it was not within `PATIENCE_SECONDS`.
+        TimeoutError: it was not within ``seconds``.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            message = f"waited {PATIENCE_SECONDS} s for {what}"
+            message = f"waited {seconds} s for {what}"
             raise TimeoutError(message)
         time.sleep(0.1)
 

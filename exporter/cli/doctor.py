@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector, tables
+from exporter.cli.landing_checks import landing_findings
 from exporter.cli.schedule_checks import crowded_groups, exports_without_schedule, unheard_sources, unknown_statuses
 from exporter.config import store_url
 from exporter.config.suggestions import suggested_declarations
@@ -61,6 +62,7 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
         *unheard_sources(projector.list_sources(), now),
         *unknown_statuses(projector.list_sources(), now),
         *_decisions(projector, now),
+        *landing_findings(config, ledger, projector, now),
     ]
     lines = [tables.format_check(text, passed=passed) for passed, text in findings]
     suggestion = "\n".join(suggested_declarations(projector.list_states(now), config.exports))

@@ -11,20 +11,21 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
 
 from exporter.config import file_permissions, secret_files, secret_strength, store_url, tls
 from exporter.config.credentials import Credentials
+from exporter.config.declarations import build_declaration, can_never_be_overdue
 from exporter.config.environment import Overlay, overlay_environment
+from exporter.config.landings import LandingBuilder
 from exporter.config.places import Places
 from exporter.config.secret_strength import Secret
 from exporter.config.settings import SourceSettings
 from exporter.config.validation import Validator, ValidSettings
 from exporter.config.variables import DEFAULT_SOURCE, FILE_VARIABLES
-from exporter.domain import event_time, frequency
+from exporter.domain import event_time
 from exporter.domain.errors import ConfigurationError
-from exporter.domain.exports import Declaration, Selection, Source
-from exporter.ingest.vendors import registry
+from exporter.domain.exports import Source
+from exporter.domain.landing import Landings
 
 if TYPE_CHECKING:
     import ssl
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from exporter.config.environment import Override
     from exporter.config.places import SettingPath
-    from exporter.config.settings import BasicSettings, ExportSettings, Limits, Log
+    from exporter.config.settings import BasicSettings, Limits, Log
     from exporter.config.values import Address
+    from exporter.domain.exports import Declaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Config:
         allow_open_store_folder: whether every user may be able to write to the folder of a SQLite store.
         sources: the sources by slug.
         exports: the declared exports, in the order of the file.
+        landings: where the files of exports land.
         overrides: the settings of the file that environment variables override.
         ignored_variables: environment variables that Kubernetes made for services.
     """
@@ -83,6 +86,7 @@ class Config:
     log: Log
     sources: Mapping[str, ConfiguredSource]
     exports: tuple[Declaration, ...]
+    landings: Landings = field(default_factory=Landings)
     overrides: tuple[Override, ...] = ()
     ignored_variables: tuple[str, ...] = ()
 
@@ -213,6 +217,7 @@ class _ConfigBuilder:
             log=settings.log,
             sources=sources,
             exports=tuple(self._declarations(sources)),
+            landings=LandingBuilder(settings, self.folder, self._add).build(),
             overrides=tuple(overlay.overrides),
             ignored_variables=tuple(overlay.ignored),
         )
@@ -347,8 +352,8 @@ class _ConfigBuilder:
             if not table.match.model_dump(exclude_none=True):
                 self._add((*path, "match"), "is empty; give at least one of request_id, partner, data_type, frequency")
             source = sources[table.source].source if table.source in sources else Source(table.source)
-            declaration = _declaration(table, source)
-            if _can_never_be_overdue(declaration):
+            declaration = build_declaration(table, source)
+            if can_never_be_overdue(declaration):
                 frequency_given = table.match.frequency
                 none = "" if frequency_given is None else f', and match.frequency "{frequency_given}" gives none'
                 self._add(
@@ -361,39 +366,3 @@ class _ConfigBuilder:
                     (*path, "match", "request_id"),
                 )
             yield declaration
-
-
-def _can_never_be_overdue(declaration: Declaration) -> bool:
-    """Whether a declaration has no interval, is not for one run, and no request id whose events may give one."""
-    match = declaration.match
-    selects_any = match.partner or match.data_type or match.frequency
-    return bool(
-        selects_any
-        and declaration.interval is None
-        and match.request_id is None
-        and match.frequency != frequency.ONE_TIME
-    )
-
-
-def _declaration(table: ExportSettings, source: Source) -> Declaration:
-    match = table.match
-    parsed = frequency.parse(match.frequency) if match.frequency is not None else None
-    return Declaration(
-        name=table.name,
-        match=Selection(
-            source=table.source,
-            request_id=match.request_id,
-            partner=None if match.partner is None else registry.adapter_of(source).canonical_partner(match.partner),
-            data_type=None if match.data_type is None else normalize("NFC", match.data_type).lower(),
-            frequency=parsed.label if parsed else None,
-        ),
-        interval=table.interval or (parsed.interval if parsed and parsed.interval else None),
-        grace=table.grace,
-        max_runtime=table.max_runtime,
-        first_expected=table.first_expected.timestamp() if table.first_expected else 0,
-        muted_until=table.muted_until.timestamp() if table.muted_until else 0,
-        objective=table.objective,
-        severity=table.severity,
-        owner=table.owner,
-        runbook_url=table.runbook_url,
-    )

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from exporter.config.validation import ValidSettings
 
 
+LANDING_FILES = ("secret_access_key_file", "account_key_file", "service_account_file")
+"""The settings of a landing that name a file with a secret."""
+
+
 def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
@@ -84,6 +88,12 @@ def secret_files(
         yield from ((places.at(*path, f"{prefix}tokens_file"), folder / name) for name in token_files)
         if basic is not None and basic.password_file is not None:
             yield places.at(*path, f"{prefix}basic", "password_file"), folder / basic.password_file
+    landings = [(("sources", index), source.landing) for index, source in settings.sources.items()]
+    landings += [(("exports", index), export.landing) for index, export in settings.exports.items()]
+    for path, landing in landings:
+        for name in LANDING_FILES if landing else ():
+            if file := getattr(landing, name):
+                yield places.at(*path, "landing", name), folder / file
     yield from ((f"environment: {name}", file) for name, file in variable_files.items())
 
 
@@ -95,8 +105,9 @@ def file_with_secrets(path: Path | None, tables: Mapping[str, Any]) -> Iterator[
 
 def _tables_with_secrets(tables: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """Return the tables that can contain secrets. What is no table is ignored: a variable has replaced it."""
-    sources = tables.get("sources")
-    candidates = [tables.get("server"), tables.get("store"), *(sources if isinstance(sources, list) else [sources])]
+    candidates = [tables.get("server"), tables.get("store")]
+    for items in (tables.get("sources"), tables.get("exports")):
+        candidates += items if isinstance(items, list) else [items]
     return [table for table in candidates if isinstance(table, dict)]
 
 
@@ -104,6 +115,8 @@ def _holds_secret(table: Mapping[str, Any]) -> bool:
     """Whether the table itself contains a secret."""
     basic = table.get("basic", table.get("admin_basic"))
     password = basic.get("password") if isinstance(basic, dict) else None
+    landing = table.get("landing")
+    key = landing.get("secret_access_key", landing.get("account_key")) if isinstance(landing, dict) else None
     tokens = table.get("tokens", table.get("admin_tokens"))
     url = table.get("url")
-    return bool(tokens or password or (url is not None and store_url.holds_secret(str(url))))
+    return bool(tokens or password or key or (url is not None and store_url.holds_secret(str(url))))

@@ -140,6 +140,57 @@ class Log(Section):
     """`auto` logs JSON, or columns if standard error is a terminal."""
 
 
+class LandingSettings(Section):
+    """``landing``: where the files of an export land, so that the exporter can look for them."""
+
+    url: Annotated[str, BeforeValidator(values.landing_url)]
+    """What the names of the files of a run begin with: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or
+    `az://CONTAINER/PREFIX`. `{date}` is the day on which the run started, in the time zone of the source, also with a
+    format such as `{date:%Y/%m/%d}`; `{request_id}` is the export request id."""
+    min_objects: Annotated[int, values.integer(1, 1_000_000)] = 1
+    """How many files a run must have written."""
+    min_bytes: Annotated[int, values.integer(0, 1_000_000_000_000_000)] = 1
+    """How many bytes these must have together."""
+    within: Annotated[int, values.duration(60, DAY)] = 1800
+    """How long after Completed the files may take to appear before `ExportNothingLanded` fires."""
+    timeout: Annotated[int, values.duration(1, 600)] = 30
+    """How long one check may take."""
+    max_objects: Annotated[int, values.integer(1, 10_000_000)] = 100_000
+    """How many objects one check may list. If there are more under the prefix, the check fails; make `url` more
+    specific, with `{date}` or `{request_id}`."""
+    region: Annotated[str, values.text('a region, such as "eu-west-1"')] | None = None
+    """Region of an S3 bucket. Default: `AWS_REGION`, or `us-east-1`."""
+    endpoint: (
+        Annotated[
+            str,
+            values.optional_text(
+                'an address, such as "https://minio.example:9000"', re.compile(r"https?://[^\s/]\S*").fullmatch
+            ),
+        ]
+        | None
+    ) = None
+    """Address of the store, if it is not the cloud's own. Default: the cloud's."""
+    access_key_id: Annotated[str, values.text("the id of an access key")] | None = None
+    """Id of the access key for S3. Requires `secret_access_key_file` or `secret_access_key`. Default: the environment,
+    or the role of the machine."""
+    secret_access_key: Annotated[SecretStr, values.text("a secret access key")] | None = None
+    """Secret access key for S3. Prefer `secret_access_key_file`. Default: none."""
+    secret_access_key_file: FileName | None = None
+    """File with the secret access key, relative to the folder of the configuration file. Default: none."""
+    account: Annotated[str, values.text("the name of a storage account")] | None = None
+    """Name of the Azure storage account. Default: `AZURE_STORAGE_ACCOUNT_NAME`."""
+    account_key: Annotated[SecretStr, values.text("the key of a storage account")] | None = None
+    """Key of the Azure storage account. Prefer a managed identity, or `account_key_file`. Default: none."""
+    account_key_file: FileName | None = None
+    """File with the key of the Azure storage account, relative to the folder of the configuration file. Default:
+    none."""
+    service_account_file: FileName | None = None
+    """File with the key of a Google service account, relative to the folder of the configuration file. Default:
+    `GOOGLE_APPLICATION_CREDENTIALS`, or the identity of the machine."""
+    anonymous: Boolean = False
+    """Look without any credential, for public buckets."""
+
+
 class SourceSettings(Section):
     """``[[sources]]``: one webhook URL."""
 
@@ -168,6 +219,9 @@ class SourceSettings(Section):
         ),
     ] = ""
     """The header that carries the token. Default: `Authorization: Bearer …`."""
+    landing: LandingSettings | None = None
+    """The place to which the files of every export of the source go, unless `exports.landing` says otherwise.
+    Default: the exporter does not look."""
 
 
 class MatchSettings(Section):
@@ -220,6 +274,8 @@ class ExportSettings(Section):
         ),
     ] = ""
     """Address of the export's own runbook, shown in alerts and on the status page. Default: none."""
+    landing: LandingSettings | None = None
+    """The place to which its files go. Default: `sources.landing`."""
 
 
 class Settings(Section):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SECRETS = frozenset(
     {"tokens", "tokens_file", "admin_tokens", "admin_tokens_file", "basic", "admin_basic", "url", "sources"}
+    | {"access_key_id", "secret_access_key", "secret_access_key_file", "account_key", "account_key_file"}
+    | {"service_account_file", "endpoint"}
 )
 """The settings that may contain secrets, or into which one is pasted by mistake."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import BeforeValidator
 
 from exporter.config import store_url
-from exporter.domain import event_time
+from exporter.domain import event_time, landing
 from exporter.domain.durations import UNIT_SECONDS, parse_duration
 from exporter.domain.exports import GROUP_LABEL, OVERFLOW_LABEL, SEVERITIES, UNKNOWN_SOURCE
 from exporter.ingest.vendors import registry
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+BUCKET_URL = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[^\\?#]*)?")
 MAX_LABEL = 128
 """The longest label, in characters."""
 
@@ -235,3 +236,14 @@ def severity(value: object) -> object:
 def url_of_store(value: object) -> object:
     """Accept the URL of a SQLite file or a PostgreSQL database."""
     return store_url.check(value if isinstance(value, str) else "")
+
+
+def landing_url(value: object) -> object:
+    """Accept the prefix of files in an object store."""
+    if not isinstance(value, str) or not BUCKET_URL.fullmatch(value):
+        message = 'give "s3://BUCKET/PREFIX", "gs://BUCKET/PREFIX" or "az://CONTAINER/PREFIX"'
+        raise ValueError(message)
+    problem = landing.template_problem(value)
+    if problem:
+        raise ValueError(problem)
+    return value

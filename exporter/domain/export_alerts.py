@@ -9,11 +9,16 @@ from exporter.domain.exports import WARNING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.domain.landing_history import LandingState
     from exporter.domain.states import ExportState
 
 USUAL_AFTER_RUNS = 10
 SLOW_FACTOR = 2
 MIN_MISSED = 2
+UNANNOUNCED_LEAD = 300
+LAST_CHECK_SECONDS = 60
+FAILING_SECONDS = 900
+SMALL_RATIO = 0.2
 
 
 class ExportAlert(NamedTuple):
@@ -31,7 +36,17 @@ class ExportAlert(NamedTuple):
 
 
 def _is_overdue(state: ExportState, now: float) -> bool:
-    return 0 < state.deadline < now
+    return 0 < state.deadline < now and not _is_unannounced(state, now)
+
+
+def _is_unannounced(state: ExportState, now: float) -> bool:
+    landing = state.landing
+    return landing is not None and landing.unannounced_at > 0 and state.deadline - UNANNOUNCED_LEAD < now
+
+
+def _is_small(landing: LandingState, now: float) -> bool:
+    is_final = landing.due_at + LAST_CHECK_SECONDS < now
+    return landing.objects > 0 and is_final and landing.size < SMALL_RATIO * landing.usual_size
 
 
 EXPORT_ALERTS = (
@@ -43,7 +58,9 @@ EXPORT_ALERTS = (
     ExportAlert(
         "ExportOverdueCritical",
         "it is of severity warning, and past its deadline by a whole interval",
-        lambda state, now: 0 < state.deadline <= now - state.interval < now and state.severity == WARNING,
+        lambda state, now: (
+            _is_overdue(state, now) and state.deadline <= now - state.interval < now and state.severity == WARNING
+        ),
     ),
     ExportAlert(
         "ExportNeverCompleted",
@@ -58,7 +75,7 @@ EXPORT_ALERTS = (
     ExportAlert(
         "ExportNotStarted",
         "it is past its start deadline, and not past its deadline yet",
-        lambda state, now: 0 < state.start_deadline < now and not _is_overdue(state, now),
+        lambda state, now: 0 < state.start_deadline < now and not 0 < state.deadline < now,
     ),
     ExportAlert(
         "ExportRunFailed",
@@ -69,6 +86,26 @@ EXPORT_ALERTS = (
         "ExportWithoutSchedule",
         "it is declared and has no interval, so it can never be overdue",
         lambda state, _: state.declared and state.has_no_schedule,
+    ),
+    ExportAlert(
+        "ExportNothingLanded",
+        "it has completed, and its files are not in the bucket",
+        lambda state, now: state.landing is not None and 0 < state.landing.missing_since < now,
+    ),
+    ExportAlert(
+        "ExportLandedUnannounced",
+        "its files are in the bucket, and no Completed event has arrived",
+        _is_unannounced,
+    ),
+    ExportAlert(
+        "ExportLandingCheckFailing",
+        "its bucket could not be listed for 15 minutes",
+        lambda state, now: state.landing is not None and 0 < state.landing.failing_since < now - FAILING_SECONDS,
+    ),
+    ExportAlert(
+        "ExportLandedSmall",
+        "its last run landed with under a fifth of the usual size",
+        lambda state, now: state.landing is not None and _is_small(state.landing, now),
     ),
     ExportAlert(
         "ExportMissedRuns",

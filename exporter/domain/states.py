@@ -12,6 +12,7 @@ from exporter.domain.slot_outcomes import unpack, with_slots
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.domain.landing_history import LandingState
     from exporter.domain.slot_outcomes import SlotOutcome
 
 
@@ -29,6 +30,7 @@ class ExportState:
         slots_since: the missed and unknown ones after it.
         slots_over_objective_7d: late and missed ones of the last week if they are more than the objective allows.
         changes_at: when the state changes next if no event arrives; infinity for never.
+        landing: what is known about its files; None if the exporter does not look for them.
     """
 
     source: str
@@ -78,6 +80,7 @@ class ExportState:
     muted_by: str = ""
     muted_why: str = ""
     changes_at: float = float("inf")
+    landing: LandingState | None = None
 
     @property
     def id(self) -> str:

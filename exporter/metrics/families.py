@@ -196,7 +196,7 @@ def sample_lines(state: ExportState, values: Sequence[float | None], columns: It
         values: its `sample_values`.
         columns: numbers of columns in `EXPORT_COLUMNS`; `INFO` is not among them.
     """
-    labels = _export_labels(state)
+    labels = export_labels(state)
     return {column: _column_line(column, labels, values[column]).encode() for column in columns}
 
 
@@ -204,7 +204,8 @@ def _column_line(column: int, label_text: str, value: float | None) -> str:
     return "" if value is None else f"{_LINE_STARTS[column]}{label_text}}} {format_value(value)}\n"
 
 
-def _export_labels(state: ExportState) -> str:
+def export_labels(state: ExportState) -> str:
+    """Format the labels of an export that all of its series but the histogram have, without braces."""
     before, after = _labels_around_export(state.data_type, state.frequency, state.partner, state.source)
     return f"{before}{escape(state.export)}{after}"
 
@@ -221,7 +222,7 @@ def promql_selectors(state: ExportState) -> list[tuple[str, str]]:
 
     The selectors are the lines of a scrape without their values; the histogram has fewer labels.
     """
-    labels = _export_labels(state)
+    labels = export_labels(state)
     histogram = f'export="{escape(state.export)}",source="{escape(state.source)}"'
     return [
         (
@@ -244,7 +245,7 @@ def _info_labels(state: ExportState) -> str:
 
 def column_lines(state: ExportState) -> list[str]:
     """Format the samples of one export: one text per family of `EXPORT_COLUMNS`, empty if it has no sample."""
-    labels = _export_labels(state)
+    labels = export_labels(state)
     lines = [_column_line(column, labels, value) for column, value in enumerate(sample_values(state))]
     lines.append(f"{INFO.name}{{{_info_labels(state)}}} 1.0\n")
     return lines

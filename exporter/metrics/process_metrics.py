@@ -153,6 +153,10 @@ class ProcessMetrics:
             for code in STATUS_CODES if slug != UNKNOWN_SOURCE else ("404",):
                 self.requests.labels(slug, code)
 
+    def initialise_landings(self) -> None:
+        """Create the series that only an exporter with a configured landing has."""
+        self.store_errors.labels("landing")
+
     @property
     def writes_fail(self) -> bool:
         """Whether the last write to the store failed."""

@@ -6,10 +6,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import NoSuchExportError
+from exporter.domain.events import COMPLETED
+from exporter.domain.landing import RunTimes
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.projection.decision_maker import find_subject
 from exporter.projection.fold.deadline_basis import deadline_basis
-from exporter.projection.fold.run_list import list_runs
+from exporter.projection.fold.run_list import IN_PROGRESS, STUCK, list_runs
 
 if TYPE_CHECKING:
     from exporter.domain.decision_rules import Subject
@@ -62,3 +64,17 @@ def export_detail(projector: Projector, ledger: Ledger, key: ExportKey, now: flo
         list_runs(events, history.rules, now),
         events,
     )
+
+
+def newest_runs(projector: Projector, ledger: Ledger, key: ExportKey, now: float) -> list[RunTimes]:
+    """Return the newest runs of an export that have completed or are in progress, the newest first.
+
+    Raises:
+        NoSuchExportError: it is neither declared nor has any event.
+        StoreError: the ledger cannot be read.
+    """
+    return [
+        RunTimes(run.request_id, run.started_at, run.ended_at)
+        for run in export_detail(projector, ledger, key, now).runs
+        if run.outcome in {COMPLETED, IN_PROGRESS, STUCK}
+    ]

@@ -5,31 +5,36 @@ from __future__ import annotations
 import gc
 import threading
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from exporter.domain.errors import NoSuchExportError, StoreLostError
-from exporter.domain.exports import GROUP_LABEL
+from exporter.domain.exports import DECLARED, GROUP_LABEL
 from exporter.ingest.intake import quarantine_reasons
+from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.decision_maker import find_subject
 from exporter.projection.decision_records import list_recorded
 from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
-from exporter.server.export_detail import export_detail
+from exporter.server.export_detail import export_detail, newest_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.decision_rules import Subject
     from exporter.domain.exports import Declaration, ExportKey, Source
+    from exporter.domain.landing import RunTimes
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
     from exporter.projection.decision_records import RecordedDecision
     from exporter.server.export_detail import ExportDetail
+
+T = TypeVar("T")
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
@@ -194,6 +199,38 @@ class ReadModel:
             self._refresh(now)
             return export_detail(self._projector, self._ledger, key, now)
 
+    def states_with(
+        self, find: Callable[[ExportKey], T | None], limit: int, now: float
+    ) -> list[tuple[ExportKey, ExportState, T]]:
+        """Return the states of the exports for which a function returns something, with that.
+
+        Args:
+            find: the function.
+            limit: the most exports of a source; declared ones come first.
+            now: the time.
+        """
+        with self._state_lock:
+            self._refresh(now)
+            found = [(key, value) for key in self._projector.list_keys() if (value := find(key)) is not None]
+            found.sort(key=lambda pair: pair[0].kind != DECLARED)
+            counts: Counter[str] = Counter()
+            states = []
+            for key, value in found:
+                counts[key.source] += 1
+                if counts[key.source] <= limit:
+                    states.append((key, self._projector.export_state(key, now), value))
+            return states
+
+    def newest_runs(self, key: ExportKey, now: float) -> list[RunTimes]:
+        """Return the newest runs of an export that have completed or are in progress, the newest first.
+
+        Raises:
+            NoSuchExportError: the export is gone.
+        """
+        with self._state_lock:
+            self._refresh(now)
+            return newest_runs(self._projector, self._ledger, key, now)
+
     def find_subject(self, key: ExportKey, now: float) -> Subject:
         """Call `exporter.projection.decision_maker.find_subject`."""
         with self._state_lock:
@@ -239,6 +276,8 @@ class ReadModel:
     def _prune(self, now: float) -> Iterator[int]:
         yield from self._pruner.prune(now, self._config.retention)
         yield from self._pruner.prune_bodies(now, self._config.quarantine_retention)
+        while count := self._ledger.landings.prune(now - self._config.retention, PAGE_SIZE):
+            yield count
 
     def _refresh(self, now: float) -> None:
         """Read and render what is new. The caller holds the state lock."""

@@ -19,6 +19,7 @@ from exporter.ingest.replay import Replay, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
 from exporter.projection.decision_maker import DecisionMaker
 from exporter.server.background import BackgroundWork
+from exporter.server.landing.checker import Configured, LandingChecker
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from exporter.server.refused_bodies import RefusedBodies
 from exporter.server.timekeeping import Timekeeper
@@ -61,6 +62,7 @@ class Service:
         now: returns the time of that clock, in Unix seconds.
         intake: the way of a webhook's body to the ledger; a reload replaces it.
         refused_bodies: records the bodies that the webhook refuses.
+        landings: checks whether the files of exports have landed.
         decisions: makes decisions about exports; raises `StoreError` until the ledger was read to its end.
     """
 
@@ -83,6 +85,7 @@ class Service:
         self._ledger = ledger
         self._model = ReadModel(ledger, projection_config(config))
         self.decisions = DecisionMaker(ledger, self.clock.read, self._find_subject)
+        self.landings = LandingChecker(ledger, self._model, self.clock, landing_config(config))
         self._timekeeper = Timekeeper(ledger, self.clock, self._redating)
         self._background = BackgroundWork(
             ledger,
@@ -98,7 +101,7 @@ class Service:
         self._reload_requests = itertools.count(1)
         self._reload_started_at = 0  # the number of requests at the start of the newest reload
         self._reload_problems: tuple[str, ...] = ()
-        process_metrics.initialise_sources(config.sources)
+        self._initialise_metrics(config)
         process_metrics.reload_successful.set(1)
         process_metrics.reload_time.set(self.now())
         process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
@@ -127,12 +130,18 @@ class Service:
         self._ledger.record_heartbeat(self._model.instance_id, *self.clock.read())
         self._record_declarations(self.config)
         self.process_metrics.backup_time.set(self._ledger.last_backup())
-        self._background.start(on_caught_up)
+
+        def begin() -> None:
+            self.landings.start()
+            on_caught_up()
+
+        self._background.start(begin)
         self.refused_bodies.start()
 
     def stop(self) -> None:
         """Stop the background work and close the ledger."""
         self.refused_bodies.stop()
+        self.landings.stop()
         self._background.stop()
         self._ledger.close()
 
@@ -155,6 +164,8 @@ class Service:
             StoreError: the ledger cannot be read, or was not read to its end yet: zeros would be wrong.
         """
         self._require_caught_up()
+        if not self.landings.is_ready:
+            raise StoreError(NOT_READ)
         body, series, dropped = self._model.scrape(self.now(), openmetrics=openmetrics)
         self.process_metrics.series.set(series)
         self.process_metrics.series_dropped.inc(dropped)
@@ -167,7 +178,8 @@ class Service:
             StoreError: the ledger cannot be read, or was not read to its end yet.
         """
         self._require_caught_up()
-        return self._model.list_states(now)
+        states, sources = self._model.list_states(now)
+        return self.landings.attach(states), sources
 
     def crowded_groups(self, states: list[ExportState]) -> set[str]:
         """Call `exporter.server.read_model.ReadModel.crowded_groups`.
@@ -204,7 +216,9 @@ class Service:
             StoreError: the ledger cannot be read, or was not read to its end yet.
         """
         self._require_caught_up()
-        return self._model.export_detail(export_id, now)
+        detail = self._model.export_detail(export_id, now)
+        [state] = self.landings.attach([detail.subject.state])
+        return detail._replace(subject=replace(detail.subject, state=state))
 
     def replay_quarantine(self, selection: QuarantineSelection, after: int, limit: int, *, dry_run: bool) -> ReplayPage:
         """Call `exporter.ingest.replay.Replay.replay_quarantine_page`.
@@ -255,6 +269,11 @@ class Service:
         log.error("config_reload_failed", problems=list(problems))
         return problems
 
+    def _initialise_metrics(self, config: Config) -> None:
+        self.process_metrics.initialise_sources(config.sources)
+        if config.landings:
+            self.process_metrics.initialise_landings()
+
     def _find_subject(self, key: ExportKey, now: float) -> Subject:
         self._require_caught_up()
         return self._model.find_subject(key, now)
@@ -265,7 +284,7 @@ class Service:
 
     def _reconfigure(self, config: Config) -> None:
         config = self._keep_restart_settings(config)
-        self.process_metrics.initialise_sources(config.sources)
+        self._initialise_metrics(config)
         self._record_declarations(config)
         intake = Intake(self._ledger, config.limits.event_bytes)
         intake.load_offsets(config.sources_without_credentials.values())
@@ -274,6 +293,8 @@ class Service:
         if math.isfinite(self.intake.retention):  # events may have been pruned while the model was reconfigured
             intake.refuse_older_than(config.retention)
         self.config, self.intake = config, intake
+        if self._background.caught_up:
+            self.landings.reconfigure(landing_config(config))
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
         self.process_metrics.certificate_end.set(config.tls_expires_at)
         self.process_metrics.backup_max_age.set(config.backup_max_age)
@@ -324,3 +345,8 @@ def projection_config(config: Config) -> ProjectionConfig:
         config.retention,
         config.quarantine_retention,
     )
+
+
+def landing_config(config: Config) -> Configured:
+    """Select what the checks of landings need of the configuration."""
+    return Configured(config.landings, config.sources_without_credentials, config.limits.exports_per_source)

@@ -34,6 +34,8 @@ Prometheus, and the `group_wait` of Alertmanager (30 s as shipped).
 quarantined, over the objective) resolves when the counted events are older than its window.
 - While the exporter cannot be scraped, no alert about an export starts. One that fires continues for 15 minutes; \
 `ExportExporterDown` then replaces it.
+- An export whose files have landed although no Completed event arrived is not reported as overdue or never \
+completed, but by `ExportLandedUnannounced`, until the deadline of its next run.
 - Two replicas raise one alert. One replica that is down raises none.
 - Alerts about an export carry its `owner` and `runbook_url` as labels, so routes can match on them."""
 
@@ -72,6 +74,22 @@ NOTES = {
     ),
     "ExportWithoutSchedule": Note(
         "no schedule", "a declared export has no interval, so it can never be overdue", "at once"
+    ),
+    "ExportNothingLanded": Note(
+        "nothing landed",
+        "an export completed, and its files are not in the bucket, or are too few or too small",
+        "`landing.within` after the run completed",
+    ),
+    "ExportLandedUnannounced": Note(
+        "landed unannounced",
+        "files of an export are in the bucket, and no Completed event has arrived",
+        "5 min before the deadline",
+    ),
+    "ExportLandingCheckFailing": Note(
+        "check failing", "the bucket of an export could not be listed for 15 minutes", "15 min"
+    ),
+    "ExportLandedSmall": Note(
+        "small", "a run landed with under a fifth of the median of the 14 runs before", "`landing.within`, and a minute"
     ),
     "ExportMissedRuns": Note(
         "missed slots", "two slots or more were missed in a day", "one interval after the second slot was due"

@@ -12,6 +12,7 @@ from exporter.config import settings
 from exporter.config.settings import (
     BasicSettings,
     ExportSettings,
+    LandingSettings,
     Limits,
     Log,
     MatchSettings,
@@ -38,7 +39,11 @@ SECTIONS: tuple[tuple[str, str, type[Section]], ...] = (
     ("[[sources]]", "sources.", SourceSettings),
     ("[[exports]]", "exports.", ExportSettings),
 )
-TABLES: tuple[tuple[str, type[Section]], ...] = (("match", MatchSettings), ("basic", BasicSettings))
+TABLES: tuple[tuple[str, type[Section]], ...] = (
+    ("match", MatchSettings),
+    ("landing", LandingSettings),
+    ("basic", BasicSettings),
+)
 LISTS = ("sources", "exports")
 
 ONLY_AT_START = frozenset({"store.allow_open_folder"})
@@ -152,6 +157,8 @@ def accepted_values(field: FieldInfo) -> str:
         return "a table; see [`basic`](#basic)"
     if MatchSettings in _parts(field):
         return "a table; see [`match`](#match)"
+    if LandingSettings in _parts(field):
+        return "a table; see [`landing`](#landing)"
     [parse] = {validator.func for validator in _validators(field)}
     for wrong in (-1, object()):
         try:
@@ -185,7 +192,7 @@ def default_text(name: str, field: FieldInfo) -> str:
         default = str(default)
     if isinstance(default, bool):
         return code(str(default).lower())
-    if isinstance(default, int) and name in {"keep_alive", "retention", "quarantine_retention"}:
+    if isinstance(default, int) and name in {"keep_alive", "retention", "quarantine_retention", "within", "timeout"}:
         default = format_bound(default)
     return code(f'"{default}"' if isinstance(default, str) else str(default))
 

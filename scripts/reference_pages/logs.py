@@ -56,6 +56,8 @@ NOTES = {
     "events_redated": ("The clock was corrected, and the times of events that arrived before were recomputed."),
     "heartbeat_failed": "The heartbeat could not be written. It is retried; without one, the time counts as an outage.",
     "internal_error": "A bug: a request was answered 500. The traceback is in `exception`.",
+    "landing_not_stored": "What a check of a landing found could not be stored. It is made again.",
+    "landings_not_read": "The checks of landings could not be read from the store. It is retried.",
     "pruning_failed": "Pruning failed. It is retried.",
     "ready": "Startup is complete.",
     "redating_failed": "Correcting event times after a wrong clock failed. It is retried.",

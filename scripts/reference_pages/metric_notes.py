@@ -250,5 +250,55 @@ NOTES = {
         "`store.backup_max_age` is not set", CONFIGURED, "max(dataexport_backup_max_age_seconds) > 0"
     ),
     "dataexport_build_info": Note("does not occur", "no", "count by (version) (dataexport_build_info)", "always 1"),
+    "dataexport_landed_timestamp_seconds": Note(
+        "never",
+        TIMESTAMP,
+        "time() - (max without (instance, pod) (dataexport_landed_timestamp_seconds) > 0)",
+    ),
+    "dataexport_landed_objects": Note(
+        "nothing was found, or never looked",
+        YES,
+        "max without (instance, pod) (dataexport_landed_objects)",
+    ),
+    "dataexport_landed_bytes": Note(
+        "nothing was found, or never looked",
+        YES,
+        "max without (instance, pod) (dataexport_landed_bytes)",
+    ),
+    "dataexport_usual_landed_bytes": Note(
+        "fewer than 3 runs",
+        YES,
+        "max without (instance, pod) (dataexport_usual_landed_bytes) > 0",
+    ),
+    "dataexport_landing_due_timestamp_seconds": Note(
+        "never looked",
+        TIMESTAMP,
+        "max without (instance, pod) (dataexport_landing_due_timestamp_seconds) - time()",
+    ),
+    "dataexport_landing_missing_since_timestamp_seconds": Note(
+        "nothing is missing",
+        YES,
+        "time() - (max without (instance, pod) (dataexport_landing_missing_since_timestamp_seconds) > 0)",
+    ),
+    "dataexport_landing_unannounced_timestamp_seconds": Note(
+        "no such files",
+        YES,
+        "time() - (max without (instance, pod) (dataexport_landing_unannounced_timestamp_seconds) > 0)",
+    ),
+    "dataexport_landing_failing_since_timestamp_seconds": Note(
+        "the last check succeeded",
+        YES,
+        "time() - (max without (instance, pod) (dataexport_landing_failing_since_timestamp_seconds) > 0)",
+    ),
+    "dataexport_landing_last_check_timestamp_seconds": Note(
+        "never",
+        TIMESTAMP,
+        "time() - (max without (instance, pod) (dataexport_landing_last_check_timestamp_seconds) > 0)",
+    ),
+    "dataexport_landing_checks_total": Note(
+        "no such check yet",
+        NEVER,
+        "sum without (instance, pod) (increase(dataexport_landing_checks_total[1d]))",
+    ),
 }
 """A note for every metric."""

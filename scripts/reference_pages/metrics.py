@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.domain.landing_history import LandingState
 from exporter.domain.states import ExportState, SourceState
-from exporter.metrics import families
+from exporter.metrics import families, landing_families
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from reference_pages.markdown import code, codes, document, table
@@ -31,6 +32,10 @@ process start at 0 with the process.
 
 GROUPS = (
     ("Exports", "One series per export, with the labels `source`, `export`, `partner`, `data_type`, `frequency`."),
+    (
+        "Landings",
+        "One series per export with a [`landing`](configuration.md#landing), with the same labels; without one, none.",
+    ),
     ("Sources", "One series per source, with the label `source`."),
     ("Process", "Metrics of this exporter process."),
 )
@@ -75,6 +80,16 @@ def export_metrics() -> list[Metric]:
     ]
 
 
+def landing_metrics() -> list[Metric]:
+    """Return the metrics of landings."""
+    state = ExportState("shop", "any", "", "", "", "", declared=False)
+    lines = landing_families.landing_lines(state, LandingState())
+    return [
+        Metric(family.sample_name, family.kind, family.documentation, _labels(line.partition("\n")[0]))
+        for family, line in zip(landing_families.LANDING_FAMILIES, lines, strict=True)
+    ]
+
+
 def source_metrics() -> list[Metric]:
     """Return the metrics of sources."""
     state = SourceState("shop", "", events={"completed": 1}, unknown_statuses={"paused": 1})
@@ -99,7 +114,7 @@ def process_metrics() -> list[Metric]:
 def page() -> str:
     """Return the text of the page."""
     blocks = [INTRODUCTION]
-    for (title, text), metrics in zip(GROUPS, (export_metrics(), source_metrics(), process_metrics()), strict=True):
+    for (title, text), metrics in zip(GROUPS, _groups(), strict=True):
         blocks += [f"## {title}", text]
         rows = ([f"[{code(metric.name)}](#{metric.name})", metric.type, metric.text] for metric in metrics)
         blocks.append(table(["metric", "type", "meaning"], rows))
@@ -109,7 +124,11 @@ def page() -> str:
 
 def all_metrics() -> list[Metric]:
     """Return every metric."""
-    return [*export_metrics(), *source_metrics(), *process_metrics()]
+    return [metric for group in _groups() for metric in group]
+
+
+def _groups() -> tuple[list[Metric], ...]:
+    return export_metrics(), landing_metrics(), source_metrics(), process_metrics()
 
 
 def _section(metric: Metric) -> Iterator[str]:

@@ -12,6 +12,7 @@ import yaml
 
 from exporter.cli.main import COMMANDS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.metrics.landing_families import LANDING_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from monitoring import ROOT, read_yaml
 from tools import tool
@@ -28,14 +29,14 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("Export*.md"))
 TRIAGE = ROOT / "docs" / "runbooks" / "README.md"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "When to mute"]
 SEVERITIES = {"critical", "warning", "info", "none"}
-OWN_SEVERITY = {"ExportOverdue", "ExportNeverCompleted"}
+OWN_SEVERITY = {"ExportOverdue", "ExportNeverCompleted", "ExportNothingLanded"}
 """The alerts with the severity of the export as it is configured."""
 PER_EXPORT = {"source", "export", "partner", "data_type", "frequency"}
 
 
 def metrics() -> Iterator[str]:
     """The name of every sample of our own in a scrape."""
-    families = [(family.sample_name, family.kind) for family in EXPORT_FAMILIES + SOURCE_FAMILIES]
+    families = [(family.sample_name, family.kind) for family in EXPORT_FAMILIES + LANDING_FAMILIES + SOURCE_FAMILIES]
     own = [
         (f"{each.name}_total" if each.type == "counter" else each.name, each.type)
         for each in ProcessMetrics().registry.collect()

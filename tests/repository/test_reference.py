@@ -18,6 +18,7 @@ from exporter.config.settings import ExportSettings, Settings, SourceSettings
 from exporter.config.variables import FILE_VARIABLES, VARIABLES
 from exporter.domain.states import CONDITIONS
 from exporter.metrics.families import EXPORT_FAMILIES, SOURCE_FAMILIES
+from exporter.metrics.landing_families import LANDING_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.server.admin.app import create_app
 from generate_reference import FOLDER, PAGES
@@ -50,7 +51,7 @@ def settings() -> Iterator[str]:
 
 def metrics() -> Iterator[str]:
     """Every metric that is ours, by the name of its samples."""
-    yield from (family.sample_name for family in EXPORT_FAMILIES + SOURCE_FAMILIES)
+    yield from (family.sample_name for family in EXPORT_FAMILIES + LANDING_FAMILIES + SOURCE_FAMILIES)
     for metric in ProcessMetrics().registry.collect():
         if metric.name.startswith("dataexport_"):
             yield f"{metric.name}_total" if metric.type == "counter" else metric.name

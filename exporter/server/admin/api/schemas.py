@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 EVENTS_PER_EXPORT = 20
 RUNS_PER_EXPORT = 50
 
+LANDING = (
+    fields.optional_text("result", "What the last check found: landed, nothing, small or error; null before it."),
+    fields.optional_text("detail", "Where it looked, or why it failed."),
+    *fields.instant("checked_at", "When the last check was made"),
+    *fields.instant("landed_at", "When the newest file of the last run that landed was modified"),
+    fields.count("objects", "Files of the last run that was looked for."),
+    fields.count("size", "Their size in bytes."),
+    fields.number("usual_size", "Median size in bytes of the 14 runs before; 0 with fewer than 3."),
+    *fields.instant("due_at", "By when the files of that run must be there"),
+    *fields.instant("missing_since", "Since when the files of the last completed run are missing"),
+    *fields.instant("unannounced_at", "When files landed of a run that no Completed event announced"),
+    *fields.instant("failing_since", "Since when checks have failed"),
+)
+
 EXPORT = (
     fields.text("id", "Permanent id of the export; the last part of its path in the API."),
     fields.text("source", "Slug of the source."),
@@ -69,6 +83,11 @@ EXPORT = (
     *fields.instant("muted_until", "When the mute ends"),
     fields.optional_text("muted_by", "Who muted the export; null if it is not muted."),
     fields.optional_text("muted_why", "Why, as given."),
+    Field(
+        "landing",
+        {"anyOf": [document_schema(LANDING), {"type": "null"}], "description": "Null if no landing is configured."},
+        lambda state: document(LANDING, state.landing) if state.landing else None,
+    ),
 )
 
 EVENT = (

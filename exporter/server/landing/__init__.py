@@ -1,0 +1,1 @@
+"""Looks for the files of exports in object stores, in the background."""

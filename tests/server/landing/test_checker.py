@@ -1,0 +1,311 @@
+"""The checks in the background: the four cases of a run, restarts, replicas, bounds, and what is published."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucket_server import ACCOUNT, bucket_server
+from builders import HOUR, MINUTE, accepted_event, at, event
+from clocks import FakeMachine
+from exporter.domain.errors import StoreError
+from exporter.domain.export_alerts import EXPORT_ALERTS
+from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.landing import ERROR, LANDED, NOTHING, Found, Landing, Landings
+from exporter.ledger.clock import Clock
+from exporter.server.landing import checker
+from exporter.server.landing.checker import Configured, LandingChecker
+from exporter.server.landing.object_store import find_files
+from exporter.server.read_model import ProjectionConfig, ReadModel
+from memory_ledger import MemoryLedger
+from running import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bucket_server import BucketServer
+    from exporter.domain.landing_history import LandingState
+    from exporter.domain.states import ExportState
+
+SOURCES = {"shop": Source("shop", "UTC", UTC)}
+DECLARED = Declaration("nightly", Selection("shop", frequency="4h"), interval=4 * HOUR)
+LANDING = Landing("s3://exports/{date}/", timeout=20)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "TICK_SECONDS", 0.01)
+
+
+class Instance:
+    """A replica: a checker with a read model and a clock, on a ledger."""
+
+    def __init__(
+        self,
+        ledger: MemoryLedger,
+        machine: FakeMachine,
+        landings: Landings,
+        find: Callable[[Landing, str, float], Found] = find_files,
+        declarations: tuple[Declaration, ...] = (DECLARED,),
+    ) -> None:
+        self.ledger = ledger
+        self.clock = Clock(ledger, machine)
+        self.clock.start()
+        self.model = ReadModel(ledger, ProjectionConfig(SOURCES, declarations, 10, 400 * 24 * HOUR, HOUR))
+        self.checker = LandingChecker(ledger, self.model, self.clock, Configured(landings, SOURCES, 10), find)
+
+    def export(self) -> ExportState:
+        """Return the only export with what is known about its files."""
+        [state] = self.checker.attach(self.model.list_states(self.clock.now())[0])
+        return state
+
+    def landing(self) -> LandingState:
+        known = self.export().landing
+        assert known is not None
+        return known
+
+    def alerts(self) -> set[str]:
+        now = self.clock.now()
+        return {alert.name for alert in EXPORT_ALERTS if alert.applies(self.export(), now)}
+
+
+@contextmanager
+def running(instance: Instance) -> Iterator[Instance]:
+    instance.checker.start()
+    try:
+        yield instance
+    finally:
+        instance.checker.stop()
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    """A ledger with a run of the declared export from 0:00 to 0:10; the deadline is 4:58."""
+    ledger = MemoryLedger()
+    ledger.record_declarations([("shop", "nightly")], at("0:00") - HOUR)
+    add(ledger, event("initiated", at("0:00")), event("completed", at("0:10")))
+    return ledger
+
+
+def add(ledger: MemoryLedger, *events: object) -> None:
+    ledger.append([accepted_event(each) for each in events])  # type: ignore[arg-type] # made by `event`
+
+
+def nightly(landing: Landing = LANDING) -> Landings:
+    return Landings({("shop", "nightly"): landing})
+
+
+def landing_in(server: BucketServer, scheme: str) -> Landing:
+    if scheme == "s3":
+        options: dict[str, str] = {"endpoint": server.url, "region": "us-east-1", "access_key_id": "id"}
+        return Landing("s3://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),), (("secret_access_key", "s"),))
+    if scheme == "gs":
+        options = {"endpoint": server.url, "anonymous": "true"}
+        return Landing("gs://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),))
+    options = {"endpoint": f"{server.url}/{ACCOUNT}", "account": ACCOUNT}
+    return Landing("az://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),), (("account_key", "a2V5"),))
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+@pytest.mark.parametrize(
+    ("is_announced", "has_landed", "expected"),
+    [
+        (True, True, set()),
+        (True, False, {"ExportNothingLanded"}),
+        (False, True, {"ExportLandedUnannounced"}),
+        (False, False, {"ExportOverdue"}),
+    ],
+)
+def test_the_four_cases(
+    ledger: MemoryLedger,
+    scheme: str,
+    *,
+    is_announced: bool,
+    has_landed: bool,
+    expected: set[str],
+) -> None:
+    if is_announced:
+        add(ledger, event("initiated", at("4:00")), event("completed", at("4:10")))
+    with bucket_server() as server:
+        server.put("2026-06-01/of the run before", 1, at("0:09"))
+        if has_landed:
+            server.put("2026-06-01/file", 7, at("4:09"))
+        machine = FakeMachine(at("5:00"))
+        with running(Instance(ledger, machine, nightly(landing_in(server, scheme)))) as instance:
+            wait_until(lambda: instance.landing().result != "", "the first check")
+            assert instance.alerts() - {"ExportNotStarted"} == expected
+            assert instance.landing().objects == has_landed
+            assert instance.landing().detail == f"{scheme}://exports/2026-06-01/"
+
+
+def test_late_files_end_the_alert(ledger: MemoryLedger) -> None:
+    with bucket_server() as server:
+        machine = FakeMachine(at("0:40"))
+        with running(Instance(ledger, machine, nightly(landing_in(server, "s3")))) as instance:
+            wait_until(lambda: instance.landing().result == NOTHING, "the first check")
+            machine.pass_time(1)
+            wait_until(lambda: "ExportNothingLanded" in instance.alerts(), "the alert")
+            server.put("2026-06-01/file", 7, at("0:41"))
+            machine.pass_time(MINUTE)
+            wait_until(lambda: instance.landing().result == LANDED, "the next check")
+            assert instance.alerts() == set()
+            assert instance.landing().landed_at == at("0:41")
+
+
+def test_a_lost_webhook_is_known_before_the_deadline(ledger: MemoryLedger) -> None:
+    with bucket_server() as server:
+        server.put("2026-06-01/file", 7, at("4:09"))
+        machine = FakeMachine(at("4:34"))
+        with running(Instance(ledger, machine, nightly(landing_in(server, "s3")))) as instance:
+            wait_until(lambda: instance.landing().unannounced_at > 0, "the check before the deadline")
+            machine.pass_time(19 * MINUTE + 1)
+            wait_until(lambda: instance.alerts() == {"ExportLandedUnannounced", "ExportNotStarted"}, "the ticket")
+            machine.pass_time(6 * MINUTE)
+            wait_until(lambda: instance.alerts() == {"ExportLandedUnannounced"}, "the deadline to pass")
+
+
+def test_a_restart_shows_the_same_without_another_check(ledger: MemoryLedger) -> None:
+    machine = FakeMachine(at("1:00"))
+    with running(Instance(ledger, machine, nightly(), lambda *_: Found(3, 300, at("0:09")))) as first:
+        wait_until(lambda: first.landing().result != "", "the check")
+        text = first.checker.text(openmetrics=True)
+
+    def fail(*_: object) -> Found:
+        raise AssertionError
+
+    again = Instance(ledger, machine, nightly(), fail)
+    with running(again):
+        assert again.checker.text(openmetrics=True) == text
+        assert len(ledger.landings.read(0)) == 1
+
+
+def test_one_of_two_replicas_checks_and_both_know(ledger: MemoryLedger) -> None:
+    machine = FakeMachine(at("1:00"))
+    looks: list[str] = []
+
+    def find(_: Landing, url: str, __: float) -> Found:
+        looks.append(url)
+        return Found(3, 300, at("0:09"))
+
+    with (
+        running(Instance(ledger, machine, nightly(), find)) as first,
+        running(Instance(ledger, machine, nightly(), find)) as second,
+    ):
+        wait_until(lambda: first.landing().result == second.landing().result == LANDED, "both to know")
+        assert looks == ["s3://exports/2026-06-01/"]
+        assert first.checker.text(openmetrics=False) == second.checker.text(openmetrics=False)
+
+
+def test_an_error_is_stored_with_its_sentence(ledger: MemoryLedger) -> None:
+    landing = Landing("s3://exports/{request_id}/")
+    add(ledger, event("completed", at("0:30"), request_id="a b"))
+    with running(Instance(ledger, FakeMachine(at("1:00")), nightly(landing))) as instance:
+        wait_until(lambda: instance.landing().result == ERROR, "the check")
+        assert instance.landing().detail == "the request id 'a b' does not fit into landing.url"
+        assert instance.landing().failing_since == at("1:00")
+
+
+def test_at_most_a_few_checks_run_at_a_time_and_a_bucket_that_hangs_leaves_some_to_others() -> None:
+    ledger = MemoryLedger()
+    declared = tuple(Declaration(f"e{number}", Selection("shop", request_id=f"{number}")) for number in range(10))
+    for number in range(10):
+        add(ledger, event("completed", at("0:10"), request_id=str(number), frequency="one-time"))
+    landings = Landings({("shop", f"e{number}"): Landing(f"s3://bucket{number // 6}/") for number in range(10)})
+    release, started = threading.Event(), []
+
+    def hang(_: Landing, url: str, __: float) -> Found:
+        started.append(url)
+        release.wait(30)
+        return Found(1, 1, at("0:10"))
+
+    with running(Instance(ledger, FakeMachine(at("1:00")), landings, hang, declared)) as instance:
+        wait_until(lambda: len(started) == checker.MAX_CHECKS, "as many checks as may run")
+        assert started.count("s3://bucket0/") == checker.MAX_CHECKS_PER_BUCKET
+        release.set()
+        wait_until(lambda: len(ledger.landings.read(0)) == 10, "all of them")
+        wait_until(lambda: len(instance.checker.states) == 10, "all to be known")
+
+
+def test_the_default_of_a_source_is_for_as_many_exports_as_have_series() -> None:
+    ledger = MemoryLedger()
+    for number in range(12):
+        add(ledger, event("completed", at("0:10"), partner=f"P{number}"))
+    landings = Landings({}, {"shop": Landing("s3://exports/")})
+    instance = Instance(ledger, FakeMachine(at("1:00")), landings, lambda *_: Found(1, 1, at("0:10")), ())
+    with running(instance):
+        assert len(instance.checker.states) == 10
+
+
+def test_without_a_landing_nothing_is_started_or_published(ledger: MemoryLedger) -> None:
+    instance = Instance(ledger, FakeMachine(at("1:00")), Landings())
+    threads = threading.active_count()
+    with running(instance):
+        assert threading.active_count() == threads
+        assert instance.checker.is_ready
+        assert instance.checker.text(openmetrics=True) == b""
+        assert instance.export().landing is None
+
+
+def test_a_reload_adds_and_removes_landings(ledger: MemoryLedger) -> None:
+    find = lambda *_: Found(1, 1, at("0:09"))  # noqa: E731 - a bucket with a file
+    with running(Instance(ledger, FakeMachine(at("1:00")), Landings(), find)) as instance:
+        instance.checker.reconfigure(Configured(nightly(), SOURCES, 10))
+        wait_until(lambda: instance.landing().result == LANDED, "the first check")
+        instance.checker.reconfigure(Configured(Landings(), SOURCES, 10))
+        assert instance.checker.text(openmetrics=False) == b""
+        assert instance.export().landing is None
+
+
+def test_an_export_without_a_run_has_its_series_from_the_start() -> None:
+    ledger = MemoryLedger()
+    declared = Declaration("nightly", Selection("shop", request_id="1"))
+    with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), declarations=(declared,))) as instance:
+        text = instance.checker.text(openmetrics=False).decode()
+    labels = 'data_type="",export="nightly",frequency="",partner=""'
+    assert f'dataexport_landed_timestamp_seconds{{{labels},source="shop"}} 0.0\n' in text
+    assert f'dataexport_landing_checks_total{{{labels},result="landed",source="shop"}} 0.0\n' in text
+
+
+class FailingStore:
+    """Makes the store of checks fail while ``failing`` has its operation."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._store = ledger.landings
+        self.failing: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        if name in self.failing:
+            message = "the disk is on fire"
+            raise StoreError(message)
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("operation", ["append", "lease", "read_recent"])
+def test_a_store_that_fails_is_tried_again(ledger: MemoryLedger, operation: str) -> None:
+    failing = FailingStore(ledger)
+    failing.failing = {operation}
+    ledger.landings = failing  # type: ignore[assignment] # it forwards everything else
+    tried = threading.Event()
+
+    def find(*_: object) -> Found:
+        tried.set()
+        return Found(1, 1, at("0:09"))
+
+    with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), find)) as instance:
+        if operation == "append":
+            assert tried.wait(20)
+        assert instance.checker.is_ready == (operation != "read_recent")
+        failing.failing = set()
+        wait_until(lambda: instance.checker.is_ready and instance.landing().result == LANDED, "the check to be stored")
+
+
+def test_another_ledger_has_its_own_checks(ledger: MemoryLedger) -> None:
+    with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), lambda *_: Found(1, 1, at("0:09")))) as instance:
+        wait_until(lambda: instance.landing().result == LANDED, "the check")
+        ledger._ledger_id = "another"  # noqa: SLF001 - as after a restore
+        instance.checker.refresh()
+        assert instance.landing().result == LANDED

@@ -1,0 +1,98 @@
+"""A running exporter with a landing shows it everywhere, and one without shows nothing of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucket_server import bucket_server
+from builders import fields, vendor_clock
+from commands import run
+from exporter.server.landing import checker
+from running import wait_until
+from running_here import LocalExporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = """
+[[sources]]
+slug = "default"
+timezone = "UTC"
+
+[[exports]]
+name = "nightly"
+match = {{ frequency = "4h" }}
+{landing}"""
+LANDING = 'landing = {{ url = "s3://{bucket}/a/", endpoint = "{url}", region = "us-east-1", anonymous = true }}'
+
+
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExporter]:
+    """An exporter whose export completed just now, and left 3 files of 1500 bytes."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(checker, "TICK_SECONDS", 0.05)
+    with bucket_server() as server:
+        now = time.time()
+        for number in range(3):
+            server.put(f"a/{number}", 500, now)
+        toml = CONFIG.format(landing=LANDING.format(bucket="exports", url=server.url))
+        with LocalExporter(tmp_path_factory.mktemp("landing"), toml) as running:
+            assert (
+                'export="nightly",frequency="4h",partner="",result="landed",source="default"} 0.0' in running.scrape()
+            )
+            running.post(fields("Initiated", vendor_clock(now - 600)))
+            running.post(fields("Completed", vendor_clock(now)))
+            wait_until(lambda: 'result="landed",source="default"} 1.0' in running.scrape(), "the check")
+            yield running
+    patch.undo()
+
+
+def test_the_scrape_has_what_was_found(exporter: LocalExporter) -> None:
+    text = exporter.scrape()
+    labels = 'data_type="",export="nightly",frequency="4h",partner="",source="default"'
+    assert f"dataexport_landed_objects{{{labels}}} 3.0" in text
+    assert f"dataexport_landed_bytes{{{labels}}} 1500.0" in text
+    assert f"dataexport_landing_missing_since_timestamp_seconds{{{labels}}} 0.0" in text
+    assert "# TYPE dataexport_landing_checks_total counter" in text
+
+
+def test_the_api_has_it(exporter: LocalExporter) -> None:
+    [export] = exporter.admin("/api/v1/exports").json()["exports"]
+    landing = export["landing"]
+    assert (landing["result"], landing["objects"], landing["size"]) == ("landed", 3, 1500)
+    assert landing["detail"] == "s3://exports/a/"
+    assert landing["missing_since"] is None
+
+
+def test_the_pages_have_it(exporter: LocalExporter) -> None:
+    [export] = exporter.admin("/api/v1/exports").json()["exports"]
+    assert '<span class="note">landed</span>' in exporter.admin("/").text
+    page = exporter.admin(f"/exports/{export['id']}").text
+    assert "<dt>Files</dt><dd>landed; 3 files, 1.5 kB, the newest modified " in page
+    assert "at <code>s3://exports/a/</code></dd>" in page
+    assert "ExportNothingLanded" in page
+
+
+def test_the_doctor_tries_the_landing(exporter: LocalExporter) -> None:
+    result = run("doctor", "--config", str(exporter.config_path), DATAEXPORT_STORE_URL=f"sqlite:///{exporter.database}")
+    assert "s3://exports/a/ can be listed; the run looked for has landed: 3 files with 1500 bytes" in result.stdout
+
+
+def test_the_doctor_names_what_is_missing(exporter: LocalExporter) -> None:
+    wrong = exporter.folder / "wrong.toml"
+    wrong.write_text(exporter.config_path.read_text("utf-8").replace("s3://exports", "s3://elsewhere"), "utf-8")
+    result = run("doctor", "--config", str(wrong), DATAEXPORT_STORE_URL=f"sqlite:///{exporter.database}")
+    assert result.exit_code == 1
+    assert "s3://elsewhere does not exist; correct landing.url" in result.stdout
+
+
+def test_without_a_landing_there_is_no_import_and_no_series(tmp_path_factory: pytest.TempPathFactory) -> None:
+    before = set(sys.modules)
+    with LocalExporter(tmp_path_factory.mktemp("none"), CONFIG.format(landing="")) as running:
+        assert "land" not in running.scrape()
+        assert running.admin("/api/v1/exports").json()["exports"][0]["landing"] is None
+    assert not {name for name in set(sys.modules) - before if name.startswith("obstore")}
