@@ -16,6 +16,9 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 	$(BIN)/dataexport-exporter serve
 
+# Tests start many processes, each of which would compile every module anew where Python may not write bytecode.
+test prove: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not proof and not container" --numprocesses=3 --dist=worksteal --durations=20

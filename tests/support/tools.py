@@ -29,7 +29,7 @@ PROOF = int(os.environ.get("PROOF", "1"))
 
 def thorough(test: Callable[..., None]) -> Callable[..., None]:
     """Mark a Hypothesis test so that `make prove` runs it too, with more examples."""
-    with_more: Callable[..., None] = settings(max_examples=120 * PROOF if PROVING else 30)(test)
+    with_more: Callable[..., None] = settings(max_examples=60 * PROOF if PROVING else 20)(test)
     marked: Callable[..., None] = pytest.mark.thorough(with_more)
     return marked
 
