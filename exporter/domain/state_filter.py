@@ -36,4 +36,4 @@ class StateFilter:
             text = "\n".join(labels).casefold()
             if not all(word in text for word in self.search.casefold().split()):
                 return False
-        return self.state in {None, export.condition(now)}
+        return self.state is None or self.state == export.condition(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Blueprint, Response, render_template, request
@@ -94,7 +95,7 @@ def create_blueprint(service: Service) -> Blueprint:
             overview=overview,
             counts=counts,
             icon="bad" if overview.store_problem else ICONS.get(_worst(counts), "fine"),
-            worst=[state for state in overview.states if state.condition(now) in RUNBOOKS][:WORST_EXPORTS],
+            worst=_worst_exports(overview.states, now),
             selected=selected,
             matching=len(matching),
             shown=matching[first : first + EXPORTS_PER_PAGE],
@@ -135,6 +136,11 @@ def _overview(service: Service, now: float) -> Overview:
         return Overview(states, sources, frozenset(service.crowded_groups(states)))
     except StoreError as error:
         return Overview(store_problem=str(error))
+
+
+def _worst_exports(states: Sequence[ExportState], now: float) -> list[ExportState]:
+    """Return the first of those that somebody has to look at; ``states`` are in the order of urgency."""
+    return list(islice(takewhile(lambda state: state.condition(now) in RUNBOOKS, states), WORST_EXPORTS))
 
 
 def _worst(counts: Mapping[str, int]) -> str:
