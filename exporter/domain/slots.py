@@ -32,7 +32,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain import deadlines
-from exporter.domain.daylight_saving import latest_slot_after
+from exporter.domain.daylight_saving import latest_slot_after, latest_slots_after
 from exporter.domain.frequency import DAY
 from exporter.domain.slot_outcomes import LATE, MAX_SLOTS, MISSED, ON_TIME, UNKNOWN, SlotOutcome
 
@@ -171,20 +171,23 @@ class Schedule(NamedTuple):
         hidden = self._hidden_slots(filled - 1)
         recent = range(max(1, filled - 1 - math.ceil(WEEK / self.expectation.interval)), filled)
         last = range(max(1, filled - MAX_SLOTS), filled)
-        due_at = {number: self.slot(number) for number in range(min(recent.start, last.start), filled + 1)}
+        numbers = range(min(recent.start, last.start), filled + 1)
+        due_at = dict(zip(numbers, latest_slots_after(self.since, numbers, self.expectation), strict=True))
         return Verdict(
             missed=max(0, filled - first) - sum(first <= number for number in hidden) if is_overdue else 0,
             unknown=len(hidden),
             missed_at=_judged_at(
-                (due_at[number + 1] for number in recent if number >= first and number not in hidden), deadline, until
+                [due_at[number + 1] for number in recent if number >= first and number not in hidden], deadline, until
             )
             if is_overdue
             else (),
-            unknown_at=_judged_at((due_at[number + 1] for number in recent if number in hidden), 0, until),
+            unknown_at=_judged_at([due_at[number + 1] for number in recent if number in hidden], 0, until),
             last_slots=tuple(
-                SlotOutcome(UNKNOWN if number in hidden else MISSED, due_at[number])
-                for number in last
-                if number in hidden or (is_overdue and number >= first)
+                [
+                    SlotOutcome(UNKNOWN if number in hidden else MISSED, due_at[number])
+                    for number in last
+                    if number in hidden or (is_overdue and number >= first)
+                ]
             ),
         )
 
@@ -208,5 +211,5 @@ class Schedule(NamedTuple):
 
 def _judged_at(next_slots: Iterable[float], not_before: float, until: float) -> tuple[float, ...]:
     """Return when slots came to be missed or unknown: when the next one of each was due."""
-    instants = (min(until, max(not_before, next_slot)) for next_slot in next_slots)
-    return tuple(instant for instant in instants if instant > until - WEEK)
+    instants = [min(until, max(not_before, next_slot)) for next_slot in next_slots]
+    return tuple([instant for instant in instants if instant > until - WEEK])

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, MINUTE, at, instant
-from exporter.domain.daylight_saving import latest_slot_after, slot_after
+from exporter.domain.daylight_saving import latest_slot_after, latest_slots_after, slot_after
 from exporter.domain.deadlines import deadline_after, expectation_of, extended_past_outage, run_deadline_after
 from exporter.domain.events import Outage
 from exporter.domain.exports import Declaration, Expectation, Selection
@@ -176,6 +176,15 @@ def test_whole_days_take_no_hour_more_when_the_clock_goes_back(days: int) -> Non
         f"2026-11-0{1 + days}T00:00-05:00"
     )
     assert latest_slot_after(start, 1, expectation_of(days * DAY, None)) == start + days * DAY
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, UTC, None])
+@pytest.mark.parametrize("hours", [1, 4, 24, 36, 48])
+def test_many_slots_are_due_when_each_of_them_is(zone: ZoneInfo | None, hours: int) -> None:
+    start, numbers = instant("2026-10-30T22:10-04:00"), range(50)
+    expectation = expectation_of(hours * HOUR, zone)
+    due_at = latest_slots_after(start, numbers, expectation)
+    assert due_at == [latest_slot_after(start, number, expectation) for number in numbers]
 
 
 def offset(at: float, zone: ZoneInfo) -> timedelta:
