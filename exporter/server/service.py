@@ -147,7 +147,7 @@ class Service:
 
     def why_not_ready(self) -> str | None:
         """Explain why this service cannot answer now; None if it can."""
-        if not self._background.caught_up:
+        if not (self._background.caught_up and self.landings.is_ready):
             return NOT_READ
         try:
             self._ledger.last_sequence()

@@ -85,6 +85,9 @@ class LandingChecker:
         clock: the clock of this process.
         configured: the configuration.
         find: looks for files.
+
+    Attributes:
+        is_ready: whether what was configured at the start was published once, so that no series appears late.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class LandingChecker:
         self._clock = clock
         self._configured = configured
         self._find = find
+        self.is_ready = not configured.landings
         self._published: Published | None = None
         self._histories: dict[str, LandingHistory] = {}
         self._runs: dict[str, tuple[object, list[RunTimes]]] = {}
@@ -113,11 +117,6 @@ class LandingChecker:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether what is configured was published once, so that no series appears late."""
-        return self._published is not None or not self._configured.landings
 
     @property
     def states(self) -> Mapping[str, LandingState]:
@@ -195,6 +194,7 @@ class LandingChecker:
             states = {state.id: landing_state for state, landing_state in rows}
             text = (landing_text(rows, openmetrics=False), landing_text(rows, openmetrics=True))
             self._published = Published(states, text) if configured.landings else None
+            self.is_ready = True
 
     def _read_checks(self) -> None:
         store = self._ledger.landings
