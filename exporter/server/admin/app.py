@@ -16,6 +16,7 @@ from exporter.server.admin import access
 from exporter.server.admin.access import Access, http_request
 from exporter.server.admin.api import routes as api_routes
 from exporter.server.admin.pages import export_page, quarantine_page, sources_page, static_files, status_page
+from exporter.server.admin.pages.problem_page import problem_as_page
 from exporter.server.http.flask_adapter import flask_problem, flask_response, register_error_handlers
 from exporter.server.http.problems import unavailable
 
@@ -44,6 +45,8 @@ def create_app(service: Service) -> Flask:
 
     who = Access(service)
     app.before_request(who.refuse)
+
+    app.after_request(problem_as_page)
 
     @app.after_request
     def protect(response: Response) -> Response:

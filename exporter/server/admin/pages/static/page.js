@@ -93,8 +93,9 @@
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (response.status === 401) {
         warn("Your session has ended.", "Sign in again");
+      } else if (!response.ok) {
+        warn(`The exporter answers with an error, ${response.status}.`);
       } else {
-        if (!response.ok) throw new Error(`status ${response.status}`);
         apply(await response.text());
         shownAt = new Date();
         warning.hidden = true;
