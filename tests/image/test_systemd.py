@@ -72,6 +72,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     package = subprocess.run([ROOT / "scripts" / "build-deb"], capture_output=True, text=True, check=True).stdout
     shutil.copy(ROOT / package.splitlines()[-1], context)
     copy_checkout(context / "checkout")
+    shutil.rmtree(context / "checkout" / "tests")  # so that a change of a test installs nothing anew
     (context / "checkout" / "install-pip").write_text("\n".join(list(commands(PIP_PAGE))[:4]), "utf-8")
     (context / "Dockerfile").write_text(DOCKERFILE, "utf-8")
     [base] = re.findall(r"^ARG PYTHON=(.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
@@ -97,7 +98,7 @@ def machine(image: str) -> Iterator[Callable[[str], str]]:
 
 def typed(machine: Callable[[str], str], command: str) -> str:
     """Run a command of a page, which must succeed, and return its output."""
-    output, _, code = machine(f'{command}\necho " exit $?"').rpartition(" exit ")
+    output, _, code = machine(f'{command}\necho "exit $?"').rpartition("exit ")
     assert code == "0", f"{command}\n{output}"
     return output.strip()
 
