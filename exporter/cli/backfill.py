@@ -87,7 +87,7 @@ class Backfill:
         self._outages = ledger.outages()
         first_arrivals = [items[0].arrived_at for items in (self._events, self._quarantined) if items]
         if since is None and not first_arrivals:
-            message = "store.url: the ledger is empty, so there is no history to tell"
+            message = "store.url: the store is empty, so there is no history to write"
             raise ExporterError(message)
         self.since = math.ceil(min(first_arrivals) if since is None else since)
         self.until = math.floor(until)

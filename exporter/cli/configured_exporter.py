@@ -72,13 +72,13 @@ def is_on_this_machine(url: str) -> bool:
     """Whether a URL leads to loopback, so that a token of the configuration may be sent there.
 
     Raises:
-        ExporterError: it is no URL.
+        ExporterError: it is not a URL.
     """
     try:
         return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError as error:
         path = registry.webhook_path(registry.DEFAULT, "shop")
-        message = f"--url {url}: that is no URL; give one such as http://127.0.0.1:8080{path}"
+        message = f"--url {url}: that is not a URL; give one such as http://127.0.0.1:8080{path}"
         raise ExporterError(message) from error
 
 

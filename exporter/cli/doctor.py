@@ -16,7 +16,7 @@ from exporter.config.suggestions import suggested_declarations
 from exporter.domain.epochs import Epoch
 from exporter.domain.event_time import CLOCK_TOLERANCE
 from exporter.domain.frequency import QUARTER_HOUR
-from exporter.domain.humanize import format_duration, format_instant, format_offset
+from exporter.domain.humanize import format_count, format_duration, format_instant, format_offset
 from exporter.ingest.redating import Redating
 from exporter.ledger.contract import HEARTBEAT_TIMEOUT
 from exporter.ledger.instants import from_micros
@@ -67,13 +67,15 @@ def run_checks(config: Config, ledger: Ledger, projector: Projector, now: float)
     lines = [tables.format_check(text, passed=passed) for passed, text in findings]
     suggestion = "\n".join(suggested_declarations(projector.list_states(now), config.exports))
     if suggestion:
-        lines += ["", "Declare these, so that their absence is noticed even after the history is gone:", "", suggestion]
+        lines += ["", "Declare these exports, to be alerted even if no event of them arrives any more:", "", suggestion]
     return Report("\n".join(lines), all(passed for passed, _ in findings))
 
 
 def _configuration(config: Config) -> Iterator[tuple[bool, str]]:
     origin = config.path or "defaults and environment"
-    yield True, f"configuration: {origin}: {len(config.sources)} sources, {len(config.exports)} declared exports"
+    sources = format_count(len(config.sources), "source")
+    exports = format_count(len(config.exports), "declared export")
+    yield True, f"configuration: {origin}: {sources}, {exports}"
     yield from ((True, f"configuration: {override}") for override in config.overrides)
     if config.ignored_variables:
         yield True, f"configuration: variables of Kubernetes are ignored: {', '.join(config.ignored_variables)}"
@@ -102,7 +104,7 @@ def _boots(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
         if delay is not None and abs(delay) > QUARTER_HOUR and (now is None or abs(now) < QUARTER_HOUR):
             wrong = f"{'ahead' if delay > 0 else 'behind'} {abs(delay):.0f}s"
             repair = f"dataexport-exporter redate {stored.id} --{wrong}"
-            yield False, f"clock: {boot}: its clock was wrong, as the texts of its events tell; run: {repair}"
+            yield False, f"clock: {boot}: its clock was wrong, as the dates in its events show; run: {repair}"
         elif stored.offset_us != stored.measured_us:
             repair = f"dataexport-exporter redate {stored.id} --ahead DURATION, or --behind DURATION"
             text = "its clock was wrong, and what arrived in it is dated as late as possible"
@@ -110,7 +112,7 @@ def _boots(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
 
 
 def _store(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
-    yield True, f"store: {config.shown_store_url}: {ledger.last_sequence()} events"
+    yield True, f"store: {config.shown_store_url}: {format_count(ledger.last_sequence(), 'event')}"
     yield from ledger.checks()
     hosts = store_url.hosts_not_verified(config.store_url, os.environ.get("PGSSLMODE", ""))
     if hosts:
@@ -157,7 +159,8 @@ def _sources(projector: Projector) -> Iterator[tuple[bool, str]]:
         delay = f"delay of the newest event {state.delay:.0f} s"
         text = f"source {state.slug}: arrivals suggest UTC offset {offset}, {delay}"
         if state.suspect:
-            text += f'; timezone = "{state.timezone}" contradicts that: set timezone = "auto"'
+            remedy = 'set the zone of the project, or "auto" until you know it'
+            text += f'; timezone = "{state.timezone}" contradicts that: {remedy}'
         yield not state.suspect, text
 
 
@@ -165,13 +168,14 @@ def _unconfigured_sources(config: Config, ledger: Ledger) -> Iterator[tuple[bool
     """Name sources whose events are stored but not shown. It may be on purpose."""
     for slug, event in newest_of_unconfigured_sources(ledger, config.sources).items():
         newest = tables.format_iso(event.arrived_at)
-        yield True, f"source {slug}: has events, the newest of {newest}, and is not configured: nothing shows them"
+        yield True, f"source {slug}: has events, the newest of {newest}, but is not configured, so nothing shows them"
 
 
 def _quarantine(config: Config, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     for slug, number in sorted(ledger.quarantine_counts().items()):
         if slug in config.sources:
-            yield False, f"source {slug}: {number} bodies could not be parsed; see: dataexport-exporter quarantine"
+            bodies = format_count(number, "body")
+            yield False, f"source {slug}: {bodies} could not be parsed; see: dataexport-exporter quarantine"
 
 
 def _decisions(projector: Projector, now: float) -> Iterator[tuple[bool, str]]:

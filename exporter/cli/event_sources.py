@@ -45,5 +45,5 @@ def require_configured_source(slug: str | None, exporter: ExporterAccess) -> Non
 
 def _require(slug: str | None, sources: Iterable[str]) -> None:
     if slug is not None and slug not in sources:
-        message = f"--source: {slug!r} is none; the sources are {', '.join(sorted(sources))}"
+        message = f"--source: {slug!r} is not a source; the sources are {', '.join(sorted(sources))}"
         raise click.UsageError(message)

@@ -56,7 +56,7 @@ def select_export(selector: ExportSelector, candidates: Sequence[Candidate]) -> 
     if len(matching) == 1:
         return matching[0]
     several = "more than one export matches; narrow it by --source, --export, --partner, --data-type, --frequency:"
-    none = "no export matches; there are:" if candidates else "no export matches; there are none"
+    none = "no export matches; these exist:" if candidates else "no export matches; none exists yet"
     shown = sorted(map(describe_export, matching or candidates))
     more = [f"… and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     raise NoSuchExportError("\n  ".join([several if matching else none, *shown[:MAX_LISTED], *more]))

@@ -28,8 +28,8 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 _CUT = "the connection was cut without an answer; is it http:// at a port for https://?"
 _CERTIFICATE_REASONS = {
     10: "the certificate has expired; renew it",
-    18: "the certificate is self-signed; get one of a public authority",
-    19: "the certificate is self-signed; get one of a public authority",
+    18: "the certificate is self-signed; get one from a public authority",
+    19: "the certificate is self-signed; get one from a public authority",
     20: "the issuer of the certificate is unknown; serve it with its chain, from a public authority",
     21: "the issuer of the certificate is unknown; serve it with its chain, from a public authority",
     62: "the certificate is for another name; get one for the name in the URL",
@@ -132,7 +132,7 @@ def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def explain(error: Exception, timeout: float) -> str:
     """Explain why a request had no answer, and what to do; ``timeout`` is in seconds."""
     if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
-        return "that is no URL; give one such as http://127.0.0.1:10047"
+        return "that is not a URL; give one such as http://127.0.0.1:10047"
     causes = list(_causes(error))
     code = next((cause.verify_code for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if code is not None:

@@ -90,7 +90,7 @@ class _Duration(click.ParamType[int]):
         try:
             return parse_duration(str(value))
         except ValueError:
-            self.fail(f"{value!r} is no duration; give one such as 5h30m, 90m or 20s", param, ctx)
+            self.fail(f"{value!r} is not a duration; give one such as 5h30m, 90m or 20s", param, ctx)
 
 
 DURATION = _Duration()
@@ -105,7 +105,7 @@ class _Address(click.ParamType[str]):
         """Return the URL without a slash at its end."""
         text = str(value)
         if not re.fullmatch(r"https?://[^\s{}\"'\\]+", text):
-            self.fail(f"{text!r} is no address; give one such as https://wiki.example/runbooks", param, ctx)
+            self.fail(f"{text!r} is not an address; give one such as https://wiki.example/runbooks", param, ctx)
         return text.rstrip("/")
 
 

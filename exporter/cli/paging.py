@@ -49,7 +49,7 @@ def send_test_page(url: str, installation: Installation) -> Routed:
     alert = {
         "labels": {"alertname": ALERT, "severity": "critical", "job": installation.job},
         "annotations": {
-            "summary": "This is a test: a page of dataexport-exporter arrives.",
+            "summary": "A test page from dataexport-exporter.",
             "description": "Somebody ran dataexport-exporter verify --alertmanager. There is nothing to do. "
             f"It ends after {LASTS_MINUTES} minutes.",
             "runbook_url": f"{installation.runbooks}/{ALERT}.md",

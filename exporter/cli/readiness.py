@@ -37,7 +37,7 @@ def check_readiness(address: Address, timeout: float) -> str:
         message = f"not ready: nothing answers at {address}, server.admin_listen ({error.strerror or error})"
         raise ExporterError(message) from error
     except http.client.HTTPException as error:
-        message = f"not ready: what answers at {address} is no exporter"
+        message = f"not ready: what answers at {address} is not an exporter"
         raise ExporterError(message) from error
     finally:
         connection.close()

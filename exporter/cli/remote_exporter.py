@@ -164,7 +164,7 @@ class RemoteExporter:
             text = f"the answer is {status} to {response.headers.get('Location', '')}; give that address"
         elif status == HTTPStatus.UNAUTHORIZED and self._credential.file is None:
             text = (
-                "the exporter wants a credential; give --token-file with a token of server.admin_tokens, "
+                "the exporter requires a credential; give --token-file with a token of server.admin_tokens, "
                 "or with the password of server.admin_basic and its name with --user"
             )
         elif status == HTTPStatus.UNAUTHORIZED:
@@ -181,7 +181,7 @@ class RemoteExporter:
         try:
             release = self._request("GET", "openapi.json")["info"]["version"]
         except (ExporterError, LookupError, TypeError):
-            return self._error("what answers there is no exporter, or a much older one; is it its admin listener?")
+            return self._error("what answers there is not an exporter, or a much older one; is it its admin listener?")
         return self._error(
             f"the exporter is release {release} and this command {__version__}; use those of one release"
         )

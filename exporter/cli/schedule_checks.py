@@ -64,5 +64,5 @@ def unknown_statuses(states: Iterable[SourceState], now: float) -> Iterator[tupl
         for status, second_newest in sorted(state.unknown_statuses.items()):
             if second_newest > now - UNKNOWN_STATUS_WINDOW:
                 lately = f"within the last {format_duration(now - second_newest)}"
-                text = f'"{status}" is no known status, and two events with it arrived {lately}'
+                text = f'"{status}" is an unknown status, and two events with it arrived {lately}'
                 yield False, f"source {state.slug}: {text}; they start and complete no run"

@@ -225,7 +225,7 @@ def import_history(
         ExporterError: the ledger already has events.
     """
     if ledger.last_sequence():
-        message = "--store: there are events in it already, and made-up ones would mix with them; give a new database"
+        message = "--store: it already contains events, and simulated ones would mix with them; give a new database"
         raise ExporterError(message)
     ledger.record_declarations([(export.match.source, export.name) for export in settings.exports], span[0])
     sources = settings.sources_without_credentials

@@ -216,7 +216,7 @@ def format_check(text: str, *, passed: bool) -> str:
 
 
 def terminal_width() -> int | None:
-    """Return how many characters a line of the terminal has; None if standard output is no terminal."""
+    """Return how many characters a line of the terminal has; None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

@@ -91,7 +91,7 @@ def verify(target: Target) -> Iterator[Finding]:
     address = urlsplit(target.url)
     if address.scheme not in {"http", "https"} or not address.hostname:
         path = registry.webhook_path(registry.DEFAULT, "shop")
-        message = f"{target.url}: that is no URL; give one such as https://exports.example{path}"
+        message = f"{target.url}: that is not a URL; give one such as https://exports.example{path}"
         raise ExporterError(message)
     headers = target.credential.headers()
     try:
@@ -163,7 +163,7 @@ def _check_test_call(target: Target, headers: dict[str, str]) -> Finding:
         raise _StopError(message)
     if response.status_code != HTTPStatus.OK:
         status = response.status_code
-        advice = _ADVICE.get(status, "no exporter answers so; check the URL and the proxy")  # type: ignore[call-overload]
+        advice = _ADVICE.get(status, "an exporter does not answer that; check the URL and the proxy")  # type: ignore[call-overload]
         message = f"test call: the answer is {status}: {advice}"
         raise _StopError(message)
     if _member(response, "test") is not True:

@@ -23,7 +23,7 @@ def refuse_without_terminal(output: str) -> None:
     """Refuse to watch where there is nobody to press Ctrl-C, or in a form for programs.
 
     Raises:
-        UsageError: standard output is no terminal, or the output is no table.
+        UsageError: standard output is not a terminal, or the output is not a table.
     """
     if output != TABLE:
         message = "--watch shows a table; leave out --json and --jsonl, or ask for them again and again"

@@ -18,7 +18,7 @@ def readable_by_all(files: Iterable[tuple[str, Path]]) -> Iterator[str]:
         if mode & stat.S_IROTH and stat.S_ISREG(mode):
             yield (
                 f"{at}: every user of this machine can read {str(file)!r} (mode {stat.S_IMODE(mode):04o}): chmod 600 "
-                "it; where the mode is not yours to choose and nobody else is there, as in a container, set "
+                "it; if you cannot choose the mode and nobody else uses the machine, as in a container, set "
                 "server.allow_readable_secrets"
             )
 

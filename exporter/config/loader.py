@@ -156,7 +156,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line \d+, column \d+", str(error))
         place = at[0] if at else "its end"
-        advice = "a section and a list need [ ], a text quotation marks, and a name may come only once"
+        advice = "sections and lists need [ ], texts need quotation marks, and a name may occur only once"
         raise ConfigurationError([f"{path}: is not TOML at {place}: {advice}"]) from error
 
 
@@ -343,7 +343,7 @@ class _ConfigBuilder:
         for index, table in self._settings.exports.items():
             path = ("exports", index)
             if table.source not in sources and self._settings.knows_slugs:
-                self._add((*path, "source"), f"{table.source!r} is no source; the sources are {slugs}")
+                self._add((*path, "source"), f"{table.source!r} is not a source; the sources are {slugs}")
             if (table.source, table.name) in seen:
                 self._add(
                     (*path, "name"), f"duplicate name {table.name!r} in source {table.source!r}; give another name"

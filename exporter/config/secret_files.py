@@ -104,7 +104,7 @@ def file_with_secrets(path: Path | None, tables: Mapping[str, Any]) -> Iterator[
 
 
 def _tables_with_secrets(tables: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """Return the tables that can contain secrets. What is no table is ignored: a variable has replaced it."""
+    """Return the tables that can contain secrets. What is not a table is ignored: a variable has replaced it."""
     candidates = [tables.get("server"), tables.get("store")]
     for items in (tables.get("sources"), tables.get("exports")):
         candidates += items if isinstance(items, list) else [items]

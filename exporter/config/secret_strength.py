@@ -40,4 +40,4 @@ def problems(secrets: Iterable[Secret]) -> Iterator[str]:
             )
         first = first_of.setdefault(secret.text, secret)
         if first.door != secret.door:
-            yield f"{secret.place}: a secret is one of {first.setting} as well; give each its own"
+            yield f"{secret.place}: the same secret is used by {first.setting}; give each its own"

@@ -100,7 +100,7 @@ class Store(Section):
     quarantine_retention: Annotated[int, values.duration(HOUR)] = 30 * DAY
     """How long quarantined and refused bodies are kept. They may contain personal data."""
     backup_max_age: Annotated[int, values.duration(HOUR)] | None = None
-    """How old the newest backup may become before `ExportBackupOld` fires. Without it, the alert never fires."""
+    """How old the newest backup may become before `ExportBackupOld` fires. Default: none, so it never fires."""
     allow_open_folder: Boolean = False
     """Accept a SQLite store in a folder that every user of the machine can write to. For containers that mount volumes
     with mode 0777; otherwise such a folder is rejected."""
@@ -256,7 +256,8 @@ class ExportSettings(Section):
     """How long a run may take before it is stuck. Default: the interval, at most 6 hours; 24 hours for a one-time
     export."""
     first_expected: ZonedDatetime | None = None
-    """When the first run is expected. Default: when the exporter first read the declaration."""
+    """When the first completion is expected; the first deadline is the grace period later. Default: one interval after
+    the exporter first read the declaration."""
     muted_until: ZonedDatetime | None = None
     """Suppress alerts for the export until this time. Default: not muted."""
     objective: Annotated[float, BeforeValidator(values.share)] = DEFAULT_OBJECTIVE

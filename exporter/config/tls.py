@@ -99,5 +99,5 @@ def reloading_context(newest: Callable[[], ssl.SSLContext | None]) -> ssl.SSLCon
 
 
 def _refuse_passphrase() -> str:
-    message = "the key is encrypted, and nobody is there to type its passphrase; give one without"
+    message = "the key has a passphrase, which a service cannot type; give one without"
     raise ValueError(message)

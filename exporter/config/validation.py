@@ -102,7 +102,7 @@ class Validator:
             if self._places.variable(name):
                 self._add((name,), "give a JSON list of tables: [{…}, {…}]")
             else:
-                found = "is one table" if isinstance(items, dict) else "is no list of tables"
+                found = "is one table" if isinstance(items, dict) else "is not a list of tables"
                 self._add((name,), f"{found}; write [[{name}]], with two brackets, before each of them")
             # Its only table, to find what else is wrong.
             items = [items] if isinstance(items, dict) and items.keys() & section.model_fields.keys() else []

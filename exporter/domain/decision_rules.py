@@ -95,7 +95,7 @@ def mute_end(lasts: float | None, until: float | None, now: float) -> MuteEnd:
         raise ValueError(message)
     end = MuteEnd(now + min(lasts, LATEST_END), lasts) if lasts is not None else MuteEnd(until or 0)
     if end.at <= now:
-        message = f"the mute would end at {format_instant(end.at)}, which is over; give a time to come"
+        message = f"the mute would end at {format_instant(end.at)}, which is in the past; give a later time"
         raise ValueError(message)
     if end.at > LATEST_END:
         message = "the mute would end after the year 9999; give an earlier time, or a shorter duration"
@@ -110,7 +110,7 @@ def mute(subject: Subject, end: MuteEnd, author: Author, now: float) -> Decision
         DecisionRefusedError: the export is retired.
     """
     if subject.is_retired:
-        message = "retired, so that no alert is about it: undo the retirement before you mute the export"
+        message = "the export is retired, so it has no alerts: undo the retirement before you mute it"
         raise DecisionRefusedError(message)
     until = now + end.lasts if end.lasts else end.at
     current = subject.mute

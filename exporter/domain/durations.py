@@ -42,5 +42,5 @@ def parse_instant(text: str) -> float:
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        message = f"{text[:64]!r} is no date and time; give one such as 2026-12-31T16:50:52Z"
+        message = f"{text[:64]!r} is not a date and time; give one such as 2026-12-31T16:50:52Z"
         raise ValueError(message) from None

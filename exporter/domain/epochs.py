@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 STEP_US = 1_000_000
 """Microseconds by which a wall clock may differ from the offset of its epoch before the difference is a step."""
 REPLICA_TOLERANCE_US = 60_000_000
-"""Microseconds by which a heartbeat of another replica may seem to lie in the future."""
+"""Microseconds by which a heartbeat of another replica may seem to be in the future."""
 
 
 class Epoch(NamedTuple):

@@ -70,7 +70,7 @@ class Event:
         occurred_at: when the export started, completed or failed.
         utc_offset: the offset used to interpret ``local_time``, in seconds east of UTC.
         skewed: whether ``local_time`` was in the future, so that ``occurred_at`` is the arrival.
-        offset_in_text: whether the sender's text gave ``utc_offset``, so that it is no evidence of the time zone.
+        offset_in_text: whether the sender's text gave ``utc_offset``, so that it is not evidence of the time zone.
         sequence: its position in the ledger; 0 until it is appended.
     """
 

@@ -86,7 +86,7 @@ class Declaration:
     Attributes:
         match: selects its events.
         interval, grace, max_runtime: in seconds; None for the default.
-        first_expected: when its first run is due; 0 if not declared.
+        first_expected: when its first completion is expected; 0 if not declared.
         muted_until: alerts are suppressed until this instant.
         objective: the target share of slots on time.
         severity: one of `SEVERITIES`, for the alerts that it is overdue.

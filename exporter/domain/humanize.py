@@ -12,6 +12,15 @@ _ROUNDED_FROM = 600
 _UNITS = ((DAY, "d"), (HOUR, "h"), (60, "min"), (1, "s"))
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return ``1 event`` or ``2 events``; ``noun`` is in the singular."""
+    return (
+        f"{number} {noun}"
+        if number == 1
+        else f"{number} {noun.removesuffix('y')}{'ies' if noun.endswith('y') else 's'}"
+    )
+
+
 def format_duration(seconds: float) -> str:
     """Return ``3 h 12 min``: the two largest units, without the sign."""
     remaining = int(abs(seconds))
@@ -69,7 +78,7 @@ def format_age(instant: float, now: float) -> str:
 
 
 def format_time_left(deadline: float, now: float) -> str:
-    """Return ``in 3 h 12 min`` or ``3 h 12 min overdue``; an empty text for 0, which is no deadline."""
+    """Return ``in 3 h 12 min`` or ``3 h 12 min overdue``; an empty text for 0, which means none."""
     if not deadline:
         return ""
     duration = format_duration(deadline - now)

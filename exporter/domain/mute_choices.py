@@ -62,14 +62,14 @@ def parse_local_time(text: str, zone: tzinfo) -> float:
     """Return the instant of a local time such as ``2026-12-31T16:50``, with or without seconds.
 
     Raises:
-        ValueError: it is no such text.
+        ValueError: it is not such a text.
     """
     try:
         local = datetime.fromisoformat(text)
     except ValueError:
         local = None
     if local is None or local.tzinfo is not None:
-        message = f"{text[:32]!r} is no date and time; give one such as 2026-12-31T16:50"
+        message = f"{text[:32]!r} is not a date and time; give one such as 2026-12-31T16:50"
         raise ValueError(message)
     return _instant(local, zone)
 

@@ -56,7 +56,7 @@ def parse_line(line: bytes) -> EventLine:
     try:
         members = {key: (value, raw) for key, value, raw in _members(line.decode("utf-8-sig"))}
     except (ValueError, RecursionError, IndexError) as error:
-        message = f"is no JSON object: {error}"
+        message = f"is not a JSON object: {error}"
         raise PayloadError(message) from error
     missing = [key for key in _KEYS if key not in members]
     if missing:
@@ -64,10 +64,10 @@ def parse_line(line: bytes) -> EventLine:
         raise PayloadError(message)
     source, body = members["source"][0], members["body"][0]
     if not isinstance(source, str):
-        message = "its source is no text; give the slug of a source"
+        message = "its source is not a text; give the slug of a source"
         raise PayloadError(message)
     if not isinstance(body, dict):
-        message = "its body is no object; give what was posted"
+        message = "its body is not an object; give what was posted"
         raise PayloadError(message)
     return EventLine(source, _parse_instant(members["arrived_at"][0]), members["body"][1].encode())
 
@@ -78,12 +78,12 @@ def _parse_instant(value: object) -> float:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
-            message = f"its arrived_at {value[:64]!r} is no date and time; {advice}"
+            message = f"its arrived_at {value[:64]!r} is not a date and time; {advice}"
             raise PayloadError(message) from error
         value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     latest = datetime.max.replace(tzinfo=UTC).timestamp()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < latest:
-        message = f"its arrived_at is no instant after 1970; {advice}"
+        message = f"its arrived_at is not a time after 1970; {advice}"
         raise PayloadError(message)
     return float(value)
 

@@ -318,14 +318,13 @@ class Replay:
         event_line = json_lines.parse_line(line)
         source = self._sources.get(event_line.source)
         if source is None:
-            message = (
-                f"its source {event_line.source[:64]!r} is none; the sources are {', '.join(sorted(self._sources))}"
-            )
+            slugs = ", ".join(sorted(self._sources))
+            message = f"its source {event_line.source[:64]!r} is not a source; the sources are {slugs}"
             raise PayloadError(message)
         if only_source not in {None, event_line.source}:
             return []
         if event_line.arrived_at > now + MAX_CLOCK_AHEAD:
-            message = "its arrived_at lies in the future"
+            message = "its arrived_at is in the future"
             raise PayloadError(message)
         if event_line.source not in self._offsets:
             self._offsets[event_line.source] = self._offset_at(source, event_line.arrived_at)

@@ -71,7 +71,7 @@ class GroupCommit(Generic[Item, Result]):
         submission: _Submission[Item, Result] = _Submission(items)
         with self._changed:
             if self._closed:
-                message = "the ledger is closed"
+                message = "the store is closed"
                 raise StoreError(message)
             self._submitted.append(submission)
         return partial(self._wait_for, submission)

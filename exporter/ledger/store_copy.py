@@ -67,13 +67,13 @@ def begin_copy(source: Database, target: Database) -> bool:
     unfinished = target.rows(select(metadata_table.c.value).where(metadata_table.c.name == UNFINISHED_COPY_OF))
     if unfinished:
         if unfinished[0].value != source.ledger_id:
-            message = "TO is an unfinished copy of another ledger; finish that, or give a new database"
+            message = "TO is an unfinished copy of another store; finish that, or give a new database"
             raise StoreRefusedError(message)
         return True
     for table_ in APPEND_ONLY_TABLES:
         count = _count_rows(target, table_)
         if count:
-            message = f"TO has a ledger of its own ({count} {table_.name}); give a new database"
+            message = f"TO is not empty ({count} {table_.name}); give a new database"
             raise StoreRefusedError(message)
     mark_unfinished(source, target)
     return False

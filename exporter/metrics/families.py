@@ -86,7 +86,7 @@ SLOT_GAUGES = (
     ("slots_unknown_1d", "Slots that became unknown in the last day and since the last mute.", "slots_unknown_1d"),
     (
         "slots_over_objective_7d",
-        "Late and missed slots of the last 7 days and since the last mute; 0 if the objective allows as many.",
+        "Late and missed slots of the last 7 days and since the last mute; 0 if the objective allows that many.",
         "slots_over_objective_7d",
     ),
 )

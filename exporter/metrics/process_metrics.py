@@ -102,7 +102,7 @@ class ProcessMetrics:
         )
         self.exports_per_source_limit = Gauge(
             "dataexport_exports_per_source_limit",
-            "How many exports of a source have series of their own.",
+            "How many exports of a source may have series of their own.",
             registry=registry,
         )
         self.certificate_end = Gauge(
@@ -117,12 +117,12 @@ class ProcessMetrics:
         )
         self.backup_time = Gauge(
             "dataexport_backup_last_success_timestamp_seconds",
-            "When the newest backup of the store was made, as far as the store knows; 0 for never.",
+            "Unix time of the newest recorded backup of the store; 0 if none.",
             registry=registry,
         )
         self.backup_max_age = Gauge(
             "dataexport_backup_max_age_seconds",
-            "How old the newest backup may become, store.backup_max_age; 0 where that is not set.",
+            "How old the newest backup may become, in seconds (store.backup_max_age); 0 if not set.",
             registry=registry,
         )
         self.store_volume = StoreVolume(registry)

@@ -34,10 +34,8 @@ class StoreVolume(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield both metrics."""
-        free = GaugeMetricFamily(
-            "dataexport_store_free_bytes", "Bytes that may still be written to the file system of a SQLite store."
-        )
-        size = GaugeMetricFamily("dataexport_store_size_bytes", "Bytes of the file system of a SQLite store.")
+        free = GaugeMetricFamily("dataexport_store_free_bytes", "Free bytes of the file system of a SQLite store.")
+        size = GaugeMetricFamily("dataexport_store_size_bytes", "Size in bytes of the file system of a SQLite store.")
         if self.folder is not None:
             try:
                 volume = shutil.disk_usage(self.folder)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from exporter.projection.decision_records import RecordedDecision
     from exporter.server.export_detail import ExportDetail
 
-NOT_READ = "still reading the ledger"
+NOT_READ = "still reading the store"
 RESTART_SETTINGS = ("webhook_listen", "admin_listen", "store_url", "log")
 """Fields of `Config` that a reload cannot change; nor can it switch TLS on or off."""
 

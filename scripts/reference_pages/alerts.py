@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter.domain.durations import parse_duration
+from exporter.domain.humanize import format_duration
 from monitoring import read_yaml
 from reference_pages.markdown import code, codes, document, table
 
@@ -251,6 +253,6 @@ def page() -> str:
 
 def _row(alert: Alert, every: list[Alert]) -> list[str]:
     note = NOTES[alert.name]
-    time = f"{note.time}, plus {alert.waits}" if alert.waits else note.time
+    time = f"{note.time}, plus {format_duration(parse_duration(alert.waits))}" if alert.waits else note.time
     link = f"[{code(alert.name)}](../runbooks/{alert.name}.md)"
     return [link, note.state, note.condition, time, alert.severity, codes(inhibited_by(alert, every))]

@@ -242,7 +242,7 @@ Dashboard: https://grafana.example/d/dataexport-overview?var-source={source}"""
 
     post(monitoring, late, annotations=texts, over=True)
     post(monitoring, stuck, annotations=texts, over=True)
-    over = f"Over: ExportRunStuck: backfill of {source}"
+    over = f"Resolved: ExportRunStuck: backfill of {source}"
     wait_for(lambda: chats(monitoring, "/chat/ticket", over), "the resolution")
     [*_, message] = chats(monitoring, "/chat/ticket", over)
     assert message["title"].startswith("[")

@@ -80,7 +80,7 @@ def test_a_person_signs_in_and_out(browser: Browser, exporter: Exporter) -> None
     with browser.page(f"{exporter.admin_url}/sources", allowed_errors=ALLOWED) as page:
         page.get_by_label("Token").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
-        assert "no valid credential" in page.get_by_role("alert").filter(visible=True).inner_text()
+        assert "not a valid credential" in page.get_by_role("alert").filter(visible=True).inner_text()
         sign_in(page)
         assert page.url == f"{exporter.admin_url}/sources"
         assert page.locator("h1").inner_text() == "Sources"
@@ -156,7 +156,7 @@ def test_what_is_wrong_is_shown_beside_the_field(browser: Browser, exporter: Exp
         mute.get_by_label("Who").fill("Ada")
         mute.get_by_label("Why").fill("kept")
         mute.get_by_role("button", name="Mute").click()
-        assert "which is over; give a time to come" in mute.locator(".problem").inner_text()
+        assert "which is in the past; give a later time" in mute.locator(".problem").inner_text()
         assert mute.get_by_label("Why").input_value() == "kept"
         assert accessibility_problems(page) == []
 

@@ -158,7 +158,7 @@ def replaced(value: Any, before: str, after: str) -> Any:  # noqa: ANN401 - any 
 def test_what_is_no_address_is_refused(option: str, address: str) -> None:
     result = CliRunner().invoke(main, ["rules", option, address])
     assert result.exit_code == 2
-    assert f"Invalid value for '{option}': {address!r} is no address; give one such as https://" in result.stderr
+    assert f"Invalid value for '{option}': {address!r} is not an address; give one such as https://" in result.stderr
 
 
 def test_no_declared_export_is_no_rule(tmp_path: Path) -> None:

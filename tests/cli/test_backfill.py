@@ -263,7 +263,7 @@ def test_no_query_finds_a_hole() -> None:
 
 
 def test_an_empty_ledger_has_no_history() -> None:
-    with pytest.raises(ExporterError, match="the ledger is empty"):
+    with pytest.raises(ExporterError, match="the store is empty"):
         Backfill(inputs_for(TimeTravelLedger()), None, BEGINS, 300)
     text, seconds = run_backfill(inputs_for(TimeTravelLedger()), BEGINS + DAY, since=BEGINS)
     assert seconds == [BEGINS]

@@ -28,7 +28,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_healthy_exporter(store: Store) ->
     findings = result.stdout.partition("\nDeclare these")[0].splitlines()
     assert all(line.startswith("ok  ") for line in findings if line)
     assert "source default: no credential (loopback only), time zone auto" in result.stdout
-    assert f"store: sqlite:///{store.path}: 1 events" in result.stdout
+    assert f"store: sqlite:///{store.path}: 1 event" in result.stdout
     assert "arrivals suggest UTC offset +00:00" in result.stdout
     in_kubernetes = run("doctor", DATAEXPORT_PORT="tcp://10.96.0.1:8080").stdout
     assert "ok   configuration: variables of Kubernetes are ignored: DATAEXPORT_PORT" in in_kubernetes
@@ -65,8 +65,8 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     assert result.exit_code == 1
     wrong = [line for line in result.stdout.splitlines() if line.startswith("BAD ")]
     assert len(wrong) == 3
-    assert 'timezone = "Asia/Kolkata" contradicts that: set timezone = "auto"' in wrong[0]
-    assert "1 bodies could not be parsed; see: dataexport-exporter quarantine" in wrong[1]
+    assert 'timezone = "Asia/Kolkata" contradicts that: set the zone of the project' in wrong[0]
+    assert "1 body could not be parsed; see: dataexport-exporter quarantine" in wrong[1]
     assert "source default: 3 exports, more than limits.exports_per_source = 2" in wrong[2]
     assert "Declare these" not in result.stdout
 
@@ -113,7 +113,7 @@ def test_the_doctor_finds_bodies_of_a_source_without_any_event_and_forgets_those
     store.take(b"{}")
     result = run("doctor")
     assert result.exit_code == 1
-    assert "BAD  source default: 1 bodies could not be parsed; see: dataexport-exporter quarantine" in result.stdout
+    assert "BAD  source default: 1 body could not be parsed; see: dataexport-exporter quarantine" in result.stdout
     assert "ok   source default: no event yet" in result.stdout
     elsewhere = Store(store.path.parent, "UTC", "no-longer-configured")
     elsewhere.take(b"{}")
@@ -212,12 +212,12 @@ def test_the_doctor_names_a_source_of_which_no_event_ever_arrived(store: Store, 
 def test_the_doctor_names_a_status_word_that_is_not_known_if_it_came_twice_lately(store: Store) -> None:
     for hours in (40, 29):
         store.deliver("Paused", hours * HOUR, hours)
-    assert "no known status" not in run("doctor").stdout
+    assert "an unknown status" not in run("doctor").stdout
     store.deliver("Paused", 60, 1)
     result = run("doctor")
     assert result.exit_code == 1
     assert (
-        'BAD  source default: "paused" is no known status, and two events with it arrived within the last 1 d 5 h'
+        'BAD  source default: "paused" is an unknown status, and two events with it arrived within the last 1 d 5 h'
     ) in result.stdout
 
 

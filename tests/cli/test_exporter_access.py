@@ -242,7 +242,9 @@ def test_wrong_combinations_are_refused(exporter: LocalExporter) -> None:
 def test_a_missing_and_a_wrong_token_are_told_apart(exporter: LocalExporter, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("the-wrong-token!", "utf-8")
     message = error_output(run("exports", "--url", exporter.admin_url), 1)
-    assert message.startswith(f"error: --url {exporter.admin_url}: the exporter wants a credential; give --token-file")
+    assert message.startswith(
+        f"error: --url {exporter.admin_url}: the exporter requires a credential; give --token-file"
+    )
     message = error_output(run("exports", "--url", exporter.admin_url, "--token-file", str(tmp_path / "wrong")), 1)
     assert f"the exporter does not accept the token in {tmp_path}/wrong; give another file" in message
     message = error_output(run("exports", "--url", exporter.admin_url, "--token-file", str(tmp_path / "none")), 1)
@@ -316,7 +318,7 @@ def test_what_is_no_exporter_of_this_release_is_named(
 def test_what_has_no_description_is_no_exporter(requests_mock: Mocker, answer: dict[str, Any]) -> None:
     requests_mock.get(f"{URL}/api/v1/sources", json={})
     requests_mock.get(f"{URL}/api/v1/openapi.json", **answer)
-    assert "what answers there is no exporter, or a much older one" in error_output(run("sources", "--url", URL), 1)
+    assert "what answers there is not an exporter, or a much older one" in error_output(run("sources", "--url", URL), 1)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:1", "http://no-such-name.invalid"])

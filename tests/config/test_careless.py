@@ -55,7 +55,7 @@ SHARED = {
 
 @pytest.mark.parametrize(("toml", "place", "first"), SHARED.values(), ids=SHARED)
 def test_a_secret_of_two_doors_is_refused_and_not_shown(tmp_path: Path, toml: str, place: str, first: str) -> None:
-    assert problems(tmp_path, toml) == [f"{place}: a secret is one of {first} as well; give each its own"]
+    assert problems(tmp_path, toml) == [f"{place}: the same secret is used by {first}; give each its own"]
 
 
 def test_one_door_may_name_a_secret_twice(tmp_path: Path) -> None:

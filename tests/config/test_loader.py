@@ -208,9 +208,9 @@ def test_what_only_shows_when_all_is_put_together_is_said_at_once_as_well(tmp_pa
     )
     assert "server.admin_basic.password_file: 'folder/missing' cannot be read" in told
     assert "exports[1].match: is empty; give at least one of request_id, partner, data_type, frequency" in said
-    assert "exports[1].source: 'nowhere' is no source; the sources are default, half" in said
+    assert "exports[1].source: 'nowhere' is not a source; the sources are default, half" in said
     assert "exports[2].name: duplicate name 'nightly' in source 'nowhere'; give another name" in said
-    assert "exports[2].source: 'nowhere' is no source; the sources are default, half" in said
+    assert "exports[2].source: 'nowhere' is not a source; the sources are default, half" in said
     assert len(said) == 13, told
 
 
@@ -242,7 +242,7 @@ def test_a_declared_export_may_have_no_interval_if_it_runs_once_or_the_events_of
 def test_a_file_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"read \(No such file or directory\); give an existing file"):
         load(tmp_path / "missing.toml", {})
-    advice = "a section and a list need [ ], a text quotation marks, and a name may come only once"
+    advice = "sections and lists need [ ], texts need quotation marks, and a name may occur only once"
     assert problems(tmp_path, "[server")[0] == f"is not TOML at its end: {advice}"
     assert problems(tmp_path, "\n[log]\nlevel = loud\n")[0] == f"is not TOML at line 3, column 9: {advice}"
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")

@@ -119,12 +119,12 @@ def test_what_concerns_several_settings_is_named_by_its_variables_as_well(tmp_pa
             "give each its own port"
         ),
         "environment: DATAEXPORT_TLS_KEY_FILE: requires server.tls_certificate_file, which is missing",
-        "environment: DATAEXPORT_EXPORTS[1].source: 'b' is no source; the sources are a",
+        "environment: DATAEXPORT_EXPORTS[1].source: 'b' is not a source; the sources are a",
         (
             "environment: DATAEXPORT_EXPORTS[1].match: is empty; give at least one of request_id, partner, data_type, "
             "frequency"
         ),
-        "environment: DATAEXPORT_EXPORTS[2].source: 'b' is no source; the sources are a",
+        "environment: DATAEXPORT_EXPORTS[2].source: 'b' is not a source; the sources are a",
         "environment: DATAEXPORT_EXPORTS[2].name: duplicate name 'a' in source 'b'; give another name",
     }
 
@@ -153,7 +153,7 @@ def test_a_problem_of_shape_does_not_hide_what_concerns_several_settings(tmp_pat
         'sources[2].tokens: give a list of tokens: ["…"]',
         "exports[1].match.partner: 7: give 1 to 128 printable characters, in quotation marks",
         "sources[2].slug: duplicate slug 'shop'; give every source its own",
-        "exports[1].source: 'elsewhere' is no source; the sources are shop",
+        "exports[1].source: 'elsewhere' is not a source; the sources are shop",
     ]
 
 
@@ -206,7 +206,10 @@ def test_nothing_is_concluded_from_a_setting_that_is_wrong(tmp_path: Path) -> No
             '[sources.shop]\ntimezone = "UTC"\n',
             ["sources: is one table; write [[sources]], with two brackets, before each of them"],
         ),
-        ("exports = 7", ["exports: is no list of tables; write [[exports]], with two brackets, before each of them"]),
+        (
+            "exports = 7",
+            ["exports: is not a list of tables; write [[exports]], with two brackets, before each of them"],
+        ),
         ("sources = [7]", ["sources[1]: give a table: { … }"]),
         ("server = 7", ["server: 7: give a table: { … }"]),
         ("[[server]]", ["server: is a list of tables; write [server], with single brackets"]),

@@ -164,7 +164,7 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(tmp_
         capture_output=True,
     )
     locked.chmod(0o600)
-    assert "the key is encrypted" in problems(named(certificate, locked))[0]
+    assert "the key has a passphrase" in problems(named(certificate, locked))[0]
 
 
 def test_a_key_that_everybody_can_read_is_refused(tmp_path: Path) -> None:

@@ -29,5 +29,7 @@ def test_a_point_in_time_is_in_utc_unless_it_has_an_offset(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "2999-13-01", "x" * 1000])
 def test_what_is_no_point_in_time_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{text[:64]}' is no date and time; give one such as 2026-12-31T16:50:52Z"):
+    with pytest.raises(
+        ValueError, match=f"^'{text[:64]}' is not a date and time; give one such as 2026-12-31T16:50:52Z"
+    ):
         parse_instant(text)

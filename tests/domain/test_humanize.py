@@ -7,6 +7,7 @@ import pytest
 from builders import at
 from exporter.domain.humanize import (
     format_age,
+    format_count,
     format_distance,
     format_duration,
     format_exact,
@@ -15,6 +16,19 @@ from exporter.domain.humanize import (
     format_rounded,
     format_time_left,
 )
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "event", "0 events"),
+        (1, "event", "1 event"),
+        (2, "declared export", "2 declared exports"),
+        (2, "body", "2 bodies"),
+    ],
+)
+def test_a_count_names_one_or_several(number: int, noun: str, text: str) -> None:
+    assert format_count(number, noun) == text
 
 
 @pytest.mark.parametrize(

@@ -56,5 +56,5 @@ def test_a_local_time_is_in_its_zone() -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-06-05T22:30Z", "2026-06-05T22:30+02:00"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no date and time; give one such as 2026-12-31T16:50"):
+    with pytest.raises(ValueError, match="is not a date and time; give one such as 2026-12-31T16:50"):
         parse_local_time(text, UTC)

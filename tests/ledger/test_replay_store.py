@@ -179,7 +179,7 @@ def test_the_commands_work_on_postgresql(postgres_url: str, tmp_path: Path, monk
     assert "muted until" in doctor.stdout
     assert "MiB free" not in doctor.stdout
     for command, instead in (("backup", "pg_dump"), ("restore", "pg_restore")):
-        assert f"with PostgreSQL, do this instead: {instead} " in error_output(run(command, "file"), 2)
+        assert f"with PostgreSQL, run this instead: {instead} " in error_output(run(command, "file"), 2)
 
 
 SHOP = Source("shop", "UTC", UTC)
@@ -224,7 +224,7 @@ def test_only_the_most_frequent_moves_are_told_one_by_one() -> None:
     lines = told.splitlines()
     assert lines[0] == "30 of 32 events were changed"
     assert lines[1] == "19 by 1 s later"
-    assert lines[-2:] == ["and by 2 other spans", "1 are called otherwise"]
+    assert lines[-2:] == ["and by 2 other spans", "1 got another id, partner, type, status or frequency"]
 
 
 def test_lines_come_through_a_pipe_as_well(tmp_path: Path) -> None:

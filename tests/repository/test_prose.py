@@ -33,6 +33,14 @@ PHRASES = read_phrases((ROOT / "scripts" / "phrases.txt").read_text("utf-8"))
         "the so-manieth from the right",
         "the arrival of then",
         "Most exports are late.",
+        "Give the file in place of the address.",
+        "The ledger is filled and told by the command.",
+        "The list shows what is there.",
+        "The file is there already.",
+        "This text is no date.",
+        "It seldom fails.",
+        "It stays open for ever.",
+        "A time that lies in the future",
     ],
 )
 def test_a_phrase_to_avoid_is_found(sentence: str) -> None:
@@ -52,6 +60,8 @@ def test_a_phrase_to_avoid_is_found(sentence: str) -> None:
         "A lock is taken over by the next process.",
         "Understood exports and 5 ms",
         "A slot is late or missed.",
+        "There is no file, and it is no longer used.",
+        "The two cannot be told from each other.",
     ],
 )
 def test_plain_words_are_left_alone(sentence: str) -> None:

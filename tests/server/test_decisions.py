@@ -54,9 +54,9 @@ def is_muted(service: Service) -> bool:
 
 
 def test_nothing_is_decided_before_the_ledger_is_read(service: Service) -> None:
-    with pytest.raises(StoreError, match="still reading the ledger"):
+    with pytest.raises(StoreError, match="still reading the store"):
         service.find_key(KEY.id)
-    with pytest.raises(StoreError, match="still reading the ledger"):
+    with pytest.raises(StoreError, match="still reading the store"):
         service.decisions.retire(KEY, ANN)
     assert service.ledger.decisions() == []
 

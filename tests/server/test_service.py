@@ -37,10 +37,10 @@ ledger, service = services.ledger, services.service
 
 
 def test_before_the_ledger_is_read_nothing_is_shown(service: Service) -> None:
-    assert service.why_not_ready() == "still reading the ledger"
-    with pytest.raises(StoreError, match="still reading the ledger"):
+    assert service.why_not_ready() == "still reading the store"
+    with pytest.raises(StoreError, match="still reading the store"):
         scraped(service)
-    with pytest.raises(StoreError, match="still reading the ledger"):
+    with pytest.raises(StoreError, match="still reading the store"):
         service.list_states(at("12:00"))
 
 
@@ -51,7 +51,7 @@ def test_a_ledger_that_cannot_be_read_at_the_start_is_tried_until_it_can(
     ledger.failing["read"] = ON_FIRE
     service.start()
     wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
-    assert service.why_not_ready() == "still reading the ledger"
+    assert service.why_not_ready() == "still reading the store"
     del ledger.failing["read"]
     wait_until(lambda: not service.why_not_ready(), "it has read the ledger")
     assert b'dataexport_completed_total{data_type="events",export="any"' in scraped(service)
@@ -62,7 +62,7 @@ def test_it_can_be_stopped_while_the_ledger_cannot_be_read(service: Service, led
     service.start()
     wait_until(lambda: ledger.tried["read"] > 3, "it tries again")
     service.stop()
-    assert service.why_not_ready() == "still reading the ledger"
+    assert service.why_not_ready() == "still reading the store"
 
 
 class Endless(FailingLedger):
@@ -86,7 +86,7 @@ def test_a_stop_neither_waits_until_the_ledger_is_read_nor_reports_that_it_was_c
     wait_until(ledger.reading.is_set, "it reads")
     with capture_logs() as logs:
         service.stop()
-        assert service.why_not_ready() == "still reading the ledger"
+        assert service.why_not_ready() == "still reading the store"
         ledger.failing["read"] = ON_FIRE  # as a closed ledger does
         ledger.released.set()
         for thread in service._background._threads:  # noqa: SLF001 - the stop leaves them to end with the process

@@ -14,6 +14,7 @@ from exporter.cli.options import config_option
 from exporter.cli.progress import progress_bar
 from exporter.config import loader, store_url
 from exporter.domain.errors import ExporterError
+from exporter.domain.humanize import format_count
 from exporter.ledger.access import Access
 from exporter.ledger.clock import Clock, ThisMachine
 from exporter.ledger.sql.ledger import SqlLedger
@@ -93,7 +94,7 @@ def restore(path: Path | None, copy: Path, *, force: bool) -> None:
         restored = sqlite_backup.restore(copy, database, time.time(), on_progress, force=force)
     click.echo(f"{database}: {_format_summary(restored.contents)}")
     if restored.previous is not None:
-        click.echo(f"{restored.previous}: what was there before")
+        click.echo(f"{restored.previous}: the previous store")
 
 
 def require_sqlite_file(url: str, postgres_command: str) -> Path:
@@ -105,7 +106,7 @@ def require_sqlite_file(url: str, postgres_command: str) -> Path:
     file = store_url.sqlite_file(url)
     if file is None:
         message = (
-            f"store.url is no SQLite file; with PostgreSQL, do this instead: {postgres_command} "
+            f"store.url is not a SQLite file; with PostgreSQL, run this instead: {postgres_command} "
             "(URL is that of store.url, but begins with postgresql://)"
         )
         raise click.UsageError(message)
@@ -137,4 +138,4 @@ def _format_summary(contents: StoreSummary) -> str:
     size = next(
         (f"{contents.bytes / unit:.1f} {name}" for name, unit in _BYTE_UNITS if contents.bytes >= unit), "0 KiB"
     )
-    return f"{contents.events} events, {size}"
+    return f"{format_count(contents.events, 'event')}, {size}"

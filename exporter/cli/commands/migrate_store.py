@@ -69,7 +69,7 @@ def migrate_store(path: Path | None, source: str, target: str, *, force: bool) -
     with ExitStack() as stack:
         databases = [_open(stack, name, url, force=force) for name, url in (("FROM", source), ("TO", target))]
         if store_copy.begin_copy(*databases):
-            click.echo("going on with the copy that was begun", err=True)
+            click.echo("continuing an unfinished copy", err=True)
         rows = store_copy.count_rows(databases[0])
         with progress_bar("copying", rows) as bar:
             for step in store_copy.copy_rows(*databases):
@@ -113,7 +113,7 @@ def _open(stack: ExitStack, name: str, url: str, *, force: bool) -> Database:
     if age < HEARTBEAT_TIMEOUT and not force:
         message = (
             f"{name} is in use: the newest heartbeat of an exporter in it is {age:.0f} s old; stop every "
-            f"exporter on it, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
+            f"exporter on it, and wait until the heartbeat is {HEARTBEAT_TIMEOUT:.0f} s old, or give --force"
         )
         raise StoreRefusedError(message)
     return database

@@ -122,7 +122,7 @@ def retire(  # noqa: PLR0913 - one for each option
         raise click.UsageError(message)
     author, selector = Author(by, why), ExportSelector(**labels)
     if retires_all and selector == ExportSelector():
-        message = "--all: say which: give at least one of --source, --export, --partner, --data-type and --frequency"
+        message = "--all: narrow it: give at least one of --source, --export, --partner, --data-type and --frequency"
         raise click.UsageError(message)
     with open_exporter(place, Access.READ if dry_run else Access.WRITE) as exporter:
         if retires_all:
@@ -184,7 +184,7 @@ def _retire_all(exporter: ExporterAccess, selector: ExportSelector, author: Auth
     """
     fitting = [export for export in _listed(exporter) if not export.declared and selector.matches(export)]
     if not fitting:
-        message = "no export matches that is neither declared nor retired"
+        message = "no export to retire matches; declared and retired exports are left out"
         raise ExporterError(message)
     if not dry_run:
         for export in fitting:

@@ -80,7 +80,7 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
 @click.option("--dashboard-url", type=ADDRESS, default=DASHBOARDS, help="Where your Grafana is.")
 @click.option("--declared", is_flag=True, help="Also alert if a declared export of the configuration has no series.")
 def rules(path: Path | None, job: str, runbook_url: str, dashboard_url: str, *, declared: bool) -> None:
-    """Print all Prometheus rules, for your addresses.
+    """Print the Prometheus rules with your addresses.
 
     They are the rules of this release. With --declared, print them again when the declared exports change.
 

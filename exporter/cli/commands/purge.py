@@ -13,6 +13,7 @@ from exporter.cli.open_store import open_store
 from exporter.cli.options import INSTANT, by_option, config_option, why_option
 from exporter.cli.tables import format_iso
 from exporter.domain.epochs import GIVEN
+from exporter.domain.humanize import format_count
 from exporter.domain.purges import Window
 from exporter.ingest.replay import Replay
 from exporter.ledger.access import Access
@@ -43,7 +44,7 @@ class _Received(NamedTuple):
 
 
 class _ReceivedType(click.ParamType[_Received]):
-    """Parses FROM..TO, two points in time in order, neither of which lies in the future."""
+    """Parses FROM..TO, two points in time in order, neither of which is in the future."""
 
     name = "FROM..TO"
 
@@ -51,7 +52,7 @@ class _ReceivedType(click.ParamType[_Received]):
         """Return the window."""
         since_text, separator, until_text = str(value).partition("..")
         if not separator:
-            self.fail(f"{value!r} is no window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z", param, ctx)
+            self.fail(f"{value!r} is not a window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z", param, ctx)
         window = _Received(INSTANT.convert(since_text, param, ctx), INSTANT.convert(until_text, param, ctx))
         if window.since >= window.until:
             self.fail(f"{value!r} ends before it begins; give the earlier time first", param, ctx)
@@ -88,7 +89,7 @@ def purge(  # noqa: PLR0913 - an argument for each option
     with open_store(path, Access.READ if dry_run else Access.WRITE) as (settings, projector, ledger):
         sources = settings.sources_without_credentials
         if slug not in sources:
-            message = f"--source: {slug!r} is none; the sources are {', '.join(sorted(sources))}"
+            message = f"--source: {slug!r} is not a source; the sources are {', '.join(sorted(sources))}"
             raise click.UsageError(message)
         window = Window(slug, *received)
         after = project_without(ledger, window, sources, settings.exports)
@@ -126,7 +127,9 @@ def _difference(before: ExportState, after: ExportState) -> str:
 
 
 def _format_counts(counts: PurgeCounts) -> str:
-    return f"{counts.events} events, {counts.quarantined} quarantined and {counts.refused} refused bodies"
+    return (
+        f"{format_count(counts.events, 'event')}, {counts.quarantined} quarantined and {counts.refused} refused bodies"
+    )
 
 
 def _warnings(settings: Config, ledger: SqlLedger, window: Window) -> Iterator[str]:

@@ -41,7 +41,7 @@ def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:
     with open_store(path, Access.WRITE) as (settings, _, ledger):
         epochs = {stored.id: stored for stored in ledger.epochs()}
         if boot not in list(epochs)[:-1]:
-            message = f"BOOT: {boot} is none that has ended; `dataexport-exporter doctor` shows their numbers"
+            message = f"BOOT: {boot} is not a boot that has ended; `dataexport-exporter doctor` shows the numbers"
             raise click.UsageError(message)
         ledger.correct_epochs({boot: epochs[boot].offset_us + to_micros(behind - ahead)}, measured=True)
         oldest = time.time() - settings.retention if ledger.checkpoints.pruning_state().revision else -math.inf
@@ -49,4 +49,4 @@ def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:
         changed = 0
         while changed_now := redating.redate():
             changed += changed_now
-    click.echo(f"{changed} events and quarantined bodies are dated again")
+    click.echo(f"{changed} events and quarantined bodies have a new time")

@@ -79,7 +79,7 @@ def replay(  # noqa: PLR0913 - an argument for each option
     with open_store(place.path, access) as (settings, _, ledger):
         sources = settings.sources_without_credentials
         if source is not None and source not in sources:
-            message = f"--source: {source!r} is none; the sources are {', '.join(sorted(sources))}"
+            message = f"--source: {source!r} is not a source; the sources are {', '.join(sorted(sources))}"
             raise click.UsageError(message)
         slugs = sorted(sources) if source is None else [source]
         oldest = oldest_acceptable(ledger, settings.retention, time.time())
@@ -142,5 +142,7 @@ def format_rebuild(result: ReplayResult, *, dry_run: bool) -> str:
     if len(result.moved_by) > MAX_LISTED:
         lines.append(f"and by {len(result.moved_by) - MAX_LISTED} other spans")
     if result.relabelled:
-        lines.append(f"{result.relabelled} {'would be' if dry_run else 'are'} called otherwise")
+        lines.append(
+            f"{result.relabelled} {'would get' if dry_run else 'got'} another id, partner, type, status or frequency"
+        )
     return "\n".join(lines)

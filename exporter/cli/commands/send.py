@@ -135,7 +135,7 @@ def _zone(timezone: str | None) -> tzinfo:
     """
     if timezone is None:
         click.echo(
-            "note: the time of the event is in UTC, for no exporter could be asked for the source's time zone; "
+            "note: the event time is in UTC, because no exporter could be asked for the source's time zone; "
             "give --admin-url or --timezone",
             err=True,
         )
@@ -151,12 +151,12 @@ def _local_time(at: str) -> datetime:
     """Return ``--at``, without a zone, because webhook bodies have none.
 
     Raises:
-        ExporterError: ``at`` is no date and time, or has a zone.
+        ExporterError: ``at`` is not a date and time, or has a zone.
     """
     try:
         local = datetime.fromisoformat(at)
     except ValueError as error:
-        message = f"--at: {at!r} is no date and time; give one such as 2026-12-31T16:50:52"
+        message = f"--at: {at!r} is not a date and time; give one such as 2026-12-31T16:50:52"
         raise ExporterError(message) from error
     if local.tzinfo:
         message = f"--at: {at!r} has a zone; give the local time without one"

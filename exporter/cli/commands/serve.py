@@ -14,6 +14,7 @@ import structlog
 from exporter.cli.options import config_option
 from exporter.config import loader, store_url
 from exporter.config.variables import CONFIG_VARIABLE, REVISION_VARIABLE
+from exporter.domain.humanize import format_count
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.locks import removed_if_it_fails, serving
 from exporter.ledger.sqlite.permissions import refuse_open_folder
@@ -109,6 +110,8 @@ def check_config(path: Path | None, file: Path | None) -> None:
         message = f"give the FILE to check, as an argument, with --config or in {CONFIG_VARIABLE}"
         raise click.UsageError(message)
     settings = loader.load(checked, os.environ)
-    click.echo(f"{checked}: fine, {len(settings.sources)} sources, {len(settings.exports)} declared exports")
+    sources = format_count(len(settings.sources), "source")
+    exports = format_count(len(settings.exports), "declared export")
+    click.echo(f"{checked}: fine, {sources}, {exports}")
     for override in settings.overrides:
         click.echo(f"note: {override}")

@@ -20,6 +20,7 @@ from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
 from exporter.domain.event_time import load_zone
 from exporter.domain.frequency import DAY
+from exporter.domain.humanize import format_count
 from exporter.ingest.vendors import registry
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
         message = f"--late, --missed and --stuck are shares of all runs; together they are {late + missed + stuck:g}"
         raise click.UsageError(message)
     if ends > now and not jsonl:
-        message = "--until lies in the future, where nothing has arrived yet"
+        message = "--until is in the future"
         raise click.UsageError(message)
     settings = loader.load(path, os.environ)
     try:
@@ -117,7 +118,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - an argument for each option
         else:
             with closing(simulation.BatchingLedger(store or "")) as ledger:
                 sent = simulation.import_history(webhooks, ledger, settings, (begins, ends))
-    click.echo(f"{sent} events of {count} exports in {days:g} days", err=True)
+    click.echo(f"{sent} events of {format_count(count, 'export')} in {days:g} days", err=True)
 
 
 def _with_progress(

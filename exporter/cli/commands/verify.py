@@ -1,4 +1,4 @@
-"""The command `verify`: tries the public way to a source, and the way of a page, from outside."""
+"""The command `verify`: checks the public URL of a source from outside, and sends a test page."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     runbook_url: str,
     dashboard_url: str,
 ) -> None:
-    """Check the public webhook, or the way of a page.
+    """Check the public webhook, or send a test page.
 
-    URL is the one that CleverTap has. Run it on a machine outside of your network. It checks the name, the
-    certificate, redirects, the test call, a wrong token, and that /metrics is not public; with
-    --admin-url also that the exporter has counted the test call. Each line is ok, or says what to do.
+    URL is the webhook's, as CleverTap has it. Run the command on a machine outside your network. It checks the
+    name, the certificate, redirects, the test call, that a wrong token is rejected, and that /metrics is not
+    public; with --admin-url also that the exporter counted the test call. Each line is ok, or says what to do.
     The wrong token counts as one refused request of the source.
 
-    With --alertmanager, a critical alert, ExportTestPage, goes to whom you page. It ends after 5 minutes.
+    With --alertmanager, send the critical alert ExportTestPage to the people whom you page. It ends after
+    5 minutes.
 
     \b
     Example:

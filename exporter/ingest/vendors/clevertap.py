@@ -40,13 +40,13 @@ EARLIEST_YEAR = 2000
 
 REASONS = {
     "missing_key": "one of the six documented keys is not there",
-    "duplicate_key": "one of the six documented keys is there twice",
+    "duplicate_key": "one of the six documented keys occurs twice",
     "wrong_type": "a value is not of the documented type",
     "empty_text": "a value is empty",
     "text_too_long": f"a value has more than {MAX_TEXT} characters",
-    "unprintable_text": "a value holds control characters or broken Unicode",
+    "unprintable_text": "a value contains control characters or broken Unicode",
     "bad_date": "the date and time cannot be read, or does not exist",
-    "date_out_of_range": "the date and time lies before 2000 or more than a day after its arrival",
+    "date_out_of_range": "the date and time is before 2000 or more than a day after its arrival",
 }
 
 _TEXT_PROBLEMS = {
@@ -173,7 +173,7 @@ def _values_in_order(pairs: tuple[tuple[str, object], ...]) -> tuple[object, ...
             is_test = is_test or (key == "is_test" and value is True)
             continue
         if documented_key in values:
-            raise _UnrecognisedError("duplicate_key", f"the key {documented_key!r} is there twice")
+            raise _UnrecognisedError("duplicate_key", f"the key {documented_key!r} occurs twice")
         values[documented_key] = value
     if is_test and not values:
         return None

@@ -40,7 +40,7 @@ def refuse_without_tables(connection: Connection) -> None:
         StoreRefusedError: there is no ledger in it.
     """
     if not _revisions(connection):
-        message = "store.url: there is no ledger in this database; start the exporter first, or give its --config"
+        message = "store.url: there is no store in this database; start the exporter first, or give its --config"
         raise StoreRefusedError(message)
 
 

@@ -1,7 +1,7 @@
 """Appends many rows to PostgreSQL in few round trips, with sequences that become visible in order.
 
 PostgreSQL's own sequences do not guarantee that: of two transactions, the one with the higher number may
-commit first, and a reader would then skip the lower one for ever. So a writer takes its numbers from a row
+commit first, and a reader would then skip the lower one forever. So a writer takes its numbers from a row
 of ``sequence_heads`` that it locks until its commit. Row locks are all it needs, so a pooler may be between.
 """
 

@@ -273,7 +273,7 @@ class Database:
             refuse_foreign_schema(connection)
             stored_metadata = {row.name: row.value for row in connection.execute(select(metadata_table))}
         if UNFINISHED_COPY_OF in stored_metadata and not self._unfinished:
-            message = "store.url: is an unfinished copy of another ledger; start migrate-store again, and let it finish"
+            message = "store.url: is an unfinished copy of another store; run migrate-store again, and let it finish"
             raise StoreRefusedError(message)
         ledger_id = stored_metadata[LEDGER_ID]
         self.ledger_id = f"{ledger_id}.{self._replaced}" if self._replaced else ledger_id
@@ -304,7 +304,7 @@ class Database:
         try:
             self._file.refuse_foreign(Access.READ)
         except StoreRefusedError as error:
-            message = f"{self._file.path} was replaced by something that is no ledger: {error}"
+            message = f"{self._file.path} was replaced by something that is not a store: {error}"
             raise StoreError(message) from error
         if self._access is Access.READ:
             self._load_metadata()
@@ -341,7 +341,5 @@ def _parse(url: str) -> URL:
         return make_url(url)
     except ValueError as error:
         # SQLAlchemy's message may contain a part of the password.
-        message = (
-            "store.url: its port is no number; characters such as @ : / in a password have to be written as %40 %3A %2F"
-        )
+        message = "store.url: its port is not a number; write characters such as @ : / in a password as %40 %3A %2F"
         raise StoreRefusedError(message) from error

@@ -70,7 +70,7 @@ def summarize_store(path: Path) -> StoreSummary:
             refuse_foreign_objects(database.execute(SQLITE_OBJECTS))
             (events,) = database.execute("SELECT count(*) FROM events").fetchone()
     except SqliteError as error:
-        message = f"{path}: is no ledger ({error}); give a file that `dataexport-exporter backup` wrote"
+        message = f"{path}: is not a store ({error}); give a file that `dataexport-exporter backup` wrote"
         raise StoreRefusedError(message) from error
     return StoreSummary(events, path.stat().st_size)
 
@@ -89,7 +89,7 @@ def back_up(database: Path, target: Path, on_progress: Progress, *, overwrite: b
         StoreError: reading or writing failed; no part of a copy is left.
     """
     if target.exists() and not overwrite:
-        message = f"{target}: is there already; give another name, or --force to replace it"
+        message = f"{target}: already exists; give another name, or --force to replace it"
         raise StoreRefusedError(message)
     summarize_store(database)
     with _temporary_beside(target) as temporary:
@@ -143,7 +143,7 @@ def _copy(source: Path, target: Path, on_progress: Progress) -> None:
         message = f"{source} could not be copied: {error}; no part of a copy is left"
         raise StoreError(message) from error
     if verdict != "ok":
-        message = f"{source} is damaged, so is a copy of it, and none is left: {verdict}"
+        message = f"{source} is damaged, so no copy was written: {verdict}"
         raise StoreError(message)
 
 
@@ -153,7 +153,7 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        message = f"{target.parent}: cannot be written to: {error.strerror}; give a folder that is there and writable"
+        message = f"{target.parent}: cannot be written to: {error.strerror}; give a folder that exists and is writable"
         raise StoreError(message) from error
     try:
         temporary = folder / target.name
@@ -212,7 +212,7 @@ def _refuse_in_use(database: Path, now: float, *, force: bool) -> None:
         if since < HEARTBEAT_TIMEOUT and not force:
             message = (
                 f"{database} is in use: the newest heartbeat of an exporter in it is {since:.0f} s old; "
-                f"stop the exporter, and wait until that is {HEARTBEAT_TIMEOUT:.0f} s, or give --force"
+                f"stop the exporter, and wait until the heartbeat is {HEARTBEAT_TIMEOUT:.0f} s old, or give --force"
             )
             raise StoreRefusedError(message)
 

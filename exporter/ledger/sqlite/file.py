@@ -197,7 +197,7 @@ class SqliteFile:
         """
         inode = _inode(self.path)
         if inode is None:
-            message = f"{self.path} was removed; put it or a backup back, or start again for a new one"
+            message = f"{self.path} was removed; put it or a backup back, or restart the exporter to begin a new one"
             raise StoreError(message)
         if inode == self.inode:
             return False
@@ -289,7 +289,7 @@ class SqliteFile:
         [(mode,)] = cursor.execute(f"PRAGMA journal_mode = {self.mode}").fetchall()
         [(synchronous,)] = cursor.execute("PRAGMA synchronous").fetchall()
         if mode != self.mode or synchronous != SYNCHRONOUS_FULL:
-            message = f"SQLite did not take the settings: journal_mode {mode}, synchronous {synchronous}"
+            message = f"SQLite did not accept the settings: journal_mode {mode}, synchronous {synchronous}"
             raise StoreError(message)
 
 

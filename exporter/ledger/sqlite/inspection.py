@@ -60,7 +60,7 @@ def refuse_foreign(path: Path, access: Access, driver: ModuleType) -> None:
     if not tables >= OUR_TABLES:
         names = sorted(tables)
         found = f"has the tables of another program ({', '.join(names[:MAX_LISTED])})" if names else "is empty"
-        message = f"store.url: {path} is no ledger: it {found}; give another path"
+        message = f"store.url: {path} is not a store of this exporter: it {found}; give another path"
         raise StoreRefusedError(message)
     refuse_unknown(revision)
 

@@ -100,7 +100,7 @@ class Access:
                 return self._sign_in_form(
                     page, "Too many failures. Please wait a minute.", HTTPStatus.TOO_MANY_REQUESTS
                 )
-            return self._sign_in_form(page, "This is no valid credential of the admin listener.")
+            return self._sign_in_form(page, "This is not a valid credential of the admin listener.")
         response = redirect(f"./{page if _PAGE.fullmatch(page) else ''}", HTTPStatus.SEE_OTHER)
         # No path: the browser uses the folder of this address, which a proxy may have put below a prefix.
         response.set_cookie(

@@ -246,7 +246,7 @@ def _parse_head(head: bytes) -> RequestHead:
     headers = fields.by_name()
     codings = headers[b"transfer-encoding"]
     if fields.complete and codings and b",".join(codings).lower() != b"chunked":
-        raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "of the transfer encodings, only chunked is known")
+        raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "the only Transfer-Encoding that is supported is chunked")
     line = head[: head.index(b"\r")]
     version = line[-3:]
     if malformed or not line.endswith((b" HTTP/1.1", b" HTTP/1.0")) or (codings and version == b"1.0"):
@@ -264,7 +264,7 @@ def _parse_head(head: bytes) -> RequestHead:
     keep_alive = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
     expectation = b",".join(headers[b"expect"]).lower()
     if expectation not in {b"", b"100-continue"}:
-        raise RequestError(HTTPStatus.EXPECTATION_FAILED, "of the expectations, only 100-continue is known")
+        raise RequestError(HTTPStatus.EXPECTATION_FAILED, "the only Expect that is supported is 100-continue")
     expects_continue = bool(expectation) and version == b"1.1"
     return RequestHead(method, fields.target, fields.headers, version, length, keep_alive, expects_continue)
 

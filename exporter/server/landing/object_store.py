@@ -198,7 +198,7 @@ _MESSAGES = {
     UNREACHABLE: "{bucket} cannot be reached; check the network and landing.endpoint",
     TOO_MANY: "more than {landing.max_objects} objects are in the folder of {url}; make landing.url more specific, "
     "with a date or the request id, or raise landing.max_objects",
-    CUT_OFF: "{url} could not be listed to its end: the answer broke off, or is no listing",
+    CUT_OFF: "{url} could not be listed to its end: the answer broke off, or is not a listing",
 }
 
 

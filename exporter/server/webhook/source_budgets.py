@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 DAY = 86400.0
 MIN_NEW_EXPORTS_FACTOR = 10
-"""Times ``exports_per_source``: after a restart, all exports of a source count as new when they are first heard of."""
+"""Times ``exports_per_source``: after a restart, every export of a source counts as new at its first event."""
 
 
 @dataclass(slots=True)

@@ -115,9 +115,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store: Store, tmp_path: 
     store.deliver("Completed", 5)
     (tmp_path / "copy.db").write_text("something else", "utf-8")
     sentence = error_output(run("backup", "copy.db"), 1)
-    assert sentence.startswith("error: copy.db: is there already; give another name, or --force to replace it")
+    assert sentence.startswith("error: copy.db: already exists; give another name, or --force to replace it")
     assert (tmp_path / "copy.db").read_text("utf-8") == "something else"
-    assert run("backup", "copy.db", "--force").stdout.startswith("copy.db: 1 events, ")
+    assert run("backup", "copy.db", "--force").stdout.startswith("copy.db: 1 event, ")
     store.ledger.close()
     copied = SqlLedger("sqlite:///copy.db")
     assert copied.last_sequence() == 1
@@ -134,7 +134,7 @@ def test_a_folder_that_is_not_there_is_named(store: Store) -> None:
     assert store.path.exists()
     sentence = error_output(run("backup", "nowhere/copy.db"), 1)
     assert sentence == (
-        "error: nowhere: cannot be written to: No such file or directory; give a folder that is there and writable\n"
+        "error: nowhere: cannot be written to: No such file or directory; give a folder that exists and is writable\n"
     )
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_ledger_makes_no_backup(store: Store, tmp_path: Path) -> None:
         file.seek(store.path.stat().st_size - 3 * 4096)
         file.write(b"\xff" * 2 * 4096)
     sentence = error_output(run("backup", "copy.db"), 1)
-    assert "is damaged, so is a copy of it, and none is left" in sentence
+    assert "is damaged, so no copy was written" in sentence
     assert "copy.db" not in names(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_only_a_ledger_of_this_release_or_an_older_one_is_restored(store: Store,
     assert "there is no such file" in error_output(run("restore", "missing.db"), 1)
     assert "there is no such file" in error_output(run("restore", str(tmp_path)), 1)
     for name in ("text", "empty", "other.db"):
-        assert f"{name}: is no ledger (" in error_output(run("restore", name), 1)
+        assert f"{name}: is not a store (" in error_output(run("restore", name), 1)
     assert error_output(run("restore", "copy.db"), 1).startswith("error: a newer release of dataexport-exporter wrote")
     assert store.path.read_bytes() == before
 

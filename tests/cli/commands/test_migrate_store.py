@@ -126,7 +126,7 @@ def test_a_copy_that_was_killed_goes_on_and_no_exporter_uses_it_before_it_is_who
     with pytest.raises(StoreRefusedError, match="an unfinished copy"):
         SqlLedger(f"sqlite:///{copy}")
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stderr) == (0, "going on with the copy that was begun\n"), again
+    assert (again.returncode, again.stderr) == (0, "continuing an unfinished copy\n"), again
     assert rows(copy, "SELECT * FROM events") == rows(store.path, "SELECT * FROM events")
     with closing(SqlLedger(f"sqlite:///{copy}")) as ledger:
         assert ledger.last_sequence() == count
@@ -151,7 +151,7 @@ def test_the_copy_is_the_same_ledger() -> None:
 def test_a_target_with_a_ledger_of_its_own_is_refused() -> None:
     assert run("migrate-store", HERE, THERE).exit_code == 0
     again = error_output(run("migrate-store", HERE, THERE), 1)
-    assert again == "error: TO has a ledger of its own (1 events); give a new database\n"
+    assert again == "error: TO is not empty (1 events); give a new database\n"
     assert "dataexport.db is in use" in error_output(run("migrate-store", HERE, HERE), 1)
 
 
@@ -159,7 +159,7 @@ def test_a_target_with_a_ledger_of_its_own_is_refused() -> None:
 def test_an_unfinished_copy_of_another_ledger_is_refused() -> None:
     with closing(Database("sqlite:///other.db")) as other, closing(Database(THERE)) as target:
         store_copy.begin_copy(other, target)
-    assert "unfinished copy of another ledger" in error_output(run("migrate-store", HERE, THERE), 1)
+    assert "unfinished copy of another store" in error_output(run("migrate-store", HERE, THERE), 1)
 
 
 @pytest.mark.usefixtures("in_a_folder")

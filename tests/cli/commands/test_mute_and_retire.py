@@ -175,10 +175,10 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
         '  --source "default" --export "any" --partner "Microsoft Azure" --data-type "events" --frequency "4h"',
     ]
     sentence = error_output(run("mute", "--partner", "elsewhere", "--for", "1h", *WHY), 1)
-    assert sentence.startswith("error: no export matches; there are:\n")
+    assert sentence.startswith("error: no export matches; these exist:\n")
     sentence = error_output(run("unmute", "--partner", "Azure", *WHY), 1)
     assert sentence.startswith('error: not muted: --source "default" --export "any" --partner "Microsoft Azure"')
-    assert error_output(run("unmute", *WHY), 1) == "error: no export matches; there are none\n"
+    assert error_output(run("unmute", *WHY), 1) == "error: no export matches; none exists yet\n"
     assert store.ledger.decisions() == []
     for number in range(25):
         store.deliver("Initiated", MINUTE, 1, Partner=f"partner {number}")
@@ -193,11 +193,11 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
         (("--for", "1h", "--until", "2999-01-01", "--why", "x"), "--for, --until: give either for how long"),
         (
             ("--until", "2020-01-01", "--why", "x"),
-            "the mute would end at 2020-01-01 00:00 UTC, which is over; give a time to come",
+            "the mute would end at 2020-01-01 00:00 UTC, which is in the past; give a later time",
         ),
-        (("--for", "0s", "--why", "x"), "which is over; give a time to come"),
-        (("--for", "long", "--why", "x"), "'long' is no duration; give one such as 5h30m, 90m or 20s"),
-        (("--until", "soon", "--why", "x"), "is no date and time; give one such as"),
+        (("--for", "0s", "--why", "x"), "which is in the past; give a later time"),
+        (("--for", "long", "--why", "x"), "'long' is not a duration; give one such as 5h30m, 90m or 20s"),
+        (("--until", "soon", "--why", "x"), "is not a date and time; give one such as"),
         (("--for", "1h", "--why", " "), "give 1 to 512 printable characters"),
         (("--for", "1h", "--why", "x" * 513), "give 1 to 512 printable characters"),
         (("--for", "1h", "--why", "x", "--by", "\x1b"), "give 1 to 512 printable characters"),

@@ -100,7 +100,7 @@ def test_a_running_exporter_notices_a_purge_and_so_does_the_next_one(tmp_path: P
             "purge",
             *("--config", str(exporter.config_path), "--source", "shop", "--received", received, *WHY, "--yes"),
         )
-        assert done.stdout.endswith("removed 1 events, 0 quarantined and 0 refused bodies\n"), done
+        assert done.stdout.endswith("removed 1 event, 0 quarantined and 0 refused bodies\n"), done
         for restarted in (False, True):
             if restarted:
                 exporter.terminate()
@@ -159,8 +159,8 @@ def test_a_purge_that_was_killed_is_finished_by_the_same_one(leaked: Store) -> N
 @pytest.mark.parametrize(
     ("received", "problem"),
     [
-        ("2026-01-01T00:00Z", "is no window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z"),
-        ("2020-01-01T00:00Z..yesterday", "'yesterday' is no date and time"),
+        ("2026-01-01T00:00Z", "is not a window; give one such as 2026-06-01T16:00Z..2026-06-01T18:30Z"),
+        ("2020-01-01T00:00Z..yesterday", "'yesterday' is not a date and time"),
         ("2020-01-02T00:00Z..2020-01-01T00:00Z", "ends before it begins; give the earlier time first"),
         ("2020-01-02T00:00Z..2999-01-01T00:00Z", "ends in the future"),
     ],
@@ -173,5 +173,5 @@ def test_a_window_has_two_ends_in_order_that_are_over(received: str, problem: st
 @pytest.mark.usefixtures("store")
 def test_only_a_configured_source_is_purged() -> None:
     output = error_output(run(*purge(2, 1, source="shoop")), 2)
-    assert "--source: 'shoop' is none; the sources are default" in output
+    assert "--source: 'shoop' is not a source; the sources are default" in output
     assert Source("default").zone is None

@@ -85,7 +85,7 @@ def test_refused_bodies_are_deleted_on_their_own(ledger: SqlLedger) -> None:
 @pytest.mark.parametrize("options", [(), ("--refused",), ("--delete",), ("--delete", "--dry-run")])
 def test_a_misspelt_source_is_an_error_that_lists_the_sources(options: tuple[str, ...]) -> None:
     sentence = error_output(run("quarantine", *options, "--source", "shpo"), WRONG_USAGE)
-    assert "--source: 'shpo' is none; the sources are default, other, shop" in sentence
+    assert "--source: 'shpo' is not a source; the sources are default, other, shop" in sentence
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_doctor_names_a_boot_with_a_wrong_clock_and_the_command_that_dates_it_ag
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay_store, "ARRIVALS_PER_TRANSACTION", 2)
         output = run("redate", *config, "1", "--ahead", "5h").output
-    assert output == "3 events and quarantined bodies are dated again\n"
+    assert output == "3 events and quarantined bodies have a new time\n"
     assert arrivals(in_a_folder) == {NOW}
     assert "clock was wrong" not in run("doctor", *config).output
     run("redate", *config, "1", "--behind", "90s")
@@ -74,8 +74,11 @@ def test_doctor_names_a_boot_that_could_only_be_placed_between_others(in_a_folde
     [
         (("1",), "give one of --ahead and --behind"),
         (("1", "--ahead", "5h", "--behind", "5h"), "give one of --ahead and --behind"),
-        (("1", "--ahead", "five"), "'five' is no duration; give one such as 5h30m, 90m or 20s"),
-        (("2", "--ahead", "5h"), "BOOT: 2 is none that has ended; `dataexport-exporter doctor` shows their numbers"),
+        (("1", "--ahead", "five"), "'five' is not a duration; give one such as 5h30m, 90m or 20s"),
+        (
+            ("2", "--ahead", "5h"),
+            "BOOT: 2 is not a boot that has ended; `dataexport-exporter doctor` shows the numbers",
+        ),
     ],
 )
 def test_a_mistake_is_named(config: tuple[str, str], arguments: tuple[str, ...], message: str) -> None:

@@ -251,8 +251,8 @@ def test_every_bad_line_is_told_with_its_number_and_nothing_else_is_lost(store: 
     ]
     errors = result.stderr.splitlines()
     assert [each.partition(":")[0] for each in errors] == ["line 2", "line 4", "line 5", "line 9"]
-    assert "its source 'elsewhere' is none; the sources are default" in errors[1]
-    assert "lies in the future" in errors[2]
+    assert "its source 'elsewhere' is not a source; the sources are default" in errors[1]
+    assert "is in the future" in errors[2]
     assert store.ledger.last_sequence() == 3
     assert store.ledger.newest()[-1].arrived_at < store.ledger.newest()[0].arrived_at
 
@@ -326,9 +326,9 @@ def test_a_new_parser_renames_old_events_and_one_that_understands_less_leaves_th
     store.deliver("Completed", 50, 2)
     monkeypatch.setitem(clevertap.PARTNERS, "bucket co", "Bucket Company")
     tried = run("replay", "--rebuild", "--dry-run").stdout
-    assert tried == "1 of 2 events would change\n1 would be called otherwise\n"
+    assert tried == "1 of 2 events would change\n1 would get another id, partner, type, status or frequency\n"
     done = run("replay", "--rebuild").stdout
-    assert done == "1 of 2 events were changed\n1 are called otherwise\n"
+    assert done == "1 of 2 events were changed\n1 got another id, partner, type, status or frequency\n"
     assert {event.partner for event in store.ledger.read(0)} == {"Bucket Company", "Amazon S3"}
     assert {state["partner"] for state in exports()} == {"Bucket Company", "Amazon S3"}
     monkeypatch.setattr(clevertap, "KEY_SPELLINGS", {})
@@ -375,7 +375,7 @@ def test_bodies_are_read_in_pages_in_the_order_of_arrival(store: Store) -> None:
         (("--rebuild", "--reason", "bad_date"), "--reason goes with --quarantine"),
         (("-", "--dry-run"), "--dry-run goes with --quarantine or --rebuild"),
         (("missing.jsonl",), "No such file"),
-        (("--rebuild", "--source", "elsewhere"), "--source: 'elsewhere' is none; the sources are default"),
+        (("--rebuild", "--source", "elsewhere"), "--source: 'elsewhere' is not a source; the sources are default"),
     ],
 )
 def test_wrong_usage_is_told(store: Store, options: tuple[str, ...], said_then: str) -> None:

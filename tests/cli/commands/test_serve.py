@@ -32,7 +32,7 @@ def fine(tmp_path: Path) -> str:
 
 def test_check_config_takes_its_file_in_three_ways(fine: str) -> None:
     for result in (run("check-config", fine), run("check-config", "--config", fine)):
-        assert (result.exit_code, result.stdout) == (0, f"{fine}: fine, 1 sources, 0 declared exports\n")
+        assert (result.exit_code, result.stdout) == (0, f"{fine}: fine, 1 source, 0 declared exports\n")
     assert run("check-config", DATAEXPORT_CONFIG=fine).exit_code == 0
     assert "give the FILE to check" in error_output(run("check-config"), 2)
 
@@ -102,7 +102,7 @@ PROBLEM = b'HTTP/1.1 503 X\r\nConnection: close\r\n\r\n{"detail": "the store doe
         (PROBLEM, "the store does not answer"),
         (b"HTTP/1.1 404 X\r\nConnection: close\r\n\r\nno", "{address} answers 404"),
         (b"HTTP/1.1 404 X\r\nConnection: close\r\n\r\n[]", "{address} answers 404"),
-        (b"SSH-2.0-x\r\n", "what answers at {address} is no exporter"),
+        (b"SSH-2.0-x\r\n", "what answers at {address} is not an exporter"),
     ],
     indirect=["answer"],
 )

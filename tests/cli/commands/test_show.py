@@ -108,7 +108,7 @@ def test_a_source_that_does_not_exist_is_wrong_usage_and_the_sources_are_listed(
     old.ledger.close()
     for options in ((), ("--for-replay",)):
         sentence = error_output(run("events", "--source", "defualt", *options), 2)
-        assert "--source: 'defualt' is none; the sources are default, old\n" in sentence
+        assert "--source: 'defualt' is not a source; the sources are default, old\n" in sentence
     assert run("events", "--source", "default").stdout == "no event of source default has arrived yet\n"
     assert len(columns(run("events", "--source", "old"))) == 2
     assert run("events", "--source", "old", "--for-replay").stdout.count("\n") == 1

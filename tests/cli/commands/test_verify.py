@@ -110,7 +110,7 @@ def test_a_certificate_that_nobody_trusts_ends_the_verification(exporter: LocalE
     url = f"https://localhost:{exporter.webhook_port}/webhooks/clevertap/shop"
     code, lines = verified(exporter, url, "--token-file", "token")
     assert code == 1
-    assert lines[1:] == ["BAD  certificate: the certificate is self-signed; get one of a public authority"]
+    assert lines[1:] == ["BAD  certificate: the certificate is self-signed; get one from a public authority"]
 
 
 def test_a_certificate_that_expires_soon_is_no_reason_to_stop(
@@ -156,7 +156,10 @@ def test_tls_at_a_port_without_it_is_recognised(exporter: LocalExporter) -> None
         ({"status_code": 301, "headers": {"Location": "https://x/"}}, "redirect: the answer is 301 to https://x/, "),
         ({"status_code": 401}, "test call: the answer is 401: the token is not one of this source; give"),
         ({"status_code": 502}, "test call: the answer is 502: the proxy does not reach the exporter; check"),
-        ({"status_code": 418}, "test call: the answer is 418: no exporter answers so; check the URL and the proxy"),
+        (
+            {"status_code": 418},
+            "test call: the answer is 418: an exporter does not answer that; check the URL and the proxy",
+        ),
         ({"text": "<html>"}, "test call: the answer is 200, but not that of an exporter; correct the URL"),
         ({"json": []}, "test call: the answer is 200, but not that of an exporter; correct the URL"),
         ({"exc": requests.ReadTimeout}, "test call: no answer within 3 s; is a firewall or a proxy in between?"),
@@ -246,7 +249,7 @@ def test_an_admin_listener_that_does_not_answer_is_named(
 def test_wrong_usage_is_refused(tmp_path: Path) -> None:
     assert "give the URL of a webhook, or --alertmanager" in error_output(run("verify"), 2)
     for url in ("shop.example/webhooks", "ftp://x/", "https:///webhooks"):
-        assert f"error: {url}: that is no URL; give one such as https://" in error_output(run("verify", url), 1)
+        assert f"error: {url}: that is not a URL; give one such as https://" in error_output(run("verify", url), 1)
     assert "--token-file" in error_output(run("verify", URL, "--token-file", str(tmp_path / "none")), 1)
     (tmp_path / "two").write_text("a\nb\n", "utf-8")
     options = ("--user", "x", "--token-file", str(tmp_path / "two"))
@@ -258,7 +261,7 @@ def test_every_reason_against_a_certificate_has_advice() -> None:
     for code, reason in {10: "has expired; renew it", 62: "is for another name", 1: "is not valid"}.items():
         error.verify_code = code
         assert explain(requests.exceptions.SSLError(error), 3).startswith(f"the certificate {reason}")
-    assert explain(requests.exceptions.InvalidURL("x"), 3).startswith("that is no URL")
+    assert explain(requests.exceptions.InvalidURL("x"), 3).startswith("that is not a URL")
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_a_fleet_that_is_posted_has_the_form_of_the_vendor_in_the_url(path: Path
         webhook_url = f"{public}{registry.webhook_path('toy', 'box')}"
         arguments = ["--url", webhook_url, "--exports", "1", "--days", "1", "--timezone", "UTC"]
         result = run("simulate", "--config", str(path), *arguments)
-        assert (result.exit_code, "events of 1 exports" in result.stderr) == (0, True)
+        assert (result.exit_code, "events of 1 export" in result.stderr) == (0, True)
 
 
 def test_send_refuses_a_test_call_for_a_vendor_that_makes_none() -> None:

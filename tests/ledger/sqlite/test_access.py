@@ -90,7 +90,7 @@ def test_what_does_not_exist_or_is_empty_is_not_made_a_ledger(tmp_path: Path, ac
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
 def test_an_empty_postgresql_database_is_not_made_a_ledger(postgres_url: str, access: Access) -> None:
     for _ in range(2):
-        with pytest.raises(StoreRefusedError, match="there is no ledger in this database; start the exporter first"):
+        with pytest.raises(StoreRefusedError, match="there is no store in this database; start the exporter first"):
             SqlLedger(postgres_url, access=access)
 
 

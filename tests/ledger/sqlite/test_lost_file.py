@@ -174,7 +174,7 @@ def test_what_is_no_ledger_is_not_taken_for_one(ledger: SqlLedger, path: Path, o
     for _ in range(2):
         with pytest.raises(StoreError):
             ledger.append([FIRST])
-    with pytest.raises(StoreError, match="is no ledger"):
+    with pytest.raises(StoreError, match="is not a store"):
         ledger.append([FIRST])
     other.replace(path)
     assert ledger.append([FIRST]) == [True]

@@ -56,7 +56,7 @@ def test_any_other_client_gets_a_problem_document_that_names_both_schemes(export
     answer = exporter.admin("/")
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="admin", Basic realm="admin"'
-    assert answer.json()["detail"] == "no valid credential for the admin listener"
+    assert answer.json()["detail"] == "not a valid credential for the admin listener"
 
 
 @pytest.mark.parametrize("typed", [{"secret": TOKEN}, {"user": "ada", "secret": "an-admin-password"}])
@@ -102,7 +102,7 @@ def test_a_wrong_credential_begins_no_session_and_after_ten_in_a_minute_only_a_v
             answer = sign_in(browser, typed, path="/?page=2", follow=False)
             assert answer.status_code == 401
             assert "Set-Cookie" not in answer.headers
-            assert "no valid credential" in answer.text
+            assert "not a valid credential" in answer.text
             again = form_with(answer, "secret")
             assert (again.fields["page"], again.fields["user"]) == ("?page=2", typed.get("user", ""))
             assert browser.get("/").status_code == 401

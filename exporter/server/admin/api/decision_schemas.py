@@ -64,7 +64,7 @@ _LABELS = (
 _DECIDED = (
     fields.text("by", "Who decided."),
     fields.text("why", "Why, as given."),
-    *fields.instant("decided_at", "When it was decided"),
+    *fields.instant("decided_at", "When it was decided", null_if="a mute is in the configuration"),
 )
 _ENDED = (
     fields.optional_text("ended_by", "Who ended it; null if nobody did."),
@@ -77,15 +77,15 @@ MUTE_FIELDS = (
     ),
     fields.choice("origin", (DECISION, CONFIGURATION), "A decision that somebody made, or muted_until of the export."),
     *_DECIDED,
-    *fields.instant("until", "When it ends, or would have ended"),
-    *fields.instant("ended_at", "When it ended before its time: somebody ended it, or muted the export again"),
+    *fields.known_instant("until", "When it ends, or would have ended"),
+    *fields.instant("ended_at", "When somebody ended it, or muted the export again", null_if="nobody did"),
     *_ENDED,
 )
 RETIREMENT_FIELDS = (
     *_LABELS,
     fields.choice("state", (ACTIVE, PAST), "past: undone, or an event of the export has arrived since."),
     *_DECIDED,
-    *fields.instant("ended_at", "When somebody undid it"),
+    *fields.instant("ended_at", "When somebody undid it", null_if="nobody did"),
     *_ENDED,
 )
 

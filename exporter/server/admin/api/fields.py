@@ -96,14 +96,25 @@ def offset(attribute: str, meaning: str) -> Field:
     return Field(f"{attribute}_seconds", schema, attrgetter(attribute))
 
 
-def instant(name: str, meaning: str, value: Callable[[Any], float] | None = None) -> Fields:
-    """Return both fields of a time; 0 is shown as null."""
+def instant(name: str, meaning: str, value: Callable[[Any], float] | None = None, *, null_if: str = "never") -> Fields:
+    """Return both fields of a time; 0 is shown as null, which means ``null_if``."""
     get = value or attrgetter(name)
-    iso = {"type": ["string", "null"], "format": "date-time", "description": f"{meaning}; null if never."}
+    iso = {"type": ["string", "null"], "format": "date-time", "description": f"{meaning}; null if {null_if}."}
     seconds = {"type": ["number", "null"], "description": f"The same in Unix seconds: `{name}`."}
     return (
         Field(name, iso, lambda item: iso_or_null(get(item))),
         Field(f"{name}_seconds", seconds, lambda item: get(item) or None),
+    )
+
+
+def known_instant(name: str, meaning: str) -> Fields:
+    """Return both fields of a time that every item has."""
+    get = attrgetter(name)
+    iso = {"type": "string", "format": "date-time", "description": f"{meaning}."}
+    seconds = {"type": "number", "description": f"The same in Unix seconds: `{name}`."}
+    return (
+        Field(name, iso, lambda item: format_iso(min(get(item), LATEST))),
+        Field(f"{name}_seconds", seconds, get),
     )
 
 

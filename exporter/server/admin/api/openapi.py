@@ -72,7 +72,7 @@ def openapi_document(config: Config) -> Schema:
         "info": {
             "title": "dataexport-exporter",
             "version": __version__,
-            "description": "Monitors scheduled data exports. Each time is there twice: in ISO 8601, and in Unix seconds"
+            "description": "Monitors scheduled data exports. Each time has two fields: in ISO 8601, and in Unix seconds"
             " under the same name with _seconds. null means never, none or unknown.",
         },
         "servers": [{"url": f"http://{config.admin_listen}", "description": "The admin listener."}],

@@ -96,7 +96,9 @@ def _read_paths(parameters: Mapping[str, list[Schema]]) -> dict[str, Schema]:
         "/api/v1/mutes": by_offset("mutes", "Mute", "Mutes in effect and past ones, the newest first"),
         "/api/v1/retirements": by_offset("retirements", "Retirement", "Retirements, the newest first"),
         "/api/v1/outages": by_offset("outages", "Outage", "Periods without a running exporter, the newest first"),
-        "/api/v1/openapi.json": {"get": _get("description", "This description", {"type": "object"})},
+        "/api/v1/openapi.json": {
+            "get": _get("description", "The OpenAPI description of the API and the webhook", {"type": "object"})
+        },
     }
 
 

@@ -62,10 +62,10 @@ EXPORT = (
     fields.optional_duration("last_duration", "Duration of the last completed run with a known start; null if none."),
     fields.optional_duration("usual_duration", "Median duration of the runs of the last 14 days; null if none."),
     fields.count("in_progress", "Runs that have started and not yet ended."),
-    *fields.instant("running_since", "When the oldest run in progress started"),
-    *fields.instant("start_deadline", "When the next run must have started"),
-    *fields.instant("deadline", "When the next run must have completed"),
-    *fields.instant("run_deadline", "When the oldest run in progress must have completed"),
+    *fields.instant("running_since", "When the oldest run in progress started", null_if="none is in progress"),
+    *fields.instant("start_deadline", "When the next run must have started", null_if="there is none"),
+    *fields.instant("deadline", "When the next run must have completed", null_if="there is none"),
+    *fields.instant("run_deadline", "When the oldest run in progress must have completed", null_if="there is none"),
     fields.count("initiated", "Runs that started."),
     fields.count("completed", "Runs that completed."),
     fields.count("failed", "Runs reported as failed."),
@@ -77,10 +77,10 @@ EXPORT = (
     fields.count("slots_missed_1d", "Slots missed in the last day and since the last mute."),
     fields.count("slots_unknown_1d", "Slots that became unknown in the last day and since the last mute."),
     fields.count(
-        "slots_over_objective_7d", "Late and missed slots of the last 7 days; 0 if the objective allows as many."
+        "slots_over_objective_7d", "Late and missed slots of the last 7 days; 0 if the objective allows that many."
     ),
     fields.flag("muted", "Whether alerts about the export are muted."),
-    *fields.instant("muted_until", "When the mute ends"),
+    *fields.instant("muted_until", "When the mute ends", null_if="it is not muted"),
     fields.optional_text("muted_by", "Who muted the export; null if it is not muted."),
     fields.optional_text("muted_why", "Why, as given."),
     Field(
@@ -103,8 +103,8 @@ EVENT = (
         "Date and time of the event as the sender wrote it, in ISO 8601 without a zone.",
         lambda event: event.local_time.isoformat(),
     ),
-    *fields.instant("arrived_at", "Arrival time"),
-    *fields.instant("occurred_at", "Event time"),
+    *fields.known_instant("arrived_at", "Arrival time"),
+    *fields.known_instant("occurred_at", "Event time"),
     fields.offset("utc_offset", "UTC offset applied to its date and time"),
     fields.flag("skewed", "Whether it was dated in the future; arrival time used instead."),
 )
@@ -150,7 +150,7 @@ SOURCE_IN_CONFIGURATION = (
 QUARANTINED = (
     fields.count("sequence", "Sequence number of the body in the quarantine."),
     fields.text("source", "Slug of the source."),
-    *fields.instant("arrived_at", "Arrival time"),
+    *fields.known_instant("arrived_at", "Arrival time"),
     fields.text("reason", "Why the body could not be parsed, in one word."),
     fields.text("detail", "The reason as a sentence."),
     fields.body("The body"),
@@ -159,7 +159,7 @@ QUARANTINED = (
 REFUSED = (
     fields.count("sequence", "Sequence number of the refused body."),
     fields.text("source", "Slug of the source."),
-    *fields.instant("arrived_at", "Arrival time"),
+    *fields.known_instant("arrived_at", "Arrival time"),
     fields.count("status", "HTTP status of the response."),
     fields.text("detail", "Which check failed."),
     fields.count("size", "Bytes that arrived; 0 if the body was not read."),
@@ -168,23 +168,23 @@ REFUSED = (
 
 SLOT = (
     fields.choice("outcome", OUTCOMES, "What became of it."),
-    *fields.instant("due_at", "When the completion was expected, without the grace period"),
-    *fields.instant("completed_at", "When the run that fills it completed"),
+    *fields.known_instant("due_at", "When the completion was expected, without the grace period"),
+    *fields.instant("completed_at", "When the run that fills it completed", null_if="no run fills it"),
 )
 
 RUN = (
     fields.text("request_id", "Request id of its events."),
     fields.choice("outcome", RUN_OUTCOMES, "How it ended, or that it has not."),
-    *fields.instant("started_at", "When it started, null if that is not known"),
-    *fields.instant("ended_at", "When it completed or failed"),
+    *fields.instant("started_at", "When it started", null_if="its start is unknown"),
+    *fields.instant("ended_at", "When it completed or failed", null_if="it is in progress"),
     fields.optional_duration("duration", "From start to end; null if either is unknown."),
     fields.duration("delay", "Arrival time minus event time of its last event."),
-    *fields.instant("must_end_by", "Its run deadline, while it is in progress"),
+    *fields.instant("must_end_by", "Its run deadline", null_if="it has ended"),
 )
 
 OUTAGE = (
-    *fields.instant("began_at", "When the last heartbeat before it was recorded"),
-    *fields.instant("ended_at", "When an exporter recorded the next heartbeat"),
+    *fields.known_instant("began_at", "When the last heartbeat before it was recorded"),
+    *fields.known_instant("ended_at", "When an exporter recorded the next heartbeat"),
 )
 
 

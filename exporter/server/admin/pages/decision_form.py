@@ -74,7 +74,7 @@ class DecisionForm:
             elif self.until.isascii() and self.until.isdecimal() and len(self.until) <= len("99999999999"):
                 until = float(self.until)
             else:
-                message = "choose one of the list"
+                message = "choose one from the list"
                 raise ValueError(message)  # noqa: TRY301 - each is a problem of the field
             return mute_end(None, until, now)
         except ValueError as error:

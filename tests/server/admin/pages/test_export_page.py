@@ -176,10 +176,13 @@ def test_another_time_is_in_the_zone_that_is_chosen(browser: FormClient) -> None
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [
-        ({"until": "1000000000"}, "the mute would end at 2001-09-09 01:46 UTC, which is over; give a time to come"),
-        ({"until": "soon"}, "choose one of the list"),
-        ({"until": "custom", "until_local": "x"}, "'x' is no date and time; give one such as 2026-12-31T16:50"),
-        ({"until": "custom", "until_local": "2999-01-01T00:00Z"}, "is no date and time; give one such as"),
+        (
+            {"until": "1000000000"},
+            "the mute would end at 2001-09-09 01:46 UTC, which is in the past; give a later time",
+        ),
+        ({"until": "soon"}, "choose one from the list"),
+        ({"until": "custom", "until_local": "x"}, "'x' is not a date and time; give one such as 2026-12-31T16:50"),
+        ({"until": "custom", "until_local": "2999-01-01T00:00Z"}, "is not a date and time; give one such as"),
         ({"by": " "}, "give 1 to 512 printable characters"),
         ({"why": "x" * 513}, "give 1 to 512 printable characters"),
         ({"form_token": "made up"}, "This form was out of date. Nothing was changed; please send it again."),
