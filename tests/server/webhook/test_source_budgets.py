@@ -70,6 +70,31 @@ def test_known_exports_go_on_when_no_new_one_may_come() -> None:
         budgets.charge("leaked", [announcement(3), announcement(10)], limits, 1.0)
 
 
+@pytest.mark.parametrize(("new_exports_per_day", "allowed"), [(5, 20), (25, 25)])
+def test_ten_times_the_exports_with_series_may_be_new_whatever_the_budget_is(
+    new_exports_per_day: int, allowed: int
+) -> None:
+    limits, budgets = Limits(new_exports_per_day=new_exports_per_day, exports_per_source=2), SourceBudgets()
+    for number in range(allowed):
+        budgets.charge("shop", [announcement(number)], limits, 0.0)
+    with pytest.raises(BudgetExceededError):
+        budgets.charge("shop", [announcement(allowed)], limits, 0.0)
+
+
+def test_a_budget_that_is_used_up_refuses_only_what_it_counts_and_charges_nothing_for_it() -> None:
+    limits, budgets = Limits(test_calls_per_minute=1, quarantined_bytes_per_day=1, events_per_minute=6), SourceBudgets()
+    budgets.charge("shop", [TEST_CALL], limits, 0.0)
+    budgets.charge("shop", [BODY], limits, 0.0)
+    for _ in range(9):
+        for refused in (TEST_CALL, BODY):
+            with pytest.raises(BudgetExceededError):
+                budgets.charge("shop", [refused], limits, 0.0)
+    for number in range(4):
+        budgets.charge("shop", [announcement(number)], limits, 0.0)
+    with pytest.raises(BudgetExceededError, match="events_per_minute"):
+        budgets.charge("shop", EVENTS, limits, 0.0)
+
+
 def test_a_normal_fleet_never_meets_the_budgets() -> None:
     """Two days of 200 exports every four hours with new ids for each run, delivered twice, in lists of 1,000."""
     limits, budgets = Limits(), SourceBudgets()
