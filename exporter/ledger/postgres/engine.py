@@ -6,6 +6,7 @@ server. There are no prepared statements, no session settings, and no locks but 
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,8 @@ from sqlalchemy import create_engine, event
 from exporter.domain.errors import StoreRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import URL, Connection, Engine
 
     from exporter.ledger.postgres.connection import LimitedConnection
@@ -31,6 +34,11 @@ _AWAY_STATES = ("08", "57P")
 """SQLSTATEs of a connection that failed, and of a server that starts or stops, by how they begin."""
 _POOLER_REASONS = ("server login", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server")
 """What pgbouncer answers while it has no connection to its server."""
+
+_WITHOUT_PASSWORD = {"password": "", "passfile": os.devnull}
+"""An empty password in the options keeps libpq from looking for one in the environment."""
+_WITHOUT_VERIFICATION = {"sslmode": "prefer", "sslrootcert": "", "sslnegotiation": "postgres"}
+"""Options, if the URL has them, for a server whose certificate does not matter."""
 
 _NETWORK = {
     "connect_timeout": CONNECT_SECONDS,
@@ -100,17 +108,29 @@ def is_away(url: URL, error: Exception) -> bool:
         url: the URL of the database.
         error: what a connection to it failed with, as the cause of `exporter.domain.errors.StoreError`.
     """
-    from psycopg import conninfo, errors, pq  # noqa: PLC0415 - as for `LimitedConnection`
+    from psycopg import errors  # noqa: PLC0415 - as for `LimitedConnection`
 
     cause = getattr(error.__cause__, "orig", None)
     if isinstance(cause, errors.ConnectionTimeout) or (getattr(cause, "sqlstate", None) or "").startswith(_AWAY_STATES):
         return True
     if any(reason in str(cause) for reason in _POOLER_REASONS):
         return True
-    # A failed connection has no SQLSTATE. Ask without a password, so that a wrong one is not what is reported.
+    # A failed connection has no SQLSTATE.
+    options = {name: value for name, value in _WITHOUT_VERIFICATION.items() if name == "sslmode" or name in url.query}
+    return _fails_to_answer(url, options)
+
+
+def refuses_tls(url: URL) -> bool:
+    """Whether a server that is not away does not offer the TLS, or not the certificate, that ``sslmode`` asks for."""
+    return _fails_to_answer(url, {})
+
+
+def _fails_to_answer(url: URL, changes: Mapping[str, str]) -> bool:
+    from psycopg import conninfo, errors, pq  # noqa: PLC0415 - as for `LimitedConnection`
+
     options = url.get_dialect()().create_connect_args(url)[1]
     try:
-        parameters = conninfo.make_conninfo(**{**_NETWORK, **options})
+        parameters = conninfo.make_conninfo(**{**_NETWORK, **options, **_WITHOUT_PASSWORD, **changes})
     except errors.ProgrammingError:  # libpq does not know one of the options
         return False
     return pq.PGconn.ping(parameters.encode()) in {pq.Ping.REJECT, pq.Ping.NO_RESPONSE}

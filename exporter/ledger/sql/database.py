@@ -35,6 +35,12 @@ RETRY_SECONDS = 0.5
 """Seconds after which no second connection is tried."""
 
 
+_WRONG_TLS = (
+    "the server answers, but not with the TLS that sslmode asks for: check the host name, sslrootcert, and that the "
+    "server has TLS"
+)
+
+
 class Database:
     """An open database with this release's tables. Safe for several threads.
 
@@ -93,8 +99,11 @@ class Database:
         except (StoreError, OSError) as error:
             self.close()
             message = f"store.url: cannot open {parsed.render_as_string()}: {error}"
-            if not self.is_sqlite and engine.is_away(parsed, error):
-                raise StoreUnreachableError(message) from error
+            if not self.is_sqlite:
+                if engine.is_away(parsed, error):
+                    raise StoreUnreachableError(message) from error
+                if engine.refuses_tls(parsed):
+                    message += f"; {_WRONG_TLS}"
             raise StoreRefusedError(message) from error
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
