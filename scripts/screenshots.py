@@ -13,6 +13,7 @@ from monitoring import ROOT
 sys.path.append(str(ROOT / "tests" / "support"))
 
 import made_up_fleet
+import notification_picture
 from browsing import PHONE, Browser
 from running import Exporter
 
@@ -64,6 +65,7 @@ def main(folder: Path) -> None:
                 take(browser, exporter.admin_url + picture.path.format(id=overdue), picture, folder)
         with Exporter(empty) as exporter:
             take(browser, exporter.admin_url, Picture("first-start", "/"), folder)
+        notification_picture.take(browser, folder)
 
 
 def take(browser: Browser, url: str, picture: Picture, folder: Path) -> None:
