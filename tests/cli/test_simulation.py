@@ -318,7 +318,7 @@ def test_the_command_posts_to_a_running_exporter(tmp_path: Path) -> None:
         (("--jsonl", "--late", "1.5"), "1.5 is not in the range 0<=x<=1"),
         (("--jsonl", "--days", "0"), "0.0 is not in the range 0<x<=3660"),
         (("--jsonl", "--exports", "0"), "0 is not in the range"),
-        (("--jsonl", "--until", "yesterday"), "'yesterday' is no date and time"),
+        (("--jsonl", "--until", "yesterday"), "'yesterday' is not a date and time"),
         (("--store", "sqlite:///new.db", "--until", "2999-01-01"), "--until is in the future"),
         (("--jsonl", "--timezone", "Berlin"), "no time zone 'Berlin'"),
     ],

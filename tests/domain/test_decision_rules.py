@@ -97,7 +97,7 @@ def test_the_end_of_a_mute_is_a_time_or_a_duration() -> None:
         (None, None, "give either for how long, such as 8h, or until when"),
         (HOUR, NOW + HOUR, "give either for how long, such as 8h, or until when"),
         (0, None, "the mute would end at 2027-01-15 08:00 UTC, which is in the past; give a later time"),
-        (None, NOW, "which is over"),
+        (None, NOW, "which is in the past"),
         (None, 0.0, "would end at 1970-01-01 00:00 UTC"),
         (10**400, None, "the mute would end after the year 9999"),
         (999_999_999 * 604_800.0, None, "the mute would end after the year 9999"),

@@ -71,7 +71,7 @@ def test_an_arrival_is_unix_seconds_or_a_date_and_time(arrived_at: str, seconds:
         (b'{"source": 1, "arrived_at": 1, "body": {}}', "its source is not a text"),
         (b'{"source": "s", "arrived_at": 1, "body": []}', "its body is not an object"),
         (b'{"source": "s", "arrived_at": 1, "body": "{}"}', "its body is not an object"),
-        (b'{"source": "s", "arrived_at": "soon", "body": {}}', "its arrived_at 'soon' is no date and time"),
+        (b'{"source": "s", "arrived_at": "soon", "body": {}}', "its arrived_at 'soon' is not a date and time"),
         (b'{"source": "s", "arrived_at": 0, "body": {}}', "its arrived_at is not a time after 1970"),
         (b'{"source": "s", "arrived_at": true, "body": {}}', "its arrived_at is not a time after 1970"),
         (b'{"source": "s", "arrived_at": NaN, "body": {}}', "its arrived_at is not a time after 1970"),

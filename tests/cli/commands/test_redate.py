@@ -45,7 +45,7 @@ def test_doctor_names_a_boot_with_a_wrong_clock_and_the_command_that_dates_it_ag
     in_a_folder: Path, config: tuple[str, str]
 ) -> None:
     shown = run("doctor", *config).output
-    assert "its clock was wrong, as the texts of its events tell" in shown
+    assert "its clock was wrong, as the dates in its events show" in shown
     assert "run: dataexport-exporter redate 1 --ahead 18003s" in shown
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay_store, "ARRIVALS_PER_TRANSACTION", 2)

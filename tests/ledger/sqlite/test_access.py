@@ -80,7 +80,7 @@ def test_what_does_not_exist_or_is_empty_is_not_made_a_ledger(tmp_path: Path, ac
     with pytest.raises(StoreRefusedError, match=r"there is no database at .*ledger\.db; start the exporter first"):
         open_ledger(path, access)
     path.touch()
-    with pytest.raises(StoreRefusedError, match="is no ledger: it is empty"):
+    with pytest.raises(StoreRefusedError, match="is not a store of this exporter: it is empty"):
         open_ledger(path, access)
     assert contents(tmp_path) == {"ledger.db": b""}
     open_ledger(path, Access.CREATE).close()

@@ -164,7 +164,7 @@ def test_every_connection_syncs_fully_in_the_safe_journal_mode(path: Path, drive
 def test_a_database_that_does_not_take_the_settings_is_an_error(path: Path) -> None:
     file = SqliteFile(make_url(f"sqlite:///{path}"), newest_driver())
     file.mode = "unheard_of"
-    with pytest.raises(StoreError, match="did not take the settings: journal_mode delete, synchronous 2"):
+    with pytest.raises(StoreError, match="did not accept the settings: journal_mode delete, synchronous 2"):
         file.engine.connect()
 
 

@@ -150,7 +150,7 @@ def test_what_the_configuration_decides_cannot_be_changed_here(exporter: LocalEx
         ("mutes", {"for": -5}, "for", "give a duration that is not negative"),
         ("mutes", {"for": 10**400}, "for", "would end after the year 9999"),
         ("mutes", {"for": None, "until": "2020-01-01"}, "until", "which is in the past; give a later time"),
-        ("mutes", {"for": None, "until": "soon"}, "until", "'soon' is no date and time"),
+        ("mutes", {"for": None, "until": "soon"}, "until", "'soon' is not a date and time"),
         ("mutes", {"for": None, "until": 5}, "until", "give a text"),
         ("mutes", {"by": " "}, "by", "give 1 to 512 printable characters"),
         ("mutes", {"why": "x" * 513}, "why", "give 1 to 512 printable characters"),
