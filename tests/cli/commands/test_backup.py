@@ -176,7 +176,7 @@ def test_a_damaged_ledger_makes_no_backup(store: Store, tmp_path: Path) -> None:
 
 
 def test_with_postgresql_its_own_tools_are_named() -> None:
-    with pytest.raises(click.UsageError, match="with PostgreSQL, do this instead: pg_dump") as refusal:
+    with pytest.raises(click.UsageError, match="with PostgreSQL, run this instead: pg_dump") as refusal:
         require_sqlite_file("postgresql+psycopg://u:hidden@127.0.0.1:1/d", "pg_dump")
     assert "hidden" not in str(refusal.value)
 

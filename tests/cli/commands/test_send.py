@@ -159,7 +159,7 @@ def test_send_says_that_it_writes_utc_where_it_cannot_ask(requests_mock: Mocker,
     for options in (("--admin-url", ADMIN), ()):
         result = run("send", "--url", URL, *options)
         assert result.exit_code == 0
-        assert "note: the time of the event is in UTC" in result.stderr
+        assert "note: the event time is in UTC" in result.stderr
     given = run("send", "--url", URL, "--timezone", "Asia/Kolkata")
     assert (given.exit_code, given.stderr) == (0, "")
     assert requests_mock.last_request is not None

@@ -56,7 +56,7 @@ def test_any_other_client_gets_a_problem_document_that_names_both_schemes(export
     answer = exporter.admin("/")
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="admin", Basic realm="admin"'
-    assert answer.json()["detail"] == "not a valid credential for the admin listener"
+    assert answer.json()["detail"] == "no valid credential for the admin listener"
 
 
 @pytest.mark.parametrize("typed", [{"secret": TOKEN}, {"user": "ada", "secret": "an-admin-password"}])

@@ -213,7 +213,7 @@ def test_an_undeclared_export_is_retired_and_restored(exporter: LocalExporter, b
         assert "Retired until an event of it arrives." in text_of(retired)
     assert "Retired 0 s ago by ada (bucket moves)" in re.sub(r"\d s ago", "0 s ago", text_of(retired))
     refused = decide(browser, page, "mute")
-    assert "Nothing was changed: retired, so that no alert is about it" in text_of(refused)
+    assert "Nothing was changed: the export is retired, so it has no alerts" in text_of(refused)
     for _ in range(2):
         assert "The retirement is undone." in text_of(decide(browser, retired, "unretire"))
     assert decisions(exporter) == before + 2
