@@ -12,6 +12,7 @@ import pytest
 
 from commands import Store, error_output, run
 from exporter.domain.errors import StoreRefusedError
+from exporter.ledger.access import Access
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite.backup import restore
 from exporter.ledger.sqlite.locks import exclusive_use
@@ -65,6 +66,14 @@ def test_an_existing_store_is_tightened_when_it_is_opened(tmp_path: Path) -> Non
         ledger.close()
     assert found.pop("something-else") == 0o644
     assert set(found.values()) == {0o600}
+
+
+def test_a_store_that_is_only_read_keeps_the_permissions_of_its_files(tmp_path: Path) -> None:
+    written(tmp_path).close()
+    for path in tmp_path.iterdir():
+        path.chmod(0o640)
+    SqlLedger(f"sqlite:///{tmp_path / 'dataexport.db'}", access=Access.READ).close()
+    assert set(modes(tmp_path).values()) == {0o640}
 
 
 @pytest.mark.parametrize(
