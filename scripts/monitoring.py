@@ -98,12 +98,18 @@ class Monitoring:
         folder: where to write data, configuration and logs.
         target: the address of the exporter's admin listener.
         on_notification: called with the path and the body of every notification.
+        token: the credential of that listener; empty if it needs none.
     """
 
     def __init__(
-        self, folder: Path, target: str, on_notification: Callable[[str, Any], object] = lambda *_: None
+        self,
+        folder: Path,
+        target: str,
+        on_notification: Callable[[str, Any], object] = lambda *_: None,
+        token: str = "",
     ) -> None:
         self._folder = folder
+        self._authorization = {"authorization": {"credentials": token}} if token else {}
         self._target = target
         self._stack = ExitStack()
         self.receiver = Receiver(on_notification=on_notification)
@@ -154,7 +160,9 @@ class Monitoring:
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager_url.removeprefix("http://")]}]}]
             },
-            "scrape_configs": [{"job_name": "dataexport", "static_configs": [{"targets": [self._target]}]}],
+            "scrape_configs": [
+                {"job_name": "dataexport", "static_configs": [{"targets": [self._target]}], **self._authorization}
+            ],
         }
         path = self._folder / "prometheus.yaml"
         path.write_text(yaml.safe_dump(config), "utf-8")
