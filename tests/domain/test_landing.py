@@ -112,23 +112,30 @@ def test_the_request_id_of_a_detected_export_is_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "due"), [("2026-03-08T06:00", "2026-03-08T06:30"), ("2026-03-09T06:00", "2026-03-09T06:30")]
+    ("first", "now", "due"),
+    [
+        # The clock goes forward on 8 March: two days have 47 hours.
+        ("2026-03-07T07:30", "2026-03-09T05:59", "2026-03-08T07:30"),
+        ("2026-03-07T07:30", "2026-03-09T06:00", "2026-03-09T06:30"),
+        # It goes back on 1 November: two days have 49 hours.
+        ("2026-10-31T06:30", "2026-11-02T06:30", "2026-11-01T07:30"),
+        ("2026-10-31T06:30", "2026-11-02T07:00", "2026-11-02T07:30"),
+    ],
 )
-def test_days_are_those_of_the_zone_of_the_source(now: str, due: str) -> None:
-    # Daily at 1:30 in New York plus an hour of grace; on 8 March the clock goes forward at 2:00.
+def test_days_are_those_of_the_zone_of_the_source(first: str, now: str, due: str) -> None:
+    deadline = instant(first)
     state = replace(
         STATE,
         interval=DAY,
         grace=HOUR,
-        last_completed=instant("2026-03-06T06:30"),
-        last_initiated=instant("2026-03-06T06:00"),
-        deadline=instant("2026-03-07T07:30"),
-        start_deadline=instant("2026-03-07T07:00"),
+        last_completed=deadline - DAY - HOUR,
+        last_initiated=deadline - DAY - 2 * HOUR,
+        deadline=deadline,
+        start_deadline=deadline - HOUR,
     )
-    target = choose_target(state, LANDING, ZoneInfo("America/New_York"), (), instant(now) + 10 * HOUR)
+    target = choose_target(state, LANDING, ZoneInfo("America/New_York"), (), instant(now))
     assert target is not None
-    assert target.due_at >= instant(due)
-    assert target.first_check == target.due_at - 1800
+    assert (target.due_at, target.first_check) == (instant(due), instant(due) - 1800)
 
 
 def test_a_deadline_without_grace_is_looked_at_five_minutes_before() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from exporter.domain.errors import NoSuchExportError, StoreError
+from exporter.domain.errors import StoreError
 from exporter.domain.landing import ERROR, Found, LandingCheck, Landings, choose_target, judge, next_check
 from exporter.domain.landing_history import LandingHistory
 from exporter.metrics.landing_families import landing_text
@@ -162,18 +162,17 @@ class LandingChecker:
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
-            if self._configured.landings:
-                with self._lock:
-                    busy = set(self._in_flight)  # before the refresh, which then has what those before it found
-                if self._refresh_or_log():
-                    self._start_checks(busy)
+            with self._lock:
+                busy = set(self._in_flight)  # before the refresh, which then has what those before it found
+            if self._refresh_or_log():
+                self._start_checks(busy)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
     def _refresh_or_log(self) -> bool:
         try:
             self.refresh()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - no error may end the thread
             log.warning("landings_not_read", error=str(error))
             return False
         return True
@@ -185,6 +184,9 @@ class LandingChecker:
             StoreError: the store cannot be read.
         """
         with self._refreshing:
+            if not self._configured.landings:
+                self._subjects = []
+                return
             self._read_checks()
             now = self._clock.now()
             configured = self._configured
@@ -193,7 +195,7 @@ class LandingChecker:
             rows = [(state, self._history(state.id).state(state, landing, now)) for _, state, landing in exports]
             states = {state.id: landing_state for state, landing_state in rows}
             text = (landing_text(rows, openmetrics=False), landing_text(rows, openmetrics=True))
-            self._published = Published(states, text) if configured.landings else None
+            self._published = Published(states, text)
             self.is_ready = True
 
     def _read_checks(self) -> None:
@@ -230,11 +232,7 @@ class LandingChecker:
         marker = (state.last_received, state.last_completed, state.last_initiated)
         cached = self._runs.get(state.id)
         if cached is None or cached[0] != marker:
-            try:
-                runs = self._model.newest_runs(key, self._clock.now())
-            except NoSuchExportError:  # purged just now
-                runs = []
-            cached = self._runs[state.id] = marker, runs
+            cached = self._runs[state.id] = marker, self._model.newest_runs(key, self._clock.now())
         return cached[1]
 
     def _start_checks(self, busy: set[str]) -> None:

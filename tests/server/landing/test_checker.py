@@ -256,8 +256,19 @@ def test_a_reload_adds_and_removes_landings(ledger: MemoryLedger) -> None:
         instance.checker.reconfigure(Configured(nightly(), SOURCES, 10))
         wait_until(lambda: instance.landing().result == LANDED, "the first check")
         instance.checker.reconfigure(Configured(Landings(), SOURCES, 10))
+        instance.checker.refresh()
         assert instance.checker.text(openmetrics=False) == b""
         assert instance.export().landing is None
+        for _ in range(2):
+            instance.checker.reconfigure(Configured(nightly(), SOURCES, 10))
+            assert instance.landing().result == LANDED
+
+
+def test_the_default_of_a_source_without_exports_has_no_series() -> None:
+    landings = Landings({}, {"shop": LANDING})
+    with running(Instance(MemoryLedger(), FakeMachine(at("1:00")), landings, declarations=())) as instance:
+        assert instance.checker.is_ready
+        assert instance.checker.text(openmetrics=False) == b""
 
 
 def test_an_export_without_a_run_has_its_series_from_the_start() -> None:

@@ -11,6 +11,7 @@ import pytest
 from bucket_server import bucket_server
 from builders import fields, vendor_clock
 from commands import run
+from exporter.cli import landing_checks
 from exporter.server.landing import checker
 from running import wait_until
 from running_here import LocalExporter
@@ -78,8 +79,16 @@ def test_the_pages_have_it(exporter: LocalExporter) -> None:
 
 
 def test_the_doctor_tries_the_landing(exporter: LocalExporter) -> None:
-    result = run("doctor", "--config", str(exporter.config_path), DATAEXPORT_STORE_URL=f"sqlite:///{exporter.database}")
+    store = {"DATAEXPORT_STORE_URL": f"sqlite:///{exporter.database}"}
+    result = run("doctor", "--config", str(exporter.config_path), **store)
     assert "s3://exports/a/ can be listed; the run looked for has landed: 3 files with 1500 bytes" in result.stdout
+
+
+def test_the_doctor_tries_a_limited_number(exporter: LocalExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing_checks, "MAX_TRIED", 0)
+    store = {"DATAEXPORT_STORE_URL": f"sqlite:///{exporter.database}"}
+    output = run("doctor", "--config", str(exporter.config_path), **store).stdout
+    assert "landing: 1 further exports with a landing were not tried" in output
 
 
 def test_the_doctor_names_what_is_missing(exporter: LocalExporter) -> None:
