@@ -50,6 +50,7 @@ soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files 
 	$(BIN)/python benchmarks/soak.py
 
 prove: $(VENV)/dev.stamp tools ## pass the long proofs, ten times as long with PROOF=10; with make test before it, all is covered
+	scripts/install-tools azurite-blob
 	PROOF=$(PROOF) $(BIN)/coverage run -m pytest -m "proof or thorough" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report
