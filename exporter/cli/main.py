@@ -60,12 +60,12 @@ GROUPS = {
         "migrate-store": _Entry("migrate_store", "Copy a store into a new database."),
     },
     "Prometheus": {
-        "rules": _Entry("prometheus", "Print all Prometheus rules, for your addresses."),
+        "rules": _Entry("prometheus", "Print the Prometheus rules with your addresses."),
         "assets": _Entry("assets", "Write rules, dashboards and examples."),
         "backfill": _Entry("prometheus", "Write past metrics for Prometheus to import."),
     },
     "Test": {
-        "verify": _Entry("verify", "Check the public webhook, or the way of a page."),
+        "verify": _Entry("verify", "Check the public webhook, or send a test page."),
         "send": _Entry("send", "Post one test event to a running exporter."),
         "simulate": _Entry("simulate", "Generate the events of a fleet of exports."),
     },
