@@ -92,12 +92,10 @@ class HttpResponse:
     Attributes:
         kind: ``vector``, ``matrix`` or ``scalar``.
         series: as Prometheus lists them.
-        took: seconds.
     """
 
     kind: str
     series: list[dict[str, Any]] = field(default_factory=list)
-    took: float = 0
 
     @property
     def labels(self) -> set[str]:
@@ -192,12 +190,10 @@ def ask(prometheus_url: str, target: Target, variables: Mapping[str, str], end: 
         step = target.step(variables)
         last = end - end % step
         query |= {"start": last - target.seconds, "end": last, "step": step}
-    began = time.perf_counter()
     answer = requests.post(f"{prometheus_url}/api/v1/{path}", query, timeout=PATIENCE_SECONDS)
-    took = time.perf_counter() - began
     body = answer.json()
     if body["status"] != "success":
         message = f"{target.name}: {body['error']}\n{query['query']}"
         raise ValueError(message)
     data = body["data"]
-    return HttpResponse(data["resultType"], data["result"], took)
+    return HttpResponse(data["resultType"], data["result"])
