@@ -342,7 +342,7 @@ function Board() {
   return (
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
-      <div style={{ padding: GAP, font: "14px Inter, sans-serif", color: theme.colors.text.primary, height: 36 }}>
+      <div style={{ padding: GAP, font: "14px Inter, sans-serif", color: theme.colors.text.primary, height: 36, width: pageWidth - 2 * GAP, overflow: "hidden", whiteSpace: "nowrap", textOverflow: "ellipsis" }}>
         <b style={{ fontSize: 18 }}>{board.title}</b> · {name} · preview over made-up history, outside of Grafana; timelines and places drawn by hand
       </div>
       <div style={{ position: "relative", margin: GAP }}>
@@ -354,7 +354,7 @@ function Board() {
           const height = h * CELL - GAP;
           return (
             <div key={panel.id} style={{ position: "absolute", left: x * cell, top: y * CELL, width, height, color: theme.colors.text.primary }}>
-              {panel.type === "row" ? <b style={{ font: "500 16px Inter, sans-serif" }}>⌄ {panel.title}</b> : <Panel panel={panel} width={width} height={height} />}
+              {panel.type === "row" ? <b style={{ font: "500 16px Inter, sans-serif" }}>{panel.collapsed ? "›" : "⌄"} {panel.title}</b> : <Panel panel={panel} width={width} height={height} />}
             </div>
           );
         })}

@@ -128,8 +128,9 @@ def boards(folder: Path = FOLDER / "dashboards") -> list[dict[str, Any]]:
 
 
 def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Its panels, without the rows."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+    """Its panels, without the rows, and with those of collapsed rows."""
+    every = (panel for each in board["panels"] for panel in (each, *each.get("panels", ())))
+    return [panel for panel in every if panel["type"] != "row"]
 
 
 def targets(board: Mapping[str, Any], seconds: int | None = None) -> Iterator[Target]:

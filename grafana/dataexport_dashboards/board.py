@@ -12,7 +12,7 @@ from dataexport_dashboards.links import BEGINS, TITLES, header_links
 from dataexport_dashboards.panels import source_ref
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from grafana_foundation_sdk.cog.builder import Builder
 
@@ -79,6 +79,8 @@ def assemble(
     description: str,
     variables: Sequence[Builder[models.VariableModel]],
     content: Sequence[tuple[str, Sequence[Panel]]],
+    *,
+    collapsed: Collection[str] = (),
 ) -> models.Dashboard:
     """A dashboard with the data source as its first variable, links to the others, and panels in rows.
 
@@ -87,6 +89,7 @@ def assemble(
         description: of the dashboard.
         variables: besides the data source and the exporter's address.
         content: the title of each row, empty for the first, and its panels.
+        collapsed: the titles of the rows that are shown when someone clicks them.
     """
     made = (
         dashboard.Dashboard(TITLES[uid])
@@ -116,10 +119,15 @@ def assemble(
         made.with_variable(variable)
     number_of_panel = 0
     for row_title, panels in content:
-        if row_title:
-            number_of_panel += 1
-            made.with_row(dashboard.Row(row_title).id(number_of_panel))
+        row = dashboard.Row(row_title).id(number_of_panel := number_of_panel + 1) if row_title else None
+        if row and row_title not in collapsed:
+            made.with_row(row)
         for panel in panels:
             number_of_panel += 1
-            made.with_panel(panel.id(number_of_panel))
+            if row and row_title in collapsed:
+                row.with_panel(panel.id(number_of_panel))
+            else:
+                made.with_panel(panel.id(number_of_panel))
+        if row and row_title in collapsed:
+            made.with_row(row)
     return made.build()

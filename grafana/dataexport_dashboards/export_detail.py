@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models import common as common_models
 
 from dataexport_dashboards import palette, queries
 from dataexport_dashboards.board import assemble, hidden_seconds, one
+from dataexport_dashboards.export_landing import landing
 from dataexport_dashboards.export_slots import SLOTS_AT_MOST, slots
 from dataexport_dashboards.links import EXPORT_UID
 from dataexport_dashboards.panels import (
@@ -39,6 +40,8 @@ USUAL = "7d"
 DAY_SECONDS = 86400
 STEPS_AT_LEAST = 6
 STEP = "${step}s"
+LANDING = "Files in the bucket"
+"""The row that only exports with a landing need."""
 NOT_KNOWN = "No such export in this range."
 
 
@@ -72,7 +75,9 @@ def build() -> models.Dashboard:
             ("", [*_instants(), _state(), _terms()]),
             ("Runs", [_runs(), _open_runs(), _durations(), _distribution()]),
             ("Slots and error budget", slots()),
+            (LANDING, landing()),
         ],
+        collapsed=[LANDING],
     )
 
 
@@ -194,10 +199,10 @@ def _terms() -> table.Panel:
             "declared": "Declared",
             "severity": "Severity",
             "runbook_url": "Own runbook",
-            "Value #G": "Status page",
+            "page": "Status page",
         },
         nothing=NOT_KNOWN,
-        hidden=["source", "export", "partner", "data_type", "frequency", "Value #F"],
+        hidden=["source", "export", "partner", "data_type", "frequency", "Value #F", "Value #G"],
         height=4,
     )
     states(panel, palette.condition_words())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana_foundation_sdk.builders import common
 from grafana_foundation_sdk.models import common as common_models
 
 from dataexport_dashboards import palette, queries
@@ -145,6 +146,7 @@ def _slow() -> stat.Panel:
         nothing="no request",
         width=8,
     )
+    panel.text(common.VizTextDisplayOptions().value_size(48))
     return panel.height(6).decimals(2).thresholds(steps(palette.LATE, (0.999, palette.FINE)))
 
 
@@ -179,9 +181,10 @@ def _table() -> table.Panel:
             "Value #G": "Quarantined",
             "Value #H": "Test calls",
             "Value #I": "Configured",
-            "Value #J": "Status page",
+            "page": "Status page",
         },
         nothing="No source is configured.",
+        hidden=["Value #J"],
         height=6,
     )
     panel.sort_by([sort("Time zone", descending=True), sort("Source", descending=False)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dataexport_dashboards import alerting, export_detail, health, overview
+from dataexport_dashboards.ask import panels
 from dataexport_dashboards.board import EXPORTER_URL
 from dataexport_dashboards.links import SAME_SOURCE
 from dataexport_dashboards.panels import DATASOURCE
@@ -38,7 +39,7 @@ def _without_defaults(board: dict[str, Any]) -> dict[str, Any]:
             variable["hide"] = 2  # which the library cannot set: nobody chooses it
     for link in board["links"]:
         link.pop("placement")  # it would hide the links in a menu
-    for panel in board["panels"]:
+    for panel in panels(board):
         # Without a number of rows a page, there is no pager.
         for name in ("footer", "perPage"):
             panel.get("options", {}).pop(name, None)
@@ -60,7 +61,7 @@ def published(board: dict[str, Any]) -> dict[str, Any]:
         for each in variables
         if each["type"] != "datasource"
     ]
-    kinds = sorted({panel["type"] for panel in board["panels"]} - {"row"})
+    kinds = sorted({panel["type"] for panel in panels(board)})
     return {
         "__inputs": [
             {

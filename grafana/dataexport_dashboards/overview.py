@@ -81,13 +81,13 @@ def _what_to_do() -> table.Panel:
             "alert": "Alert",
             "Value #B": "Due in",
             "owner": "Owner",
-            "Value #D": "Status page",
+            "page": "Status page",
             "runbook_url": "Own runbook",
             "severity": "Severity",
             **EXPORT_FIELDS,
         },
         nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
-        hidden=["Value #C"],
+        hidden=["Value #C", "Value #D"],
         height=4,
     )
     states(panel, palette.condition_sentences(), width=330)
@@ -158,7 +158,8 @@ def _info() -> str:
 def _table() -> table.Panel:
     panel = grid(
         "Exports, the most urgent first",
-        "What each export is, when it last completed and when it is due. A click on its name leads to its detail; "
+        "What each export is, when it last completed and when it is due; whether its files landed, if the exporter "
+        "looks for them. A click on its name leads to its detail; "
         "Alert leads to the runbook of the alert that its state fires, Own runbook to the one that you configured.",
         [
             rows(queries.condition(WHERE, alert=True), "A"),
@@ -166,12 +167,14 @@ def _table() -> table.Panel:
             rows(queries.time_left("deadline_timestamp_seconds", WHERE), "C"),
             rows(queries.newest("last_run_duration_seconds", WHERE), "D"),
             rows(_info(), "E"),
+            rows(queries.landed(WHERE), "F"),
         ],
         {
             "Value #A": "State",
             "export": "Export",
             "Value #C": "Due in",
             "Value #B": "Last completed",
+            "landed": "Landed",
             "alert": "Alert",
             "owner": "Owner",
             "source": "Source",
@@ -182,7 +185,7 @@ def _table() -> table.Panel:
             "runbook_url": "Own runbook",
         },
         nothing=NO_EXPORTS,
-        hidden=["severity", "Value #E"],
+        hidden=["severity", "Value #E", "Value #F"],
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])
@@ -191,6 +194,8 @@ def _table() -> table.Panel:
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )
     ago(panel, "Last completed")
+    missing = palette.words({"missing": ("missing", palette.LOST)})
+    panel.override_by_name("Landed", properties(mapped(missing), ("custom.cellOptions", {"type": "color-text"})))
     left(panel, "Due in")
     panel.override_by_name("Last duration", properties(("unit", "s"), mapped(palette.zero_is("none yet"))))
     return runbooks(panel)

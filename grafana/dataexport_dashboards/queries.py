@@ -22,7 +22,7 @@ from dataexport_dashboards.palette import (
 
 IDENTITY = ("source", "export", "partner", "data_type", "frequency")
 BY = ", ".join(IDENTITY)
-MADE_LABELS = frozenset({"alert", "address"})
+MADE_LABELS = frozenset({"alert", "address", "page", "landed"})
 """Labels that no metric has and queries make."""
 LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
@@ -163,9 +163,22 @@ def highest_in_range(expression: str, count: int) -> str:
 
 
 def if_page_is_known(expression: str) -> str:
-    """1 for each series; nothing if the address of the status page is empty, since links to it would lead nowhere."""
+    """The same with a label ``page``; nothing if the address of the status page is empty, since links would be broken.
+
+    A table has a column for a label that any series has, but one for the value of a query that returns nothing, too.
+    """
     address = f'label_replace(vector(1), "address", "{EXPORTER}", "", "")'
-    return f"1 + 0 * ({expression}) and on () ({address} unless on (address) vector(1))"
+    named = f'label_replace({expression}, "page", "open", "", "")'
+    return f"{named} and on () ({address} unless on (address) vector(1))"
+
+
+def landed(where: str) -> str:
+    """A series with a label ``landed`` for each export whose files are looked for: missing, yes or not yet."""
+    missing = f"{newest('landing_missing_since_timestamp_seconds', where)} > 0"
+    some = newest("landed_timestamp_seconds", where)
+    words = (("missing", missing), ("yes", f"{some} > 0"), ("not yet", some))
+    terms = [f'label_replace(0 * ({each}), "landed", "{word}", "", "")' for word, each in words]
+    return "\nor ignoring (landed) ".join(terms)
 
 
 def how_many(exports: str, where: str) -> str:

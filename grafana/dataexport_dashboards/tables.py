@@ -25,8 +25,18 @@ LEAST_WIDTH = 85
 """Pixels, so that a table of a dozen columns fits beside Grafana's menu."""
 TIME_WIDTH = 115
 """So wide is "59 minutes ago"."""
-NAME_WIDTHS = {"Export": 120, "Partner": 160}
-"""Pixels for most names, and for "Google Cloud Storage"."""
+WIDTHS = {
+    "Export": 115,
+    "Partner": 155,
+    "Type": 75,
+    "Last duration": 100,
+    "Grace period": 100,
+    "Max runtime": 100,
+    "Quarantined": 100,
+    "Time zone": 110,
+    "Own runbook": 100,
+}
+"""Pixels of the columns whose heading, or what is usual in them, needs more or less."""
 
 
 def rows(expression: str, ref: str) -> prometheus.Dataquery:
@@ -74,7 +84,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
         .cell_height(common_models.TableCellHeight.SM)
         .thresholds(steps(palette.TEXT))
     )
-    for heading, pixels in NAME_WIDTHS.items():
+    for heading, pixels in WIDTHS.items():
         if heading in columns.values():
             panel.override_by_name(heading, properties(("custom.minWidth", pixels)))
     return panel
@@ -138,8 +148,6 @@ def status_page(panel: table.Panel, source: str, export: str = "") -> table.Pane
     return panel.override_by_name(
         "Status page",
         properties(
-            mapped(palette.words({"1": ("open", None)})),
-            ("custom.align", "left"),
             ("links", [link_value("Status page", status_page_url(source, export), new_window=True)]),
         ),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucket_server import bucket_server
 from builders import fields, vendor_clock
 from dataexport_dashboards import ask, output, palette, queries
 from dataexport_dashboards.board import TAG
@@ -28,6 +29,22 @@ BOARDS = {board["uid"]: board for board in ask.boards()}
 PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in ask.panels(board)]
 TARGETS = [target for board in BOARDS.values() for target in ask.targets(board)]
 
+CONFIG = """
+[[sources]]
+slug = "shop"
+timezone = "UTC"
+
+[[exports]]
+name = "orders"
+source = "shop"
+match = {{ partner = "Google Cloud Storage", frequency = "24h" }}
+
+[exports.landing]
+url = "s3://exports/orders/"
+endpoint = "{bucket}"
+region = "us-east-1"
+anonymous = true
+"""
 MADE_BY_PROMETHEUS = {"up", "ALERTS"}
 LABELS_MADE_BY_PROMETHEUS = {"job", "instance", "namespace", "pod", "alertname", "alertstate", "severity"}
 KEYWORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan"}
@@ -81,12 +98,13 @@ EXPRESSIONS = [
 
 @pytest.fixture(scope="module")
 def scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Series]:
-    """A scrape of a running exporter that has heard of a run."""
+    """A scrape of a running exporter that has heard of a run, and looks for the files of an export."""
     begin = time.time() - 600
     half, end = begin + 120, begin + 300
-    with LocalExporter(
-        tmp_path_factory.mktemp("exporter"), '[[sources]]\nslug = "shop"\ntimezone = "UTC"\n'
-    ) as running:
+    with (
+        bucket_server() as bucket,
+        LocalExporter(tmp_path_factory.mktemp("exporter"), CONFIG.format(bucket=bucket.url)) as running,
+    ):
         for status, at in (("Initiated", begin), ("Paused", half), ("Completed", end)):
             assert running.post(fields(status, vendor_clock(at)), "shop").status_code == 200
         yield series(running.scrape())
