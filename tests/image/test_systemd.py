@@ -69,7 +69,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         missing("no Docker engine answers; make image-check starts one")
     context = tmp_path_factory.mktemp("systemd")
     subprocess.run([sys.executable, ROOT / "scripts" / "build_dist.py"], check=True)
-    package = subprocess.run([ROOT / "scripts" / "build-deb"], capture_output=True, text=True, check=True).stdout
+    build_deb = [ROOT / "scripts" / "build-deb"]
+    package = subprocess.run(build_deb, stdout=subprocess.PIPE, text=True, check=True).stdout
     shutil.copy(ROOT / package.splitlines()[-1], context)
     copy_checkout(context / "checkout")
     shutil.rmtree(context / "checkout" / "tests")  # so that a change of a test installs nothing anew
