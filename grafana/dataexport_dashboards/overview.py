@@ -42,6 +42,8 @@ EXPORT_FIELDS = {
     "frequency": "Frequency",
 }
 NO_EXPORTS = "No exports: none is declared, and no event has arrived."
+STATES_AT_MOST = 400
+"""Points in time: with more, the query over many exports takes seconds."""
 SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 12, 5
 
 
@@ -212,7 +214,7 @@ def _history() -> statetimeline.Panel:
         nothing=NO_EXPORTS,
         height=12,
     )
-    return short_names(panel)
+    return short_names(panel.max_data_points(STATES_AT_MOST))
 
 
 def _shares() -> bargauge.Panel:

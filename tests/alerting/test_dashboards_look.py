@@ -87,6 +87,13 @@ def test_a_timeline_has_a_fixed_colour_mode_since_no_other_has_a_legend(panel: d
     assert panel["options"]["legend"]["showLegend"]
 
 
+@each_panel_of("state-timeline", "timeseries")
+def test_a_panel_that_ranks_every_export_asks_for_few_points(panel: dict[str, Any]) -> None:
+    # The rank has the step of the panel: on a wide screen, 200 exports would take Prometheus seconds.
+    if any("[$__range:$__interval] @ end()" in target["expr"] for target in panel["targets"]):
+        assert panel["maxDataPoints"] <= 400
+
+
 @each_panel_of("state-timeline", "status-history")
 def test_a_timeline_has_no_pager(panel: dict[str, Any]) -> None:
     assert "perPage" not in panel["options"]
