@@ -147,6 +147,7 @@ class Validator:
         # A value instead of a table or of a list of tables may be a secret, or contain one.
         is_secret = bool(_SECRETS.intersection(path[2:] if path[0] == "sources" else path))
         is_secret = is_secret or isinstance(value, dict | list) or isinstance(path[-1], int)
+        is_secret = is_secret or path[-1] == "landing"  # whose table has keys
         self._add(path, advice if is_secret else f"{format_value(value)}: {advice}")
 
     def _add(self, path: SettingPath, text: str) -> None:
