@@ -91,3 +91,30 @@ def test_a_store_that_fails_is_logged_and_the_bodies_are_dropped() -> None:
     store.error = False
     refused.stop()
     assert store.refused() == []
+
+
+class FailingAfterOne(CountingStore):
+    """A store that stores the bodies of one source and then fails."""
+
+    def add_refused(self, bodies: Sequence[RefusedBody]) -> None:
+        self.error = bool(self.writes)
+        super().add_refused(bodies)
+
+
+def test_only_bodies_that_were_not_stored_are_logged_as_missing() -> None:
+    store = FailingAfterOne()
+    refused = RefusedBodies(store, lambda: at("0:00"))
+    refused.record("shop", 400, "not JSON", b"")
+    refused.record("other", 400, "not JSON", b"")
+    with capture_logs() as logged:
+        refused.write()
+    assert [each["bodies"] for each in logged] == [1]
+    assert [body.source for body in store.refused()] == ["shop"]
+
+
+def test_four_kibibytes_of_a_body_are_kept() -> None:
+    store = CountingStore()
+    refused = RefusedBodies(store, lambda: at("0:00"))
+    refused.record("shop", 400, "not JSON", b"x" * 5000)
+    refused.write()
+    assert [len(body.body) for body in store.refused()] == [4096]
