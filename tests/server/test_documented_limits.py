@@ -17,8 +17,8 @@ PAGE = (HOW_TO / "expose-webhook.md").read_text("utf-8")
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"raises the limit of open files to {worker.WANTED_OPEN_FILES:,},",
-        f"with fewer than {listeners.MAX_CONNECTIONS + listeners.RESERVED_FILES:,} there is room for fewer connections",
+        f"raises its limit of open files to {worker.WANTED_OPEN_FILES:,},",
+        f"With fewer than {listeners.MAX_CONNECTIONS + listeners.RESERVED_FILES:,}, it accepts fewer connections.",
     ],
 )
 def test_the_text_says_what_is_in_effect(sentence: str) -> None:
