@@ -42,7 +42,7 @@ def cluster() -> None:
     """Define the custom resources of the Prometheus Operator; skip where there is no private cluster."""
     if "PRIVATE_CLUSTER" not in os.environ:
         missing("no private cluster; make chart-check starts one")
-    kubectl("apply", "--server-side", f"--filename={ROOT / '.tools' / 'crds'}")
+    kubectl("apply", "--server-side", f"--filename={(ROOT / '.tools' / 'crds').resolve()}")
     kubectl("wait", "--for=condition=Established", "--all", TIMEOUT, "customresourcedefinitions")
 
 
