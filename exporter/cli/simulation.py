@@ -277,17 +277,17 @@ class BatchingLedger(SqlLedger):
         super().__init__(url)
         self._buffered: list[Entry] = []
 
-    def append(self, entries: Sequence[Entry]) -> list[bool]:
+    def submit(self, entries: Sequence[Entry]) -> Callable[[], list[bool]]:
         """Buffer entries, and assume that none is a duplicate."""
         self._buffered += entries
         if len(self._buffered) >= ENTRIES_PER_COMMIT:
             self.flush()
-        return [True] * len(entries)
+        return lambda: [True] * len(entries)
 
     def flush(self) -> None:
         """Commit the buffered entries."""
         entries, self._buffered = self._buffered, []
-        super().append(entries)
+        super().submit(entries)()
 
 
 def _run(
