@@ -125,5 +125,5 @@ def test_a_source_that_is_no_longer_configured_is_named(tmp_path: Path) -> None:
     assert (configured["slug"], configured["configured"]) == ("default", True)
     assert (other["slug"], other["configured"]) == ("old", False)
     assert re.search(
-        r"^ok   source old: has events, the newest of \S+Z, and is not con", run("doctor").stdout, re.MULTILINE
+        r"^ok   source old: has events, the newest of \S+Z, but is not con", run("doctor").stdout, re.MULTILINE
     )
