@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from typing import TYPE_CHECKING
@@ -34,6 +35,10 @@ settings.load_profile("untimed")
 
 # A thread that an earlier test left may log at any time: not into the output of a command that a test looks at.
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+
+# A run in the background ignores them, and so would the commands that tests start and then interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Only this user may read what tests write: the exporter refuses secrets in files that others can read.
 os.umask(0o077)
