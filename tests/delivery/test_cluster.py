@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 CHART = ROOT / "charts" / "dataexport-exporter"
+PAGE = ROOT / "docs" / "how-to" / "install-kubernetes.md"
 NAME = "dataexport-exporter"
 RESTRICTED = ("pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
 STORED = 'dataexport_webhook_events_total{source="default",status="completed"} 1.0'
@@ -49,13 +50,32 @@ def cluster() -> None:
 @contextmanager
 def namespace(name: str, *labels: str) -> Iterator[None]:
     """Create a namespace, which is deleted afterwards with everything in it."""
-    kubectl("create", "namespace", name)
-    try:
+    with deleted(name):
+        kubectl("create", "namespace", name)
         for label in labels:
             kubectl("label", "namespace", name, label)
         yield
+
+
+@contextmanager
+def deleted(name: str) -> Iterator[None]:
+    """Delete a namespace afterwards with everything in it; a failure carries what its pods were doing."""
+    try:
+        yield
+    except BaseException as failure:
+        failure.add_note(evidence(name))
+        raise
     finally:
         kubectl("delete", "namespace", name, TIMEOUT)
+
+
+def evidence(name: str) -> str:
+    """Return the state, the events and the end of the log of each pod in a namespace."""
+    here = f"--namespace={name}"
+    texts = [kubectl("get", "events", here, check=False), kubectl("describe", "pods", here, check=False)]
+    for pod in kubectl("get", "pods", "--output=name", here, check=False).splitlines():
+        texts += [f"Log of {pod}:", kubectl("logs", pod, "--all-containers", "--tail=50", here, check=False)]
+    return "\n".join(texts)
 
 
 def kubectl(*arguments: str, check: bool = True) -> str:
@@ -271,32 +291,38 @@ def test_two_replicas_on_postgresql_lose_nothing_while_an_upgrade_replaces_them(
         wait_until(lambda: initiated in release.scrape(), "every event once")
 
 
-def test_the_commands_of_the_page_work_as_typed_and_lead_to_a_page_received(tmp_path: Path) -> None:
-    """The time from the first command to the page is in the output of pytest with ``--durations``."""
+@pytest.fixture
+def notification(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Type the commands of the page that use Helm, and return the page that they lead to.
+
+    Its setup is the time from the first command to the page received; pytest shows it with ``--durations``.
+    """
     for name in ("prometheus", "alertmanager"):
         tool(name)
-    page = ROOT / "docs" / "how-to" / "install-kubernetes.md"
-    with_helm, without_helm = halves(page, tmp_path)
-    try:
+    with_helm, _ = halves(tmp_path)
+    with deleted("monitoring"):
         typed(with_helm, tmp_path)
         release = Release("monitoring")
         wait_until(lambda: bool(release.scrape()), "a scrape")
         with Monitoring(tmp_path, release.address("metrics"), token=release.token("admin-token")) as monitoring:
             wait_until(lambda: bool(monitoring.receiver.of("/page", "firing")), "the page")
-        [notification, *_] = monitoring.receiver.of("/page", "firing")
-        assert notification["alerts"][0]["labels"]["export"] == "first-page"
-    finally:
-        kubectl("delete", "namespace", "monitoring", TIMEOUT)
-    try:
+        yield monitoring.receiver.of("/page", "firing")[0]
+
+
+def test_the_commands_with_helm_work_as_typed_and_lead_to_a_page_received(notification: dict[str, Any]) -> None:
+    assert notification["alerts"][0]["labels"]["export"] == "first-page"
+
+
+def test_the_commands_without_helm_work_as_typed(tmp_path: Path) -> None:
+    _, without_helm = halves(tmp_path)
+    with deleted("monitoring"):
         typed(without_helm, tmp_path)
         kubectl("rollout", "status", f"statefulset/{NAME}", "--namespace=monitoring", TIMEOUT)
-    finally:
-        kubectl("delete", "namespace", "monitoring", TIMEOUT)
 
 
-def halves(page: Path, folder: Path) -> list[Path]:
-    """Write what a page says about Helm and what it says about going without to a file each."""
-    texts = page.read_text("utf-8").split("\n## Without Helm\n")
+def halves(folder: Path) -> list[Path]:
+    """Write what the page says about Helm and what it says about going without to a file each."""
+    texts = PAGE.read_text("utf-8").split("\n## Without Helm\n")
     assert len(texts) == 2
     paths = [folder / "with-helm.md", folder / "without-helm.md"]
     for path, text in zip(paths, texts, strict=True):
