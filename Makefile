@@ -99,7 +99,7 @@ image-check: $(VENV)/dev.stamp ## build the image and run it in every supported 
 chart-check: $(VENV)/dev.stamp ## install the Helm chart in a private Kubernetes and break it there; record that it passed
 	scripts/install-tools kubernetes
 	scripts/with-docker scripts/cluster-images .tools/kubernetes/images.tar
-	scripts/with-kubernetes .tools/kubernetes/images.tar $(BIN)/pytest -m cluster tests/delivery/test_cluster.py
+	scripts/with-kubernetes .tools/kubernetes/images.tar $(BIN)/pytest -m cluster --durations=0 tests/delivery/test_cluster.py
 	$(BIN)/python scripts/chart_checked.py --record
 
 docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on a broken link
