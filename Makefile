@@ -35,6 +35,7 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 	alerts/check
 	$(BIN)/python scripts/check_pins.py
 	$(BIN)/python scripts/check_prose.py
+	$(BIN)/python scripts/chart_checked.py
 	.tools/bin/actionlint
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/codespell *.md docs alerts deploy grafana exporter scripts benchmarks
