@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EVALUATION = 60
 """Seconds between two evaluations of an alert."""
+BUILD_INFO = "dataexport_build_info"
+"""The metric by which the alerts find the exporter among the targets."""
 LABELS = ("source", "export", "partner", "data_type", "frequency")
 
 
@@ -45,7 +47,7 @@ class History:
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def load(self, backfill_input: BackfillInput, names: set[str]) -> int:
-        """Backfill the metrics of these names and ``up`` into blocks; return the number of samples."""
+        """Backfill the metrics of these names, ``up`` and `BUILD_INFO` into blocks; return the number of samples."""
         backfill = Backfill(backfill_input, SINCE, UNTIL, 300)
         for _ in backfill.fold():
             pass
@@ -57,6 +59,10 @@ class History:
             file.write("# TYPE up gauge\n")
             for second in range(int(SINCE), int(UNTIL), MINUTE):
                 file.write(f"up {int(not OUTAGE[0] < second < OUTAGE[1])} {second}\n")
+            file.write(f"# TYPE {BUILD_INFO} gauge\n")
+            for second in range(int(SINCE), int(UNTIL), MINUTE):
+                if not OUTAGE[0] < second < OUTAGE[1]:
+                    file.write(f"{BUILD_INFO} 1 {second}\n")
             file.write("# EOF\n")
         # As few blocks as possible, since promtool reads the whole file again for each of them.
         command: list[str | Path] = [

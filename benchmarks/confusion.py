@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alert_history import History, names_in
+from alert_history import BUILD_INFO, History, names_in
 from planted import CONFIG, MINUTE, OUTAGE, SEED, SINCE, UNTIL, Truth, fleet, outcomes, plant
 from sqlalchemy import create_engine, insert
 from verdict import CORE, print_alerts, print_confusion
@@ -39,6 +39,8 @@ COMMON = {
     ),
 }
 """Common alerts on the age of the last success: one threshold, or one per frequency."""
+NO_LANDINGS = {"dataexport_landing_unannounced_timestamp_seconds"}
+"""Metrics that a fleet without landings does not have; the expressions that name them expect that."""
 
 
 def main() -> None:
@@ -67,7 +69,7 @@ def run(folder: Path, seed: int, *, others: bool) -> bool:
         rule for group in read_yaml(ROOT / "alerts" / "dataexport.rules.yaml")["groups"] for rule in group["rules"]
     ]
     backfilled = {name for family in FAMILIES for name in (family.name, family.sample_name)}
-    alerts, left_out = usable(rules, backfilled, others=others)
+    alerts, left_out = usable(rules, backfilled | NO_LANDINGS | {BUILD_INFO}, others=others)
     with closing(BatchingLedger(store)) as ledger:
         events = import_history(iter(received), ledger, settings, (SINCE, UNTIL))
         _record_heartbeats(store)
@@ -93,9 +95,9 @@ def run(folder: Path, seed: int, *, others: bool) -> bool:
 
 
 def usable(
-    rules: list[dict[str, Any]], backfilled: set[str], *, others: bool
+    rules: list[dict[str, Any]], known: set[str], *, others: bool
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the alerts that can be evaluated, with their recording rules expanded, and the names of the others."""
+    """Return the alerts on known metrics, with their recording rules expanded, and the names of the others."""
     recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
 
     def expanded(expression: str) -> str:
@@ -114,7 +116,7 @@ def usable(
             continue
         expression = expanded(rule["expr"])
         is_further = others and _severity_of(rule) != "info"
-        if names_in(expression) <= backfilled and (rule["alert"] in CORE or is_further):
+        if names_in(expression) <= known and (rule["alert"] in CORE or is_further):
             alerts[rule["alert"]] = rule | {"expr": expression}
         else:
             left_out.append(rule["alert"])
