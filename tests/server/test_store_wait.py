@@ -106,6 +106,18 @@ def test_a_server_that_accepts_and_does_not_answer_is_away() -> None:
         SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{silent.getsockname()[1]}/dataexport")
 
 
+def test_libpq_warns_of_nothing_while_the_server_is_away(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StoreUnreachableError):
+        SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{free_port()}/dataexport")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_value_that_libpq_refuses_is_not_waited_for() -> None:
+    with pytest.raises(StoreRefusedError, match="sslmode") as refusal:
+        SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{free_port()}/dataexport?sslmode=no")
+    assert not isinstance(refusal.value, StoreUnreachableError)
+
+
 def test_a_pooler_that_reports_a_server_that_is_away_differs_from_one_that_refuses() -> None:
     # It looks up users in its server, and reports after a first attempt that it cannot.
     with PgBouncer(free_port(), {"auth_user": USER}) as pooler:

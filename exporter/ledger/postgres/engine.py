@@ -35,8 +35,8 @@ _AWAY_STATES = ("08", "57P")
 _POOLER_REASONS = ("server login", "client_login_timeout", "query_wait_timeout", "pgbouncer cannot connect to server")
 """What pgbouncer answers while it has no connection to its server."""
 
-_WITHOUT_PASSWORD = {"password": "", "passfile": os.devnull}
-"""An empty password in the options keeps libpq from looking for one in the environment."""
+_WITHOUT_PASSWORD = {"password": "", "passfile": f"{os.devnull}/none"}
+"""An empty password in the options keeps libpq from looking for one in the environment; there is no such file."""
 _WITHOUT_VERIFICATION = {"sslmode": "prefer", "sslrootcert": "", "sslnegotiation": "postgres"}
 """Options, if the URL has them, for a server whose certificate does not matter."""
 
@@ -117,7 +117,8 @@ def is_away(url: URL, error: Exception) -> bool:
         return True
     # A failed connection has no SQLSTATE.
     options = {name: value for name, value in _WITHOUT_VERIFICATION.items() if name == "sslmode" or name in url.query}
-    return _fails_to_answer(url, options)
+    # With the options as given first, of which libpq may refuse a value.
+    return _fails_to_answer(url, {}) and _fails_to_answer(url, options)
 
 
 def refuses_tls(url: URL) -> bool:
