@@ -32,6 +32,9 @@ EXPORT_ROWS, DURATION_ROWS, SOURCE_ROWS = 256, 16, 256
 MAX_PENDING_ROWS = 2_048
 """How many rows may wait for compression as plain text."""
 
+MAX_DISORDER_SECONDS = 1.0
+"""By how much the time of an update may be before that of the last one, since threads wait for each other."""
+
 _COLUMNS = range(len(EXPORT_COLUMNS))
 _NEVER = float("inf")
 _text_order = itemgetter(*(ExportKey._fields.index(name) for name in ExportKey._fields if name != "kind"))
@@ -46,6 +49,7 @@ class _ShownExport:
         values: its `families.sample_values`.
         series: its number of series, without those of a histogram that the groups of its source share.
         changes_at: `ExportState.changes_at`.
+        evaluated_at: the time by which its state was evaluated; 0 for the combined one of hidden exports.
     """
 
     row_key: RowKey
@@ -55,6 +59,7 @@ class _ShownExport:
     duration_buckets: tuple[int, ...] = ()
     series: int = 0
     changes_at: float = 0
+    evaluated_at: float = 0
 
 
 class Renderer:
@@ -89,6 +94,7 @@ class Renderer:
             ]
             for openmetrics in (False, True)
         }
+        self._updated_at = 0.0
         self.dropped = 0
         """How many series the limit has hidden since this renderer was created."""
         self._reset()
@@ -147,6 +153,10 @@ class Renderer:
             if key in self._shown and self._shown[key].changes_at != instant:
                 continue  # an event has changed that since
             dirty.add(key)
+        if now < self._updated_at - MAX_DISORDER_SECONDS:  # the clock was ahead, and has been corrected
+            dirty |= self.hidden()
+            dirty.update(key for key, shown in self._shown.items() if shown.evaluated_at > now)
+        self._updated_at = now
         # Sorted almost as the rows are, so that each flush touches few groups.
         for key in sorted(dirty, key=_text_order):
             self._update_export(key, now)
@@ -189,6 +199,7 @@ class Renderer:
             elif limit.admits(moved_key):
                 self._drop_hidden(moved_key)
                 self._show(moved_key, self._projector.export_state(moved_key, now))
+                self._shown[moved_key].evaluated_at = now
             else:
                 self._hide(moved_key)
                 self._add_hidden(moved_key, self._projector.export_state(moved_key, now))

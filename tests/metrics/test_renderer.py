@@ -104,6 +104,28 @@ def test_a_missed_slot_appears_by_the_time_alone() -> None:
     assert world.value("23:59", "slots_missed", **labels) == 4  # several at one scrape
 
 
+def test_what_was_missed_by_a_clock_that_was_ahead_is_gone_once_the_clock_is_right() -> None:
+    world = World(exports_per_source=1)
+    events = [
+        event(status, at(clock), partner=partner, request_id=partner)
+        for status, clock in (("initiated", "0:00"), ("completed", "0:10"))
+        for partner in ("Amazon S3", "Microsoft Azure")
+    ]
+    world.append(*events)
+    right = world.text("4:09")
+    assert world.value("23:59", "slots_missed", **LABELS, export="any") == 4
+    assert world.text("4:09") == right
+
+
+def test_threads_that_wait_for_each_other_render_nothing_again() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
+    assert world.value("8:10", "slots_missed", **LABELS, export="any") == 1
+    shown = world.renderer.body(openmetrics=False)
+    world.renderer.update(at("8:10") - 0.9)
+    assert world.renderer.body(openmetrics=False) is shown
+
+
 def test_a_mute_ends_by_the_time_alone() -> None:
     match = Selection("shop", partner="Amazon S3")
     world = World(Declaration("nightly", match, interval=4 * HOUR, muted_until=at("2:00")))
