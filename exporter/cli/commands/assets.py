@@ -31,7 +31,7 @@ def assets(folder: Path, overwrite: bool) -> None:  # noqa: FBT001 - a flag of t
     if differing and not overwrite:
         message = f"{', '.join(differing)}: exists and differs; give another folder, or --overwrite to replace it"
         raise ExporterError(message)
-    os.umask(0o022)  # Prometheus and Grafana, which read these files, have users of their own
+    umask = os.umask(0o022)  # Prometheus and Grafana, which read these files, have users of their own
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,3 +40,5 @@ def assets(folder: Path, overwrite: bool) -> None:  # noqa: FBT001 - a flag of t
     except OSError as error:
         message = f"{error.filename}: cannot be written ({error.strerror}); give a folder that this user can write to"
         raise ExporterError(message) from error
+    finally:
+        os.umask(umask)

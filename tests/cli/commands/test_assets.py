@@ -22,6 +22,9 @@ def test_every_file_is_written_as_it_is_in_the_repository(tmp_path: Path) -> Non
     for name, path in written.items():
         assert path.read_bytes() == (ROOT / name).read_bytes(), name
         assert path.stat().st_mode & 0o777 == 0o644
+    other = tmp_path / "other"
+    other.touch()
+    assert other.stat().st_mode & 0o777 == 0o600  # what is written later is not for others
 
 
 def test_a_changed_file_is_replaced_only_on_request(tmp_path: Path) -> None:
