@@ -104,6 +104,15 @@ def test_a_missed_slot_appears_by_the_time_alone() -> None:
     assert world.value("23:59", "slots_missed", **labels) == 4  # several at one scrape
 
 
+def test_a_time_at_which_an_event_has_changed_the_schedule_since_renders_nothing() -> None:
+    world = World()
+    world.append(event("initiated", at("0:00")), event("completed", at("0:10")))
+    world.body("1:00")
+    world.append(event("completed", at("4:10"), request_id="another"))
+    shown = world.body("4:11")
+    assert world.body("8:11") is shown  # a slot would have been missed at 8:10
+
+
 def test_what_was_missed_by_a_clock_that_was_ahead_is_gone_once_the_clock_is_right() -> None:
     world = World(exports_per_source=1)
     events = [

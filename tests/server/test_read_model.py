@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builders import SHOP, accepted_event, at, event
+from builders import DAY, SHOP, accepted_event, at, event
+from exporter.domain.epochs import GIVEN
+from exporter.domain.landing import NOTHING, LandingCheck, RunKey
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.server.read_model import ProjectionConfig, ReadModel
 
@@ -39,3 +42,17 @@ def test_a_store_that_was_replaced_is_read_at_once(tmp_path: Path) -> None:
         assert partners(model) == {"After"}
         body = model.scrape(NOW, openmetrics=False).body
         assert b'partner="After"' in body.plain(b"")
+
+
+def test_old_checks_of_landings_are_pruned_but_the_newest_of_each_result(tmp_path: Path) -> None:
+    with closing(ledger_of(tmp_path / "ledger.db", "Amazon S3")) as ledger:
+        run = RunKey(at("0:10"), at("0:00"))
+        for minute in range(3):
+            checked_at = at("0:20") + minute * 60
+            ledger.landings.append(
+                LandingCheck("shop", "a", run, at("0:40"), checked_at, NOTHING, 0, 0, 0.0, "s3://bucket/"), GIVEN
+            )
+        model = ReadModel(ledger, replace(CONFIG, retention=DAY, quarantine_retention=DAY))
+        assert model.prune(NOW + 2 * DAY) == 2
+        assert model.prune(NOW + 2 * DAY) == 0
+        assert [check.sequence for check in ledger.landings.read(0)] == [3]

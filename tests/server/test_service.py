@@ -44,6 +44,19 @@ def test_before_the_ledger_is_read_nothing_is_shown(service: Service) -> None:
         service.list_states(at("12:00"))
 
 
+def test_before_the_checks_of_landings_are_read_nothing_is_shown(service: Service) -> None:
+    start(service)
+    service.landings.is_ready = False
+    with pytest.raises(StoreError, match="still reading the store"):
+        scraped(service)
+
+
+def test_a_reload_before_the_ledger_is_read_leaves_the_landings_to_the_start(service: Service) -> None:
+    assert service.reload() == ()
+    start(service)
+    assert service.why_not_ready() is None
+
+
 def test_a_ledger_that_cannot_be_read_at_the_start_is_tried_until_it_can(
     service: Service, ledger: FailingLedger
 ) -> None:

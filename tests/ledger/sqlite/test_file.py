@@ -218,3 +218,11 @@ def test_requests_that_come_together_are_all_on_disk_when_they_return(ledger: Sq
     for each in threads:
         each.join()
     assert seen == [True] * 12
+
+
+def test_a_file_whose_pages_are_damaged_is_refused_with_what_sqlite_says(path: Path) -> None:
+    SqlLedger(f"sqlite:///{path}").close()
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))  # after the header
+    with pytest.raises(StoreRefusedError, match="database disk image is malformed"):
+        SqlLedger(f"sqlite:///{path}")
