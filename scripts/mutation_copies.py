@@ -16,10 +16,10 @@ WORK = ROOT / ".mutants"
 
 
 def files() -> list[str]:
-    """Return the files that git tracks, and the new ones that it does not ignore."""
+    """Return the files and links that git tracks, and the new ones that it does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    return sorted(name for name in set(listed.split("\0")) if (ROOT / name).is_file())
+    return sorted(name for name in set(listed.split("\0")) if (ROOT / name).is_symlink() or (ROOT / name).is_file())
 
 
 def copy_tree(number: int) -> Path:
@@ -28,7 +28,7 @@ def copy_tree(number: int) -> Path:
     shutil.rmtree(tree, ignore_errors=True)
     for name in files():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, tree / name)
+        shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
     for name in (".venv", ".tools"):
         if (ROOT / name).exists():
             (tree / name).symlink_to((ROOT / name).resolve())
