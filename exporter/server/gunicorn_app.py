@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exporter.server.service import Service
 
 GRACEFUL_TIMEOUT = 9
-"""After this time the master kills a worker. The worker ends earlier; see `exporter.server.worker`."""
+"""After this time the master kills a worker. The worker ends earlier; see `exporter.server.shutdown`."""
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The worker process of gunicorn: the event loop of both listeners, signals, and a graceful stop.
+"""The worker process of gunicorn: the event loop of both listeners. `exporter.server.shutdown` has its stop.
 
 The connections are those of `exporter.server.http.connection`, because gunicorn's own have no time
 limits. gunicorn's signals and its heartbeat to the master process work as usual.
@@ -17,18 +17,13 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from exporter.server.http.acceptor import Acceptor
+from exporter.server.shutdown import Shutdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exporter.server.listeners import Listeners
 
 DEADLINE_CHECK_SECONDS = 0.2
-DRAIN_CHECK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
-STOP_SECONDS = 7.0
-"""The time for requests in progress after a stop is requested."""
-ACCEPT_AFTER_STOP_SECONDS = 0.1
 WANTED_OPEN_FILES = 4096
 
 SWITCH_INTERVAL_SECONDS = 0.0003
@@ -45,8 +40,7 @@ class LoopWorker(Worker):
     ================ ==========================================================================
     signal           effect
     ================ ==========================================================================
-    SIGTERM          graceful stop: accept what the kernel has accepted, close idle connections,
-                     let requests in progress end for ``STOP_SECONDS``, close the service
+    SIGTERM          graceful stop: answer requests in progress, close the service
     SIGINT, SIGQUIT  quick stop: abort all connections, close the service
     SIGHUP           reload the configuration
     SIGUSR1, WINCH   none
@@ -71,82 +65,35 @@ class LoopWorker(Worker):
         """Install the signal handlers in the event loop."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        handlers: dict[signal.Signals, Callable[[], object]] = {
-            signal.SIGTERM: self._on_stop,
-            signal.SIGINT: self._on_quit,
-            signal.SIGQUIT: self._on_quit,
-            signal.SIGHUP: self._on_sighup,
-            signal.SIGUSR1: _ignore_signal,
-            signal.SIGWINCH: _ignore_signal,
-        }
-        for number, handler in handlers.items():
-            self.loop.add_signal_handler(number, handler)
+        self._shutdown = Shutdown(self.loop)
+        self.loop.add_signal_handler(signal.SIGHUP, self.listeners.on_sighup)
+        for number in (signal.SIGUSR1, signal.SIGWINCH):
+            self.loop.add_signal_handler(number, _ignore_signal)
 
     def run(self) -> None:
         """Serve until a signal requests a stop."""
-        self._abort = False
-        self._stop_requested = asyncio.Event()
         try:
             self.loop.run_until_complete(self._serve())
         finally:
             self.loop.close()
 
-    def _on_sighup(self) -> None:
-        self.listeners.on_sighup()
-
-    def _on_stop(self) -> None:
-        self.alive = False
-        self._stop_requested.set()
-
-    def _on_quit(self) -> None:
-        self._abort = True
-        self._on_stop()
-
     async def _serve(self) -> None:
+        pools = self.listeners.pools
         acceptors = [
             Acceptor(socket.sock, pool, context)
-            for socket, pool, context in zip(
-                self.sockets, self.listeners.pools, self.listeners.tls_contexts, strict=True
-            )
+            for socket, pool, context in zip(self.sockets, pools, self.listeners.tls_contexts, strict=True)
         ]
         heartbeat_at = 0.0
-        while self.alive and self.ppid == os.getppid():
+        while not self._shutdown.is_requested and self.ppid == os.getppid():
             if self.loop.time() >= heartbeat_at:
                 self.notify()
                 heartbeat_at = self.loop.time() + HEARTBEAT_SECONDS
-            await self._expire_deadlines(DEADLINE_CHECK_SECONDS)
-        for pool in self.listeners.pools:
-            pool.stopping = True
-        if not self._abort:
-            # Accept the connections that the kernel has accepted: closing the socket would reset them.
-            await asyncio.sleep(ACCEPT_AFTER_STOP_SECONDS)
-        for acceptor in acceptors:
-            acceptor.close()
-            await acceptor.wait_until_opened()
-        await self._drain()
+            await self._shutdown.wait(DEADLINE_CHECK_SECONDS)
+            for pool in pools:
+                pool.expire_deadlines()
+        await self._shutdown.close(acceptors, pools, self.notify)
         await self.loop.run_in_executor(None, self.listeners.close)
         await self.loop.shutdown_default_executor()
-
-    async def _expire_deadlines(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop_requested.wait(), seconds)
-        except TimeoutError:
-            for pool in self.listeners.pools:
-                pool.expire_deadlines()
-
-    async def _drain(self) -> None:
-        """Wait for requests in progress, then abort all connections."""
-        pools = self.listeners.pools
-        for pool in pools:
-            pool.drain()
-        self._stop_requested.clear()
-        deadline = self.loop.time() + (0 if self._abort else STOP_SECONDS)
-        while any(map(len, pools)) and self.loop.time() < deadline and not self._abort:
-            self.notify()
-            await self._expire_deadlines(DRAIN_CHECK_SECONDS)
-        for pool in pools:
-            pool.abort()
-        await asyncio.sleep(0)
 
 
 def _ignore_signal() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.server import listeners, worker
+from exporter.server import listeners, shutdown, worker
 from exporter.server.http import auth_throttle
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def test_the_text_says_what_is_in_effect(sentence: str) -> None:
 
 
 def test_a_stop_takes_seven_seconds_at_most() -> None:
-    assert worker.STOP_SECONDS == 7
+    assert shutdown.STOP_SECONDS == 7
     assert "requests in progress are answered within seven seconds" in (HOW_TO / "install-pip.md").read_text("utf-8")
 
 
