@@ -19,18 +19,11 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Entry
 
 Rows = list[tuple[object, ...]]
-InsertedKeys = Counter[tuple[str, bytes]]
-"""The (source, digest) pairs that were inserted, each once."""
-
 EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key", "epoch", "clock_us"}]
 """The columns that an `Event` is read from, in the order that `events_from_columns` expects."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 _EPOCH_DAY = _EPOCH.toordinal()
-
-
-UNIQUE_KEYS = {"events": ("source", "local_seconds", "digest"), "quarantine": ("source", "digest")}
-"""The columns that identify a row, by table."""
 
 
 def refuse_ignored(written: int, expected: int) -> None:
@@ -52,13 +45,14 @@ class Batch:
     """The entries of one transaction.
 
     Attributes:
+        entries: the entries, in order.
         events: rows of the accepted events, in order, with all columns of the table but the sequence.
         quarantined: rows of the quarantined bodies, likewise.
         has_only_events: all entries are events, so that no counter changes if all are new.
     """
 
     def __init__(self, entries: list[Entry]) -> None:
-        self._entries = entries
+        self.entries = entries
         self.events: Rows = [
             (*event_row(entry.event), bytearray(entry.body), *_stamp(entry.event.arrived_at, entry.epoch))
             for entry in entries
@@ -67,24 +61,13 @@ class Batch:
         self.quarantined: Rows = [quarantine_row(entry) for entry in entries if isinstance(entry, QuarantinedBody)]
         self.has_only_events = len(self.events) == len(entries)
 
-    def was_inserted(self, events: InsertedKeys | None, quarantined: InsertedKeys | None) -> list[bool]:
-        """For each entry, whether it was new; of equal entries, the first was.
-
-        Args:
-            events: the events that were inserted; None if all were.
-            quarantined: the quarantined bodies, likewise.
-        """
-        if events is None and quarantined is None:
-            return [True] * len(self._entries)
-        return [_was_inserted(entry, events, quarantined) for entry in self._entries]
-
     def counter_rows(self, inserted: list[bool]) -> Rows:
         """What to add to ``delivery_counters``: source, kind, reason, epoch, count and newest arrival."""
         if self.has_only_events and all(inserted):
             return []
         counts: Counter[tuple[str, str, str, int]] = Counter()
         last: dict[tuple[str, str, str, int], int] = {}
-        for entry, was_new in zip(self._entries, inserted, strict=True):
+        for entry, was_new in zip(self.entries, inserted, strict=True):
             counter_key = _counter_key(entry, new=was_new)
             if counter_key is not None:
                 epoch_id, clock_us = _stamp(_arrived_at(entry), entry.epoch)
@@ -112,14 +95,6 @@ def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
             sequence,
         )
     )
-
-
-def _was_inserted(entry: Entry, events: InsertedKeys | None, quarantined: InsertedKeys | None) -> bool:
-    if isinstance(entry, AcceptedEvent):
-        return events is None or events.pop((entry.event.source, entry.event.digest), 0) > 0
-    if isinstance(entry, QuarantinedBody):
-        return quarantined is None or quarantined.pop((entry.source, entry.digest), 0) > 0
-    return True
 
 
 def _counter_key(entry: Entry, *, new: bool) -> tuple[str, str, str] | None:

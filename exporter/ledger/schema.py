@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 
+from exporter.ledger.duplicates import UNIQUE_KEYS
+
 tables_metadata = MetaData()
 
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers INTEGER keys only
@@ -52,9 +54,7 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("clock_us", BigInteger, nullable=False),
-    # The digest covers the local time, so that this allows one row for each source and digest. With the
-    # local time before the digest, the index grows at its end, and a batch writes few of its pages.
-    Index("events_unique", "source", "local_seconds", "digest", unique=True),
+    Index("events_unique", *UNIQUE_KEYS["events"], unique=True),
     Index("events_by_request_id", "source", "request_id", "sequence").ddl_if("postgresql"),
     Index("events_by_group", "source", "group_key", "sequence").ddl_if("postgresql"),
     Index("events_by_block_and_request_id", _BLOCK, "source", "request_id", "sequence").ddl_if("sqlite"),
@@ -74,7 +74,7 @@ quarantine = Table(
     Column("detail", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("epoch", Integer, nullable=False),
-    UniqueConstraint("source", "digest", name="quarantine_unique"),
+    UniqueConstraint(*UNIQUE_KEYS["quarantine"], name="quarantine_unique"),
     sqlite_autoincrement=True,
 )
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,43 +36,6 @@ def test_an_event_is_read_back_as_it_was_appended(ledger: Ledger) -> None:
     assert ledger.read(0) == [replace(odd, sequence=1), replace(dated, sequence=2)]
 
 
-def test_the_same_announcement_is_kept_once_and_counted_as_a_duplicate(ledger: Ledger) -> None:
-    assert ledger.append([accepted_event(FIRST)]) == [True]
-    assert ledger.append([accepted_event(FIRST), accepted_event(SECOND)]) == [False, True]
-    assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
-    assert ledger.delivery_counters() == [DeliveryCounter("shop", "duplicate", "", 1, FIRST.arrived_at)]
-
-
-def test_the_same_announcement_in_one_list_is_new_the_first_time(ledger: Ledger) -> None:
-    assert ledger.append([accepted_event(each) for each in (FIRST, SECOND, FIRST, FIRST)]) == [True, True, False, False]
-    assert digests(ledger.read(0)) == [FIRST.digest, SECOND.digest]
-    assert ledger.delivery_counters()[0].count == 2
-
-
-def test_few_at_once_are_new_or_not_whatever_comes_beside_them(ledger: Ledger) -> None:
-    some = [event("initiated", at("0:00") + minute * 60) for minute in range(12)]
-    random = Random(5)
-    seen: list[bytes] = []
-    repeated = 0
-    for _ in range(60):
-        batch = random.choices(some, k=random.randint(1, 4))
-        fresh = []
-        for each in batch:
-            fresh.append(each.digest not in seen)
-            seen += [each.digest] if fresh[-1] else []
-        repeated += fresh.count(False)
-        assert ledger.append([accepted_event(each) for each in batch]) == fresh
-    assert digests(ledger.read(0)) == seen
-    assert ledger.delivery_counters()[0].count == repeated
-
-
-def test_another_source_may_say_the_same(ledger: Ledger) -> None:
-    elsewhere = event("initiated", at("0:00"), source="other-shop")
-    assert elsewhere.digest == FIRST.digest
-    assert ledger.append([accepted_event(FIRST), accepted_event(elsewhere)]) == [True, True]
-    assert [each.source for each in ledger.read(0)] == ["shop", "other-shop"]
-
-
 def test_sequences_begin_at_one_and_follow_the_order_of_a_list(ledger: Ledger) -> None:
     many = [event("initiated", at("0:00") + minute * 60) for minute in range(600)]
     ledger.append([accepted_event(each) for each in many])
@@ -82,15 +43,6 @@ def test_sequences_begin_at_one_and_follow_the_order_of_a_list(ledger: Ledger) -
     kept = ledger.read(0)
     assert [each.sequence for each in kept] == list(range(1, 602))
     assert digests(kept) == digests([*many, THIRD])
-
-
-def test_a_duplicate_takes_no_place_away_from_the_order(ledger: Ledger) -> None:
-    ledger.append([accepted_event(FIRST)])
-    ledger.append([accepted_event(FIRST)])
-    ledger.append([accepted_event(SECOND)])
-    sequences = [each.sequence for each in ledger.read(0)]
-    assert sequences == sorted(set(sequences))
-    assert ledger.last_sequence() == sequences[-1]
 
 
 def test_nothing_appended_is_nothing_kept(ledger: Ledger) -> None:
@@ -104,12 +56,6 @@ def test_a_body_is_kept_verbatim(ledger: Ledger) -> None:
     assert ledger.body(1) == body
     assert ledger.body(0) is None
     assert ledger.body(2) is None
-
-
-def test_a_duplicate_does_not_replace_the_body(ledger: Ledger) -> None:
-    ledger.append([ledgers.AcceptedEvent(FIRST, b"first")])
-    ledger.append([ledgers.AcceptedEvent(FIRST, b"second")])
-    assert ledger.body(1) == b"first"
 
 
 def test_what_was_not_understood_is_kept_newest_first_and_counted_by_reason(ledger: Ledger) -> None:
@@ -128,17 +74,6 @@ def test_what_was_not_understood_is_kept_newest_first_and_counted_by_reason(ledg
         ("quarantined", "bad_date", 2),
         ("quarantined", "wrong_type", 1),
     ]
-
-
-def test_the_same_quarantined_body_is_kept_once_per_source(ledger: Ledger) -> None:
-    again = [a_quarantined(), a_quarantined(), a_quarantined(source="other-shop")]
-    assert ledger.append(again) == [True, False, True]
-    assert len(ledger.quarantine()) == 2
-    assert Counter((each.source, each.kind) for each in ledger.delivery_counters()) == {
-        ("other-shop", "quarantined"): 1,
-        ("shop", "duplicate"): 1,
-        ("shop", "quarantined"): 1,
-    }
 
 
 def test_calls_of_the_vendor_are_counted_each_time_with_the_newest_arrival(ledger: Ledger) -> None:
@@ -192,36 +127,9 @@ def test_a_ledger_has_an_identity_that_it_keeps(ledger: Ledger) -> None:
     assert ledger.ledger_id() == before != ""
 
 
-def test_thousands_in_one_list_are_told_apart_from_those_already_there(ledger: Ledger) -> None:
-    many = [accepted_event(event("initiated", at("0:00") + n * HOUR)) for n in range(1300)]
-    assert ledger.append(many[::3]) == [True] * 434
-    assert ledger.append([*many, *many[:5]]) == [bool(n % 3) for n in range(1300)] + [False] * 5
-    assert len(ledger.read(0)) == 1300
-    assert ledger.delivery_counters()[0].count == 434 + 5
-
-
 def test_the_last_sequence_is_that_of_the_newest_event(ledger: Ledger) -> None:
     ledger.append([accepted_event(FIRST), accepted_event(THIRD)])
     assert ledger.last_sequence() == 2
-
-
-def test_a_thousand_deliveries_at_once_of_one_event_are_one_event(ledger: Ledger) -> None:
-    answers: list[bool] = []
-    start = threading.Barrier(50)
-
-    def deliver() -> None:
-        start.wait()
-        for _ in range(20):
-            answers.extend(ledger.append([accepted_event(FIRST)]))
-
-    threads = [threading.Thread(target=deliver) for _ in range(50)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert Counter(answers) == {True: 1, False: 999}
-    assert len(ledger.read(0)) == 1
-    assert ledger.delivery_counters() == [DeliveryCounter("shop", "duplicate", "", 999, FIRST.arrived_at)]
 
 
 def test_a_reader_never_sees_a_sequence_below_one_that_it_has_seen(ledger: Ledger) -> None:

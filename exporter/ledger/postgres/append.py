@@ -11,13 +11,15 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from exporter.ledger.rows import UNIQUE_KEYS, refuse_ignored
+from exporter.ledger.duplicates import UNIQUE_KEYS, find_inserted
+from exporter.ledger.rows import refuse_ignored
 from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-    from exporter.ledger.rows import Batch, InsertedKeys, Rows
+    from exporter.ledger.duplicates import InsertedKeys
+    from exporter.ledger.rows import Batch, Rows
 
 _TYPES = {"TEXT": "text", "BLOB": "bytea", "BIGINT": "bigint", "INTEGER": "integer", "BOOLEAN": "integer[]::boolean"}
 
@@ -32,7 +34,8 @@ def append(cursor: Any, batch: Batch) -> list[bool]:  # noqa: ANN401 - psycopg's
     """Insert the entries that are not stored yet, within a transaction; for each, whether it was new."""
     if batch.events or batch.quarantined:
         cursor.execute(_LOCK_HEADS)
-    inserted = batch.was_inserted(
+    inserted = find_inserted(
+        batch.entries,
         _insert_unless_stored(cursor, events, batch.events),
         _insert_unless_stored(cursor, quarantine, batch.quarantined),
     )

@@ -12,14 +12,16 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from exporter.ledger.rows import UNIQUE_KEYS, refuse_ignored
+from exporter.ledger.duplicates import UNIQUE_KEYS, find_inserted
+from exporter.ledger.rows import refuse_ignored
 from exporter.ledger.schema import delivery_counters, events, quarantine
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.engine.interfaces import DBAPICursor
 
-    from exporter.ledger.rows import Batch, InsertedKeys, Rows
+    from exporter.ledger.duplicates import InsertedKeys
+    from exporter.ledger.rows import Batch, Rows
 
 MAX_ROWS = 512
 """The most rows in one statement; SQLite since 3.32 allows 32,766 values."""
@@ -34,7 +36,8 @@ _UPSERT = (
 
 def append(cursor: DBAPICursor, batch: Batch) -> list[bool]:
     """Insert the entries that are not stored yet, within a transaction; for each, whether it was new."""
-    inserted = batch.was_inserted(
+    inserted = find_inserted(
+        batch.entries,
         _insert_unless_stored(cursor, events, batch.events),
         _insert_unless_stored(cursor, quarantine, batch.quarantined),
     )
