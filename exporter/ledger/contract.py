@@ -9,7 +9,7 @@
 4. Sequences start at 1. Only a replay changes stored events, and only a purge removes events that still count.
    Both raise `Ledger.replay_generation`.
 
-The contract suite in ``tests/ledger/test_contract.py`` tests every implementation.
+The tests in ``tests/ledger`` that use ``every_ledger`` hold every implementation to this contract.
 """
 
 from __future__ import annotations

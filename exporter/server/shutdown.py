@@ -54,7 +54,7 @@ class Shutdown:
     async def close(
         self, acceptors: Sequence[Acceptor], pools: Sequence[ConnectionPool], notify: Callable[[], object]
     ) -> None:
-        """Stop accepting, and close all connections: quickly if a signal asks for it, before or meanwhile.
+        """Stop accepting, and close all connections: quickly if a signal asks for it, before or during the stop.
 
         Args:
             acceptors: accept the connections of the listeners.
