@@ -20,7 +20,7 @@ from exporter.ingest.replay import ReplayResult, count_outcome
 from exporter.ledger.contract import AcceptedEvent, TestCallReceived
 from exporter.server.admin.api import fields
 from exporter.server.admin.api.fields import document, document_schema
-from exporter.server.admin.api.schemas import event_document
+from exporter.server.admin.api.schemas import EXPORT_LABELS, event_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,14 +53,7 @@ class DecisionItem:
     ended_why: str = ""
 
 
-_LABELS = (
-    fields.text("export_id", "The id of its export."),
-    fields.text("source", "Slug of the source."),
-    fields.text("export", "The labels of the export, as in Export."),
-    fields.text("partner", "Destination."),
-    fields.text("data_type", "What is exported."),
-    fields.text("frequency", "Frequency."),
-)
+_EXPORT = (fields.text("export_id", "The id of its export."), *EXPORT_LABELS)
 _DECIDED = (
     fields.text("by", "Who decided."),
     fields.text("why", "Why, as given."),
@@ -71,7 +64,7 @@ _ENDED = (
     fields.optional_text("ended_why", "Why, as given."),
 )
 MUTE_FIELDS = (
-    *_LABELS,
+    *_EXPORT,
     fields.choice(
         "state", DECISION_STATES, "left behind: in effect, but its export is not declared any more and has no events."
     ),
@@ -82,7 +75,7 @@ MUTE_FIELDS = (
     *_ENDED,
 )
 RETIREMENT_FIELDS = (
-    *_LABELS,
+    *_EXPORT,
     fields.choice("state", (ACTIVE, PAST), "past: undone, or an event of the export has arrived since."),
     *_DECIDED,
     *fields.instant("ended_at", "When somebody undid it", null_if="nobody did"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.decision_rules import MAX_TEXT, parse_text
 from exporter.domain.decisions import ACTIVE, DECISION_STATES, PAST
+from exporter.domain.spelling import closest
 from exporter.domain.states import CONDITIONS
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def parse_parameters(query: MultiDict[str, str], parameters: Sequence[Parameter]
     by_name = {parameter.name: parameter for parameter in parameters}
     for name, values in query.lists():
         if name not in by_name:
-            close = difflib.get_close_matches(name, by_name, 1)
-            hint = f"did you mean {close[0]}?" if close else f"the parameters here are {', '.join(by_name) or 'none'}"
+            close = closest(name[:64], list(by_name))
+            hint = f"did you mean {close}?" if close else f"the parameters here are {', '.join(by_name) or 'none'}"
             raise ParameterError(name[:64], f"unknown parameter; {hint}")
         if len(values) > 1:
             raise ParameterError(name, "given more than once; give it once")

@@ -13,6 +13,7 @@ from exporter.domain.durations import parse_duration, parse_instant
 from exporter.domain.errors import PayloadError
 from exporter.domain.spelling import closest
 from exporter.ingest import json_objects
+from exporter.server.admin.api.query_parameters import MAX_INTEGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from exporter.server.admin.api.fields import Schema
 
-MAX_INTEGER = 2**63 - 1
 JSON_ONLY = UnsupportedMediaType("the Content-Type has to be application/json")
 
 

@@ -38,13 +38,18 @@ LANDING = (
     *fields.instant("failing_since", "Since when checks have failed"),
 )
 
-EXPORT = (
-    fields.text("id", "Permanent id of the export; the last part of its path in the API."),
+EXPORT_LABELS = (
     fields.text("source", "Slug of the source."),
     fields.text("export", "Declared name, request id of a detected export, any or other."),
     fields.text("partner", "Destination, such as Amazon S3."),
     fields.text("data_type", "What is exported, such as events."),
     fields.text("frequency", "Frequency, such as 4h, 24h or one-time."),
+)
+"""The fields that are labels of the export's metrics."""
+
+EXPORT = (
+    fields.text("id", "Permanent id of the export; the last part of its path in the API."),
+    *EXPORT_LABELS,
     fields.text("timezone", "Time zone of the source, or auto."),
     fields.flag("declared", "Whether the export is declared."),
     fields.choice("severity", SEVERITIES, "Severity of the alert if the export is overdue."),
