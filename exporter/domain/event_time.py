@@ -36,7 +36,8 @@ SETTLING_EVENTS = 5
 MAX_ZONE_NAME = 64
 """A longer text is not compared with the names of time zones."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
+LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
+"""1970 on any clock, from which local times are counted in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class InterpretedTime:
 
 def naive_timestamp(local: datetime) -> float:
     """Return ``local`` as Unix seconds, as if it were in UTC."""
-    return (local - _EPOCH).total_seconds()
+    return (local - LOCAL_EPOCH).total_seconds()
 
 
 def offset_by_arrival(local: datetime, arrived_at: float) -> tuple[int, bool]:

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 USUAL_AFTER_RUNS = 10
 SLOW_FACTOR = 2
+"""`ExportRunSlow` fires above so many times the usual duration."""
 MIN_MISSED = 2
 UNANNOUNCED_LEAD = 300
+"""Seconds before its deadline from which an export whose files landed unannounced is not overdue."""
 LAST_CHECK_SECONDS = 60
+"""Seconds after the files are due until the last check of a run has been made."""
 FAILING_SECONDS = 900
 SMALL_RATIO = 0.2
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 OLDER_THAN_RETENTION = "older_than_retention"
 """The one reason for quarantine that comes from no vendor: events as old as this one were pruned."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local texts have no zone
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -141,7 +139,7 @@ class Intake:
         """
         arrived_at = round(arrived_at, 6)
         # A local clock is at most 14 hours ahead of UTC; the other 10 allow for clocks that are wrong.
-        latest = _EPOCH + timedelta(1, arrived_at)
+        latest = event_time.LOCAL_EPOCH + timedelta(1, arrived_at)
         objects = json_objects.decode(body_text.to_utf8(body, content_type), self._most_event_bytes)
         parse = registry.adapter_of(source).parse
         settled_offset = self._offset_of(source).offset if source.zone is None else None

@@ -8,19 +8,18 @@ Each line has a source, an arrival time and a verbatim body::
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import PayloadError
+from exporter.ingest.json_objects import skip_whitespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.ledger.contract import AcceptedEvent
 
-_WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 _KEYS = ("source", "arrived_at", "body")
 
@@ -96,31 +95,26 @@ def _members(text: str) -> Iterator[tuple[str, object, str]]:
         IndexError: the text ends too early.
         RecursionError: a value is nested too deeply.
     """
-    at = _skip_whitespace(text, _expect(text, 0, "{"))
+    at = skip_whitespace(text, _expect(text, 0, "{"))
     while text[at] != "}":
         _expect(text, at, '"')
         key, at = _DECODER.raw_decode(text, at)
-        at = _skip_whitespace(text, _expect(text, at, ":"))
+        at = skip_whitespace(text, _expect(text, at, ":"))
         value, end = _DECODER.raw_decode(text, at)
         yield key, value, text[at:end]
-        at = _skip_whitespace(text, end)
+        at = skip_whitespace(text, end)
         if text[at] != "}":
-            at = _skip_whitespace(text, _expect(text, at, ","))
+            at = skip_whitespace(text, _expect(text, at, ","))
             _expect(text, at, '"')
-    if _skip_whitespace(text, at + 1) != len(text):
+    if skip_whitespace(text, at + 1) != len(text):
         message = "more text after its end"
         raise ValueError(message)
 
 
 def _expect(text: str, at: int, character: str) -> int:
     """Skip white space and ``character``; return the index after it."""
-    at = _skip_whitespace(text, at)
+    at = skip_whitespace(text, at)
     if text[at] != character:
         message = f"expected {character} at character {at}"
         raise ValueError(message)
     return at + 1
-
-
-def _skip_whitespace(text: str, at: int) -> int:
-    match = _WHITESPACE_RUN.match(text, at)
-    return match.end() if match else at

@@ -52,12 +52,12 @@ def decode(body: bytes, most_event_bytes: int) -> list[JsonObject]:
             " if the body is Latin-1, add charset=iso-8859-1 to its Content-Type"
         )
         raise PayloadError(message) from error
-    start = _skip_whitespace(text, 0)
+    start = skip_whitespace(text, 0)
     if start == len(text):
         message = "the body is empty; expected a JSON object, or a list of them"
         raise PayloadError(message)
     objects, end = _parse_list(text, start) if text[start] == "[" else _parse_single(text, start)
-    if _skip_whitespace(text, end) != len(text):
+    if skip_whitespace(text, end) != len(text):
         message = f"the body is not JSON: more text after its end at character {end}"
         raise PayloadError(message)
     if len(body) > most_event_bytes:  # otherwise every object is within the limit
@@ -79,20 +79,20 @@ def _parse_single(text: str, start: int) -> tuple[list[JsonObject], int]:
 
 def _parse_list(text: str, start: int) -> tuple[list[JsonObject], int]:
     objects: list[JsonObject] = []
-    at = _skip_whitespace(text, start + 1)
+    at = skip_whitespace(text, start + 1)
     while text[at : at + 1] != "]" or objects:
         if len(objects) == MAX_OBJECTS:
             message = f"the list has more than {MAX_OBJECTS:,} objects; send it in parts"
             raise PayloadTooLargeError(message)
         json_object, at = _parse_object(text, at)
         objects.append(json_object)
-        at = _skip_whitespace(text, at)
+        at = skip_whitespace(text, at)
         if text[at : at + 1] == "]":
             break
         if text[at : at + 1] != ",":
             message = f'the body is not JSON: expected "," or "]" at character {at}'
             raise PayloadError(message)
-        at = _skip_whitespace(text, at + 1)
+        at = skip_whitespace(text, at + 1)
     return objects, at + 1
 
 
@@ -115,7 +115,8 @@ def _parse_object(text: str, start: int) -> tuple[JsonObject, int]:
     return JsonObject(value, text[start:end].encode()), end
 
 
-def _skip_whitespace(text: str, at: int) -> int:
+def skip_whitespace(text: str, at: int) -> int:
+    """Return the index of the first character from ``at`` on that is no white space of JSON."""
     if text[at : at + 1] not in _WHITESPACE:
         return at
     match = _WHITESPACE_RUN.match(text, at)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from exporter.domain.errors import StoreError
+from exporter.domain.event_time import LOCAL_EPOCH
 from exporter.domain.events import Event, QuarantinedBody
 from exporter.ledger.contract import AcceptedEvent
 from exporter.ledger.instants import MICROSECONDS, to_micros
@@ -22,8 +23,7 @@ Rows = list[tuple[object, ...]]
 EVENT_COLUMNS = [column for column in events.c if column.name not in {"body", "group_key", "epoch", "clock_us"}]
 """The columns that an `Event` is read from, in the order that `events_from_columns` expects."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
-_EPOCH_DAY = _EPOCH.toordinal()
+_EPOCH_DAY = LOCAL_EPOCH.toordinal()
 
 
 def refuse_ignored(written: int, expected: int) -> None:
@@ -85,7 +85,7 @@ def events_from_columns(columns: Sequence[Sequence[object]]) -> list[Event]:
         map(
             Event,
             *(map(interned.setdefault, column, column) for column in (source, *texts)),
-            [_EPOCH + timedelta(0, seconds) for seconds in local],  # type: ignore[arg-type]
+            [LOCAL_EPOCH + timedelta(0, seconds) for seconds in local],  # type: ignore[arg-type]
             digest,
             [micros / MICROSECONDS for micros in arrived],  # type: ignore[operator]
             [micros / MICROSECONDS for micros in occurred],  # type: ignore[operator]

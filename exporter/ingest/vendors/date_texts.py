@@ -9,12 +9,11 @@ import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from exporter.domain.event_time import EARLIEST_OFFSET, LATEST_OFFSET
+from exporter.domain.event_time import EARLIEST_OFFSET, LATEST_OFFSET, LOCAL_EPOCH
 
 NOON = 12
 EXPECTED = "25/07/2023 4:50:52 PM, 25/07/2023 16:50:52, 2023-07-25T16:50:52+05:30 or 1690284052"
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone
 _CENTURY = 2000
 _SECONDS_DIGITS = 10
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d{1,9})?)?(?: ?(?P<half>[ap])\.?m\.?)?"
@@ -60,7 +59,7 @@ def parse(text: str) -> DateAndTime:
     """
     if _UNIX_TIME.fullmatch(text):
         seconds = int(text[:_SECONDS_DIGITS])
-        return DateAndTime(_EPOCH + timedelta(0, seconds), 0)
+        return DateAndTime(LOCAL_EPOCH + timedelta(0, seconds), 0)
     match = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
     if match is None:
         message = f"expected as in {EXPECTED}"

@@ -11,10 +11,10 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from exporter.server.admin.access_to_decisions import refuse_decision
 from exporter.server.admin.sessions import SESSION_SECONDS, Sessions, session_cookie
-from exporter.server.http.auth_throttle import MINUTE, AuthThrottle
+from exporter.server.http.auth_throttle import AuthThrottle
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.flask_adapter import flask_response
-from exporter.server.http.problems import standard_problem, unauthorized
+from exporter.server.http.problems import TOO_MANY_ATTEMPTS, unauthorized
 from exporter.server.http.wsgi import HTTP_REQUEST
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Access:
         if http_request().authenticated or OPEN_PATHS.fullmatch(request.path):
             return None
         if "Authorization" in request.headers and self._is_throttled():
-            return flask_response(_TOO_MANY)
+            return flask_response(TOO_MANY_ATTEMPTS)
         if "text/html" in request.headers.get("Accept", ""):
             page = "" if request.path in _OWN_PATHS else request.full_path.rstrip("?")
             return self._sign_in_form(page.lstrip("/"))
@@ -148,9 +148,6 @@ class Access:
         if status is HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = BROWSER_CHALLENGE
         return response
-
-
-_TOO_MANY = standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
 
 
 def http_request() -> HttpRequest:

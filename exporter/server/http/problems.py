@@ -16,6 +16,7 @@ from exporter.domain.errors import (
     UnsupportedEncodingError,
 )
 from exporter.server.http.access_log import MAX_CHARACTERS
+from exporter.server.http.auth_throttle import MINUTE
 from exporter.server.http.messages import HttpResponse
 from exporter.server.http.request_parser import TOO_LARGE, RequestError
 
@@ -56,6 +57,10 @@ def problem_document(
 def standard_problem(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Build the problem document of a status in `STANDARD_DETAILS`."""
     return problem_document(status, STANDARD_DETAILS[status], headers)
+
+
+TOO_MANY_ATTEMPTS = standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
+"""The response to a client with too many requests without a valid credential."""
 
 
 def unauthorized(realm: str, protected: str) -> HttpResponse:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.exports import UNKNOWN_SOURCE
 from exporter.ingest.vendors.registry import PREFIX, VENDORS, adapter_of
-from exporter.server.http.auth_throttle import MINUTE, AuthThrottle, client_address
+from exporter.server.http.auth_throttle import AuthThrottle, client_address
 from exporter.server.http.browsers import refuse_foreign_host, refuse_foreign_page
 from exporter.server.http.messages import HttpResponse
-from exporter.server.http.problems import standard_problem, unauthorized
+from exporter.server.http.problems import TOO_MANY_ATTEMPTS, standard_problem, unauthorized
 from exporter.server.webhook.source_budgets import SourceBudgets
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _HEALTH_METHODS = ("GET", "HEAD")
 _HEALTH_METHOD_NOT_ALLOWED = standard_problem(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(_HEALTH_METHODS)})
 _REFUSALS = range(400, 500)
 _UNAUTHORIZED = unauthorized("webhook", "this source")
-_TOO_MANY = standard_problem(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(int(MINUTE))})
 
 
 class Webhook:
@@ -103,7 +102,7 @@ class Webhook:
     def _refuse_guess(self, request: HttpRequest, refusal: HttpResponse) -> HttpResponse:
         """Count a guess at a source or a credential; return the refusal, or 429 if there were too many."""
         self._service.process_metrics.auth_failures.labels(request.source or UNKNOWN_SOURCE).inc()
-        return _TOO_MANY if self._throttle.record_failure(request.client, time.monotonic()) else refusal
+        return TOO_MANY_ATTEMPTS if self._throttle.record_failure(request.client, time.monotonic()) else refusal
 
     def on_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """Count and log a response, and record what an authenticated sender was refused, with the reason."""

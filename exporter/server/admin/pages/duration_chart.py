@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.domain.export_alerts import SLOW_FACTOR
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
 WIDTH = 600.0
 HEIGHT = 120.0
 MAX_BARS = 30
-SLOW_FACTOR = 2
-"""Of the usual duration: `ExportRunSlow` fires above it."""
 _GAP = 0.25
 """The part of a bar's place that stays empty."""
 
