@@ -9,6 +9,7 @@ import pytest
 
 from bucket_server import bucket_server
 from builders import HOUR, fields, vendor_clock
+from configurations import SHOP
 from monitoring import Monitoring, wait_for
 from running import Exporter
 from tools import tool
@@ -21,21 +22,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.proof
 
-CONFIG = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
+CONFIG = f"""{SHOP}
 [[exports]]
 name = "orders-to-s3"
 source = "shop"
-match = {{ partner = "Amazon S3", frequency = "4h" }}
+match = {{{{ partner = "Amazon S3", frequency = "4h" }}}}
 owner = "data-platform"
 
 [exports.landing]
 url = "s3://exports/orders/"
 within = "1m"
-endpoint = "{url}"
+endpoint = "{{url}}"
 region = "us-east-1"
 anonymous = true
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from containers import copy_checkout, docker
+from exporter.ingest.vendors import clevertap_samples
 from monitoring import ROOT
 from pages import commands
 from running import wait_until
@@ -45,16 +46,7 @@ mkdir -p /sys/fs/cgroup/dataexport-check
 echo $$ > /sys/fs/cgroup/dataexport-check/cgroup.procs
 exec unshare --cgroup sh -c 'umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec /lib/systemd/systemd'
 """
-EVENT = json.dumps(
-    {
-        "Export Request Id": 1690283492,
-        "Partner": "Google Cloud Storage",
-        "Type": "Events",
-        "Status": "Completed",
-        "Frequency": "One Time",
-        "Date and Time": "25/07/2023 4:50:52 PM",
-    }
-)
+EVENT = json.dumps(clevertap_samples.EXAMPLE)
 POST = (
     'curl -s -H "Authorization: Bearer $(cat /etc/dataexport/secrets/shop)" '
     f"-d '{EVENT}' http://127.0.0.1:8080/webhooks/clevertap/shop-in1"

@@ -30,6 +30,16 @@ match = { partner = "Azure" }
 interval = "24h"
 """
 """A declared export of that source."""
+QUIET_NIGHTLY = """
+[[sources]]
+slug = "quiet"
+
+[[exports]]
+name = "nightly"
+source = "quiet"
+match = { partner = "s3", frequency = "daily" }
+"""
+"""A source that sends nothing in a test, with a declared export."""
 
 
 def loaded(tmp_path: Path, toml: str, environment: Mapping[str, str] | None = None) -> Config:

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from builders import HOUR, body, vendor_clock
+from configurations import QUIET_NIGHTLY, SHOP
 from running import PATIENCE_SECONDS, Exporter, wait_until
 from running_here import LocalExporter
 
@@ -29,25 +30,14 @@ PROMETHEUS = (
 )
 HOSTILE = '<script>alert("1")</script>\'&'
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
-[[sources]]
-slug = "quiet"
-
-[[exports]]
-name = "nightly"
-source = "quiet"
-match = { partner = "s3", frequency = "daily" }
+CONFIGURATION = f"""{SHOP}{QUIET_NIGHTLY}
 owner = "data <team>"
 runbook_url = "https://example.org/nightly?a=1&b=2"
 
 [[exports]]
 name = "weekly"
 source = "quiet"
-match = { request_id = 7 }
+match = {{ request_id = 7 }}
 interval = "7d"
 owner = "<i>ops</i>"
 """

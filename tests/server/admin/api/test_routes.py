@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 
 from builders import HOUR, body, vendor_clock
+from configurations import QUIET_NIGHTLY, SHOP
 from exporter import __version__
 from exporter.metrics.families import EXPORT_COUNTERS, EXPORT_GAUGES, SLOT_GAUGES
 from running import series, wait_until
@@ -22,18 +23,7 @@ if TYPE_CHECKING:
 
     import requests
 
-CONFIGURATION = """
-[[sources]]
-slug = "shop"
-timezone = "UTC"
-
-[[sources]]
-slug = "quiet"
-
-[[exports]]
-name = "nightly"
-source = "quiet"
-match = { partner = "s3", frequency = "daily" }
+CONFIGURATION = f"""{SHOP}{QUIET_NIGHTLY}
 owner = "data"
 runbook_url = "https://example.org/nightly"
 """
