@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -169,20 +168,9 @@ def _ceilings(server: Server, seconds: float) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _scraped(server: Server) -> Iterator[None]:
-    stopping = threading.Event()
     fetch(server.admin_port, compressed=True)  # so that the first timed scrape renders one second of events too
-
-    def work() -> None:
-        while not stopping.wait(1):
-            fetch(server.admin_port, compressed=True)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with processes.repeating(lambda: fetch(server.admin_port, compressed=True), 1):
         yield
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def _row(case: str, server: str, rounds: list[Load]) -> Row:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
@@ -201,3 +202,21 @@ def _family(pid: int) -> list[int]:
         for child in (task / "children").read_text("ascii").split()
     ]
     return [pid, *(descendant for child in children for descendant in _family(child))]
+
+
+@contextlib.contextmanager
+def repeating(work: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Call ``work`` in another thread, so many seconds after its last call, until the block ends."""
+    stopping = threading.Event()
+
+    def repeat() -> None:
+        while not stopping.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()

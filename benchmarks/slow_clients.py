@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import socket
 import statistics
-import threading
 import time
 from itertools import count
 from typing import TYPE_CHECKING
@@ -81,7 +80,6 @@ def _posts(server: Server, seconds: float, numbers: Iterator[int], since: int) -
 @contextlib.contextmanager
 def slow_clients(server: Server, first: bytes, then: bytes) -> Iterator[None]:
     """Open connections that send ``first``, and ``then`` once a second; those that the server closes are reopened."""
-    stopping = threading.Event()
 
     def connect() -> socket.socket:
         client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
@@ -91,23 +89,19 @@ def slow_clients(server: Server, first: bytes, then: bytes) -> Iterator[None]:
 
     clients = [connect() for _ in range(SLOW_CLIENTS)]
 
-    def work() -> None:
-        while not stopping.wait(BYTE_SECONDS):
-            for place, client in enumerate(clients):
-                try:
-                    client.send(then)
-                except BlockingIOError:
-                    pass  # the server reads no more requests, since the client does not read its responses
-                except OSError:
-                    client.close()
-                    clients[place] = connect()
+    def send() -> None:
+        for place, client in enumerate(clients):
+            try:
+                client.send(then)
+            except BlockingIOError:
+                pass  # the server reads no more requests, since the client does not read its responses
+            except OSError:
+                client.close()
+                clients[place] = connect()
 
-    thread = threading.Thread(target=work)
-    thread.start()
     try:
-        yield
+        with processes.repeating(send, BYTE_SECONDS):
+            yield
     finally:
-        stopping.set()
-        thread.join()
         for client in clients:
             client.close()
