@@ -1,4 +1,4 @@
-"""What is left of pruned events: for each export and source, the fold of what is gone."""
+"""Reads baselines: for each export and source, the fold of its pruned events, from which its history continues."""
 
 from __future__ import annotations
 
@@ -23,40 +23,45 @@ SOURCE_PREFIX = "source:"
 
 
 def export_row_key(key: ExportKey) -> str:
-    """Under which key an export is stored."""
+    """Return the key under which a row of an export is stored."""
     return EXPORT_PREFIX + serialization.encode_key(key)
 
 
 def source_row_key(slug: str) -> str:
-    """Under which key a source is stored."""
+    """Return the key under which a row of a source is stored."""
     return SOURCE_PREFIX + slug
 
 
-def encode_source_stats(history: SourceStats) -> str:
-    """A source as it is stored."""
-    return json.dumps(history.to_document(), separators=(",", ":"))
+def encode_source_stats(stats: SourceStats) -> str:
+    """Encode the statistics of a source as stored text."""
+    return json.dumps(stats.to_document(), separators=(",", ":"))
+
+
+def decode_source_stats(text: str) -> SourceStats:
+    """Decode what `encode_source_stats` encoded; an error is one of `serialization.UNREADABLE`."""
+    return SourceStats.from_document(json.loads(text))
 
 
 def load_baselines(
     ledger: Ledger, sources: Mapping[str, Source]
 ) -> tuple[dict[ExportKey, Baseline], dict[str, SourceStats]]:
-    """What exports and sources begin with.
+    """Return the baselines of the exports of configured sources, and of these sources.
 
     Raises:
-        StoreError: the ledger cannot be read, or one of them.
+        StoreError: the ledger, or a baseline in it, cannot be read.
     """
     rows = ledger.checkpoints.baselines()
-    histories = {slug: SourceStats() for slug in sources}
+    stats = {slug: SourceStats() for slug in sources}
     for row, text in rows:
         slug = row.removeprefix(SOURCE_PREFIX)
         if row.startswith(SOURCE_PREFIX) and slug in sources:
             with _translate_errors(row):
-                histories[slug] = _decode_source_stats(text)
-    return dict(export_baselines(rows, sources)), histories
+                stats[slug] = decode_source_stats(text)
+    return dict(export_baselines(rows, sources)), stats
 
 
 def load_baseline(ledger: Ledger, sources: Mapping[str, Source], key: ExportKey) -> Baseline | None:
-    """What one export begins with; as `load_baselines`."""
+    """Return the baseline of an export, None if it has none; errors as for `load_baselines`."""
     row = export_row_key(key)
     text = ledger.checkpoints.baseline(row)
     with _translate_errors(row):
@@ -64,17 +69,17 @@ def load_baseline(ledger: Ledger, sources: Mapping[str, Source], key: ExportKey)
 
 
 def load_source_baseline(ledger: Ledger, slug: str) -> SourceStats:
-    """What one source begins with; as `load_baselines`."""
+    """Return the baseline of a source, empty if it has none; errors as for `load_baselines`."""
     row = source_row_key(slug)
     text = ledger.checkpoints.baseline(row)
     with _translate_errors(row):
-        return SourceStats() if text is None else _decode_source_stats(text)
+        return SourceStats() if text is None else decode_source_stats(text)
 
 
 def export_baselines(
     rows: Iterable[tuple[str, str]], sources: Mapping[str, Source]
 ) -> Iterator[tuple[ExportKey, Baseline]]:
-    """The bases of exports of configured sources among rows; as `load_baselines`."""
+    """Yield the baselines of exports of configured sources among rows; errors as for `load_baselines`."""
     for row, text in rows:
         if row.startswith(EXPORT_PREFIX):
             with _translate_errors(row):
@@ -84,10 +89,6 @@ def export_baselines(
                 )
             if baseline is not None:
                 yield key, baseline
-
-
-def _decode_source_stats(text: str) -> SourceStats:
-    return SourceStats.from_document(json.loads(text))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.ledger.checkpoint_store import PruningState
 from exporter.projection import serialization
-from exporter.projection.baselines import EXPORT_PREFIX, _decode_source_stats, export_baselines, source_row_key
+from exporter.projection.baselines import EXPORT_PREFIX, decode_source_stats, export_baselines, source_row_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ def load_checkpoint(
         outages = serialization.decode_outages(serialization.verify_checksum(other_rows[OUTAGES_KEY]))
         exports = create_exports(outages, dict(export_baselines(other_baselines, sources)))
         source_stats = {
-            slug: _decode_source_stats(serialization.verify_checksum(other_rows[source_row_key(slug)]))
+            slug: decode_source_stats(serialization.verify_checksum(other_rows[source_row_key(slug)]))
             for slug in sources
         }
         keys = serialization.decode_keys(row.removeprefix(EXPORT_PREFIX) for row in rows)

@@ -80,12 +80,7 @@ class CheckpointWriter:
             projector = self._current_projector()
             self.other_configuration = False
             replace_all = head is None or projector.checkpoint_revision != revision
-            if (
-                replace_all
-                and head
-                and head.owner != self._owner
-                and abs(now - self._store.owner_heartbeat()) <= OWNER_TIMEOUT
-            ):
+            if replace_all and head and self._has_living_owner(head, now):
                 self.other_configuration = serialization.is_other_configuration(head.fingerprint, projector.fingerprint)
                 return False
             if replace_all:
@@ -97,7 +92,7 @@ class CheckpointWriter:
             with self._state_lock:
                 if self._current_projector() is not projector or projector.exports.needs_rebuild:
                     return False
-                keys, rows, header = self.next_page(projector, revision + 1, "" if stopping else self._owner)
+                keys, rows, header = self._next_page(projector, revision + 1, "" if stopping else self._owner)
                 done = bool(header.fingerprint)
             written = False
             try:
@@ -113,7 +108,10 @@ class CheckpointWriter:
             revision, replace_all = header.revision, False
         return True
 
-    def next_page(
+    def _has_living_owner(self, head: Checkpoint, now: float) -> bool:
+        return head.owner != self._owner and abs(now - self._store.owner_heartbeat()) <= OWNER_TIMEOUT
+
+    def _next_page(
         self, projector: Projector, revision: int, owner: str
     ) -> tuple[list[ExportKey], dict[str, str | None], Checkpoint]:
         """Return the next exports to write, their rows, and the header to write with them.

@@ -27,8 +27,6 @@ from exporter.server.service import RESTART_SETTINGS
 from reference_pages.markdown import code, document, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic.fields import FieldInfo
 
 SECTIONS: tuple[tuple[str, str, type[Section]], ...] = (
@@ -106,15 +104,6 @@ def page() -> str:
         blocks.append(f"## `{name}`")
         blocks.append(_table(section, f"{name}.", docs))
     return document("Configuration", *blocks, OTHER_VARIABLES)
-
-
-def setting_names() -> Iterator[str]:
-    """Every setting by the name that its row has."""
-    yield from LISTS
-    for _, prefix, section in SECTIONS:
-        yield from (prefix + name for name in section.model_fields)
-    for name, section in TABLES:
-        yield from (f"{name}.{field}" for field in section.model_fields)
 
 
 def _table(section: type[Section], prefix: str, docs: dict[tuple[str, str], str]) -> str:

@@ -122,11 +122,6 @@ def page() -> str:
     return document("Metrics", *blocks, CLIENT_LIBRARY)
 
 
-def all_metrics() -> list[Metric]:
-    """Return every metric."""
-    return [metric for group in _groups() for metric in group]
-
-
 def _groups() -> tuple[list[Metric], ...]:
     return export_metrics(), landing_metrics(), source_metrics(), process_metrics()
 
