@@ -70,7 +70,7 @@ def test_an_empty_export_pages_and_resolves_when_its_files_come(
         assert alert["labels"]["owner"] == "data-platform"
 
         bucket.put("orders/1690283492-part", 1000, time.time())
-        wait_for(lambda: monitoring.receiver.of("/page", "resolved"), "the resolution", seconds=150)
+        wait_for(lambda: monitoring.receiver.of("/page", "resolved"), "the resolution", seconds=300)
 
 
 def test_a_lost_webhook_with_files_is_a_ticket_and_no_page(
@@ -88,8 +88,8 @@ def test_a_lost_webhook_with_files_is_a_ticket_and_no_page(
                 each["attachments"][0]["text"] for path, each in monitoring.receiver.posts if path == "/chat/ticket"
             ]
 
-        wait_for(tickets, "the ticket", seconds=60)
+        wait_for(tickets, "the ticket")
         assert "ExportLandedUnannounced: orders-to-s3 (warning)" in tickets()[0]
-        wait_for(lambda: monitoring.query(f"vector(time()) > {deadline + 15}"), "the deadline to pass", seconds=120)
+        wait_for(lambda: monitoring.query(f"vector(time()) > {deadline + 15}"), "the deadline to pass", seconds=300)
         assert monitoring.query('ALERTS{alertname="ExportOverdue"}') == []
         assert monitoring.receiver.of("/page", "firing") == []

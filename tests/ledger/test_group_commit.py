@@ -10,13 +10,10 @@ import pytest
 
 from exporter.domain.errors import StoreError
 from exporter.ledger.group_commit import MAX_BATCH, GroupCommit
-from running import wait_until
+from running import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LONG = 60
-"""Seconds that only a hang takes."""
 
 
 class SlowDatabase:
@@ -49,10 +46,10 @@ class SlowDatabase:
     def append_together(self, *lists: list[int]) -> list[Future[list[int]]]:
         """Append lists that wait for one commit together, behind that of a 1."""
         first = self.append([1])
-        assert self.began.acquire(timeout=LONG)
+        assert self.began.acquire(timeout=PATIENCE_SECONDS)
         futures = [self.append(each) for each in lists]
         self.may_go.release(1000)
-        assert first.result(LONG) == [1]
+        assert first.result(PATIENCE_SECONDS) == [1]
         return futures
 
 
@@ -67,7 +64,7 @@ def database() -> Iterator[SlowDatabase]:
 
 def test_those_who_wait_share_the_next_commit_and_get_their_own_answers(database: SlowDatabase) -> None:
     futures = database.append_together([2, 20], [3, 30], [], [4])
-    assert [each.result(LONG) for each in futures] == [[4, 400], [9, 900], [], [16]]
+    assert [each.result(PATIENCE_SECONDS) for each in futures] == [[4, 400], [9, 900], [], [16]]
     assert database.batches == [[1], [2, 20, 3, 30, 4]]
 
 
@@ -107,16 +104,16 @@ def test_a_close_commits_what_nobody_waits_for(database: SlowDatabase) -> None:
 
 def test_a_commit_that_fails_fails_for_all_who_waited_for_it_and_for_nobody_else(database: SlowDatabase) -> None:
     futures = database.append_together([2], [-3])
-    assert [str(each.exception(LONG)) for each in futures] == ["the disk is full"] * 2
+    assert [str(each.exception(PATIENCE_SECONDS)) for each in futures] == ["the disk is full"] * 2
     assert database.group.submit([5])() == [25]
     assert len(database.batches) == 3  # a store that fails is not asked again for each
 
 
 def test_what_cannot_be_stored_does_not_take_others_with_it(database: SlowDatabase) -> None:
     futures = database.append_together([2], [13], [4])
-    assert [futures[0].result(LONG), futures[2].result(LONG)] == [[4], [16]]
+    assert [futures[0].result(PATIENCE_SECONDS), futures[2].result(PATIENCE_SECONDS)] == [[4], [16]]
     with pytest.raises(StoreError, match=r"cannot be stored: UnicodeError\(13\)") as raised:
-        futures[1].result(LONG)
+        futures[1].result(PATIENCE_SECONDS)
     assert isinstance(raised.value.__cause__, UnicodeError)
 
 
@@ -124,9 +121,9 @@ def test_submissions_that_are_committed_one_by_one_are_committed_and_answered_on
     database: SlowDatabase,
 ) -> None:
     failing, fine, half = database.append_together([13], [2], [13, 3])
-    assert fine.result(LONG) == [4]
-    assert isinstance(failing.exception(LONG), StoreError)
-    assert isinstance(half.exception(LONG), StoreError)
+    assert fine.result(PATIENCE_SECONDS) == [4]
+    assert isinstance(failing.exception(PATIENCE_SECONDS), StoreError)
+    assert isinstance(half.exception(PATIENCE_SECONDS), StoreError)
     assert database.batches == [[1], [13, 2, 13, 3], [13], [2], [13, 3]]
     assert database.group.submit([5])() == [25]  # a caller that is woken twice would be an error of its leader
 
@@ -134,7 +131,7 @@ def test_submissions_that_are_committed_one_by_one_are_committed_and_answered_on
 def test_nobody_waits_for_ever_even_where_the_leading_thread_is_told_to_end(database: SlowDatabase) -> None:
     # Either of the two may lead.
     leader, follower = sorted(
-        (each.exception(LONG) for each in database.append_together([666], [2])),
+        (each.exception(PATIENCE_SECONDS) for each in database.append_together([666], [2])),
         key=lambda error: isinstance(error, StoreError),
     )
     assert isinstance(leader, SystemExit)
@@ -146,7 +143,7 @@ def test_nobody_waits_for_ever_even_where_the_leading_thread_is_told_to_end(data
 def test_a_commit_takes_no_more_than_a_batch_but_never_parts_a_list(database: SlowDatabase) -> None:
     half = [1] * (MAX_BATCH // 2)
     futures = database.append_together(half, half, [7], [8] * (MAX_BATCH + 1), [9])
-    assert [len(each.result(LONG)) for each in futures] == [len(half), len(half), 1, MAX_BATCH + 1, 1]
+    assert [len(each.result(PATIENCE_SECONDS)) for each in futures] == [len(half), len(half), 1, MAX_BATCH + 1, 1]
     assert [len(each) for each in database.batches] == [1, MAX_BATCH, MAX_BATCH + 2, 1]
 
 
@@ -159,9 +156,9 @@ def test_a_close_waits_for_what_was_submitted_and_takes_nothing_more(database: S
         database.group.submit([1])()
     assert closing.is_alive()
     database.may_go.release(1000)
-    closing.join(LONG)
+    closing.join(PATIENCE_SECONDS)
     assert [each for batch in database.batches for each in batch] == [*range(2, 12)]
-    assert [each.result(LONG) for each in futures] == [[n * n] for n in range(2, 12)]
+    assert [each.result(PATIENCE_SECONDS) for each in futures] == [[n * n] for n in range(2, 12)]
 
 
 def test_what_never_began_can_be_closed_and_closed_again() -> None:

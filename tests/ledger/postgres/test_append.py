@@ -17,6 +17,7 @@ from exporter.ledger.postgres import append as postgres_append
 from exporter.ledger.rows import Batch
 from exporter.ledger.schema import events, quarantine
 from exporter.ledger.sql.ledger import SqlLedger
+from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,6 @@ EVENTS: tuple[Entry, ...] = (
 BODIES: tuple[Entry, ...] = tuple(
     QuarantinedBody("default", at("0:00"), "bad_date", "", body, body * 16) for body in (b"1", b"2")
 )
-LONG = 60
-"""Seconds that only a hang takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +86,11 @@ def follow(postgres: Postgres, url: str, entries: tuple[Entry, ...], append: App
             with one.transaction():
                 append(one.cursor(), Batch([entries[0]]))
                 done = pool.submit(second)
-                deadline = time.monotonic() + LONG
+                deadline = time.monotonic() + PATIENCE_SECONDS
                 while not (waits := waiting(postgres, other.info.backend_pid)) and not done.done():
                     assert time.monotonic() < deadline
                 followed = read(0)
-            done.result(LONG)
+            done.result(PATIENCE_SECONDS)
         followed += read(followed[-1] if followed else 0)
         return Seen(waits, followed, read(0))
 

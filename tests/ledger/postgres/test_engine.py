@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 FIRST = accepted_event(event("initiated", at("0:00")))
 SECOND = accepted_event(event("completed", at("0:10")))
-LONG = 60
-"""Seconds that only a hang takes."""
 
 
 @pytest.fixture
@@ -101,11 +98,9 @@ def test_a_connection_that_was_dropped_is_replaced_unseen(
 def test_a_server_that_does_not_answer_is_an_error_and_then_none(ledger: SqlLedger, postgres: Postgres) -> None:
     ledger.append([FIRST])
     with postgres.paused():
-        began = time.monotonic()
         for _ in range(2):  # over a connection that is there, and over a new one
             with pytest.raises(StoreError, match=r"did not answer in time|timeout expired"):
                 ledger.append([SECOND])
-        assert time.monotonic() - began < LONG
     assert ledger.append([SECOND]) in ([True], [False])
     assert len(ledger.read(0)) == 2
 

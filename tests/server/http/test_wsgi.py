@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exporter.server.http.messages import HttpResponse
 
 HERE = Address("127.0.0.1", 8080)
-LONG_SECONDS = 60
+LONG_SECONDS = 120
 """Only a hang takes as long."""
 
 

@@ -22,7 +22,7 @@ from exporter.server.landing.checker import Configured, LandingChecker
 from exporter.server.landing.object_store import find_files
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from memory_ledger import MemoryLedger
-from running import wait_until
+from running import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,7 +219,7 @@ def test_at_most_a_few_checks_run_at_a_time_and_a_bucket_that_hangs_leaves_some_
 
     def hang(_: Landing, url: str, __: float) -> Found:
         started.append(url)
-        release.wait(30)
+        release.wait(PATIENCE_SECONDS)
         return Found(1, 1, at("0:10"))
 
     with running(Instance(ledger, FakeMachine(at("1:00")), landings, hang, declared)) as instance:
@@ -308,7 +308,7 @@ def test_a_store_that_fails_is_tried_again(ledger: MemoryLedger, operation: str)
 
     with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), find)) as instance:
         if operation == "append":
-            assert tried.wait(20)
+            assert tried.wait(PATIENCE_SECONDS)
         assert instance.checker.is_ready == (operation != "read_recent")
         failing.failing = set()
         wait_until(lambda: instance.checker.is_ready and instance.landing().result == LANDED, "the check to be stored")
