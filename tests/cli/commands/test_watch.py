@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
+import re
+import select
 import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,14 +19,27 @@ from commands import Store, error_output, run
 from exporter.cli import watching
 from exporter.domain.errors import StoreError
 from monitoring import clean_environment
-from running import COMMAND
+from running import COMMAND, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 AWAY = "the store is away"
 
 pytestmark = pytest.mark.usefixtures("in_a_folder")
+
+
+def read_terminal(terminal: int, is_enough: Callable[[bytes], bool]) -> bytes:
+    """Return what a program writes to a terminal until it is enough or it closes the terminal, in limited time."""
+    shown = b""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_enough(shown) and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:  # the program has closed it
+                break
+    return shown
 
 
 def test_ctrl_c_ends_it_without_a_traceback(store: Store) -> None:
@@ -37,14 +54,15 @@ def test_ctrl_c_ends_it_without_a_traceback(store: Store) -> None:
         stderr=its_end,
     ) as process:
         os.close(its_end)
-        shown = b""
-        while b"Amazon S3" not in shown:
-            shown += os.read(terminal, 4096)
+        shown = read_terminal(terminal, lambda shown: b"Amazon S3" in shown)
         process.send_signal(signal.SIGINT)  # as the terminal does at Ctrl-C
-        with contextlib.suppress(OSError):  # the terminal is closed
-            while part := os.read(terminal, 4096):
-                shown += part
-        assert process.wait() == 0
+        shown += read_terminal(terminal, lambda _: False)
+        status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+        try:
+            assert process.wait(PATIENCE_SECONDS) == 0
+        finally:
+            process.kill()  # if it has not ended, when these lines show whether it ignores the signal
+            sys.stdout.write("".join(re.findall(r"Sig\w+:.+\n", status)))
     os.close(terminal)
     assert b"every 3 s, Ctrl-C to end" in shown
     assert b"Traceback" not in shown
