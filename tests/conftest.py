@@ -34,7 +34,11 @@ settings.register_profile(
 settings.load_profile("untimed")
 
 # A thread that an earlier test left may log at any time: not into the output of a command that a test looks at.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+# Without the default renderer, which draws each traceback with all local variables and takes seconds for it.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+)
 
 # A run in the background ignores them, and so would the commands that tests start and then interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
