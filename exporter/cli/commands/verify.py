@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation
+from exporter.cli.alertmanager import ALERT, LASTS_MINUTES, send_test_page
 from exporter.cli.commands import FAILED
 from exporter.cli.http_client import Credential
 from exporter.cli.options import ADDRESS, SERVER_URL
-from exporter.cli.paging import ALERT, LASTS_MINUTES, send_test_page
 from exporter.cli.tables import format_check
 from exporter.cli.verification import Target
 from exporter.cli.verification import verify as run_checks

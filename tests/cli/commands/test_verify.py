@@ -10,7 +10,6 @@ import requests
 
 import certificates
 from commands import error_output, run
-from exporter.cli import paging
 from exporter.cli.http_client import explain
 from monitoring import Receiver, started, wait_for
 from ports import free_port
@@ -333,7 +332,7 @@ def test_an_alert_may_take_a_moment_to_be_processed(requests_mock: Mocker) -> No
 def test_an_alertmanager_that_does_not_process_the_alert_is_named(
     requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], sentence: str
 ) -> None:
-    monkeypatch.setattr(paging, "ROUTING_SECONDS", 0)
+    monkeypatch.setattr("exporter.cli.alertmanager.ROUTING_SECONDS", 0)
     requests_mock.post("http://am.example/api/v2/alerts")
     requests_mock.get("http://am.example/api/v2/alerts", **answer)
     stderr = error_output(run("verify", "--alertmanager", "http://am.example"), 1)
