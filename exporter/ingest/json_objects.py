@@ -116,7 +116,7 @@ def _parse_object(text: str, start: int) -> tuple[JsonObject, int]:
 
 
 def skip_whitespace(text: str, at: int) -> int:
-    """Return the index of the first character from ``at`` on that is no white space of JSON."""
+    """Return the index of the first character from ``at`` on that is not white space in JSON."""
     if text[at : at + 1] not in _WHITESPACE:
         return at
     match = _WHITESPACE_RUN.match(text, at)
