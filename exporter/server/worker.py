@@ -66,7 +66,7 @@ class LoopWorker(Worker):
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         self._shutdown = Shutdown(self.loop)
-        self.loop.add_signal_handler(signal.SIGHUP, self.listeners.on_sighup)
+        self.loop.add_signal_handler(signal.SIGHUP, self._on_sighup)
         for number in (signal.SIGUSR1, signal.SIGWINCH):
             self.loop.add_signal_handler(number, _ignore_signal)
 
@@ -76,6 +76,9 @@ class LoopWorker(Worker):
             self.loop.run_until_complete(self._serve())
         finally:
             self.loop.close()
+
+    def _on_sighup(self) -> None:
+        self.listeners.on_sighup()  # created after the handlers of signals
 
     async def _serve(self) -> None:
         pools = self.listeners.pools
