@@ -28,6 +28,8 @@ LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
 SAMPLED = "15m"
 """How far apart the samples are by which an export that is no longer there is found."""
+ABSENT_AT_MOST = "30d:1h"
+"""How long an export may be retired, or over the limit, until its counters count as new when it comes back."""
 CHOSEN = 'source=~"$source", export=~"$export"'
 ONE = 'source="$source", export="$export", partner="$partner", data_type="$data_type", frequency="$frequency"'
 OF_SOURCE = 'source=~"$source"'
@@ -52,14 +54,34 @@ def milliseconds(instant: str) -> str:
 
 
 def grown(counter: str, where: str, by: str = BY, over: str = "${__interval_ms}ms") -> str:
-    """By how much a metric of the ledger grew, in whole numbers; `increase` would extrapolate to fractions."""
-    return f"clamp_min({newest(counter, where, by)} - {newest(counter, where, by, over)}, 0)"
+    """By how much a metric of the ledger grew, in whole numbers; `increase` would extrapolate to fractions.
+
+    All of it, if its source was shown before and it was not: then it is new. Nothing, if neither was, since
+    Prometheus then began to scrape an exporter with a past.
+
+    Args:
+        counter: its name without the prefix.
+        where: the selector.
+        by: the labels to keep, with source among them.
+        over: how long it grew, a duration.
+    """
+    return f"clamp_min({newest(counter, where, by)} - ({_before(counter, where, by, over)}), 0)"
 
 
 def grown_in_range(counter: str, where: str, by: str = BY) -> str:
-    """By how much it grew in the shown time; all of it, where it was not there at the beginning."""
+    """By how much it grew in the shown time, or since its first sample if Prometheus began to scrape within it."""
     now = newest(counter, where, by)
-    return f"clamp_min({now} - ({newest(counter, where, by, '$__range')} or 0 * {now}), 0)"
+    first = f"min_over_time(({now})[$__range:{SAMPLED}])"
+    return f"clamp_min({now} - ({_before(counter, where, by, '$__range')} or {first}), 0)"
+
+
+def _before(counter: str, where: str, by: str, over: str) -> str:
+    now = newest(counter, where, by)
+    source_was_shown = f"max by (source) (dataexport_webhook_last_accepted_timestamp_seconds offset {over})"
+    return (
+        f"{newest(counter, where, by, over)} or last_over_time(({now})[{ABSENT_AT_MOST}] offset {over}) "
+        f"or 0 * {now} and on (source) {source_was_shown}"
+    )
 
 
 def counted(counter: str, where: str, by: str) -> str:
