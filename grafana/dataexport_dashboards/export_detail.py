@@ -99,7 +99,7 @@ def _instants() -> list[stat.Panel]:
     def until(title: str, description: str, metric: str, nothing: str) -> stat.Panel:
         made = query(queries.time_left(metric, ONE), instant=True)
         panel = number(title, description, [made], "dtdurations", nothing=nothing).decimals(0)
-        return panel.thresholds(steps(palette.LATE, (0, palette.TEXT)))
+        return panel.thresholds(steps(palette.LATE, (0, palette.PLAIN)))
 
     return [
         ago(

@@ -43,7 +43,6 @@ def _shares() -> list[stat.Panel]:
             f"({on_time}) < {OBJECTIVE}",
             "percentunit",
             colour=palette.LATE,
-            good=palette.FINE,
             nothing=NO_SLOTS,
             width=8,
         ).decimals(2),
@@ -64,7 +63,7 @@ def _shares() -> list[stat.Panel]:
             width=8,
         )
         .decimals(0)
-        .thresholds(steps(palette.LATE, (0, palette.NOTE), (0.25, palette.FINE))),
+        .thresholds(steps(palette.LATE, (0, palette.NOTE), (0.25, palette.PLAIN))),
     ]
 
 
@@ -72,7 +71,7 @@ def _counts() -> list[stat.Panel]:
     def count(title: str, description: str, metric: str, colour: str) -> stat.Panel:
         made = query(newest(metric, ONE), instant=True)
         return number(title, description, [made], "none", nothing=NO_SLOTS, width=8).thresholds(
-            steps(palette.TEXT, (1, colour))
+            steps(palette.PLAIN, (1, colour))
         )
 
     return [

@@ -39,12 +39,12 @@ def build() -> models.Dashboard:
 
 
 def _now() -> list[stat.Panel]:
-    reload_words = palette.words({"0": ("rejected", palette.LATE), "1": ("applied", palette.FINE)})
+    reload_words = palette.words({"0": ("rejected", palette.LATE), "1": ("applied", None)})
 
     def grew(title: str, description: str, metric: str, by: str, colour: str) -> stat.Panel:
         made = query(f"sum({grown_in_range(metric, OF_SOURCE, by)})", instant=True)
         panel = number(title, description, [made], "none", nothing="none").decimals(0)
-        return panel.thresholds(steps(palette.TEXT, (1, colour)))
+        return panel.thresholds(steps(palette.PLAIN, (1, colour)))
 
     return [
         health_store.up_now(),
@@ -70,7 +70,7 @@ def _now() -> list[stat.Panel]:
             nothing=DOWN,
         )
         .decimals(1)
-        .thresholds(steps(palette.FINE, (60, palette.LATE))),
+        .thresholds(steps(palette.PLAIN, (60, palette.LATE))),
         number(
             "TLS certificate",
             "Until the first TLS certificate of the webhook expires; orange-red from 14 days before.",
@@ -79,7 +79,7 @@ def _now() -> list[stat.Panel]:
             nothing="no TLS",
         )
         .decimals(0)
-        .thresholds(steps(palette.LATE, (14 * DAY_SECONDS, palette.FINE))),
+        .thresholds(steps(palette.LATE, (14 * DAY_SECONDS, palette.PLAIN))),
         number(
             "Newest event",
             "When any of the chosen sources last sent something that was accepted.",
@@ -93,13 +93,13 @@ def _now() -> list[stat.Panel]:
             nothing="no source",
             words=palette.zero_is("never"),
         ),
-        grew("Events stored", "In the shown time.", "webhook_events_total", "source, status", palette.FINE),
+        grew("Events stored", "In the shown time.", "webhook_events_total", "source, status", palette.PLAIN),
         grew(
             "Duplicates",
             "Deliveries of events already stored, in the shown time. The sender retries when it gets no answer.",
             "webhook_duplicates_total",
             "source",
-            palette.BUSY,
+            palette.PLAIN,
         ),
         grew(
             "Quarantined",
@@ -110,7 +110,8 @@ def _now() -> list[stat.Panel]:
         ),
         number(
             "Refused",
-            "Answers other than 200 in the shown time.",
+            "Answers other than 200 in the shown time. Not coloured: strangers try every public address. "
+            "ExportWebhookRejecting fires if a source of yours is refused.",
             [
                 query(
                     f'sum(increase(dataexport_webhook_requests_total{{{OF_SOURCE}, code!="200"}}[$__range]))',
@@ -119,16 +120,14 @@ def _now() -> list[stat.Panel]:
             ],
             "none",
             nothing="none",
-        )
-        .decimals(0)
-        .thresholds(steps(palette.TEXT, (1, palette.LATE))),
+        ).decimals(0),
         number(
             "Wrong time zones",
             "Sources whose time zone setting contradicts their arrivals.",
             [query(f"sum({newest('timezone_suspect', OF_SOURCE, 'source')})", instant=True)],
             "none",
             nothing="no source",
-        ).thresholds(steps(palette.FINE, (1, palette.LATE))),
+        ).thresholds(steps(palette.PLAIN, (1, palette.LATE))),
         number(
             "Unknown statuses",
             "Status words that are not recognised, of which two events arrived within 30 hours.",

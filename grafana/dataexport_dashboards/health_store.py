@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dataexport_dashboards.panels import Panel
 
-WORDS = {"0": ("failing", palette.LATE), "1": ("up", palette.FINE)}
+FAILING = {"0": ("failing", palette.LATE)}
 FREE = "min(dataexport_store_free_bytes / dataexport_store_size_bytes)"
 BACKUP = "max(dataexport_backup_last_success_timestamp_seconds)"
 BACKUP_LIMIT = "max(dataexport_backup_max_age_seconds > 0)"
@@ -31,7 +31,7 @@ def up_now() -> stat.Panel:
         [query("min(dataexport_store_up)", instant=True)],
         "none",
         nothing="no exporter",
-        words=palette.words(WORDS),
+        words=palette.words(FAILING | {"1": ("up", None)}),
     )
 
 
@@ -43,7 +43,7 @@ def _free() -> stat.Panel:
         "percentunit",
         nothing="not on SQLite",
     )
-    return panel.decimals(0).thresholds(steps(palette.LATE, (0.1, palette.FINE)))
+    return panel.decimals(0).thresholds(steps(palette.LATE, (0.1, palette.PLAIN)))
 
 
 def _backup() -> stat.Panel:
@@ -84,7 +84,7 @@ def _up() -> statetimeline.Panel:
         "Store over time",
         "Whether the last read and the last write of the store succeeded, for each process.",
         [query("dataexport_store_up", "{{instance}}")],
-        palette.words(WORDS),
+        palette.words(FAILING | {"1": ("up", palette.FINE)}),
         nothing="No exporter was scraped in this range.",
         height=4,
     )

@@ -22,7 +22,7 @@ from dataexport_dashboards.panels import (
     steps,
 )
 from dataexport_dashboards.queries import OF_SOURCE, counted, grown, newest
-from dataexport_dashboards.tables import ago, grid, rows, sort, status_page
+from dataexport_dashboards.tables import FILLED, ago, grid, rows, sort, status_page
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
@@ -96,18 +96,21 @@ def _refused() -> timeseries.Panel:
 def _answers() -> timeseries.Panel:
     return bars(
         "Answers by code",
-        "200 is on disk. 400 not JSON, 401 credential, 413 too large, 429 too many wrong credentials, 503 not stored, "
-        "404 no such source.",
+        "200 is on disk. 400 not JSON, 401 credential, 413 too large, 415 unknown encoding, 429 too many wrong "
+        "credentials, 503 not stored, 404 no such source.",
         [query(f"{counted('webhook_requests_total', OF_SOURCE, 'code')} > 0", "{{code}}")],
         "short",
         nothing="No request in this range.",
         height=6,
         colours={
             "200": palette.FINE,
-            "401": palette.LOST,
-            "503": palette.LATE,
-            "429": palette.FAILED,
             "400": palette.STUCK,
+            "401": palette.LOST,
+            "404": palette.NEUTRAL,
+            "413": palette.NOTE,
+            "415": palette.BUSY,
+            "429": palette.FAILED,
+            "503": palette.LATE,
         },
     )
 
@@ -147,7 +150,7 @@ def _slow() -> stat.Panel:
         width=8,
     )
     panel.text(common.VizTextDisplayOptions().value_size(48))
-    return panel.height(6).decimals(2).thresholds(steps(palette.LATE, (0.999, palette.FINE)))
+    return panel.height(6).decimals(2).thresholds(steps(palette.LATE, (0.999, palette.PLAIN)))
 
 
 def _table() -> table.Panel:
@@ -209,8 +212,8 @@ def _table() -> table.Panel:
     panel.override_by_name(
         "Time zone",
         properties(
-            mapped(palette.words({"0": ("fits", palette.FINE), "1": ("wrong", palette.LATE)})),
-            ("custom.cellOptions", {"type": "color-text"}),
+            mapped(palette.words({"0": ("fits", None), "1": ("wrong", palette.LATE)})),
+            FILLED,
         ),
     )
     return panel

@@ -28,7 +28,7 @@ from dataexport_dashboards.panels import (
     timeline,
 )
 from dataexport_dashboards.queries import CHOSEN as WHERE
-from dataexport_dashboards.tables import ago, grid, left, rows, runbooks, sort, states, status_page
+from dataexport_dashboards.tables import FILLED, ago, grid, left, rows, runbooks, sort, states, status_page
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -104,7 +104,7 @@ def _counts() -> list[stat.Panel]:
     def count(title: str, description: str, exports: str, colour: str) -> stat.Panel:
         made = query(queries.how_many(exports, WHERE), instant=True)
         panel = number(title, description, [made], "none", nothing="no exports")
-        return panel.thresholds(steps(palette.NEUTRAL, (1, colour)))
+        return panel.thresholds(steps(palette.PLAIN, (1, colour)))
 
     overdue, completed = queries.is_overdue(WHERE), queries.has_completed(WHERE)
     codes = f"{palette.IS_FINE.code} <= ({queries.condition(WHERE)}) <= {palette.RUNNING.code}"
@@ -136,8 +136,10 @@ def _counts() -> list[stat.Panel]:
             f"{queries.is_not_started(WHERE)} unless {overdue} {unmuted}",
             palette.NOTE,
         ),
-        count("Fine", "Exports with nothing wrong, running ones included.", codes, palette.FINE),
-        count("Muted", "Their alerts are suppressed; they are still monitored.", queries.is_muted(WHERE), palette.TEXT),
+        count("Fine", "Exports with nothing wrong, running ones included.", codes, palette.PLAIN),
+        count(
+            "Muted", "Their alerts are suppressed; they are still monitored.", queries.is_muted(WHERE), palette.PLAIN
+        ),
         number(
             "Newest event",
             "When any of the chosen sources last sent something that was accepted. If this is long ago and much is "
@@ -197,7 +199,7 @@ def _table() -> table.Panel:
     )
     ago(panel, "Last completed")
     missing = palette.words({"missing": ("missing", palette.LOST)})
-    panel.override_by_name("Landed", properties(mapped(missing), ("custom.cellOptions", {"type": "color-text"})))
+    panel.override_by_name("Landed", properties(mapped(missing), FILLED))
     left(panel, "Due in")
     panel.override_by_name("Last duration", properties(("unit", "s"), mapped(palette.zero_is("none yet"))))
     return runbooks(panel)

@@ -1,7 +1,9 @@
 """What each colour means, the same on every dashboard.
 
-Okabe and Ito's colours, and one of Tol's: they stay apart for the colour-blind
-(https://jfly.uni-koeln.de/color/). A colour never stands alone; the word is beside it.
+The hues are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), each so light or so dark that the white or
+black that Grafana writes on it can be read, and that the colour-blind can tell them apart; a test measures both. No
+colour can be read as small text on a dark and on a white page, so small text has none. A colour never stands alone:
+the word is beside it.
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ from grafana_foundation_sdk.models.dashboard import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FINE = "#0072B2"
-BUSY = "#56B4E9"
-NEUTRAL = "#999999"
-NOTE = "#F0E442"
-FAILED = "#AA4499"
-STUCK = "#E69F00"
-LATE = "#D55E00"
-LOST = "#CC79A7"
+FINE = "#0175C8"
+BUSY = "#8FCCFD"
+NEUTRAL = "#727272"
+NOTE = "#F9F372"
+FAILED = "#9C4891"
+STUCK = "#F7BB2C"
+LATE = "#CD400C"
+LOST = "#F893C0"
 PALETTE = frozenset({FINE, BUSY, NEUTRAL, NOTE, FAILED, STUCK, LATE, LOST})
-TEXT = "text"
-"""Grafana's colour of plain text, for a value that is neither good nor bad."""
+PLAIN = "transparent"
+"""The background of a value that needs nobody, whose text has Grafana's own colour."""
+ABSENT = f"{NEUTRAL}33"
+"""The background of a value that is missing: a tint, on which Grafana writes in its own colour."""
 ALARMING = frozenset({NOTE, FAILED, STUCK, LATE, LOST})
 
 
@@ -99,10 +103,10 @@ def condition_sentences() -> list[ValueMapping]:
 
 def zero_is(word: str) -> list[ValueMapping]:
     """0 means never or none in every gauge of an instant."""
-    return words({"0": (word, NEUTRAL)})
+    return words({"0": (word, ABSENT)})
 
 
 def nothing_is(text: str) -> list[ValueMapping]:
-    """What a value shows that is missing: grey, since Grafana writes ``noValue`` in a threshold's colour."""
-    result = ValueMappingResult(text=text, color=NEUTRAL, index=0)
+    """What a value shows that is missing: grey, since Grafana gives ``noValue`` the colour of a threshold."""
+    result = ValueMappingResult(text=text, color=ABSENT, index=0)
     return [SpecialValueMap(DashboardSpecialValueMapOptions(SpecialValueMatch.NULL_AND_NAN, result))]

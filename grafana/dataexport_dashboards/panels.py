@@ -138,9 +138,10 @@ def number(  # noqa: PLR0913 - what differs between panels
         framed(stat.Panel(), title, description, queries, height=3, width=width)
         .unit(unit)
         .graph_mode(common_models.BigValueGraphMode.NONE)
-        .color_mode(common_models.BigValueColorMode.VALUE)
+        # Not the text: no colour of ours can be read as text on a dark and on a white page.
+        .color_mode(common_models.BigValueColorMode.BACKGROUND_SOLID)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
-        .thresholds(steps(palette.TEXT))
+        .thresholds(steps(palette.PLAIN))
         .mappings([*words, *palette.nothing_is(nothing)])
     )
 
@@ -154,11 +155,10 @@ def judged(  # noqa: PLR0913 - what differs between panels
     *,
     colour: str,
     nothing: str,
-    good: str = palette.TEXT,
     words: Sequence[models.ValueMapping] = (),
     width: int = 6,
 ) -> stat.Panel:
-    """One large value whose colour depends on something else than the value.
+    """One large value that is filled with a colour depending on something else than the value.
 
     Args:
         title: of the panel.
@@ -168,13 +168,12 @@ def judged(  # noqa: PLR0913 - what differs between panels
         unit: of the value.
         colour: of a bad value.
         nothing: shown in grey where there is no value.
-        good: the colour of another value.
         words: for values.
         width: of the panel.
     """
     both = [query(f"({value}) unless ({bad})", instant=True), query(f"({value}) and ({bad})", ref="B", instant=True)]
     panel = number(title, description, both, unit, nothing=nothing, words=words, width=width)
-    return panel.thresholds(steps(good)).override_by_query("B", properties(fixed(colour)))
+    return panel.override_by_query("B", properties(fixed(colour)))
 
 
 def chart(  # noqa: PLR0913 - what differs between panels
@@ -309,7 +308,8 @@ def timeline(  # noqa: PLR0913 - what differs between panels
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(merge_values=True)
         .row_height(0.85)
-        .fill_opacity(85)
+        # A mixture with the background would make the words on it harder to read.
+        .fill_opacity(100)
         .line_width(0)
         .thresholds(steps(palette.NEUTRAL))
         .legend(_legend())
@@ -325,6 +325,7 @@ def share_bars(  # noqa: PLR0913 - what differs between panels
         .orientation(common_models.VizOrientation.HORIZONTAL)
         .display_mode(common_models.BarGaugeDisplayMode.BASIC)
         .name_placement(common_models.BarGaugeNamePlacement.LEFT)
+        .value_mode(common_models.BarGaugeValueMode.TEXT)
         .min_viz_height(22)
         .max_viz_height(40)
         .text(common.VizTextDisplayOptions().title_size(12).value_size(14))

@@ -37,6 +37,8 @@ WIDTHS = {
     "Own runbook": 100,
 }
 """Pixels of the columns whose heading, or what is usual in them, needs more or less."""
+FILLED: Property = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+"""An override that fills the cells with the colour of their value, on which Grafana's text can be read."""
 
 
 def rows(expression: str, ref: str) -> prometheus.Dataquery:
@@ -82,7 +84,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
         .with_transformation(models.DataTransformerConfig("merge", options={}))
         .with_transformation(models.DataTransformerConfig("organize", options=options))
         .cell_height(common_models.TableCellHeight.SM)
-        .thresholds(steps(palette.TEXT))
+        .thresholds(steps(palette.PLAIN))
     )
     for heading, pixels in WIDTHS.items():
         if heading in columns.values():
@@ -130,7 +132,7 @@ def states(panel: table.Panel, words: Sequence[models.ValueMapping], width: int 
         "State",
         properties(
             mapped(words),
-            ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
+            FILLED,
             ("custom.align", "center" if width == STATE_WIDTH else "left"),
             ("custom.width", width),
         ),

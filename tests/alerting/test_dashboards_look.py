@@ -66,7 +66,7 @@ def test_a_missing_value_is_a_grey_word_and_not_in_the_colour_of_an_alarm(panel:
         if mapping["type"] == "special" and "null" in mapping["options"]["match"]
     ]
     assert missing["result"]["text"]
-    assert missing["result"]["color"] == palette.NEUTRAL
+    assert missing["result"]["color"] == palette.ABSENT
 
 
 @each_panel_of("table", "timeseries", "state-timeline")
