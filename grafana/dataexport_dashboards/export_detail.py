@@ -72,7 +72,7 @@ def build() -> models.Dashboard:
             hidden_seconds("step", f"clamp_max({interval}, $__range_s / {STEPS_AT_LEAST})"),
         ],
         [
-            ("", [*_instants(), _state(), _terms()]),
+            ("", [*_instants(), _state(), _schedule(), _owner()]),
             ("Runs", [_runs(), _open_runs(), _durations(), _distribution()]),
             ("Slots and error budget", slots()),
             (LANDING, landing()),
@@ -172,40 +172,63 @@ def _state() -> statetimeline.Panel:
     )
 
 
-def _terms() -> table.Panel:
-    labels = f"{queries.BY}, timezone, declared, severity, owner, runbook_url"
+def _info(*labels: str) -> str:
+    return f"topk by ({queries.BY}) (1, {newest('export_info', ONE, ', '.join((*queries.IDENTITY, *labels)))})"
+
+
+def _owner() -> table.Panel:
     panel = grid(
-        "Schedule, owner and runbooks",
-        "When it is expected and how long it may take; whose it is; the runbook of the alert that its state fires, "
-        "and the one that you configured; the export on the exporter's status page.",
+        "Owner and runbooks",
+        "Whose it is; the runbook of the alert that its state fires, and the one that you configured; the export on "
+        "the exporter's status page.",
         [
             rows(queries.condition(ONE, alert=True), "A"),
+            rows(_info("declared", "severity", "owner", "runbook_url"), "B"),
+            rows(queries.if_page_is_known(newest("muted", ONE)), "C"),
+        ],
+        {
+            "owner": "Owner",
+            "alert": "Runbook",
+            "runbook_url": "Own runbook",
+            "page": "Status page",
+            "severity": "Severity",
+            "declared": "Declared",
+        },
+        nothing=NOT_KNOWN,
+        hidden=[*queries.IDENTITY, "Value #A", "Value #B", "Value #C"],
+        height=4,
+        width=12,
+    )
+    status_page(panel, "source", "export")
+    return runbooks(panel, "Runbook", "Own runbook")
+
+
+def _schedule() -> table.Panel:
+    panel = grid(
+        "Schedule",
+        "Its state now, when it is expected, how long it may take, and in which time zone its times are.",
+        [
+            rows(queries.condition(ONE), "A"),
             rows(newest("interval_seconds", ONE), "B"),
             rows(newest("grace_seconds", ONE), "C"),
             rows(newest("max_runtime_seconds", ONE), "D"),
             rows(newest("muted", ONE), "E"),
-            rows(f"topk by ({queries.BY}) (1, {newest('export_info', ONE, labels)})", "F"),
-            rows(queries.if_page_is_known(newest("muted", ONE)), "G"),
+            rows(_info("timezone"), "F"),
         ],
         {
             "Value #A": "State",
-            "alert": "Alert",
-            "owner": "Owner",
             "Value #B": "Interval",
             "Value #C": "Grace period",
             "Value #D": "Max runtime",
             "Value #E": "Muted",
             "timezone": "Time zone",
-            "declared": "Declared",
-            "severity": "Severity",
-            "runbook_url": "Own runbook",
-            "page": "Status page",
         },
         nothing=NOT_KNOWN,
-        hidden=["source", "export", "partner", "data_type", "frequency", "Value #F", "Value #G"],
+        hidden=[*queries.IDENTITY, "Value #F"],
         height=4,
+        width=12,
     )
-    states(panel, palette.condition_words())
+    states(panel)
     for column in ("Interval", "Grace period", "Max runtime"):
         panel.override_by_name(
             column, properties(("unit", "s"), mapped(palette.zero_is("none")), ("custom.align", "left"))
@@ -216,8 +239,7 @@ def _terms() -> table.Panel:
             mapped(palette.words({"0": ("no", None), "1": ("muted", palette.NEUTRAL)})), ("custom.align", "left")
         ),
     )
-    status_page(panel, "source", "export")
-    return runbooks(panel)
+    return panel
 
 
 def _runs() -> timeseries.Panel:

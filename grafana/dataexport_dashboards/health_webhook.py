@@ -244,9 +244,9 @@ def _unknown_statuses() -> table.Panel:
                 "A",
             )
         ],
-        {"source": "Source", "status": "Status", "Value #A": "Second newest event"},
+        {"source": "Source", "status": "Status", "Value #A": "Second newest"},
         nothing="None: every status word is recognised.",
         height=6,
         width=12,
     )
-    return ago(panel, "Second newest event")
+    return ago(panel, "Second newest")

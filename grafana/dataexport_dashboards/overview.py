@@ -28,7 +28,18 @@ from dataexport_dashboards.panels import (
     timeline,
 )
 from dataexport_dashboards.queries import CHOSEN as WHERE
-from dataexport_dashboards.tables import FILLED, ago, grid, left, rows, runbooks, sort, states, status_page
+from dataexport_dashboards.tables import (
+    FILLED,
+    ago,
+    grid,
+    left,
+    rows,
+    runbooks,
+    sort,
+    state_in_a_sentence,
+    states,
+    status_page,
+)
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import bargauge, stat, statetimeline, table, timeseries
@@ -77,25 +88,29 @@ def _what_to_do() -> table.Panel:
             rows(f"{_info()} {worst}", "C"),
             rows(queries.if_page_is_known(f"{queries.newest('muted', WHERE)} {worst}"), "D"),
         ],
+        # The first four are what a telephone shows.
         {
-            "export": "Export",
             "Value #A": "State",
-            "alert": "Alert",
-            "Value #B": "Due in",
+            "export": "Export",
+            "alert": "Runbook",
             "owner": "Owner",
-            "page": "Status page",
             "runbook_url": "Own runbook",
+            "Value #B": "Due in",
+            "page": "Status page",
             "severity": "Severity",
-            **EXPORT_FIELDS,
+            **{label: heading for label, heading in EXPORT_FIELDS.items() if label != "export"},
         },
         nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
         hidden=["Value #C", "Value #D"],
-        height=4,
+        height=5,
+        widths={"State": 0},
     )
-    states(panel, palette.condition_sentences(), width=330)
+    panel.override_by_name("State", properties(("custom.minWidth", 120)))
+    panel.override_by_name("Export", properties(("custom.minWidth", 90)))
+    state_in_a_sentence(panel)
     left(panel, "Due in")
     status_page(panel, "__data.fields.Source", "__data.fields.Export")
-    return runbooks(panel)
+    return runbooks(panel, "Runbook", "Own runbook")
 
 
 def _counts() -> list[stat.Panel]:
@@ -177,23 +192,25 @@ def _table() -> table.Panel:
             "Value #A": "State",
             "export": "Export",
             "Value #C": "Due in",
+            "alert": "Alert",
+            "runbook_url": "Own runbook",
+            "owner": "Owner",
             "Value #B": "Last completed",
             "landed": "Landed",
-            "alert": "Alert",
-            "owner": "Owner",
             "source": "Source",
             "partner": "Partner",
             "data_type": "Type",
             "frequency": "Frequency",
             "Value #D": "Last duration",
-            "runbook_url": "Own runbook",
         },
         nothing=NO_EXPORTS,
         hidden=["severity", "Value #E", "Value #F"],
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])
-    states(panel, palette.condition_words())
+    states(panel)
+    panel.override_by_name("Export", properties(("custom.minWidth", 90)))
+    panel.override_by_name("Frequency", properties(("custom.minWidth", 85)))
     panel.override_by_name(
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )
@@ -202,7 +219,7 @@ def _table() -> table.Panel:
     panel.override_by_name("Landed", properties(mapped(missing), FILLED))
     left(panel, "Due in")
     panel.override_by_name("Last duration", properties(("unit", "s"), mapped(palette.zero_is("none yet"))))
-    return runbooks(panel)
+    return runbooks(panel, "Alert", "Own runbook")
 
 
 def _history() -> statetimeline.Panel:

@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 
     from dataexport_dashboards.panels import Property
 
-STATE_WIDTH, ALERT_WIDTH = 140, 170
-LEAST_WIDTH = 85
-"""Pixels, so that a table of a dozen columns fits beside Grafana's menu."""
-TIME_WIDTH = 115
-"""So wide is "59 minutes ago"."""
+LEAST_WIDTH = 70
+"""Pixels of a column that gets an equal share of what the others leave, if that is too little."""
 WIDTHS = {
-    "Export": 115,
+    "State": 140,
+    "Alert": 165,
+    "Runbook": 75,
+    "Own runbook": 105,
+    "Status page": 100,
     "Partner": 155,
-    "Type": 75,
-    "Last duration": 100,
-    "Grace period": 100,
-    "Max runtime": 100,
+    "Last duration": 110,
+    "Grace period": 105,
+    "Max runtime": 105,
     "Quarantined": 100,
     "Time zone": 110,
-    "Own runbook": 100,
 }
-"""Pixels of the columns whose heading, or what is usual in them, needs more or less."""
+"""Pixels of the columns that need more than an equal share: as a least width, it would push out the last column."""
+TIME_WIDTH = 120
+"""So wide is "59 minutes ago"."""
 FILLED: Property = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
 """An override that fills the cells with the colour of their value, on which Grafana's text can be read."""
 
@@ -56,6 +57,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
     hidden: Sequence[str] = (),
     height: int = 10,
     width: int = 24,
+    widths: Mapping[str, int] | None = None,
 ) -> table.Panel:
     """A table of instant queries, joined on the labels that they share.
 
@@ -68,6 +70,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
         hidden: further labels and values, which are not shown.
         height: of the panel.
         width: of the panel.
+        widths: of columns, in pixels, if they differ from `WIDTHS`; 0 for an equal share.
     """
     options = {
         "excludeByName": dict.fromkeys(("Time", *hidden), True),
@@ -86,9 +89,9 @@ def grid(  # noqa: PLR0913 - what differs between panels
         .cell_height(common_models.TableCellHeight.SM)
         .thresholds(steps(palette.PLAIN))
     )
-    for heading, pixels in WIDTHS.items():
-        if heading in columns.values():
-            panel.override_by_name(heading, properties(("custom.minWidth", pixels)))
+    for heading, pixels in (WIDTHS | (widths or {})).items():
+        if heading in columns.values() and pixels:
+            panel.override_by_name(heading, properties(("custom.width", pixels)))
     return panel
 
 
@@ -106,7 +109,7 @@ def ago(panel: table.Panel, *headings: str) -> table.Panel:
                 ("unit", "dateTimeFromNow"),
                 mapped(palette.zero_is("never")),
                 ("custom.align", "left"),
-                ("custom.minWidth", TIME_WIDTH),
+                ("custom.width", TIME_WIDTH),
             ),
         )
     return panel
@@ -121,20 +124,28 @@ def left(panel: table.Panel, heading: str) -> table.Panel:
             ("decimals", 0),
             mapped(palette.nothing_is("none")),
             ("custom.align", "left"),
-            ("custom.minWidth", TIME_WIDTH),
+            ("custom.width", TIME_WIDTH),
         ),
     )
 
 
-def states(panel: table.Panel, words: Sequence[models.ValueMapping], width: int = STATE_WIDTH) -> table.Panel:
+def states(panel: table.Panel) -> table.Panel:
     """The same with the codes of `palette.CONDITIONS` in the column State, shown as words."""
+    return panel.override_by_name(
+        "State", properties(mapped(palette.condition_words()), FILLED, ("custom.align", "center"))
+    )
+
+
+def state_in_a_sentence(panel: table.Panel) -> table.Panel:
+    """The same with such codes, shown as sentences of several lines."""
     return panel.override_by_name(
         "State",
         properties(
-            mapped(words),
-            FILLED,
-            ("custom.align", "center" if width == STATE_WIDTH else "left"),
-            ("custom.width", width),
+            mapped(palette.condition_sentences()),
+            # The first is how Grafana 12 wraps, the second how Grafana 11 does.
+            ("custom.wrapText", True),
+            (FILLED[0], {"type": "color-background", "mode": "basic", "wrapText": True}),
+            ("custom.align", "left"),
         ),
     )
 
@@ -155,21 +166,13 @@ def status_page(panel: table.Panel, source: str, export: str = "") -> table.Pane
     )
 
 
-def runbooks(panel: table.Panel) -> table.Panel:
-    """The same with links to the runbook whose address the column Alert holds, and to that of Own runbook."""
+def runbooks(panel: table.Panel, *headings: str) -> table.Panel:
+    """The same with links to the runbooks whose addresses these columns hold."""
     # The cells hold addresses, since Grafana makes a link of an empty cell as well: to nowhere, then.
-    for heading, pattern, text, width in (
-        ("Alert", f"^{RUNBOOKS}/(\\w+)\\.md$", "$1", ALERT_WIDTH),
-        ("Own runbook", ".+", "open", 0),
-    ):
-        panel.override_by_name(
-            heading,
-            properties(
-                _written(pattern, text),
-                ("links", [link_value("Runbook", "${__value.raw}", new_window=True)]),
-                *([("custom.width", width)] if width else []),
-            ),
-        )
+    leads_there = ("links", [link_value("Runbook", "${__value.raw}", new_window=True)])
+    for heading in headings:
+        name = _written(f"^{RUNBOOKS}/(\\w+)\\.md$", "$1") if heading == "Alert" else _written(".+", "open")
+        panel.override_by_name(heading, properties(name, leads_there))
     return panel
 
 
