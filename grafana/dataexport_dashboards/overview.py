@@ -52,10 +52,11 @@ EXPORT_FIELDS = {
     "data_type": "Type",
     "frequency": "Frequency",
 }
-NO_EXPORTS = "No exports: none is declared, and no event has arrived."
+NO_EXPORTS = "No exports: none is declared and no event arrived, or Prometheus does not scrape the exporter."
 STATES_AT_MOST = 400
 """Points in time: with more, the query over many exports takes seconds."""
-SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 12, 5
+SHOWN_STATES, SHOWN_BARS, SHOWN_LINES = 20, 8, 5
+SHARES_HEIGHT = 9
 
 
 def build() -> models.Dashboard:
@@ -77,13 +78,14 @@ def build() -> models.Dashboard:
 
 
 def _what_to_do() -> table.Panel:
+    urgent = [each.word.replace("no schedule", "without a schedule") for each in palette.URGENT]
     worst = f"and on ({queries.BY}) ({queries.most_urgent(WHERE)})"
     panel = grid(
         "What to do",
         "The export that needs someone first: what is wrong with it, whose it is, the runbooks of its alert and your "
         "own, and its row on the exporter's status page.",
         [
-            rows(f"({queries.condition(WHERE, alert=True)}) {worst}", "A"),
+            rows(f"(({queries.condition(WHERE, alert=True)}) {worst}) or {queries.no_export(WHERE)}", "A"),
             rows(f"({queries.time_left('deadline_timestamp_seconds', WHERE)}) {worst}", "B"),
             rows(f"{_info()} {worst}", "C"),
             rows(queries.if_page_is_known(f"{queries.newest('muted', WHERE)} {worst}"), "D"),
@@ -100,7 +102,7 @@ def _what_to_do() -> table.Panel:
             "severity": "Severity",
             **{label: heading for label, heading in EXPORT_FIELDS.items() if label != "export"},
         },
-        nothing="Nothing to do: no export is overdue, stuck, failed, not started or without a schedule.",
+        nothing=f"Nothing to do: no export is {', '.join(urgent[:-1])} or {urgent[-1]}.",
         hidden=["Value #C", "Value #D"],
         height=5,
         widths={"State": 0},
@@ -230,7 +232,7 @@ def _history() -> statetimeline.Panel:
         "urgent state for the longest. A blank stretch: the exporter was not scraped.",
         [query(f"({state}) and on ({queries.BY}) {queries.most_urgent_in_range(WHERE, SHOWN_STATES)}", queries.LEGEND)],
         palette.condition_words(),
-        nothing=NO_EXPORTS,
+        nothing="No export in this range.",
         height=12,
     )
     return short_names(panel.max_data_points(STATES_AT_MOST))
@@ -245,7 +247,7 @@ def _shares() -> bargauge.Panel:
             f"deadline. The {SHOWN_BARS} nearest to it, or furthest past it.",
             query(expression, queries.LEGEND, instant=True),
             nothing="No export with a deadline",
-            height=12,
+            height=SHARES_HEIGHT,
             width=12,
         )
         .unit("percentunit")
@@ -268,6 +270,6 @@ def _shares_over_time() -> timeseries.Panel:
         "percentunit",
         top=1.2,
         nothing="No export with a deadline in this range.",
-        height=12,
+        height=SHARES_HEIGHT,
     )
     return short_names(limit_line(panel.min(0).decimals(0).max_data_points(120), (1, palette.LATE)))

@@ -56,6 +56,8 @@ class Condition:
     alert: str = ""
 
 
+NO_EXPORT = Condition(-1, "no exports", NEUTRAL, "none is declared and no event arrived, or nothing is scraped")
+"""Not of an export, but if there is none."""
 MUTED = Condition(0, "muted", NEUTRAL)
 IS_FINE = Condition(1, "fine", FINE)
 RUNNING = Condition(2, "running", BUSY)
@@ -78,6 +80,10 @@ CONDITIONS = (
 )
 
 
+URGENT = tuple(each for each in reversed(CONDITIONS) if each.sentence)
+"""Those that need someone, the most urgent first."""
+
+
 def words(meanings: Mapping[str, tuple[str, str | None]]) -> list[ValueMapping]:
     """Values shown as a word, in a colour or without one."""
     return [
@@ -96,9 +102,9 @@ def condition_words() -> list[ValueMapping]:
 
 
 def condition_sentences() -> list[ValueMapping]:
-    """The codes of those that need someone, as their words, each with its sentence."""
-    urgent = [each for each in CONDITIONS if each.sentence]
-    return words({str(each.code): (f"{each.word}: {each.sentence}", each.colour) for each in urgent})
+    """The codes of those that need someone, as their words, each with its sentence; and what no export at all means."""
+    explained = (NO_EXPORT, *reversed(URGENT))
+    return words({str(each.code): (f"{each.word}: {each.sentence}", each.colour) for each in explained})
 
 
 def zero_is(word: str) -> list[ValueMapping]:

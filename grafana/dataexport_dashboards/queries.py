@@ -13,6 +13,7 @@ from dataexport_dashboards.palette import (
     IS_STUCK,
     MUTED,
     NEVER_COMPLETED,
+    NO_EXPORT,
     NO_SCHEDULE,
     NOT_STARTED,
     RUN_FAILED,
@@ -182,6 +183,11 @@ def most_urgent_in_range(where: str, count: int) -> str:
 def highest_in_range(expression: str, count: int) -> str:
     """Those series that were the highest at any time of the shown time."""
     return f"topk({count}, max_over_time(({expression})[$__range:$__interval] @ end()))"
+
+
+def no_export(where: str) -> str:
+    """The code of `palette.NO_EXPORT` if there is no export at all."""
+    return f"{NO_EXPORT.code} * absent(dataexport_muted{{{where}}})"
 
 
 def if_page_is_known(expression: str) -> str:

@@ -251,9 +251,8 @@ def test_what_to_do_names_the_state_the_owner_the_runbook_and_the_status_page() 
         assert "topk(1, " in target["expr"]
     by_name = dict(settings(panel))
     words = by_name["State"]["mappings"][0]["options"]
-    urgent = [each for each in palette.CONDITIONS if each.sentence]
     assert {code: word["text"] for code, word in words.items()} == {
-        str(each.code): f"{each.word}: {each.sentence}" for each in urgent
+        str(each.code): f"{each.word}: {each.sentence}" for each in (palette.NO_EXPORT, *palette.URGENT)
     }
     [link] = by_name["Status page"]["links"]
     assert link["url"].startswith("${exporter_url}/")
@@ -313,3 +312,18 @@ def test_a_value_is_judged_by_what_it_means_and_not_by_its_size(title: str) -> N
     [override] = panel["fieldConfig"]["overrides"]
     assert override["matcher"] == {"id": "byFrameRefID", "options": bad["refId"]}
     assert override["properties"][0]["value"]["fixedColor"] in palette.ALARMING
+
+
+def test_nothing_to_do_names_every_state_and_is_not_what_an_overview_of_nothing_shows() -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == "What to do"]
+    sentence = panel["fieldConfig"]["defaults"]["noValue"]
+    for each in palette.URGENT:
+        assert each.word.replace("no schedule", "without a schedule") in sentence
+    assert panel["targets"][0]["expr"].endswith(
+        'or -1 * absent(dataexport_muted{source=~"$source", export=~"$export"})'
+    )
+
+
+@each_panel_of("bargauge")
+def test_an_empty_bar_gauge_is_not_large(panel: dict[str, Any]) -> None:
+    assert panel["gridPos"]["h"] <= 10
