@@ -9,9 +9,10 @@ from grafana_foundation_sdk.models import common as common_models
 from dataexport_dashboards import palette, queries
 from dataexport_dashboards.board import assemble, hidden_seconds, one
 from dataexport_dashboards.export_landing import landing
-from dataexport_dashboards.export_slots import SLOTS_AT_MOST, slots
+from dataexport_dashboards.export_slots import BARS_AT_MOST, slots
 from dataexport_dashboards.links import EXPORT_UID
 from dataexport_dashboards.panels import (
+    MINUTES,
     bars,
     buckets,
     chart,
@@ -27,7 +28,7 @@ from dataexport_dashboards.panels import (
     steps,
     timeline,
 )
-from dataexport_dashboards.queries import ONE, grown, newest
+from dataexport_dashboards.queries import ONE, grown, minutes, newest
 from dataexport_dashboards.tables import grid, rows, runbooks, states, status_page
 from exporter.domain.humanize import format_duration
 from exporter.projection.fold.runs import DURATION_BOUNDS
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 USUAL = "7d"
 DAY_SECONDS = 86400
-STEPS_AT_LEAST = 6
+BARS_AT_LEAST = 6
 STEP = "${step}s"
 LANDING = "Files in the bucket"
 """The row that only exports with a landing need."""
@@ -48,7 +49,8 @@ NOT_KNOWN = "No such export in this range."
 def build() -> models.Dashboard:
     """The dashboard."""
     name = 'source="$source", export="$export"'
-    interval = f"max(dataexport_interval_seconds{{{ONE}}} > 0) or vector({DAY_SECONDS})"
+    interval = f"(max(dataexport_interval_seconds{{{ONE}}} > 0) or vector({DAY_SECONDS}))"
+    several_intervals = f"{interval} * ceil($__range_s / {interval} / {BARS_AT_MOST})"
     return assemble(
         EXPORT_UID,
         "The runs, durations, slots and error budget of one CleverTap export.",
@@ -68,8 +70,9 @@ def build() -> models.Dashboard:
                 f'{name}, partner="$partner", data_type="$data_type"',
                 "Of the groups with this partner and type.",
             ),
-            # A bar for each run that is expected, and not fewer than a handful of bars in a short time.
-            hidden_seconds("step", f"clamp_max({interval}, $__range_s / {STEPS_AT_LEAST})"),
+            # A bar for each run that is expected: in a short time not fewer than a handful, in a long time so many
+            # that they stay apart on a telephone.
+            hidden_seconds("step", f"clamp_max({several_intervals}, $__range_s / {BARS_AT_LEAST})"),
         ],
         [
             ("", [*_instants(), _state(), _schedule(), _owner()]),
@@ -164,8 +167,9 @@ def _instants() -> list[stat.Panel]:
 def _state() -> statetimeline.Panel:
     return timeline(
         "State",
-        "The most urgent state of the export. A blank stretch: the exporter was not scraped.",
-        [query(queries.condition(ONE), "state")],
+        "The most urgent state of the export: in a long time range, of all that it had in each step. A blank stretch: "
+        "the exporter was not scraped.",
+        [query(queries.most_urgent_of_step(ONE), "state")],
         palette.condition_words(),
         nothing=NOT_KNOWN,
         height=4,
@@ -251,14 +255,14 @@ def _runs() -> timeseries.Panel:
     ]
     panel = bars(
         "Runs",
-        "How runs ended, as bars, and how many started, as points: in each interval of the export, or a part of it "
-        "in a short time. Superseded: still open when the next one started.",
+        "How runs ended, as bars, and how many started, as points: in each interval of the export, a part of it in a "
+        "short time, or several in a long one. Superseded: still open when the next one started.",
         [*ends, query(f"{grown('initiated_total', ONE)} > 0", "started", "D").interval(STEP)],
         "none",
         nothing="No run started or ended in this range.",
         colours=colours,
     )
-    return panel.max_data_points(SLOTS_AT_MOST).override_by_name(
+    return panel.max_data_points(BARS_AT_MOST).override_by_name(
         "started",
         properties(
             fixed(palette.BUSY),
@@ -273,8 +277,9 @@ def _runs() -> timeseries.Panel:
 def _open_runs() -> timeseries.Panel:
     panel = chart(
         "Runs in progress",
-        "Runs that were initiated and not yet completed; more than one where request ids of one name run side by side.",
-        [query(newest("runs_in_progress", ONE), "runs in progress")],
+        "Runs that were initiated and not yet completed; more than one where request ids of one name run side by "
+        "side. In a long time range, the most of each step.",
+        [query(queries.highest("runs_in_progress", ONE), "runs in progress")],
         "none",
         top=2,
         nothing=NOT_KNOWN,
@@ -285,19 +290,20 @@ def _open_runs() -> timeseries.Panel:
 
 def _durations() -> timeseries.Panel:
     last = f"({newest('last_run_duration_seconds', ONE)} > 0)"
+    longest = f"{queries.highest('last_run_duration_seconds', ONE)} > 0"
     panel = chart(
         "Duration against its usual range",
-        "Duration of the newest run, and the median of the runs of 14 days. The band is the range of four fifths of "
-        "the 7 days before; the dashed line is the max runtime.",
+        "Duration of the newest run, in a long time range the longest of each step; and the median of the runs of 14 "
+        "days. The band is the range of four fifths of the 7 days before; the dashed line is the max runtime.",
         [
-            query(last, "newest run", "A"),
-            query(f"quantile_over_time(0.1, {last}[{USUAL}:1h])", "usual, from", "B"),
-            query(f"quantile_over_time(0.9, {last}[{USUAL}:1h])", "usual, to", "C"),
-            query(f"{newest('max_runtime_seconds', ONE)} > 0", "max runtime", "D"),
-            query(f"{newest('usual_run_duration_seconds', ONE)} > 0", "usual", "E"),
+            query(minutes(longest), "newest run", "A"),
+            query(minutes(f"quantile_over_time(0.1, {last}[{USUAL}:1h])"), "usual, from", "B"),
+            query(minutes(f"quantile_over_time(0.9, {last}[{USUAL}:1h])"), "usual, to", "C"),
+            query(minutes(f"{newest('max_runtime_seconds', ONE)} > 0"), "max runtime", "D"),
+            query(minutes(f"{newest('usual_run_duration_seconds', ONE)} > 0"), "usual", "E"),
         ],
-        "dthms",
-        top=600,
+        MINUTES,
+        top=10,
         nothing="No run with a known start has completed in this range.",
         width=16,
         height=10,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana_foundation_sdk.models import common as common_models
-
 from dataexport_dashboards import palette
-from dataexport_dashboards.panels import bars, chart, coloured, judged, limit_line, number, query, steps
-from dataexport_dashboards.queries import OF_SOURCE, ONE, grown, grown_in_range, newest
+from dataexport_dashboards.panels import bars, chart, coloured, event_delays, judged, limit_line, number, query, steps
+from dataexport_dashboards.queries import ONE, grown, grown_in_range, newest
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries
@@ -18,10 +16,9 @@ if TYPE_CHECKING:
 OBJECTIVE = newest("freshness_objective_ratio", ONE)
 WEEK = "7d"
 STEP = "${step}s"
-SLOTS_AT_MOST = 200
-"""So many bars fit beside each other: those of an export of 4 hours in a month."""
+BARS_AT_MOST = 90
+"""So many bars stay apart on a telephone: those of an export of 8 hours in a month."""
 NO_SLOTS = "no slots"
-NO_SLOTS_AT_ALL = "No slots in this range: a one-time export has none, and a new one has none yet."
 
 
 def slots() -> list[Panel]:
@@ -56,7 +53,8 @@ def _shares() -> list[stat.Panel]:
         ).decimals(2),
         number(
             "Error budget left",
-            "Of the late and missed slots that the objective allows in the shown time. Below 0: more than allowed.",
+            "Of the late and missed slots that the objective allows in the shown time. Below 0: more than allowed, "
+            "which a single slot can be in a short time.",
             [query(left, instant=True)],
             "percentunit",
             nothing=NO_SLOTS,
@@ -84,7 +82,8 @@ def _counts() -> list[stat.Panel]:
         ),
         count(
             "Over budget in a week",
-            "Late and missed slots of the last 7 days, if they are more than the objective allows; else 0.",
+            "Late and missed slots of the last 7 days that count for the alert: 0 unless they are more than the "
+            "objective allows, and always for a single one, of which ExportOverdue warns.",
             "slots_over_objective_7d",
             palette.LATE,
         ),
@@ -95,9 +94,9 @@ def _slots() -> timeseries.Panel:
     total, late, missed, unknown = (grown(f"slots{kind}", ONE) for kind in ("", "_late", "_missed", "_unknown"))
     return bars(
         "Slots",
-        "What became of each expected completion: in each interval of the export, or a part of it in a short time. "
-        "Unknown: an outage of the exporter may have hidden it. A slot counts when the next run completes, or when "
-        "it is missed.",
+        "What became of each expected completion: in each interval of the export, a part of it in a short time, or "
+        "several in a long one. Unknown: an outage of the exporter may have hidden it. A slot counts when the next "
+        "run completes, or when it is missed. A one-time export has none.",
         [
             query(f"{total} - {late} - {missed} - {unknown} > 0", "on time", "A").interval(STEP),
             query(f"{late} > 0", "late", "B").interval(STEP),
@@ -105,14 +104,14 @@ def _slots() -> timeseries.Panel:
             query(f"{unknown} > 0", "unknown", "D").interval(STEP),
         ],
         "none",
-        nothing=NO_SLOTS_AT_ALL,
+        nothing="No slot was filled, missed or unknown in this range.",
         colours={
             "on time": palette.FINE,
             "late": palette.LATE,
             "missed": palette.LOST,
             "unknown": palette.NEUTRAL,
         },
-    ).max_data_points(SLOTS_AT_MOST)
+    ).max_data_points(BARS_AT_MOST)
 
 
 def _budget() -> timeseries.Panel:
@@ -121,25 +120,15 @@ def _budget() -> timeseries.Panel:
     panel = chart(
         "Error budget used in 7 days",
         "Late and missed slots of the 7 days before each instant, as a share of what the objective allows for them. "
-        "Over the dashed line, the objective is not met.",
+        "Over the dashed line, the objective is not met. With less than 100 slots a week, a single one is more than "
+        "99 % allows; the alert waits for a second one.",
         [query(f"{bad} / {known} / clamp_min(1 - {OBJECTIVE}, 0.0001)", "budget used")],
         "percentunit",
         top=1.2,
-        nothing="No slots for a week: a one-time export has none, and a new one too few.",
+        nothing="No slot in the 7 days before, or Prometheus has not scraped the exporter for so long.",
     )
     return limit_line(coloured(panel.min(0).decimals(0), {"budget used": palette.FINE}), (1, palette.LATE))
 
 
 def _delay() -> timeseries.Panel:
-    panel = chart(
-        "Event delay of the source",
-        "Arrival time minus event time of the newest event. About 0 is usual; whole quarters of an hour suggest a "
-        "wrong time zone, other long ones late deliveries. Ago: the event is dated after its arrival.",
-        [query(f"max by (source) (dataexport_event_delay_seconds{{{OF_SOURCE}}})", "{{source}}")],
-        "dthms",
-        top=10,
-        nothing="No event of this source in this range.",
-        width=24,
-        height=6,
-    )
-    return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+    return event_delays("Event delay of the source", nothing="No event of this source in this range.", width=24)

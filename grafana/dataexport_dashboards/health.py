@@ -218,8 +218,8 @@ def _instances() -> table.Panel:
 def _memory() -> timeseries.Panel:
     return chart(
         "Memory",
-        "Resident memory of the worker process.",
-        [query(f"process_resident_memory_bytes {OURS}", "{{instance}}")],
+        "Resident memory of the worker process, the most of each step.",
+        [query(f"max_over_time(process_resident_memory_bytes[$__rate_interval]) {OURS}", "{{instance}}")],
         "bytes",
         top=64 * 2**20,
         nothing=NOT_SCRAPED,

@@ -82,8 +82,9 @@ def _pruned() -> stat.Panel:
 def _up() -> statetimeline.Panel:
     return timeline(
         "Store over time",
-        "Whether the last read and the last write of the store succeeded, for each process.",
-        [query("dataexport_store_up", "{{instance}}")],
+        "Whether the last read and the last write of the store succeeded, for each process; in a long time range, "
+        "whether they always did in a step.",
+        [query("min_over_time(dataexport_store_up[$__rate_interval])", "{{instance}}")],
         palette.words(FAILING | {"1": ("up", palette.FINE)}),
         nothing="No exporter was scraped in this range.",
         height=4,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import common
-from grafana_foundation_sdk.models import common as common_models
 
 from dataexport_dashboards import palette, queries
 from dataexport_dashboards.links import OVERVIEW_UID, SAME_TIME, board_url, link_value
 from dataexport_dashboards.panels import (
     bars,
-    chart,
+    event_delays,
     fixed,
     limit_line,
     mapped,
@@ -220,17 +219,7 @@ def _table() -> table.Panel:
 
 
 def _delay() -> timeseries.Panel:
-    panel = chart(
-        "Event delay",
-        "Arrival time minus event time of the newest event. Whole quarters of an hour suggest a wrong time zone. Ago: "
-        "the event is dated after its arrival.",
-        [query(newest("event_delay_seconds", OF_SOURCE, "source"), "{{source}}")],
-        "dthms",
-        top=10,
-        nothing="No event in this range.",
-        height=6,
-    )
-    return panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+    return event_delays("Event delay", nothing="No event in this range.", width=12)
 
 
 def _unknown_statuses() -> table.Panel:

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dataexport_dashboards import palette
+from dataexport_dashboards import palette, queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,14 +33,24 @@ SHORT_NAMES = (
     # An export has its name within its source, and is longer only where several share the name any.
     ("^(.+?) / (?!any / )(.+?) / .*$", "$1 / $2"),
     ("^(.+?) / any / (.*)$", "$1 / $2"),
+    # A telephone has room for little beside the bars.
+    ("Amazon S3", "S3"),
+    ("Google Cloud Storage", "GCS"),
+    ("Microsoft Azure", "Azure"),
     # What an export lacks leaves two spaces, or one at an end.
     ("/ {2,}/g", " "),
     ("/ +$/", ""),
-    ("^(.{22}).{3,}(.{12})$", "$1…$2"),
+    ("^(.{16}).{3,}(.{12})$", "$1…$2"),
 )
 """Patterns of the names that legends make, and what to write instead, one after the other."""
 BARS = 60
 """How many bars fit beside each other."""
+MINUTES = "suffix:min"
+"""The unit of what `queries.minutes` makes."""
+DELAYS_AT_MOST = 120
+"""So many delays in a row can still be told apart."""
+DELAYS_REACH = 15
+"""Minutes: on such an axis the usual seconds are a flat line, and a wrong time zone is not."""
 
 
 def source_ref() -> common_models.DataSourceRef:
@@ -286,6 +296,24 @@ def shares_of_waits(  # noqa: PLR0913 - what differs between panels
         height=6,
     )
     return coloured(panel.interval("5m").min(0), {"median": palette.BUSY, "99 of 100": palette.FINE})
+
+
+def event_delays(title: str, *, nothing: str, width: int) -> timeseries.Panel:
+    """How late the events of each source arrived."""
+    longest = queries.highest("event_delay_seconds", queries.OF_SOURCE, "source")
+    panel = chart(
+        title,
+        "Arrival time minus event time of the newest event, the longest of each step. About 0 is usual; whole quarters "
+        "of an hour suggest a wrong time zone, other long ones late deliveries. Below 0: the event is dated after its "
+        "arrival.",
+        [query(queries.minutes(longest), "{{source}}")],
+        MINUTES,
+        top=DELAYS_REACH,
+        nothing=nothing,
+        width=width,
+        height=6,
+    )
+    return panel.max_data_points(DELAYS_AT_MOST).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
 
 
 def timeline(  # noqa: PLR0913 - what differs between panels

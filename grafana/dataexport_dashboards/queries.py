@@ -29,6 +29,8 @@ LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
 SAMPLED = "15m"
 """How far apart the samples are by which an export that is no longer there is found."""
+STATE_SAMPLED = "5m"
+"""How far apart the states are of which a step shows the most urgent one."""
 ABSENT_AT_MOST = "30d:1h"
 """How long an export may be retired, or over the limit, until its counters count as new when it comes back."""
 CHOSEN = 'source=~"$source", export=~"$export"'
@@ -83,6 +85,16 @@ def _before(counter: str, where: str, by: str, over: str) -> str:
         f"{newest(counter, where, by, over)} or last_over_time(({now})[{ABSENT_AT_MOST}] offset {over}) "
         f"or 0 * {now} and on (source) {source_was_shown}"
     )
+
+
+def highest(metric: str, where: str, by: str = BY) -> str:
+    """The highest value of a metric in each step, so that a long time range hides none that was short."""
+    return f"max by ({by}) (max_over_time(dataexport_{metric}{{{where}}}[$__rate_interval]))"
+
+
+def minutes(seconds: str) -> str:
+    """Seconds as minutes to a tenth, for an axis: Grafana divides one of seconds at 33:20."""
+    return f"round(({seconds}) / 60, 0.1)"
 
 
 def counted(counter: str, where: str, by: str) -> str:
@@ -183,6 +195,12 @@ def most_urgent_in_range(where: str, count: int) -> str:
 def highest_in_range(expression: str, count: int) -> str:
     """Those series that were the highest at any time of the shown time."""
     return f"topk({count}, max_over_time(({expression})[$__range:$__interval] @ end()))"
+
+
+def most_urgent_of_step(where: str) -> str:
+    """The most urgent state of each step, so that a long time range hides none that was short."""
+    state = condition(where)
+    return f"max_over_time(({state})[$__interval:{STATE_SAMPLED}]) or ({state})"
 
 
 def no_export(where: str) -> str:

@@ -229,8 +229,8 @@ def test_the_steps_of_bars_are_the_interval_or_a_part_of_it(stand: Stand) -> Non
     for seconds in (3600, DAY, 7 * DAY, 30 * DAY):
         chosen = ask.choices(stand.prometheus_url, board, CHOSEN[board["uid"]], seconds)
         steps[seconds] = dataclasses.replace(runs, seconds=seconds).least_step(chosen)
-    # An export of 4 hours: six bars at the least, and else one for each run that is expected.
-    assert steps == {3600: 600, DAY: 14400, 7 * DAY: 14400, 30 * DAY: 14400}
+    # An export of 4 hours: six bars at the least, 90 at the most, and else one for each run that is expected.
+    assert steps == {3600: 600, DAY: 14400, 7 * DAY: 14400, 30 * DAY: 28800}
 
 
 def test_the_states_on_the_dashboard_are_the_exporters_own(stand: Stand, states: list[dict[str, Any]]) -> None:
@@ -284,7 +284,7 @@ def test_the_column_of_own_runbooks_is_there_only_if_an_export_has_one(
     asked_for = [target for target in targets(board, panel) if "runbook_url" in target.expression]
     assert bool(asked_for) == ("Own runbook" in str(panel["transformations"]))
     for target in asked_for:
-        # Without its last part, which chooses the most urgent export: nothing is wrong with these two.
+        # Without the part that chooses the most urgent export: nothing is wrong with these two.
         expression = re.sub(r" and on \([^)]*\) \(topk\(1, .*\)$", "", target.expression, flags=re.DOTALL)
         alone = dataclasses.replace(target, spec=target.spec | {"expr": expression})
         for source, export, there in (("shop", "warehouse", True), ("app", "any", False)):

@@ -17,6 +17,8 @@ PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in ask.panels(
 
 NARROW_SCREEN = 800
 MARGINS, COLUMNS, GAP = 32, 24, 8
+BARS_AT_MOST = 90
+"""So many stay apart on a telephone, whose charts are about 300 pixels wide."""
 AROUND_A_TITLE = 48
 """Pixels of a panel's padding and of the icon that shows its description."""
 PIXELS_PER_CHARACTER = 7.5
@@ -140,11 +142,13 @@ def test_a_quantile_of_nothing_is_not_drawn(panel: dict[str, Any]) -> None:
 
 
 @each_panel_of("timeseries")
-def test_bars_become_neither_two_blocks_nor_none_in_another_time_range(panel: dict[str, Any]) -> None:
+def test_bars_become_neither_two_blocks_nor_none_nor_one_area_in_another_time_range(panel: dict[str, Any]) -> None:
     if panel["fieldConfig"]["defaults"]["custom"].get("drawStyle") == "bars":
         assert "interval" not in panel
-        by_interval = {target.get("interval") for target in panel["targets"]} == {"${step}s"}
-        assert panel["maxDataPoints"] <= (200 if by_interval else 60)
+        assert panel["maxDataPoints"] <= BARS_AT_MOST
+        if {target.get("interval") for target in panel["targets"]} == {"${step}s"}:
+            [step] = [each for each in BOARDS["dataexport-export"]["templating"]["list"] if each["name"] == "step"]
+            assert f" / {panel['maxDataPoints']})" in step["query"]["query"]
 
 
 @each_board
@@ -227,10 +231,12 @@ def test_the_names_of_exports_are_short(panel: dict[str, Any]) -> None:
     [
         ("shop / warehouse / Amazon S3 profiles 4h", "shop / warehouse"),
         ("shop / old-project /   12h", "shop / old-project"),
-        ("app / any / Amazon S3 events one-time", "app / Amazon S3 events one-time"),
-        ("app / any / Google Cloud Storage  1h", "app / Google Cloud Storage 1h"),
+        ("app / any / Amazon S3 events one-time", "app / S3 events one-time"),
+        ("app / any / Google Cloud Storage  1h", "app / GCS 1h"),
+        ("shop / any / Google Cloud Storage profiles one-time", "shop / GCS profiles one-time"),
+        ("app / any / Microsoft Azure audit one-time", "app / Azure audit one-time"),
         ("app / any /   ", "app /"),
-        ("shop / " + "x" * 128 + " / Amazon S3 events 4h", "shop / xxxxxxxxxxxxxxx…xxxxxxxxxxxx"),
+        ("shop / " + "x" * 128 + " / Amazon S3 events 4h", "shop / xxxxxxxxx…xxxxxxxxxxxx"),
     ],
 )
 def test_a_name_is_shortened(name: str, short: str) -> None:
@@ -275,18 +281,62 @@ def test_no_link_leads_to_the_status_page_but_from_a_column_that_is_missing_with
     assert not any("exporter_url" in url for url in elsewhere)
 
 
-def seconds_of(panel: dict[str, Any]) -> bool:
-    """Whether a chart has an axis in seconds as a decimal number, which Grafana writes as 4.17 hours."""
-    return panel["fieldConfig"]["defaults"]["unit"] in {"s", "m", "h", "ms", "dtdurations"}
+@each_panel_of("timeseries")
+def test_only_waits_of_seconds_have_an_axis_in_seconds_which_grafana_divides_at_33_20(panel: dict[str, Any]) -> None:
+    expressions = [target["expr"] for target in panel["targets"]]
+    if any(re.search(r"_(?:delay|duration|age|runtime)_seconds\b", each) for each in expressions):
+        assert panel["fieldConfig"]["defaults"]["unit"] == "suffix:min"
+        assert all(re.fullmatch(r"round\(\(.*\) / 60, 0\.1\)", each) for each in expressions)
+    elif panel["fieldConfig"]["defaults"]["unit"] in {"s", "m", "h", "ms", "dthms", "dtdurations"}:
+        assert all(each.startswith("histogram_quantile(") for each in expressions), "seconds at the most"
+
+
+@each_panel_of("timeseries", "state-timeline")
+def test_a_long_time_range_hides_nothing_that_was_short(panel: dict[str, Any]) -> None:
+    # An instant of each step, an hour at 30 days, would miss most runs, and an outage of the store.
+    short = r"dataexport_(runs_in_progress|last_run_duration_seconds|event_delay_seconds|store_up)\b|process_resident"
+    for target in panel["targets"]:
+        if re.search(short, target["expr"]):
+            of_a_step = rf"(?:max|min)_over_time\((?:{short})[^\]]*\[\$__rate_interval\]\)"
+            of_a_week = rf"quantile_over_time\(.*(?:{short}).*\[7d:1h\]\)"
+            state = "max_over_time\\(.*\\[\\$__interval:5m\\]\\)"
+            if panel["title"] == "State of each export":
+                assert panel["maxDataPoints"] == 400, "of 200 exports, all states would take Prometheus seconds"
+            else:
+                assert re.search(f"{of_a_step}|{of_a_week}|{state}", target["expr"], re.DOTALL)
 
 
 @each_panel_of("timeseries")
-def test_only_waits_have_an_axis_that_is_not_written_as_a_clock_does(panel: dict[str, Any]) -> None:
-    expressions = [target["expr"] for target in panel["targets"]]
-    if seconds_of(panel):
-        assert all(each.startswith("histogram_quantile(") for each in expressions), "seconds at the most"
-    elif any(re.search(r"_(?:delay|duration|age)_seconds\b", each) for each in expressions):
-        assert panel["fieldConfig"]["defaults"]["unit"] == "dthms"
+def test_delays_of_a_month_are_no_solid_area(panel: dict[str, Any]) -> None:
+    if "event_delay" in str(panel["targets"]):
+        assert panel["maxDataPoints"] <= 120
+        assert panel["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] == 15, "minutes, so that seconds are flat"
+
+
+@each_panel_of()
+def test_no_panel_guesses_why_it_is_empty_from_what_the_export_is(panel: dict[str, Any]) -> None:
+    assert not re.search(r"one-time|new one", panel["fieldConfig"]["defaults"].get("noValue", ""))
+
+
+def test_nothing_to_do_names_every_state_and_is_not_what_an_overview_of_nothing_shows() -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == "What to do"]
+    sentence = panel["fieldConfig"]["defaults"]["noValue"]
+    for each in palette.URGENT:
+        assert each.word.replace("no schedule", "without a schedule") in sentence
+    assert panel["targets"][0]["expr"].endswith(
+        'or -1 * absent(dataexport_muted{source=~"$source", export=~"$export"})'
+    )
+
+
+@pytest.mark.parametrize("title", ["Over budget in a week", "Error budget used in 7 days", "Error budget left"])
+def test_a_panel_of_the_budget_explains_what_a_single_slot_does(title: str) -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == title]
+    assert re.search(r"\bsingle\b", panel["description"])
+
+
+@each_panel_of("bargauge")
+def test_an_empty_bar_gauge_is_not_large(panel: dict[str, Any]) -> None:
+    assert panel["gridPos"]["h"] <= 10
 
 
 @each_panel_of("timeseries", "table")
@@ -312,18 +362,3 @@ def test_a_value_is_judged_by_what_it_means_and_not_by_its_size(title: str) -> N
     [override] = panel["fieldConfig"]["overrides"]
     assert override["matcher"] == {"id": "byFrameRefID", "options": bad["refId"]}
     assert override["properties"][0]["value"]["fixedColor"] in palette.ALARMING
-
-
-def test_nothing_to_do_names_every_state_and_is_not_what_an_overview_of_nothing_shows() -> None:
-    [panel] = [panel for _, panel in PANELS if panel["title"] == "What to do"]
-    sentence = panel["fieldConfig"]["defaults"]["noValue"]
-    for each in palette.URGENT:
-        assert each.word.replace("no schedule", "without a schedule") in sentence
-    assert panel["targets"][0]["expr"].endswith(
-        'or -1 * absent(dataexport_muted{source=~"$source", export=~"$export"})'
-    )
-
-
-@each_panel_of("bargauge")
-def test_an_empty_bar_gauge_is_not_large(panel: dict[str, Any]) -> None:
-    assert panel["gridPos"]["h"] <= 10
