@@ -23,7 +23,7 @@ import {
   transformDataFrame,
   valueMappingsOverrideProcessor,
 } from "@grafana/data";
-import { BarGauge, BigValue, GlobalStyles, PanelChrome, TimeSeries, VizRepeater } from "@grafana/ui";
+import { BarGauge, BigValue, GlobalStyles, PanelChrome, TimeSeries, VizLayout, VizLegend, VizRepeater } from "@grafana/ui";
 import { TableNG } from "@grafana/ui/unstable";
 import { Component, type ReactNode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
@@ -179,7 +179,6 @@ const ruler = document.createElement("canvas").getContext("2d")!;
 // Grafana writes as many letters of a word as fit, from two on.
 const LETTER = 7;
 const AXIS = 24;
-const LEGEND = 28;
 const HOUR = 3600;
 const TICKS = [300, 600, 1800, HOUR, 2 * HOUR, 4 * HOUR, 12 * HOUR, ...[1, 2, 4, 7].map((days) => days * 24 * HOUR)];
 
@@ -193,16 +192,37 @@ function ticks(width: number): Array<{ at: number; text: string }> {
   });
 }
 
+// Grafana makes no legend for a continuous scale, which is what it takes where no mode is given.
 function Timeline({ panel, data, width, height }: any) {
+  const { showLegend, displayMode, placement } = panel.options.legend;
+  const hasLegend = showLegend && !(panel.fieldConfig.defaults.color?.mode ?? "continuous").startsWith("continuous");
+  const words = new Map<string, string>();
+  for (const { fields } of data) {
+    const display = fields[1].display ?? getDisplayProcessor({ field: fields[1], theme });
+    for (const value of fields[1].values) {
+      const { text, color } = display(value);
+      words.set(text, color!);
+    }
+  }
+  const items = [...words].map(([label, color]) => ({ label, color, yAxis: 1 }));
+  return (
+    <VizLayout
+      width={width}
+      height={height}
+      legend={hasLegend ? <VizLayout.Legend placement={placement}><VizLegend items={items} displayMode={displayMode} placement={placement} /></VizLayout.Legend> : null}
+    >
+      {(innerWidth: number, innerHeight: number) => <Rows panel={panel} data={data} width={innerWidth} height={innerHeight} />}
+    </VizLayout>
+  );
+}
+
+function Rows({ panel, data, width, height }: any) {
   ruler.font = "12px Inter, sans-serif";
   const longest = Math.max(...data.map((frame: DataFrame) => ruler.measureText(getFieldDisplayName(frame.fields[1], frame)).width));
   const labelled = Math.min(WIDEST_LABEL, longest + 16);
-  // Grafana makes no legend for a continuous scale, which is what it takes where no mode is given.
-  const hasLegend = !(panel.fieldConfig.defaults.color?.mode ?? "continuous").startsWith("continuous");
-  const row = (height - AXIS - LEGEND) / data.length;
+  const row = (height - AXIS) / data.length;
   const gap = row * (1 - panel.options.rowHeight);
   const scale = (at: number) => ((at / 1000 - start) / (end - start)) * (width - labelled);
-  const words = new Map<string, string>();
   return (
     <div style={{ font: "12px Inter, sans-serif", color: theme.colors.text.primary }}>
       {data.map((frame: DataFrame) => {
@@ -212,7 +232,6 @@ function Timeline({ panel, data, width, height }: any) {
         const parts: Array<{ from: number; to: number; text: string; color: string }> = [];
         time.values.forEach((at: number, place: number) => {
           const { text, color } = display(field.values[place]);
-          words.set(text, color!);
           const last = parts.at(-1);
           if (last && last.text === text && at - last.to <= step) {
             last.to = at + step;
@@ -244,14 +263,6 @@ function Timeline({ panel, data, width, height }: any) {
       <div style={{ position: "relative", marginLeft: labelled, height: AXIS, lineHeight: `${AXIS}px` }}>
         {ticks(width - labelled).map(({ at, text }) => (
           <span key={at} style={{ position: "absolute", left: scale(at * 1000), transform: "translateX(-50%)" }}>{text}</span>
-        ))}
-      </div>
-      <div style={{ marginTop: 4, whiteSpace: "nowrap", overflow: "hidden" }}>
-        {hasLegend && [...words].map(([text, color]) => (
-          <span key={text} style={{ marginRight: 14 }}>
-            <span style={{ display: "inline-block", width: 14, height: 4, background: color, marginRight: 5, verticalAlign: "middle" }} />
-            {text}
-          </span>
         ))}
       </div>
     </div>
@@ -300,7 +311,7 @@ function Content({ panel, data, width, height }: any) {
       return (
         <Values panel={panel} data={data} width={width} height={height}
           draw={({ value, width, height, alignmentFactors }: any) => (
-            <BarGauge alignmentFactors={alignmentFactors} namePlacement={options.namePlacement} value={value.display} width={width} height={height} field={value.field} theme={theme} orientation={options.orientation} displayMode={options.displayMode} text={options.text} itemSpacing={4} lcdCellWidth={8} showUnfilled={true} />
+            <BarGauge alignmentFactors={alignmentFactors} namePlacement={options.namePlacement} value={value.display} width={width} height={height} field={value.field} theme={theme} orientation={options.orientation} displayMode={options.displayMode} valueDisplayMode={options.valueMode} text={options.text} itemSpacing={4} lcdCellWidth={8} showUnfilled={true} />
           )}
         />
       );
@@ -343,7 +354,7 @@ function Board() {
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
       <div style={{ padding: GAP, font: "14px Inter, sans-serif", color: theme.colors.text.primary, height: 36, width: pageWidth - 2 * GAP, overflow: "hidden", whiteSpace: "nowrap", textOverflow: "ellipsis" }}>
-        <b style={{ fontSize: 18 }}>{board.title}</b> · {name} · preview over made-up history, outside of Grafana; timelines and places drawn by hand
+        <b style={{ fontSize: 18 }}>{board.title}</b> · {name}{stacked ? "" : " · preview over made-up history, outside of Grafana; timelines and places drawn by hand"}
       </div>
       <div style={{ position: "relative", margin: GAP }}>
         {board.panels.map((panel: any) => {

@@ -90,7 +90,7 @@ def main() -> None:
         for suffix in (".js", ".css"):
             shutil.copy(given.bundle.with_suffix(suffix), folder)
         for view in VIEWS if given.views else (View(),):
-            for board in ask.boards():
+            for board in map(unfolded, ask.boards()) if given.views else ask.boards():
                 page = folder / f"{board['uid']}.html"
                 page.write_text(PAGE.replace("{data}", json.dumps(answered(stand, board, view))), "utf-8")
                 picture = given.folder / f"{board['uid']}{view.suffix}.png"
@@ -104,6 +104,23 @@ def main() -> None:
                 ]
                 subprocess.run(command, check=True, timeout=120, capture_output=True)
                 print(picture)
+
+
+def unfolded(board: dict[str, Any]) -> dict[str, Any]:
+    """A dashboard whose collapsed rows were clicked."""
+
+    def lowered(panel: dict[str, Any], by: int) -> dict[str, Any]:
+        return panel | {"gridPos": panel["gridPos"] | {"y": panel["gridPos"]["y"] + by}}
+
+    made, lower = [], 0
+    for panel in board["panels"]:
+        inner = panel.get("panels", ())
+        made.append(lowered(panel, lower) | ({"collapsed": False, "panels": []} if inner else {}))
+        if inner:
+            first = min(each["gridPos"]["y"] for each in inner)
+            made += [lowered(each, panel["gridPos"]["y"] + 1 - first + lower) for each in inner]
+            lower += max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in inner) - first
+    return board | {"panels": made}
 
 
 def height(board: dict[str, Any], view: View) -> int:

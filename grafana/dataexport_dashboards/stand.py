@@ -1,4 +1,4 @@
-"""An exporter with a made-up past, and a Prometheus that knows that past and scrapes it.
+"""An exporter with a made-up past, a bucket with files of one export, and a Prometheus that scrapes the exporter.
 
 The past of exports and sources is the exporter's own: ``simulate`` and ``backfill``. What a process
 counts for itself, duplicates and test calls have no past; it is drawn as a straight line between
@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
@@ -21,10 +22,13 @@ from zoneinfo import ZoneInfo
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from bucket_server import BUCKET, bucket_server
 from exporter.cli import simulation
 from exporter.cli.backfill import FAMILIES
 from exporter.config.loader import load
 from exporter.config.variables import REVISION_VARIABLE
+from exporter.domain.events import COMPLETED
+from exporter.domain.exports import Selection
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger
@@ -72,6 +76,12 @@ match = {{ partner = "{partner}", data_type = "{data_type}", frequency = "4h" }}
 owner = "analytics"
 runbook_url = "https://wiki.example/warehouse"
 
+[exports.landing]
+url = "s3://{bucket}/warehouse/"
+endpoint = "{store}"
+region = "us-east-1"
+anonymous = true
+
 [[exports]]
 name = "old-project"
 source = "shop"
@@ -93,6 +103,7 @@ source = "app"
 match = {{ partner = "Microsoft Azure", frequency = "24h" }}
 owner = "data-platform"
 """
+FILE_BYTES, EVENTS_WITH_FILES = 48_000_000, 40
 EXPORTS_FOR_DECLARED_ONES = 8
 """So many made-up exports have those that the declarations match."""
 VARIABLES = {REVISION_VARIABLE: "0a1b2c3"}
@@ -119,11 +130,15 @@ class Stand:
         self.exporter = f"127.0.0.1:{self._admin}"
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
         self._config = folder / "dataexport.toml"
+        self._completions: list[float] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._fill()
+            bucket = stack.enter_context(bucket_server())
+            self._fill(bucket.url)
+            for number, completed_at in enumerate(self._completions):
+                bucket.put(f"warehouse/{number}.csv.gz", FILE_BYTES, completed_at)
             stack.enter_context(
                 started("exporter", self._command("serve"), self.folder, f"http://{self.exporter}", VARIABLES)
             )
@@ -169,7 +184,7 @@ class Stand:
             raise RuntimeError(message)
         return done.stdout
 
-    def _fill(self) -> None:
+    def _fill(self, store: str) -> None:
         now = time.time()
         database = self.folder / "history.db"
         sources = [("app", ZoneInfo("Europe/Berlin")), ("shop", ZoneInfo("Asia/Kolkata"))]
@@ -180,6 +195,8 @@ class Stand:
             config += DECLARED.format(
                 partner=warehouse.partner,
                 data_type=warehouse.data_type.lower(),
+                bucket=BUCKET,
+                store=store,
                 muted=datetime.fromtimestamp(now + DAY, UTC),
                 first=datetime.fromtimestamp(now - DAY / 2, UTC),
             )
@@ -208,6 +225,12 @@ class Stand:
                 intake.ingest(settings.sources_without_credentials["shop"], body.encode(), now - hours * HOUR)
             failed = _one_time("Failed", "Microsoft Azure", "Audit", 2, now - 6 * HOUR)
             intake.ingest(settings.sources_without_credentials["app"], failed.encode(), now - 6 * HOUR)
+            if self.has_declared:
+                of_warehouse = Selection(
+                    "shop", partner=warehouse.partner, data_type=warehouse.data_type, frequency="4h"
+                )
+                newest = islice(ledger.select_newest_first(of_warehouse, sys.maxsize), EVENTS_WITH_FILES)
+                self._completions = [event.occurred_at for event in newest if event.status == COMPLETED]
 
     def _scrape(self) -> list[Metric]:
         answer = requests.get(f"http://{self.exporter}/metrics", timeout=LIMIT_SECONDS)
