@@ -17,6 +17,7 @@ from dataexport_dashboards.stand import Stand
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEFAULTS = ("40", "30", "1")
 LIMIT_SECONDS = 1.0
 TIMES = 3
 DAY_SECONDS = 86400
@@ -25,8 +26,8 @@ ONE = {"source": "shop", "export": "warehouse"}
 
 def main() -> None:
     """Ask each query several times and print the least, which does not depend on what else the machine does."""
-    exports, days = (int(each) for each in [*sys.argv[1:], *("40", "30")[len(sys.argv) - 1 :]])
-    with tempfile.TemporaryDirectory() as folder, Stand(Path(folder), exports, days) as stand:
+    exports, days, minutes = (int(each) for each in [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :]])
+    with tempfile.TemporaryDirectory() as folder, Stand(Path(folder), exports, days, step=60 * minutes) as stand:
         for seconds in (DAY_SECONDS, days * DAY_SECONDS):
             found = sorted(_times(stand.prometheus_url, seconds), reverse=True)
             for took, name, series in found:

@@ -118,14 +118,18 @@ class Stand:
         exports: how many are made up.
         days: how much of a past they have.
         long_name: whether one of them has a name as long as names can be.
+        step: seconds between two samples of the past.
     """
 
-    def __init__(self, folder: Path, exports: int, days: int, *, long_name: bool = False) -> None:
+    def __init__(
+        self, folder: Path, exports: int, days: int, *, long_name: bool = False, step: int = STEP_SECONDS
+    ) -> None:
         self.folder = folder
         self.exports = exports
         self.days = days
         self.has_declared = exports >= EXPORTS_FOR_DECLARED_ONES
         self._long_name = long_name
+        self._step = step
         self._webhook, self._admin = free_port(), free_port()
         self.exporter = f"127.0.0.1:{self._admin}"
         self.prometheus_url = f"http://127.0.0.1:{free_port()}"
@@ -255,7 +259,7 @@ class Stand:
         history = self.folder / "history.om"
         end = int(time.time())
         if self.exports:
-            self._run(self._command("backfill", f"--output={history}"))
+            self._run(self._command("backfill", f"--output={history}", f"--step={self._step}"))
             # Its last line is for the end of the file; the rest of a month of many exports does not fit into memory.
             os.truncate(history, history.stat().st_size - len("# EOF\n"))
         with history.open("a", encoding="utf-8") as file:
@@ -287,7 +291,10 @@ class Stand:
             ),
             "utf-8",
         )
-        return prometheus_command(config, self.folder / "prometheus", self.prometheus_url)
+        # As usual, or as long as samples are apart.
+        looks_back = max(300, self._step + 60)
+        command = prometheus_command(config, self.folder / "prometheus", self.prometheus_url)
+        return [*command, f"--query.lookback-delta={looks_back}s"]
 
     def _scraped(self) -> bool:
         query = {"query": 'count_over_time(up{job="dataexport"}[1m]) >= 3'}
