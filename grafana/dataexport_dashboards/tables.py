@@ -89,7 +89,7 @@ def grid(  # noqa: PLR0913 - what differs between panels
         .cell_height(common_models.TableCellHeight.SM)
         .thresholds(steps(palette.PLAIN))
     )
-    for heading, pixels in (WIDTHS | (widths or {})).items():
+    for heading, pixels in (WIDTHS | dict(widths or {})).items():
         if heading in columns.values() and pixels:
             panel.override_by_name(heading, properties(("custom.width", pixels)))
     return panel

@@ -86,7 +86,7 @@ def lab(colour: str, response: tuple[tuple[float, ...], ...]) -> tuple[float, fl
 def text_in_cells_and_tiles(colour: str) -> str:
     """The colour in which Grafana writes on a cell or a tile of this colour."""
     red, green, blue = channels(colour)
-    return BLACK if (299 * red + 587 * green + 114 * blue) / 1000 > 180 else WHITE
+    return "#202226" if (299 * red + 587 * green + 114 * blue) / 1000 > 180 else "#F7F8FA"
 
 
 def text_in_timelines(colour: str) -> str:
