@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from monitoring import read_yaml
 from tools import program
 
 VALUES = sorted((chart.CHART / "ci").glob("*.yaml"))
+POLICY = chart.CHART / "ci" / "networkpolicy-values.yaml"
+LANDING_PAGE = chart.ROOT / "docs" / "how-to" / "check-that-files-landed.md"
+DNS = [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
 CRDS = chart.ROOT / ".tools" / "crds"
 
 
@@ -25,9 +29,9 @@ def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(program("helm")).parent), prepend=os.pathsep)
 
 
-def objects(values: Path) -> list[dict[str, Any]]:
-    """Return what the chart creates with the values of a file."""
-    return [document for document in yaml.safe_load_all(chart.rendered(values=values)) if document]
+def objects(values: Path, *settings: str) -> list[dict[str, Any]]:
+    """Return what the chart creates with the values of a file, and settings in addition."""
+    return [document for document in yaml.safe_load_all(chart.rendered(*settings, values=values)) if document]
 
 
 def succeeded(*command: str | Path) -> str:
@@ -108,3 +112,39 @@ def test_the_exporter_accepts_the_configuration_and_the_files_that_it_names(valu
     environment = {name: value.replace("/etc/dataexport/store", str(tmp_path)) for name, value in environment.items()}
     config = loader.load(path, environment | {"DATAEXPORT_DEFAULT_HOST": "0.0.0.0"})  # noqa: S104 - as the image has it
     assert config.store_url.startswith("postgresql" if "Deployment" in created else "sqlite:////data/")
+
+
+def network_policy(values: Path, *settings: str) -> dict[str, Any]:
+    """Return what the NetworkPolicy of the chart allows."""
+    [policy] = [each["spec"] for each in objects(values, *settings) if each["kind"] == "NetworkPolicy"]
+    return dict(policy)
+
+
+def test_a_network_policy_admits_the_webhook_and_the_scrape_from_where_the_values_say_and_nothing_else() -> None:
+    policy = network_policy(POLICY)
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    [pod] = [each["spec"]["template"] for each in objects(POLICY) if each["kind"] == "StatefulSet"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    ports = {each["name"]: each["containerPort"] for each in pod["spec"]["containers"][0]["ports"]}
+    assert ports == {"webhook": 8080, "metrics": 10047}
+    values = read_yaml(POLICY)["networkPolicy"]
+    assert policy["ingress"] == [
+        {"ports": [{"port": "webhook"}], "from": values["webhookFrom"]},
+        {"ports": [{"port": "metrics"}], "from": values["metricsFrom"]},
+    ]
+    default = network_policy(chart.CHART / "ci" / "default-values.yaml", "networkPolicy.enabled=true")
+    assert default["ingress"] == [
+        {"ports": [{"port": "webhook"}]},
+        {"ports": [{"port": "metrics"}], "from": [{"podSelector": {}}]},
+    ]
+
+
+def test_a_network_policy_lets_the_exporter_reach_dns_its_database_and_what_the_values_add(tmp_path: Path) -> None:
+    block = re.search(r"^```yaml\n(networkPolicy:.*?)^```", LANDING_PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    buckets = tmp_path / "values.yaml"
+    buckets.write_text(block[1], "utf-8")
+    postgres = chart.CHART / "ci" / "postgres-replicas-values.yaml"
+    assert network_policy(POLICY)["egress"] == DNS
+    assert network_policy(postgres, "networkPolicy.enabled=true")["egress"] == [*DNS, {"ports": [{"port": 5432}]}]
+    assert network_policy(buckets, "networkPolicy.enabled=true")["egress"] == [*DNS, {"ports": [{"port": 443}]}]
