@@ -1,4 +1,4 @@
-"""The shell commands of the release workflow, which runs nowhere else before a release."""
+"""The workflows, as far as they can be judged without GitHub: what the tests run on, and the shell of a release."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from check_pins import PYTHONS
 from exporter import __version__
 from monitoring import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-JOBS: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text("utf-8"))["jobs"]
+
+def jobs(workflow: str) -> dict[str, Any]:
+    """Return the jobs of a workflow by name."""
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text)["jobs"])
+
+
+JOBS = jobs("release")
 DIGEST = "sha256:" + "ab" * 32
 
 
@@ -104,3 +112,10 @@ def test_nothing_is_published_before_tests_and_packages_and_only_the_job_that_ne
         "index": {"id-token"},
         "release": {"contents", *signed},
     }
+
+
+def test_every_python_that_has_pins_is_tested_and_one_machine_passes_what_a_change_has_to_pass() -> None:
+    test, everything = (jobs("test")[name] for name in ("test", "all"))
+    assert tuple(test["strategy"]["matrix"]["python"]) == PYTHONS
+    assert [step["run"] for step in test["steps"] if "run" in step][-1] == "make test"
+    assert [step["run"] for step in everything["steps"] if "run" in step][-1] == ".ci/run"
