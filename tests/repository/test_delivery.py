@@ -26,6 +26,7 @@ from tools import missing, program
 
 COMPOSE = ROOT / "deploy" / "compose"
 UNIT = ROOT / "deploy" / "systemd" / "dataexport-exporter.service"
+SCREEN_LINES = 50
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
 
@@ -214,3 +215,17 @@ def test_pages_publish_ports_on_loopback_and_show_no_token_to_copy() -> None:
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
     token = re.compile(r"(?i)change-?me|_TOKENS?=(?!\$|\S*_FILE)[\w\"']")
     assert [str(path) for path, page in pages.items() if token.search(page)] == []
+
+
+def test_each_way_of_running_reaches_its_first_scrape_within_a_screen() -> None:
+    first_scrape = {
+        "container": "/metrics",
+        "compose": "docker compose logs --follow receiver",  # which shows what came of the scrape
+        "kubernetes": "helm test ",
+        "pip": "/metrics",
+        "systemd": "/metrics",
+    }
+    for way, command in first_scrape.items():
+        lines = (ROOT / "docs" / "how-to" / f"install-{way}.md").read_text("utf-8").splitlines()
+        typed = [number for number, line in enumerate(lines, 1) if line.startswith("$ ") and command in line]
+        assert typed[0] <= SCREEN_LINES, way
