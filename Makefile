@@ -94,7 +94,7 @@ image: ## build the image IMAGE with docker
 	docker build --tag $(IMAGE) --build-arg REVISION="$$(git rev-parse HEAD)" $(IMAGE_OPTIONS) .
 
 image-check: $(VENV)/dev.stamp ## build the image and run it in every supported way, with a private Docker engine if none runs
-	scripts/with-docker $(BIN)/pytest -m container tests/image
+	scripts/with-docker $(BIN)/pytest -m container --durations=0 tests/image
 
 # From the network of the cluster, no package can be had, so the image is built before.
 chart-check: $(VENV)/dev.stamp ## install the Helm chart in a private Kubernetes and break it there; record that it passed

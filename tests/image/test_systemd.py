@@ -1,4 +1,7 @@
-"""The Debian package, the installation with pip, and the unit of both under a real systemd, as their pages say."""
+"""The Debian package, the installation with pip, and the unit of both under a real systemd, as their pages say.
+
+So is the way from each to a page received, with Debian's Prometheus and Alertmanager.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,13 @@ pytestmark = pytest.mark.container
 IMAGE = "dataexport-systemd:check"
 SYSTEMD_PAGE = ROOT / "docs" / "how-to" / "install-systemd.md"
 PIP_PAGE = ROOT / "docs" / "how-to" / "install-pip.md"
+FIRST_PAGE = ROOT / "docs" / "how-to" / "first-page.md"
 DOCKERFILE = """
 ARG PYTHON
 FROM ${PYTHON}
 RUN apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd curl openssl sudo python3-venv
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    systemd curl openssl sudo python3-venv prometheus prometheus-alertmanager
 COPY checkout /checkout
 WORKDIR /checkout
 RUN sh -eux install-pip
@@ -52,6 +57,7 @@ POST = (
     f"-d '{EVENT}' http://127.0.0.1:8080/webhooks/clevertap/shop-in1"
 )
 UNIT = "dataexport-exporter"
+PAGE_SECONDS = 300
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +102,21 @@ def typed(machine: Callable[[str], str], command: str) -> str:
     return output.strip()
 
 
-def write_configuration(machine: Callable[[str], str], page: Path) -> None:
-    """Write the configuration of a page."""
+def configuration(page: Path) -> str:
+    """Return the configuration, or the part of one, that a page shows."""
     [toml] = re.findall(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    typed(machine, f"cat > /etc/dataexport/dataexport.toml <<'TOML'\n{toml}TOML")
+    return str(toml)
+
+
+def write_configuration(machine: Callable[[str], str], toml: str) -> None:
+    """Append to the configuration of the exporter."""
+    typed(machine, f"cat >> /etc/dataexport/dataexport.toml <<'TOML'\n{toml}TOML")
+
+
+def serve(machine: Callable[[str], str], command: str) -> None:
+    """Start the exporter by a command of the page on pip, which does not end, and wait until it is ready."""
+    typed(machine, f"{command} >/tmp/log 2>&1 & echo $! >/tmp/pid")
+    wait_until(lambda: '"event": "ready"' in machine("cat /tmp/log"), "the start")
 
 
 @pytest.mark.parametrize("way", ["package", "pip"])
@@ -108,7 +125,7 @@ def test_the_unit_starts_reloads_survives_a_kill_and_stops(machine: Callable[[st
     for command in [with_package] if way == "package" else with_pip:
         typed(machine, command)
     typed(machine, secret)
-    write_configuration(machine, SYSTEMD_PAGE)
+    write_configuration(machine, configuration(SYSTEMD_PAGE))
     typed(machine, start)
     assert machine(f"journalctl --unit {UNIT}").count('"event": "ready"') == 1  # before the start had ended
     assert "\ndataexport_build_info{" in typed(machine, scrape)
@@ -137,21 +154,53 @@ def test_the_unit_starts_reloads_survives_a_kill_and_stops(machine: Callable[[st
 
 
 def test_the_commands_of_the_page_on_pip_work_as_typed(machine: Callable[[str], str]) -> None:
-    *_, version, serve, scrape, user, mode, folder, secrets, token, check, serve_configured = commands(PIP_PAGE)
+    *_, version, start, scrape, user, mode, folder, secrets, token, check, start_configured = commands(PIP_PAGE)
     assert typed(machine, version) == "dataexport-exporter, version 0.1.0"
-
-    def serve_and_scrape(command: str) -> None:
-        typed(machine, f"{command} >/tmp/log 2>&1 & echo $! >/tmp/pid")
-        wait_until(lambda: '"event": "ready"' in machine("cat /tmp/log"), "the start")
-        assert "\ndataexport_build_info{" in typed(machine, scrape)
-
-    serve_and_scrape(serve)
+    serve(machine, start)
+    assert "\ndataexport_build_info{" in typed(machine, scrape)
     typed(machine, "kill $(cat /tmp/pid)")
     wait_until(lambda: '"event": "stopped"' in machine("cat /tmp/log"), "the stop")
     for command in (user, mode, folder, secrets):
         typed(machine, command)
-    write_configuration(machine, PIP_PAGE)
+    write_configuration(machine, configuration(PIP_PAGE))
     typed(machine, token)
-    assert "fine, 1 sources" in typed(machine, check)
-    serve_and_scrape(serve_configured)
+    assert "fine, 1 source, 0 declared exports" in typed(machine, check)
+    serve(machine, start_configured)
+    assert "\ndataexport_build_info{" in typed(machine, scrape)
     assert machine(POST) == '{"accepted":1,"duplicates":0,"quarantined":0}'
+
+
+def start_with_systemd(machine: Callable[[str], str]) -> str:
+    """Install the package and start the unit, as the page says; return the command that reloads it."""
+    package, *_, secret, start, _ = commands(SYSTEMD_PAGE)
+    typed(machine, package)
+    typed(machine, secret)
+    write_configuration(machine, configuration(SYSTEMD_PAGE))
+    typed(machine, start)
+    return f"systemctl reload {UNIT}"
+
+
+def start_with_pip(machine: Callable[[str], str]) -> str:
+    """Start what the page on pip installs, with an admin token in addition; return the command that reloads it."""
+    *folders, token, _, start = list(commands(PIP_PAGE))[-7:]
+    for command in (*folders, token, token.replace("/shop", "/admin")):
+        typed(machine, command)
+    typed(machine, "install -D -m 600 /etc/dataexport/secrets/admin /checkout/dataexport/secrets/admin")
+    write_configuration(machine, configuration(PIP_PAGE) + '[server]\nadmin_tokens_file = ["secrets/admin"]\n')
+    serve(machine, start)
+    token = "Authorization: Bearer $(cat /etc/dataexport/secrets/admin)"
+    return f'curl --silent --fail --request POST --header "{token}" http://127.0.0.1:10047/-/reload'
+
+
+@pytest.mark.parametrize("way", ["systemd", "pip"])
+def test_the_way_to_a_page_received_takes_less_than_five_minutes(machine: Callable[[str], str], way: str) -> None:
+    """How long it took, pytest shows with ``--durations``. The packages of Debian are there, and only they."""
+    *install, token_file, authorization, restart, receive = commands(FIRST_PAGE)
+    reload = (start_with_systemd if way == "systemd" else start_with_pip)(machine)
+    for command in (*install, *([token_file, authorization] if way == "pip" else []), restart):
+        typed(machine, f"cd /checkout\n{command}")
+    typed(machine, f"cd /checkout\nPYTHONUNBUFFERED=1 {receive} >/tmp/received 2>&1 &")
+    write_configuration(machine, configuration(FIRST_PAGE))
+    typed(machine, reload)
+    title = next(line for line in FIRST_PAGE.read_text("utf-8").splitlines() if line.startswith("PAGE "))
+    typed(machine, f"timeout {PAGE_SECONDS} sh -c 'until grep -xF \"{title}\" /tmp/received; do sleep 1; done'")

@@ -50,6 +50,8 @@ match = {{ partner = "Amazon S3", data_type = "events", frequency = "24h" }}
 """
 NOT_RUN: dict[str, str] = tomllib.loads(Path(__file__).with_name("commands_not_run.toml").read_text("utf-8"))
 """By the beginning of a command, why no test runs it."""
+CHECKS = {"make image-check": "tests/image", "make chart-check": "tests/delivery"}
+"""The folder of the tests that a check runs."""
 MAY_EXIT_WITH_1 = "dataexport-exporter doctor"
 """It reports what it finds in the quarantine of the stand."""
 ERROR_STATUS = re.compile(r'(^|^HTTP/1.1 |: |"status": )(000|[45]\d\d)\b', re.MULTILINE)
@@ -171,6 +173,20 @@ def test_every_command_works_as_typed(exporter: LocalExporter, tmp_path: Path) -
 def test_every_reason_not_to_run_a_command_is_needed() -> None:
     given = [command for page in [*RUNBOOKS, *HOW_TOS] for command in commands_of(page)]
     assert [each for each in NOT_RUN if not any(command.startswith(each) for command in given)] == []
+
+
+def test_what_is_said_to_run_a_command_does() -> None:
+    """A check of delivery reads the page; a folder of tests has the command."""
+    wrong = []
+    for page in [*RUNBOOKS, *HOW_TOS]:
+        for command in commands_of(page):
+            reason = next((NOT_RUN[begins] for begins in NOT_RUN if command.startswith(begins)), "")
+            for runner in re.findall(r"(make \S+-check|tests/\w+) runs", reason):
+                word = page.name if runner in CHECKS else command.split()[1]
+                tests = (ROOT / CHECKS.get(runner, runner)).rglob("test_*.py")
+                if not any(f'"{word}"' in path.read_text("utf-8") for path in tests):
+                    wrong.append(f"{page.name}: {command}")
+    assert wrong == []
 
 
 def test_every_query_can_be_asked_with_two_replicas(exporter: LocalExporter, tmp_path: Path) -> None:
