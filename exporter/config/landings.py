@@ -101,7 +101,7 @@ class LandingBuilder:
             ),
             _pairs(secret_access_key=secret_key, account_key=account_key),
         )
-        if "date" in landing.names and not has_zone:
+        if "date" in landing.placeholders and not has_zone:
             self._add(
                 (*path, "url"),
                 'has {date}, and the source has timezone = "auto"; set the time zone of the source, such as '

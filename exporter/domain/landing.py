@@ -64,7 +64,12 @@ class Landing:
     secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
-    def names(self) -> frozenset[str]:
+    def bucket(self) -> str:
+        """The bucket or container in the URL."""
+        return self.url.split("/")[2]
+
+    @property
+    def placeholders(self) -> frozenset[str]:
         """The placeholders in the URL: ``date``, ``request_id``."""
         return frozenset(match[1] for match in _PLACEHOLDER.finditer(self.url))
 
@@ -74,7 +79,7 @@ class Landing:
         Raises:
             ValueError: the request id has a character that may change the meaning of the URL.
         """
-        if "request_id" in self.names and not _REQUEST_ID.fullmatch(target.request_id):
+        if "request_id" in self.placeholders and not _REQUEST_ID.fullmatch(target.request_id):
             message = f"the request id {target.request_id!r} does not fit into landing.url"
             raise ValueError(message)
         started = datetime.fromtimestamp(target.started_at, zone or UTC)
@@ -287,13 +292,21 @@ class RunChecks:
             self.answered = check
 
 
-def next_check(target: Target, checks: RunChecks | None) -> float:
-    """Return when to look again for the files of a run; infinity for never."""
+def next_check(target: Target, checks: RunChecks | None, configured_at: float = 0.0) -> float:
+    """Return when to look again for the files of a run; infinity for never.
+
+    Args:
+        target: the run.
+        checks: those of the run; None without any.
+        configured_at: since when the configuration is in effect. It may have corrected what an earlier check found.
+    """
     if checks is None or checks.last is None:
         return target.first_check
     checked_at = checks.last.checked_at
     is_early = checked_at < target.due_at
     if checks.last.result == LANDED:
         return target.due_at if is_early else float("inf")  # more of them may come until then
+    if checked_at < configured_at:
+        return configured_at
     pause = float(min(FIRST_PAUSE << min(checks.number - 1, 10), LONGEST_PAUSE))
     return min(checked_at + pause, target.due_at) if is_early else checked_at + pause

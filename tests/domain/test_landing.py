@@ -226,6 +226,14 @@ def test_after_files_have_landed_only_their_final_size_is_looked_at() -> None:
     assert next_check(COMPLETED, checks_of(a_check(LANDED, "0:11"), a_check(LANDED, "0:40"))) == float("inf")
 
 
+@pytest.mark.parametrize("result", [NOTHING, SMALL, ERROR])
+def test_what_was_not_there_is_looked_at_again_with_another_configuration(result: str) -> None:
+    checks = checks_of(*(a_check(result, when) for when in ("0:11", "0:40", "1:12")))
+    assert next_check(COMPLETED, checks, at("1:13")) == at("1:13")
+    assert next_check(COMPLETED, checks, at("1:12")) == next_check(COMPLETED, checks) == at("1:16")
+    assert next_check(COMPLETED, checks_of(a_check(LANDED, "0:40")), at("1:13")) == float("inf")
+
+
 def history_of(*checks: LandingCheck) -> LandingHistory:
     history = LandingHistory()
     for sequence, check in enumerate(checks, 1):
@@ -259,8 +267,36 @@ def test_files_are_missing_once_they_are_due_and_no_longer_when_they_come(result
     assert known(a_check(result, "0:40")).missing_since == at("0:40")
     assert known(a_check(result, "0:40"), a_check(ERROR, "0:42")).missing_since == at("0:40")
     assert known(a_check(result, "0:40"), a_check(LANDED, "0:42")).missing_since == 0
-    newer = replace(STATE, last_completed=at("4:10"))
-    assert known(a_check(result, "0:40"), state=newer).missing_since == 0
+
+
+NEXT_RUN = Target(at("4:10"), at("4:00"), at("4:00") - 300, "77", at("4:10"), at("4:40"))
+
+
+def test_files_stay_missing_until_a_later_run_has_landed() -> None:
+    missing = a_check(NOTHING, "0:40")
+    assert known(missing, a_check(NOTHING, "4:11", NEXT_RUN)).missing_since == at("0:40")
+    assert known(missing, a_check(ERROR, "4:50", NEXT_RUN)).missing_since == at("0:40")
+    assert known(missing, a_check(NOTHING, "4:40", NEXT_RUN)).missing_since == at("4:40")
+    assert known(missing, a_check(LANDED, "4:11", NEXT_RUN)).missing_since == 0
+    assert known(missing, a_check(LANDED, "4:34", EXPECTED)).missing_since == 0
+    assert known(missing, a_check(NOTHING, "4:34", EXPECTED)).missing_since == at("0:40")
+
+
+@pytest.mark.parametrize(
+    ("check", "summary", "is_bad"),
+    [
+        (None, "not looked for yet", False),
+        (a_check(ERROR, "0:11"), "could not be looked for", True),
+        (a_check(NOTHING, "0:11"), "not there yet", False),
+        (a_check(NOTHING, "0:40"), "nothing landed", True),
+        (a_check(SMALL, "0:40"), "too little landed", True),
+        (a_check(LANDED, "0:40"), "landed", False),
+        (a_check(LANDED, "4:34", EXPECTED), "landed without a Completed event", False),
+    ],
+)
+def test_a_summary_is_a_few_words(check: LandingCheck | None, summary: str, *, is_bad: bool) -> None:
+    state = known(*([check] if check else []), now="4:35")
+    assert (state.summary, state.is_bad) == (summary, is_bad)
 
 
 def test_an_error_is_neither_missing_nor_landed() -> None:
@@ -273,7 +309,9 @@ def test_files_without_a_completion_are_unannounced_until_the_next_deadline() ->
     found = a_check(LANDED, "4:34", EXPECTED, newest=at("4:09"))
     assert known(found, now="4:35").unannounced_at == at("4:09")
     assert known(found, now="8:57").unannounced_at == at("4:09")
+    assert known(found, now="8:57").changes_at == at("8:58")
     assert known(found, now="8:58").unannounced_at == 0
+    assert known(found, now="8:58").changes_at == float("inf")
     completed = replace(STATE, last_completed=at("4:10"), deadline=at("8:58"))
     assert known(found, now="4:40", state=completed).unannounced_at == 0
     assert known(a_check(NOTHING, "4:34", EXPECTED), now="4:35").unannounced_at == 0

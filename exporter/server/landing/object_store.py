@@ -101,14 +101,13 @@ def _open(scheme: str, bucket: str, landing: Landing) -> Any:  # noqa: ANN401 - 
 
     given = dict(landing.options + landing.secrets)
     endpoint = given.get("endpoint")
-    config: dict[str, Any] = {}
     if scheme == "s3":
         names = {name: name for name in ("region", "endpoint", "access_key_id", "secret_access_key")}
     elif scheme == "gs":
         names = {"endpoint": "base_url", "service_account_file": "service_account"}
     else:
         names = {"account": "account_name", "account_key": "account_key", "endpoint": "endpoint"}
-    config = {names[name]: value for name, value in given.items() if name in names}
+    config: dict[str, Any] = {names[name]: value for name, value in given.items() if name in names}
     if "anonymous" in given:
         config["skip_signature"] = True
     kinds: dict[str, Any] = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}

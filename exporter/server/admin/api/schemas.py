@@ -25,6 +25,7 @@ EVENTS_PER_EXPORT = 20
 RUNS_PER_EXPORT = 50
 
 LANDING = (
+    fields.text("summary", "What is known about the files of the export, in words."),
     fields.optional_text("result", "What the last check found: landed, nothing, small or error; null before it."),
     fields.optional_text("detail", "Where it looked, or why it failed."),
     *fields.instant("checked_at", "When the last check was made"),
