@@ -18,8 +18,8 @@ class LandingStore(Protocol):
     def append(self, check: LandingCheck, epoch: Epoch) -> None:
         """Append a check, with its ``total`` counted by the store and its ``checked_at`` on the clock of an epoch."""
 
-    def read_recent(self, since: float) -> list[LandingCheck]:
-        """The checks made since an instant, and the newest one of each export and result, in the order of storing."""
+    def read_newest(self, limit: int) -> list[LandingCheck]:
+        """The newest ``limit`` checks of each export, and its newest one of each result, in the order of storing."""
 
     def read(self, after: int) -> list[LandingCheck]:
         """The checks after a sequence, in order."""

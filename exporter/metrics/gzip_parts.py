@@ -11,6 +11,7 @@ import importlib
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -99,8 +100,6 @@ class PartCompressor:
         self._engine = engine
         self._deflate = engine.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         self._inflate = engine.decompressobj(-zlib.MAX_WBITS)
-        # isal has crc32_combine, and so does zlib from Python 3.15: 0.5 µs instead of 4 µs for 28 kB.
-        self._combine = getattr(engine, "crc32_combine", self._combine_over_zeros)
 
     def compress(self, plain: bytes) -> Part:
         """Compress one part."""
@@ -113,21 +112,27 @@ class PartCompressor:
 
     def combine(self, sums: Iterable[Checksum]) -> Checksum:
         """Return the checksum and length of a concatenation, given those of its parts."""
-        total_checksum = total_length = 0
-        for checksum, length in sums:
-            total_checksum = self._combine(total_checksum, checksum, length)
-            total_length += length
-        return total_checksum, total_length
+        return _combine(self._engine, sums)
 
-    def _combine_over_zeros(self, first: int, second: int, length: int) -> int:
-        """Return the checksum of two concatenated texts; ``length`` is that of the second."""
-        crc32 = self._engine.crc32
-        # CRC-32 is linear: the first text contributes the same as if it were followed by zeros.
-        first ^= _ONES
-        while length > len(_ZEROS):
-            first = crc32(_ZEROS, first)
-            length -= len(_ZEROS)
-        return crc32(_ZEROS[:length], first) ^ _ONES ^ second
+
+def _combine(engine: Engine, sums: Iterable[Checksum]) -> Checksum:
+    # isal has crc32_combine, and so does zlib from Python 3.15: 0.5 µs instead of 4 µs for 28 kB.
+    combine_two = getattr(engine, "crc32_combine", None) or partial(_combine_over_zeros, engine)
+    total_checksum = total_length = 0
+    for checksum, length in sums:
+        total_checksum = combine_two(total_checksum, checksum, length)
+        total_length += length
+    return total_checksum, total_length
+
+
+def _combine_over_zeros(engine: Engine, first: int, second: int, length: int) -> int:
+    """Return the checksum of two concatenated texts; ``length`` is that of the second."""
+    # CRC-32 is linear: the first text contributes the same as if it were followed by zeros.
+    first ^= _ONES
+    while length > len(_ZEROS):
+        first = engine.crc32(_ZEROS, first)
+        length -= len(_ZEROS)
+    return engine.crc32(_ZEROS[:length], first) ^ _ONES ^ second
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,10 @@ class CompressedBody:
     engine: Engine
     pieces: Sequence[bytes]
     sum: Checksum
+
+    def followed_by(self, part: Part) -> CompressedBody:
+        """Return this body with another part at its end."""
+        return CompressedBody(self.engine, (*self.pieces, part.deflated), _combine(self.engine, (self.sum, part.sum)))
 
     def gzip(self, rest: bytes) -> bytes:
         """Return the pieces followed by ``rest``, as one gzip member."""

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from exporter.domain.landing import RESULTS
 from exporter.metrics.families import PREFIX, export_labels
+from exporter.metrics.gzip_parts import PartCompressor, compression_engine
 from exporter.metrics.text_format import Family, sample_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from exporter.domain.landing_history import LandingState
     from exporter.domain.states import ExportState
+    from exporter.metrics.gzip_parts import Part
 
 # Rows of (name, help text, field of LandingState).
 LANDING_GAUGES = (
@@ -71,13 +73,39 @@ def landing_lines(state: ExportState, landing: LandingState) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def landing_text(rows: Iterable[tuple[ExportState, LandingState]], *, openmetrics: bool) -> bytes:
-    """Format the samples of all exports whose files are looked for; empty without any."""
-    formatted: Sequence[tuple[str, ...]] = [landing_lines(state, landing) for state, landing in rows]
-    if not formatted:
-        return b""
-    texts = [
-        family.header(openmetrics=openmetrics) + "".join(lines)
-        for family, lines in zip(LANDING_FAMILIES, zip(*formatted, strict=True), strict=True)
-    ]
-    return "".join(texts).encode()
+class LandingRenderer:
+    """Renders what is known about the files of exports, in compressed parts. Not thread-safe.
+
+    An update formats only what has changed, and compresses only if anything has.
+    """
+
+    def __init__(self) -> None:
+        self._compressor = PartCompressor(compression_engine())
+        self._rows: dict[str, tuple[LandingState, tuple[str, ...]]] = {}
+        """By labels: the state of an export, and its `landing_lines`."""
+        self._parts: tuple[Part, Part] | None = None
+
+    def update(self, landings: Iterable[tuple[ExportState, LandingState]]) -> tuple[Part, Part] | None:
+        """Return all samples in the text format, and in OpenMetrics; None without any."""
+        rows = {}
+        for state, landing in landings:
+            labels = export_labels(state)
+            row = self._rows.get(labels)
+            rows[labels] = row if row and row[0] == landing else (landing, landing_lines(state, landing))
+        if rows != self._rows:
+            self._rows = rows
+            self._parts = self._render()
+        return self._parts
+
+    def _render(self) -> tuple[Part, Part] | None:
+        if not self._rows:
+            return None
+        columns = list(zip(*(self._rows[labels][1] for labels in sorted(self._rows)), strict=True))
+        plain, openmetrics = (
+            "".join(
+                family.header(openmetrics=openmetrics) + "".join(lines)
+                for family, lines in zip(LANDING_FAMILIES, columns, strict=True)
+            ).encode()
+            for openmetrics in (False, True)
+        )
+        return self._compressor.compress(plain), self._compressor.compress(openmetrics)

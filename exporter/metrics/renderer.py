@@ -95,6 +95,7 @@ class Renderer:
             for openmetrics in (False, True)
         }
         self._updated_at = 0.0
+        self._was_rebuilt = False
         self.dropped = 0
         """How many series the limit has hidden since this renderer was created."""
         self._reset()
@@ -134,6 +135,14 @@ class Renderer:
         """Return the exports over the limit, which have no series of their own."""
         return {key for overflow in self._overflows.values() for key in overflow}
 
+    def catch_up(self) -> None:
+        """Read new events; the next `update` renders them.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self._was_rebuilt = self._projector.catch_up() or self._was_rebuilt
+
     def update(self, now: float) -> None:
         """Read new events and render what has changed since the last update, by an event or by the passage of time.
 
@@ -143,7 +152,9 @@ class Renderer:
         Raises:
             StoreError: the store cannot be read.
         """
-        if self._projector.catch_up():
+        self.catch_up()
+        if self._was_rebuilt:
+            self._was_rebuilt = False
             self._already_dropped |= self.hidden()
             self._reset()
             self._projector.exports.mark_dirty(self._projector.exports.all_keys())

@@ -5,19 +5,19 @@ from __future__ import annotations
 import gc
 import threading
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.errors import NoSuchExportError, StoreLostError
-from exporter.domain.exports import DECLARED, GROUP_LABEL
+from exporter.domain.exports import GROUP_LABEL
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics.renderer import Renderer
 from exporter.projection.checkpoint_writer import CheckpointWriter
 from exporter.projection.decision_maker import find_subject
 from exporter.projection.decision_records import list_recorded
+from exporter.projection.landings import exports_with_landing
 from exporter.projection.projector import Projector
 from exporter.projection.retention import Pruner
 from exporter.server.export_detail import export_detail, newest_runs
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     from exporter.domain.decision_rules import Subject
     from exporter.domain.exports import Declaration, ExportKey, Source
-    from exporter.domain.landing import RunTimes
+    from exporter.domain.landing import Landings, RunTimes
     from exporter.domain.states import ExportState, SourceState
     from exporter.ledger.contract import Ledger
     from exporter.metrics.gzip_parts import CompressedBody
     from exporter.projection.decision_records import RecordedDecision
+    from exporter.projection.landings import ExportWithLanding
     from exporter.server.export_detail import ExportDetail
-
-T = TypeVar("T")
 
 CHECKPOINT_SECONDS = 300.0
 CHECKPOINT_EVENTS = 20_000
@@ -199,27 +198,14 @@ class ReadModel:
             self._refresh(now)
             return export_detail(self._projector, self._ledger, key, now)
 
-    def states_with(
-        self, find: Callable[[ExportKey], T | None], limit: int, now: float
-    ) -> list[tuple[ExportKey, ExportState, T]]:
-        """Return the states of the exports for which a function returns something, with that.
+    def exports_with_landing(self, landings: Landings, now: float) -> list[ExportWithLanding]:
+        """Call `exporter.projection.landings.exports_with_landing`.
 
-        Args:
-            find: the function.
-            limit: the most exports of a source; declared ones come first.
-            now: the time.
+        It reads new events and renders nothing, because it is called more often than scrapes come.
         """
         with self._state_lock:
-            self._refresh(now)
-            found = [(key, value) for key in self._projector.list_keys() if (value := find(key)) is not None]
-            found.sort(key=lambda pair: pair[0].kind != DECLARED)
-            counts: Counter[str] = Counter()
-            states = []
-            for key, value in found:
-                counts[key.source] += 1
-                if counts[key.source] <= limit:
-                    states.append((key, self._projector.export_state(key, now), value))
-            return states
+            self._retry_if_lost(self._renderer.catch_up)
+            return list(exports_with_landing(self._projector, landings, self._config.exports_per_source, now))
 
     def newest_runs(self, key: ExportKey, now: float) -> list[RunTimes]:
         """Return the newest runs of an export that have completed or are in progress, the newest first.
@@ -281,10 +267,14 @@ class ReadModel:
 
     def _refresh(self, now: float) -> None:
         """Read and render what is new. The caller holds the state lock."""
+        self._retry_if_lost(lambda: self._renderer.update(now))
+
+    @staticmethod
+    def _retry_if_lost(read: Callable[[], None]) -> None:
         try:
-            self._renderer.update(now)
+            read()
         except StoreLostError:
-            self._renderer.update(now)  # another ledger may have replaced the lost one
+            read()  # another ledger may have replaced the lost one
 
     def _build(self, config: ProjectionConfig, hidden: Iterable[ExportKey] = ()) -> tuple[Projector, Renderer]:
         projector = Projector(self._ledger, config.sources, config.declarations)

@@ -19,7 +19,7 @@ from exporter.ingest.replay import Replay, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
 from exporter.projection.decision_maker import DecisionMaker
 from exporter.server.background import BackgroundWork
-from exporter.server.landing.checker import Configured, LandingChecker
+from exporter.server.landing.checker import LandingChecker
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from exporter.server.refused_bodies import RefusedBodies
 from exporter.server.timekeeping import Timekeeper
@@ -85,7 +85,7 @@ class Service:
         self._ledger = ledger
         self._model = ReadModel(ledger, projection_config(config))
         self.decisions = DecisionMaker(ledger, self.clock.read, self._find_subject)
-        self.landings = LandingChecker(ledger, self._model, self.clock, landing_config(config))
+        self.landings = LandingChecker(ledger, self._model, self.clock, config.landings)
         self._timekeeper = Timekeeper(ledger, self.clock, self._redating)
         self._background = BackgroundWork(
             ledger,
@@ -169,7 +169,8 @@ class Service:
         body, series, dropped = self._model.scrape(self.now(), openmetrics=openmetrics)
         self.process_metrics.series.set(series)
         self.process_metrics.series_dropped.inc(dropped)
-        return body
+        landings = self.landings.part(openmetrics=openmetrics)
+        return body.followed_by(landings) if landings else body
 
     def list_states(self, now: float) -> tuple[list[ExportState], list[SourceState]]:
         """Call `exporter.server.read_model.ReadModel.list_states`.
@@ -294,7 +295,7 @@ class Service:
             intake.refuse_older_than(config.retention)
         self.config, self.intake = config, intake
         if self._background.caught_up:
-            self.landings.reconfigure(landing_config(config))
+            self.landings.reconfigure(config.landings)
         self.process_metrics.exports_per_source_limit.set(config.limits.exports_per_source)
         self.process_metrics.certificate_end.set(config.tls_expires_at)
         self.process_metrics.backup_max_age.set(config.backup_max_age)
@@ -345,8 +346,3 @@ def projection_config(config: Config) -> ProjectionConfig:
         config.retention,
         config.quarantine_retention,
     )
-
-
-def landing_config(config: Config) -> Configured:
-    """Select what the checks of landings need of the configuration."""
-    return Configured(config.landings, config.sources_without_credentials, config.limits.exports_per_source)

@@ -38,7 +38,10 @@ def test_checks_are_read_back_in_order_with_a_total_per_export_and_result(ledger
     ]
     assert ledger.landings.read(0) == expected
     assert ledger.landings.read(3) == expected[3:]
-    assert ledger.landings.read_recent(at("0:03")) == expected[1:]
+    assert ledger.landings.read_newest(2) == expected[1:]
+    append(ledger, a_check(5), a_check(6))
+    assert [check.sequence for check in ledger.landings.read_newest(2)] == [3, 4, 5, 6]
+    assert [check.sequence for check in ledger.landings.read_newest(100)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_pruning_leaves_the_newest_of_each_result_so_that_totals_go_on(ledger: Ledger) -> None:

@@ -40,6 +40,7 @@ class BucketServer:
         cut_off_on_page: the page whose answer breaks off in the middle; 0 for none.
         hanging: answers wait until it is cleared.
         requests: how many requests came.
+        prefixes: with what the names had to begin in each of them.
     """
 
     url: str = ""
@@ -50,6 +51,7 @@ class BucketServer:
     hanging: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
     requests: int = 0
+    prefixes: list[str] = field(default_factory=list)
 
     def put(self, name: str, size: int, modified: float) -> None:
         """Store an object."""
@@ -58,6 +60,7 @@ class BucketServer:
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
         """Return the status and the body of a listing."""
         self.requests += 1
+        self.prefixes.append(query.get("prefix", ""))
         if self.statuses:
             status = self.statuses.pop(0)
             if status != 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,12 @@ class MemoryLandingStore:
         sequence = self._checks[-1].sequence + 1 if self._checks else 1
         self._checks.append(replace(check, total=max(same, default=0) + 1, sequence=sequence))
 
-    def read_recent(self, since: float) -> list[LandingCheck]:
+    def read_newest(self, limit: int) -> list[LandingCheck]:
         newest = {_key(check): check for check in self._checks}.values()
-        return [check for check in self._checks if check.checked_at >= since or check in newest]
+        by_export: defaultdict[str, deque[LandingCheck]] = defaultdict(lambda: deque(maxlen=limit))
+        for check in self._checks:
+            by_export[check.export_id].append(check)
+        return [check for check in self._checks if check in newest or check in by_export[check.export_id]]
 
     def read(self, after: int) -> list[LandingCheck]:
         return [check for check in self._checks if check.sequence > after]

@@ -63,10 +63,13 @@ class SqlLandingStore:
             }
             insert_rows(connection, insert(landing_checks), [row])
 
-    def read_recent(self, since: float) -> list[LandingCheck]:
-        """The recent checks, and the newest ones."""
-        is_recent = to_micros(since) <= _CHECKED_US
-        return _checks(self._database.rows(_CHECKS.where(is_recent | landing_checks.c.sequence.in_(_NEWEST))))
+    def read_newest(self, limit: int) -> list[LandingCheck]:
+        """The newest checks of each export."""
+        table = landing_checks.c
+        place = func.row_number().over(partition_by=table.export_id, order_by=table.sequence.desc())
+        numbered = select(table.sequence, place.label("place")).subquery()
+        newest = select(numbered.c.sequence).where(numbered.c.place <= limit)
+        return _checks(self._database.rows(_CHECKS.where(table.sequence.in_(newest) | table.sequence.in_(_NEWEST))))
 
     def read(self, after: int) -> list[LandingCheck]:
         """The checks after a sequence."""

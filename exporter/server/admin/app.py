@@ -60,7 +60,7 @@ def create_app(service: Service) -> Flask:
         encoder, content_type = OPENMETRICS if openmetrics else PLAIN_TEXT
         compressed = request.accept_encodings.quality("gzip") > 0
         body = service.scrape(openmetrics=openmetrics)
-        last_part = service.landings.text(openmetrics=openmetrics) + encoder(service.process_metrics.registry)
+        last_part = encoder(service.process_metrics.registry)
         if compressed:
             response = Response(body.gzip(last_part), content_type=content_type)
             response.headers["Content-Encoding"] = "gzip"

@@ -5,26 +5,26 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter.domain.errors import StoreError
-from exporter.domain.landing import ERROR, Found, LandingCheck, Landings, choose_target, judge, next_check
-from exporter.domain.landing_history import LandingHistory
-from exporter.metrics.landing_families import landing_text
+from exporter.domain.landing import ERROR, Found, LandingCheck, choose_target, judge, next_check
+from exporter.metrics.landing_families import LandingRenderer
+from exporter.projection.landings import LandingHistories, attach_landings
 from exporter.server.landing.object_store import ListingError, find_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import tzinfo
 
-    from exporter.domain.exports import ExportKey, Source
-    from exporter.domain.landing import Landing, RunTimes, Target
+    from exporter.domain.landing import Landing, Landings, RunTimes, Target
     from exporter.domain.landing_history import LandingState
     from exporter.domain.states import ExportState
     from exporter.ledger.clock import Clock
     from exporter.ledger.contract import Ledger
+    from exporter.metrics.gzip_parts import Part
+    from exporter.projection.landings import ExportWithLanding
     from exporter.server.read_model import ReadModel
 
 TICK_SECONDS = 5.0
@@ -33,18 +33,8 @@ MAX_CHECKS = 8
 """How many checks are made at a time."""
 MAX_CHECKS_PER_BUCKET = 4
 """How many of them in one bucket, so that one that hangs does not stop those of others."""
-HISTORY_SECONDS = 35 * 86400.0
-"""How far back checks are read at the start."""
 
 log = structlog.get_logger()
-
-
-class Configured(NamedTuple):
-    """The part of the configuration that checks depend on."""
-
-    landings: Landings
-    sources: Mapping[str, Source]
-    exports_per_source: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +43,11 @@ class Published:
 
     Attributes:
         states: by `ExportKey.id`.
-        text: the series in the text format, and in OpenMetrics.
+        parts: the series in the text format, and in OpenMetrics; None if there are none.
     """
 
     states: Mapping[str, LandingState]
-    text: tuple[bytes, bytes]
-
-
-class Subject(NamedTuple):
-    """An export whose files are looked for, at one instant.
-
-    Attributes:
-        zone: the time zone of its source; None if that is not configured.
-        target: the run whose files to look for.
-    """
-
-    state: ExportState
-    landing: Landing
-    zone: tzinfo | None
-    target: Target
+    parts: tuple[Part, Part] | None
 
 
 class LandingChecker:
@@ -83,7 +59,7 @@ class LandingChecker:
         ledger: stores the checks.
         model: has the states and runs of exports.
         clock: the clock of this process.
-        configured: the configuration.
+        landings: the configured ones.
         find: looks for files.
 
     Attributes:
@@ -95,24 +71,25 @@ class LandingChecker:
         ledger: Ledger,
         model: ReadModel,
         clock: Clock,
-        configured: Configured,
+        landings: Landings,
         find: Callable[[Landing, str, float], Found] = find_files,
     ) -> None:
         self._ledger = ledger
         self._model = model
         self._clock = clock
-        self._configured = configured
+        self._landings = landings
         self._find = find
-        self.is_ready = not configured.landings
+        self.is_ready = not landings
+        self._configured_at = 0.0
         self._published: Published | None = None
-        self._histories: dict[str, LandingHistory] = {}
+        self._histories = LandingHistories(ledger)
+        self._renderer = LandingRenderer()
+        self._exports: list[tuple[ExportWithLanding, LandingState]] = []
         self._runs: dict[str, tuple[object, list[RunTimes]]] = {}
-        self._subjects: list[Subject] = []
-        self._read_up_to = 0
-        self._ledger_id = ""
         self._leased_at = float("-inf")
         self._lock = threading.Lock()
         self._in_flight: dict[str, str] = {}
+        """The buckets in which checks are under way, by the id of the export."""
         self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -124,30 +101,28 @@ class LandingChecker:
         published = self._published
         return published.states if published else {}
 
-    def text(self, *, openmetrics: bool) -> bytes:
-        """Return the series; empty without a configured landing."""
+    def part(self, *, openmetrics: bool) -> Part | None:
+        """Return the series; None without any."""
         published = self._published
-        return published.text[openmetrics] if published else b""
+        return published.parts[openmetrics] if published and published.parts else None
 
     def attach(self, states: list[ExportState]) -> list[ExportState]:
         """Return states with what is known about their files."""
         known = self.states
-        if not known:
-            return states
-        return [replace(state, landing=known[state.id]) if state.id in known else state for state in states]
+        return attach_landings(states, known) if known else states
 
     def start(self) -> None:
         """Publish what is known, and start the thread, if a landing is configured; the ledger has been read."""
-        self.reconfigure(self._configured)
+        self.reconfigure(self._landings)
 
-    def reconfigure(self, configured: Configured) -> None:
-        """Apply another configuration."""
-        self._configured = configured
-        if not configured.landings:
+    def reconfigure(self, landings: Landings) -> None:
+        """Apply another configuration. It may have corrected what a check found, so what was not there is due again."""
+        self._landings, self._configured_at = landings, self._clock.now()
+        if not landings:
             with self._refreshing:
                 self._published = None
             return
-        self._refresh_or_log()
+        self._succeeds(self.refresh)
         if self._thread is None:
             self._thread = threading.Thread(target=self._loop, daemon=True, name="landing checks")
             self._thread.start()
@@ -164,14 +139,15 @@ class LandingChecker:
         while not self._stopping.is_set():
             with self._lock:
                 busy = set(self._in_flight)  # before the refresh, which then has what those before it found
-            if self._refresh_or_log():
-                self._start_checks(busy)
+            if self._succeeds(self.refresh):
+                self._succeeds(lambda busy=busy: self._start_checks(busy))
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
-    def _refresh_or_log(self) -> bool:
+    @staticmethod
+    def _succeeds(step: Callable[[], None]) -> bool:
         try:
-            self.refresh()
+            step()
         except Exception as error:  # noqa: BLE001 - no error may end the thread
             log.warning("landings_not_read", error=str(error))
             return False
@@ -184,94 +160,75 @@ class LandingChecker:
             StoreError: the store cannot be read.
         """
         with self._refreshing:
-            if not self._configured.landings:
-                self._subjects = []
+            landings = self._landings
+            if not landings:
+                self._exports = []
                 return
-            self._read_checks()
             now = self._clock.now()
-            configured = self._configured
-            exports = self._model.states_with(configured.landings.of, configured.exports_per_source, now)
-            self._subjects = self._choose_targets(exports, configured.sources, now)
-            rows = [(state, self._history(state.id).state(state, landing, now)) for _, state, landing in exports]
-            states = {state.id: landing_state for state, landing_state in rows}
-            text = (landing_text(rows, openmetrics=False), landing_text(rows, openmetrics=True))
-            self._published = Published(states, text)
+            self._histories.catch_up()
+            exports = self._model.exports_with_landing(landings, now)
+            self._exports = [(export, self._histories.state(export, now)) for export in exports]
+            states = {export.state.id: known for export, known in self._exports}
+            self._runs = {export_id: runs for export_id, runs in self._runs.items() if export_id in states}
+            parts = self._renderer.update((export.state, known) for export, known in self._exports)
+            self._published = Published(states, parts)
             self.is_ready = True
 
-    def _read_checks(self) -> None:
-        store = self._ledger.landings
-        if self._ledger_id != self._ledger.ledger_id():
-            checks = store.read_recent(self._clock.now() - HISTORY_SECONDS)
-            self._ledger_id, self._read_up_to = self._ledger.ledger_id(), 0
-            self._histories.clear()
-        else:
-            checks = store.read(self._read_up_to)
-        for check in checks:
-            self._history(check.export_id).add(check)
-            self._read_up_to = check.sequence
+    def _start_checks(self, busy: set[str]) -> None:
+        """Start the checks that are due, as far as there is room: first of those looked at longest ago.
 
-    def _history(self, export_id: str) -> LandingHistory:
-        return self._histories.setdefault(export_id, LandingHistory())
-
-    def _choose_targets(
-        self,
-        exports: Sequence[tuple[ExportKey, ExportState, Landing]],
-        sources: Mapping[str, Source],
-        now: float,
-    ) -> list[Subject]:
-        subjects = []
-        for key, state, landing in exports:
-            zone = sources[state.source].zone
-            target = choose_target(state, landing, zone, self._runs_of(key, state), now)
+        Args:
+            busy: the ids of exports that are being looked at, or were when the store was read.
+        """
+        now = self._clock.now()
+        for export, _ in sorted(self._exports, key=lambda pair: pair[1].checked_at):
+            # Asked first, since the rest reads events: while all checks of a bucket hang, that would be for nothing.
+            if export.state.id in busy or not self._has_room(export.landing.bucket):
+                continue
+            target = self._due_target(export, now)
             if target is not None:
-                subjects.append(Subject(state, landing, zone, target))
-        return subjects
+                if not self._has_lease():
+                    return
+                self._start_check(export, target)
 
-    def _runs_of(self, key: ExportKey, state: ExportState) -> Sequence[RunTimes]:
+    def _due_target(self, export: ExportWithLanding, now: float) -> Target | None:
+        """Return the run of an export whose files to look for now; None if none is due."""
+        target = choose_target(export.state, export.landing, export.zone, self._runs_of(export), now)
+        if target is None:
+            return None
+        checks = self._histories.of(export.state.id).checks_of(target.key)
+        return target if next_check(target, checks, self._configured_at) <= now else None
+
+    def _runs_of(self, export: ExportWithLanding) -> Sequence[RunTimes]:
         """Return the newest runs of an export, read again when an event has changed them."""
+        state = export.state
         marker = (state.last_received, state.last_completed, state.last_initiated)
         cached = self._runs.get(state.id)
         if cached is None or cached[0] != marker:
-            cached = self._runs[state.id] = marker, self._model.newest_runs(key, self._clock.now())
+            cached = self._runs[state.id] = marker, self._model.newest_runs(export.key, self._clock.now())
         return cached[1]
 
-    def _start_checks(self, busy: set[str]) -> None:
-        now = self._clock.now()
-        due = [
-            (next_check(subject.target, self._history(subject.state.id).checks_of(subject.target.key)), subject)
-            for subject in self._subjects
-            if subject.state.id not in busy
-        ]
-        due = sorted((pair for pair in due if pair[0] <= now), key=lambda pair: pair[0])
-        if not due or not self._has_lease():
-            return
-        for _, subject in due:
-            self._start_check(subject)
+    def _has_room(self, bucket: str) -> bool:
+        with self._lock:
+            in_bucket = Counter(self._in_flight.values())[bucket]
+            return len(self._in_flight) < MAX_CHECKS and in_bucket < MAX_CHECKS_PER_BUCKET
 
     def _has_lease(self) -> bool:
         now, epoch = self._clock.read()
         if abs(now - self._leased_at) < LEASE_RENEWAL_SECONDS:
             return True
-        try:
-            has_lease = self._ledger.landings.lease(self._model.instance_id, now, epoch)
-        except StoreError as error:
-            log.warning("landings_not_read", error=str(error))
-            return False
+        has_lease = self._ledger.landings.lease(self._model.instance_id, now, epoch)
         self._leased_at = now if has_lease else float("-inf")
         return has_lease
 
-    def _start_check(self, subject: Subject) -> None:
-        bucket = subject.landing.url.split("/")[2]
+    def _start_check(self, export: ExportWithLanding, target: Target) -> None:
         with self._lock:
-            per_bucket = Counter(self._in_flight.values())
-            if len(self._in_flight) >= MAX_CHECKS or per_bucket[bucket] >= MAX_CHECKS_PER_BUCKET:
-                return
-            self._in_flight[subject.state.id] = bucket
-        threading.Thread(target=self._check, args=(subject,), daemon=True, name="landing check").start()
+            self._in_flight[export.state.id] = export.landing.bucket
+        threading.Thread(target=self._check, args=(export, target), daemon=True, name="landing check").start()
 
-    def _check(self, subject: Subject) -> None:
+    def _check(self, export: ExportWithLanding, target: Target) -> None:
         try:
-            check = make_check(subject, self._find)
+            check = make_check(export, target, self._find)
             now, epoch = self._clock.read()
             if not self._stopping.is_set():
                 self._ledger.landings.append(replace(check, checked_at=now), epoch)
@@ -281,15 +238,17 @@ class LandingChecker:
             self._wake.set()
         finally:
             with self._lock:
-                del self._in_flight[subject.state.id]
+                del self._in_flight[export.state.id]
 
 
-def make_check(subject: Subject, find: Callable[[Landing, str, float], Found]) -> LandingCheck:
+def make_check(
+    export: ExportWithLanding, target: Target, find: Callable[[Landing, str, float], Found] = find_files
+) -> LandingCheck:
     """Look for the files of a run once, and return what was found; its ``checked_at`` is not set."""
-    state, landing, zone, target = subject
+    state, landing = export.state, export.landing
     found, detail = Found(0, 0, 0), landing.url
     try:
-        detail = landing.url_of(target, zone)
+        detail = landing.url_of(target, export.zone)
         found = find(landing, detail, target.since)
         result = judge(landing, found)
     except (ListingError, ValueError) as error:

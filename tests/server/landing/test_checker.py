@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bucket_server import ACCOUNT, bucket_server
+from bucket_server import bucket_server
 from builders import HOUR, MINUTE, accepted_event, at, event
 from clocks import FakeMachine
 from exporter.domain.errors import StoreError
 from exporter.domain.export_alerts import EXPORT_ALERTS
 from exporter.domain.exports import Declaration, Selection, Source
-from exporter.domain.landing import ERROR, LANDED, NOTHING, Found, Landing, Landings
+from exporter.domain.landing import ERROR, LANDED, NOTHING, Found, Landing, Landings, RunKey
 from exporter.ledger.clock import Clock
+from exporter.metrics.gzip_parts import PartCompressor
 from exporter.server.landing import checker
-from exporter.server.landing.checker import Configured, LandingChecker
+from exporter.server.landing.checker import LandingChecker
 from exporter.server.landing.object_store import find_files
 from exporter.server.read_model import ProjectionConfig, ReadModel
 from memory_ledger import MemoryLedger
+from object_stores import SCHEMES, ObjectStore
 from running import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bucket_server import BucketServer
+    from exporter.domain.exports import ExportKey
+    from exporter.domain.landing import RunTimes
     from exporter.domain.landing_history import LandingState
     from exporter.domain.states import ExportState
 
@@ -56,7 +62,7 @@ class Instance:
         self.clock = Clock(ledger, machine)
         self.clock.start()
         self.model = ReadModel(ledger, ProjectionConfig(SOURCES, declarations, 10, 400 * 24 * HOUR, HOUR))
-        self.checker = LandingChecker(ledger, self.model, self.clock, Configured(landings, SOURCES, 10), find)
+        self.checker = LandingChecker(ledger, self.model, self.clock, landings, find)
 
     def export(self) -> ExportState:
         """Return the only export with what is known about its files."""
@@ -67,6 +73,11 @@ class Instance:
         known = self.export().landing
         assert known is not None
         return known
+
+    def text(self, *, openmetrics: bool) -> str:
+        part = self.checker.part(openmetrics=openmetrics)
+        assert part is not None
+        return PartCompressor(zlib).inflate(part.deflated).decode()
 
     def alerts(self) -> set[str]:
         now = self.clock.now()
@@ -100,17 +111,10 @@ def nightly(landing: Landing = LANDING) -> Landings:
 
 
 def landing_in(server: BucketServer, scheme: str) -> Landing:
-    if scheme == "s3":
-        options: dict[str, str] = {"endpoint": server.url, "region": "us-east-1", "access_key_id": "id"}
-        return Landing("s3://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),), (("secret_access_key", "s"),))
-    if scheme == "gs":
-        options = {"endpoint": server.url, "anonymous": "true"}
-        return Landing("gs://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),))
-    options = {"endpoint": f"{server.url}/{ACCOUNT}", "account": ACCOUNT}
-    return Landing("az://exports/{date}/", 1, 1, 1800, 20, 1000, (*options.items(),), (("account_key", "a2V5"),))
+    return ObjectStore(scheme, server.url).landing("{date}/")
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     ("is_announced", "has_landed", "expected"),
     [
@@ -172,14 +176,14 @@ def test_a_restart_shows_the_same_without_another_check(ledger: MemoryLedger) ->
     machine = FakeMachine(at("1:00"))
     with running(Instance(ledger, machine, nightly(), lambda *_: Found(3, 300, at("0:09")))) as first:
         wait_until(lambda: first.landing().result != "", "the check")
-        text = first.checker.text(openmetrics=True)
+        text = first.text(openmetrics=True)
 
     def fail(*_: object) -> Found:
         raise AssertionError
 
     again = Instance(ledger, machine, nightly(), fail)
     with running(again):
-        assert again.checker.text(openmetrics=True) == text
+        assert again.text(openmetrics=True) == text
         assert len(ledger.landings.read(0)) == 1
 
 
@@ -197,7 +201,86 @@ def test_one_of_two_replicas_checks_and_both_know(ledger: MemoryLedger) -> None:
     ):
         wait_until(lambda: first.landing().result == second.landing().result == LANDED, "both to know")
         assert looks == ["s3://exports/2026-06-01/"]
-        assert first.checker.text(openmetrics=False) == second.checker.text(openmetrics=False)
+        assert first.text(openmetrics=False) == second.text(openmetrics=False)
+
+
+def test_a_reload_looks_at_once_for_what_was_not_there(ledger: MemoryLedger) -> None:
+    with bucket_server() as server:
+        machine = FakeMachine(at("1:00"))
+        elsewhere = landing_in(server, "s3")
+        with running(Instance(ledger, machine, nightly(elsewhere))) as instance:
+            wait_until(lambda: instance.landing().result == NOTHING, "the first check")
+            server.put("here/file", 7, at("0:09"))
+            machine.pass_time(1)
+            instance.checker.reconfigure(nightly(replace(elsewhere, url="s3://exports/here/")))
+            wait_until(lambda: instance.landing().result == LANDED, "the check of the corrected place")
+
+
+def test_older_runs_that_a_replay_adds_are_not_looked_for(ledger: MemoryLedger) -> None:
+    looks: list[str] = []
+
+    def find(_: Landing, url: str, __: float) -> Found:
+        looks.append(url)
+        return Found(3, 300, at("0:09"))
+
+    machine = FakeMachine(at("1:00"))
+    with running(Instance(ledger, machine, nightly(), find)) as instance:
+        wait_until(lambda: instance.landing().result == LANDED, "the check of the newest run")
+        before = instance.landing()
+        add(ledger, event("initiated", at("0:00", -3)), event("completed", at("0:10", -3)))
+        instance.checker.refresh()
+        assert instance.export().completed == 2
+        # A check wakes the thread, so what the replay makes due is looked for before this one.
+        add(ledger, event("completed", at("0:50")))
+        wait_until(lambda: len(looks) == 2, "the check of the next run")
+        assert looks == ["s3://exports/2026-06-01/"] * 2
+        assert instance.landing().landed_at == before.landed_at
+
+
+def test_a_run_that_is_dated_again_is_looked_for_again(ledger: MemoryLedger) -> None:
+    machine = FakeMachine(at("2:00"))
+    with running(Instance(ledger, machine, nightly(), lambda *_: Found(1, 1, at("0:09")))) as instance:
+        wait_until(lambda: instance.landing().result == LANDED, "the check")
+        [started, completed] = [stored.event for stored in ledger.stored]
+        later = [replace(each, occurred_at=each.occurred_at + HOUR) for each in (started, completed)]
+        ledger.replay_store.amend(later, last=True)
+        wait_until(lambda: len(ledger.landings.read(0)) == 2, "the check of the run as dated now")
+        assert ledger.landings.read(1)[0].run == RunKey(at("1:10"), at("1:00"))
+
+
+class CountingModel(ReadModel):
+    """Counts how often the runs of an export are read."""
+
+    reads = 0
+
+    def newest_runs(self, key: ExportKey, now: float) -> list[RunTimes]:
+        self.reads += 1
+        return super().newest_runs(key, now)
+
+
+def test_no_events_are_read_for_checks_that_cannot_be_made_yet() -> None:
+    ledger = MemoryLedger()
+    declared = tuple(Declaration(f"e{number}", Selection("shop", request_id=f"{number}")) for number in range(10))
+    for number in range(10):
+        add(ledger, event("completed", at("0:10"), request_id=str(number), frequency="one-time"))
+    release, started = threading.Event(), []
+
+    def hang(_: Landing, url: str, __: float) -> Found:
+        started.append(url)
+        release.wait(30)
+        return Found(1, 1, at("0:10"))
+
+    landings = Landings({("shop", f"e{number}"): Landing("s3://bucket/") for number in range(10)})
+    instance = Instance(ledger, FakeMachine(at("1:00")), landings, hang, declared)
+    model = CountingModel(ledger, ProjectionConfig(SOURCES, declared, 10, 400 * 24 * HOUR, HOUR))
+    instance.checker = LandingChecker(ledger, model, instance.clock, landings, hang)
+    with running(instance):
+        wait_until(lambda: len(started) == checker.MAX_CHECKS_PER_BUCKET, "as many checks as may run")
+        for _ in range(3):
+            instance.checker.refresh()
+        assert model.reads == checker.MAX_CHECKS_PER_BUCKET
+        release.set()
+        wait_until(lambda: len(ledger.landings.read(0)) == 10, "all of them")
 
 
 def test_an_error_is_stored_with_its_sentence(ledger: MemoryLedger) -> None:
@@ -246,21 +329,21 @@ def test_without_a_landing_nothing_is_started_or_published(ledger: MemoryLedger)
     with running(instance):
         assert threading.active_count() == threads
         assert instance.checker.is_ready
-        assert instance.checker.text(openmetrics=True) == b""
+        assert instance.checker.part(openmetrics=True) is None
         assert instance.export().landing is None
 
 
 def test_a_reload_adds_and_removes_landings(ledger: MemoryLedger) -> None:
     find = lambda *_: Found(1, 1, at("0:09"))  # noqa: E731 - a bucket with a file
     with running(Instance(ledger, FakeMachine(at("1:00")), Landings(), find)) as instance:
-        instance.checker.reconfigure(Configured(nightly(), SOURCES, 10))
+        instance.checker.reconfigure(nightly())
         wait_until(lambda: instance.landing().result == LANDED, "the first check")
-        instance.checker.reconfigure(Configured(Landings(), SOURCES, 10))
+        instance.checker.reconfigure(Landings())
         instance.checker.refresh()
-        assert instance.checker.text(openmetrics=False) == b""
+        assert instance.checker.part(openmetrics=False) is None
         assert instance.export().landing is None
         for _ in range(2):
-            instance.checker.reconfigure(Configured(nightly(), SOURCES, 10))
+            instance.checker.reconfigure(nightly())
             assert instance.landing().result == LANDED
 
 
@@ -268,14 +351,14 @@ def test_the_default_of_a_source_without_exports_has_no_series() -> None:
     landings = Landings({}, {"shop": LANDING})
     with running(Instance(MemoryLedger(), FakeMachine(at("1:00")), landings, declarations=())) as instance:
         assert instance.checker.is_ready
-        assert instance.checker.text(openmetrics=False) == b""
+        assert instance.checker.part(openmetrics=False) is None
 
 
 def test_an_export_without_a_run_has_its_series_from_the_start() -> None:
     ledger = MemoryLedger()
     declared = Declaration("nightly", Selection("shop", request_id="1"))
     with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), declarations=(declared,))) as instance:
-        text = instance.checker.text(openmetrics=False).decode()
+        text = instance.text(openmetrics=False)
     labels = 'data_type="",export="nightly",frequency="",partner=""'
     assert f'dataexport_landed_timestamp_seconds{{{labels},source="shop"}} 0.0\n' in text
     assert f'dataexport_landing_checks_total{{{labels},result="landed",source="shop"}} 0.0\n' in text
@@ -295,7 +378,26 @@ class FailingStore:
         return getattr(self._store, name)
 
 
-@pytest.mark.parametrize("operation", ["append", "lease", "read_recent"])
+def test_events_that_cannot_be_read_are_read_again(ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+
+    def fail(*_: object) -> list[RunTimes]:
+        failed.set()
+        message = "the disk is on fire"
+        raise StoreError(message)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ReadModel, "newest_runs", fail)
+        instance = Instance(ledger, FakeMachine(at("1:00")), nightly(), lambda *_: Found(1, 1, at("0:09")))
+        instance.checker.start()
+        assert failed.wait(PATIENCE_SECONDS)
+    try:
+        wait_until(lambda: instance.landing().result == LANDED, "the check")
+    finally:
+        instance.checker.stop()
+
+
+@pytest.mark.parametrize("operation", ["append", "lease", "read_newest"])
 def test_a_store_that_fails_is_tried_again(ledger: MemoryLedger, operation: str) -> None:
     failing = FailingStore(ledger)
     failing.failing = {operation}
@@ -309,7 +411,7 @@ def test_a_store_that_fails_is_tried_again(ledger: MemoryLedger, operation: str)
     with running(Instance(ledger, FakeMachine(at("1:00")), nightly(), find)) as instance:
         if operation == "append":
             assert tried.wait(PATIENCE_SECONDS)
-        assert instance.checker.is_ready == (operation != "read_recent")
+        assert instance.checker.is_ready == (operation != "read_newest")
         failing.failing = set()
         wait_until(lambda: instance.checker.is_ready and instance.landing().result == LANDED, "the check to be stored")
 

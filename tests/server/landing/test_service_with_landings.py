@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -78,6 +80,19 @@ def test_the_pages_have_it(exporter: LocalExporter) -> None:
     assert "ExportNothingLanded" in page
 
 
+@pytest.mark.parametrize("from_store", [True, False])
+def test_the_commands_have_it(exporter: LocalExporter, *, from_store: bool) -> None:
+    url = f"http://127.0.0.1:{exporter.admin_port}"
+    place = ("--config", str(exporter.config_path)) if from_store else ("--url", url)
+    store = {"DATAEXPORT_STORE_URL": f"sqlite:///{exporter.database}"}
+    heading, row = run("exports", *place, **store).stdout.splitlines()
+    assert row[heading.index("FILES") :].startswith("landed  ")
+    [document] = json.loads(run("exports", "--json", *place, **store).stdout)
+    assert document == exporter.admin("/api/v1/exports").json()["exports"][0]
+    text = run("explain", "--export", "nightly", *place, **store).stdout
+    assert "FILES           landed: 3 files with 1,500 bytes at s3://exports/a/; last looked " in text
+
+
 def test_the_doctor_tries_the_landing(exporter: LocalExporter) -> None:
     store = {"DATAEXPORT_STORE_URL": f"sqlite:///{exporter.database}"}
     result = run("doctor", "--config", str(exporter.config_path), **store)
@@ -99,9 +114,12 @@ def test_the_doctor_names_what_is_missing(exporter: LocalExporter) -> None:
     assert "s3://elsewhere does not exist; correct landing.url" in result.stdout
 
 
-def test_without_a_landing_there_is_no_import_and_no_series(tmp_path_factory: pytest.TempPathFactory) -> None:
-    before = set(sys.modules)
+def test_without_a_landing_there_is_no_import_no_thread_and_no_series(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)  # an import of it fails
+    others = set(threading.enumerate())
     with LocalExporter(tmp_path_factory.mktemp("none"), CONFIG.format(landing="")) as running:
         assert "land" not in running.scrape()
         assert running.admin("/api/v1/exports").json()["exports"][0]["landing"] is None
-    assert not {name for name in set(sys.modules) - before if name.startswith("obstore")}
+        assert not {thread.name for thread in set(threading.enumerate()) - others if "landing" in thread.name}
