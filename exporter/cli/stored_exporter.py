@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from exporter.ingest.replay import Replay, ReplayResult, oldest_acceptable
 from exporter.ledger.clock import Clock, ThisMachine
 from exporter.projection.decision_maker import DecisionMaker, find_subject
 from exporter.projection.decision_records import list_recorded
+from exporter.projection.landings import LandingHistories, attach_landings, exports_with_landing
 from exporter.projection.unconfigured_sources import unconfigured_states
 from exporter.server.admin.api import decision_schemas, schemas
 from exporter.server.export_detail import export_detail
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from exporter.config.loader import Config
     from exporter.domain.decision_rules import Author, MuteEnd
     from exporter.domain.exports import ExportKey
+    from exporter.domain.landing_history import LandingState
     from exporter.domain.state_filter import StateFilter
     from exporter.ingest.replay import QuarantineSelection
     from exporter.ledger.sql.ledger import SqlLedger
@@ -46,6 +49,7 @@ class StoredExporter:
         self._projector.catch_up()
         now = time.time()
         states = [state for state in self._projector.list_states(now) if chosen.matches(state, now)]
+        states = attach_landings(states, self._landings(now))
         return [schemas.export_document(state, now) for state in states]
 
     def export_detail(self, export_id: str) -> Document:
@@ -53,7 +57,19 @@ class StoredExporter:
         self._projector.catch_up()
         now = time.time()
         detail = export_detail(self._projector, self._ledger, self._key(export_id), now)
+        [state] = attach_landings([detail.subject.state], self._landings(now))
+        detail = detail._replace(subject=replace(detail.subject, state=state))
         return schemas.export_detail_document(detail, now, self._settings)
+
+    def _landings(self, now: float) -> dict[str, LandingState]:
+        """Return what is known about the files of exports, by `ExportKey.id`."""
+        landings, limit = self._settings.landings, self._settings.limits.exports_per_source
+        if not landings:
+            return {}
+        histories = LandingHistories(self._ledger)
+        histories.catch_up()
+        exports = exports_with_landing(self._projector, landings, limit, now)
+        return {export.state.id: histories.state(export, now) for export in exports}
 
     def list_events(self, source: str | None, limit: int) -> list[Document]:
         """See `ExporterAccess`."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exporter.domain.humanize import format_age, format_duration, format_offset, format_time_left
+from exporter.domain.humanize import format_age, format_count, format_duration, format_offset, format_time_left
+from exporter.domain.landing import ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +35,17 @@ _COLORS = {
     "fine": "green",
 }
 """The color of each state on a terminal."""
-_DISPENSABLE = ("SEVERITY", "USUAL RUN", "OWNER", "OCCURRED AT", "UTC OFFSET", "FREQUENCY", "LAST STARTED", "TYPE")
+_DISPENSABLE = (
+    "SEVERITY",
+    "USUAL RUN",
+    "OWNER",
+    "OCCURRED AT",
+    "UTC OFFSET",
+    "FREQUENCY",
+    "LAST STARTED",
+    "TYPE",
+    "FILES",
+)
 """The columns that a terminal which is too narrow does without, the first of them first."""
 NEWEST_EVENTS = 5
 """How many events an explanation shows."""
@@ -59,14 +70,15 @@ def print_document(document: Document, text: Callable[[], str], *, as_json: bool
 
 
 def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool = False) -> str:
-    """Format exports.
+    """Format exports, with a column about their files if those of any are looked for.
 
     Args:
         exports: those to show.
         now: Unix seconds.
         is_filtered: whether there may be others, which were not asked for.
     """
-    headings = (
+    exports = list(exports)
+    headings = [
         "STATE",
         "SOURCE",
         "EXPORT",
@@ -79,9 +91,9 @@ def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool 
         "DEADLINE",
         "OWNER",
         "SEVERITY",
-    )
+    ]
     rows = [
-        (
+        [
             export["state"],
             export["source"],
             export["export"],
@@ -94,9 +106,14 @@ def exports_table(exports: Iterable[Document], now: float, *, is_filtered: bool 
             format_time_left(export["deadline_seconds"] or 0, now),
             export["owner"] or "",
             export["severity"],
-        )
+        ]
         for export in exports
     ]
+    if any(export["landing"] for export in exports):
+        place = headings.index("LAST COMPLETED") + 1
+        headings.insert(place, "FILES")
+        for export, row in zip(exports, rows, strict=True):
+            row.insert(place, export["landing"]["summary"] if export["landing"] else "")
     nothing = "no export is known yet: none is declared, and no event has arrived"
     return format_table(headings, rows, "no export matches" if is_filtered else nothing)
 
@@ -114,6 +131,8 @@ def explanation(document: Document, now: float) -> str:
         "last completed": format_age(export["last_completed_seconds"] or 0, now),
         "last event": format_age(export["last_received_seconds"] or 0, now),
     }
+    if export["landing"]:
+        facts["files"] = landing_text(export["landing"], now)
     lasts = f" for {format_duration(now - since)}" if since else ""
     lines = [
         f"{export['state']}{lasts}: {', '.join(filter(None, labels))}",
@@ -126,6 +145,16 @@ def explanation(document: Document, now: float) -> str:
     ]
     events = events_table(document["events"][:NEWEST_EVENTS], export["source"])
     return "\n".join([*map(_printable, lines), events])
+
+
+def landing_text(landing: Document, now: float) -> str:
+    """Format what is known about the files of an export in one line."""
+    if not landing["result"]:
+        return str(landing["summary"])
+    found = landing["detail"]
+    if landing["result"] != ERROR:
+        found = f"{format_count(landing['objects'], 'file')} with {landing['size']:,} bytes at {found}"
+    return f"{landing['summary']}: {found}; last looked {format_age(landing['checked_at_seconds'], now)}"
 
 
 def events_table(events: Iterable[Document], source: str | None) -> str:

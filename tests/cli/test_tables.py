@@ -34,6 +34,15 @@ EXPORT: dict[str, Any] = {
     "deadline_seconds": 1000,
     "owner": None,
     "severity": "critical",
+    "landing": None,
+}
+LANDED: dict[str, Any] = {
+    "summary": "landed",
+    "result": "landed",
+    "objects": 3,
+    "size": 1500,
+    "detail": "s3://bucket/",
+    "checked_at_seconds": 1940,
 }
 ALL = ["STATE", "SOURCE", "EXPORT", "PARTNER", "TYPE", "FREQUENCY", "LAST STARTED", "LAST COMPLETED", "USUAL RUN"]
 ALL += ["DEADLINE", "OWNER", "SEVERITY"]
@@ -88,6 +97,30 @@ def test_a_table_fits_the_terminal_and_keeps_what_matters_most(terminal: Callabl
     assert {"STATE", "SOURCE", "EXPORT", "PARTNER", "LAST COMPLETED", "DEADLINE"} <= set(headings)
     assert (headings == ALL) == (width == 200)
     assert ("…" in lines[1] + lines[2]) == (width <= 100)
+
+
+def test_files_have_a_column_if_those_of_an_export_are_looked_for() -> None:
+    assert "FILES" not in tables.exports_table([EXPORT], 2000.0)
+    heading, landed, other = tables.exports_table([EXPORT | {"landing": LANDED}, EXPORT], 2000.0).splitlines()
+    place = heading.index("FILES")
+    assert re.split(" {2,}", heading)[8] == "FILES"
+    assert [line[place:].split("  ")[0] for line in (landed, other)] == ["landed", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "landed: 3 files with 1,500 bytes at s3://bucket/; last looked 1 min ago"),
+        ({"objects": 1}, "landed: 1 file with 1,500 bytes at s3://bucket/; last looked 1 min ago"),
+        (
+            {"summary": "could not be looked for", "result": "error", "detail": "s3://bucket is not there"},
+            "could not be looked for: s3://bucket is not there; last looked 1 min ago",
+        ),
+        ({"summary": "not looked for yet", "result": None}, "not looked for yet"),
+    ],
+)
+def test_an_explanation_has_what_is_known_about_files(changes: dict[str, Any], expected: str) -> None:
+    assert tables.landing_text(LANDED | changes, 2000.0) == expected
 
 
 def test_a_terminal_too_narrow_for_every_column_gets_cut_cells(terminal: Callable[[int], None]) -> None:
