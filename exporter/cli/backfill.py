@@ -15,16 +15,19 @@ import heapq
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import DeliveryCounter
 from exporter.domain.exports import key_of_source
+from exporter.domain.landing import Landings
+from exporter.domain.landing_history import LandingHistory
 from exporter.ledger.contract import PAGE_SIZE
 from exporter.metrics import families
 from exporter.metrics.families import DUPLICATES, DURATION, EXPORT_FAMILIES, SOURCE_FAMILIES, TEST_CALLS
+from exporter.metrics.landing_families import LANDING_FAMILIES, landing_lines
 from exporter.metrics.series_limit import combine
 from exporter.projection.fold.exports import ExportProjection
 from exporter.projection.fold.source_stats import SourceStats
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.events import Event, Outage, QuarantinedBody
     from exporter.domain.exports import Declaration, ExportKey, Selection, Source
+    from exporter.domain.landing import LandingCheck
     from exporter.domain.states import ExportState
     from exporter.domain.terms import TermsChange
     from exporter.ledger.contract import Ledger
@@ -56,6 +60,7 @@ class BackfillInput:
     Attributes:
         exports_per_source: how many exports of a source get their own series; the others share one.
         reasons: every reason for quarantine; each has a series from the start.
+        landings: where the files of exports land; the checks of others are left out.
     """
 
     ledger: Ledger
@@ -63,10 +68,11 @@ class BackfillInput:
     declarations: Sequence[Declaration]
     exports_per_source: int
     reasons: tuple[str, ...]
+    landings: Landings = field(default_factory=Landings)
 
 
 class Backfill:
-    """The samples of a period: call `fold` to the end, then `text` for each of `FAMILIES`.
+    """The samples of a period: call `fold` to the end, then `text` for each of `families`.
 
     Args:
         inputs: what the samples are computed from.
@@ -108,10 +114,19 @@ class Backfill:
         """The exports that have series, by source; None for all over the limit together."""
         self._export_lines: dict[tuple[str, ExportKey | None], Sequence[str]] = {}
         self._source_lines: dict[str, Sequence[str]] = {}
-        self._changes: dict[str, dict[str, list[tuple[int, str]]]] = {family.name: {} for family in FAMILIES}
+        self._landing_histories: defaultdict[str, LandingHistory] = defaultdict(LandingHistory)
+        """By `ExportKey.id`."""
+        self._keys_with_landing: dict[str, ExportKey] = {}
+        self._landing_lines: dict[ExportKey, Sequence[str]] = {}
+        self._changes: dict[str, dict[str, list[tuple[int, str]]]] = {family.name: {} for family in self.families}
         """By family and series: from which second on which lines are shown; an empty text ends the series."""
         self.samples = 0
         """How many samples `text` has yielded."""
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families that have a history: `FAMILIES`, and those of files if landings are configured."""
+        return FAMILIES + LANDING_FAMILIES if self._inputs.landings else FAMILIES
 
     @property
     def series(self) -> int:
@@ -123,6 +138,7 @@ class Backfill:
         events = _Cursor(self._events, lambda event: event.arrived_at)
         quarantined = _Cursor(self._quarantined, lambda body: body.arrived_at)
         outages = _Cursor(self._outages, lambda outage: outage.ended_at)
+        checks = _Cursor(self._list_checks(), lambda check: check.checked_at)
         second = self.since
         dirty_sources = set(self._source_stats)
         while True:
@@ -136,12 +152,17 @@ class Backfill:
             dirty |= self._projection.add(new_events)
             while self._scheduled and self._scheduled[0][0] <= second:
                 dirty.add(heapq.heappop(self._scheduled)[1])
+            for check in checks.take_until(second):
+                self._landing_histories[check.export_id].add(check)
+                if check.export_id in self._keys_with_landing:
+                    dirty.add(self._keys_with_landing[check.export_id])
             self._update_exports(dirty, second)
             dirty_sources |= self._count_arrivals(new_events, quarantined.take_until(second))
             self._update_sources(dirty_sources, second)
             dirty_sources = set()
             yield second
-            next_change = min(events.next_time, quarantined.next_time, outages.next_time, self._next_scheduled())
+            cursors = (events, quarantined, outages, checks)
+            next_change = min(self._next_scheduled(), *(cursor.next_time for cursor in cursors))
             if next_change > self.until:
                 return
             second = math.ceil(next_change)
@@ -159,6 +180,11 @@ class Backfill:
                 self.samples += len(timestamps) * len(prefixes)
                 # OpenMetrics wants the lines of a histogram grouped by timestamp; each line ends with it.
                 yield "".join([timestamp.join((*prefixes, "")) for timestamp in timestamps])
+
+    def _list_checks(self) -> list[LandingCheck]:
+        if not self._inputs.landings:
+            return []
+        return sorted(self._inputs.ledger.landings.read(0), key=lambda check: (check.checked_at, check.sequence))
 
     def _list_regular_seconds(self, step: int) -> list[int]:
         """Return the seconds at which every series has a sample: all steps, and the ends of outages."""
@@ -239,6 +265,8 @@ class Backfill:
         labels = set()
         for key in changed:
             old, new = shown.pop(key, None), current.get(key)
+            if key is not None:
+                self._update_landing(key, new, second)
             if new is not None:
                 shown[key] = new
             lines = families.export_lines(new) if new else ("",) * len(EXPORT_FAMILIES)
@@ -247,6 +275,21 @@ class Backfill:
             labels |= {state.export for state in (old, new) if state}
         for label in labels:
             self._update_durations(slug, label, second)
+
+    def _update_landing(self, key: ExportKey, state: ExportState | None, second: int) -> None:
+        """Record what a scrape shows of the files of an export; ``state`` is None if it has no series."""
+        landing = self._inputs.landings.of(key)
+        if landing is None:
+            return
+        lines: Sequence[str] = ("",) * len(LANDING_FAMILIES)
+        if state is not None:
+            self._keys_with_landing[key.id] = key
+            known = self._landing_histories[key.id].state(state, landing, second)
+            lines = landing_lines(state, known)
+            if known.changes_at < math.inf:
+                heapq.heappush(self._scheduled, (max(second + 1, math.ceil(known.changes_at)), key))
+        self._record_changes(LANDING_FAMILIES, self._landing_lines.get(key), lines, second)
+        self._landing_lines[key] = lines
 
     def _update_durations(self, slug: str, label: str, second: int) -> None:
         """Record the histogram that the exports of a source with the same ``export`` label share."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -17,14 +18,28 @@ from backfills import BEGINS, DECLARED, NAMES_WITHOUT_HISTORY, TimeTravelLedger
 from builders import DAY, HOUR, SHOP, accepted_event, event
 from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
 from exporter.cli.simulation import fleet, history, outcome_by_shares
+from exporter.domain.epochs import GIVEN
 from exporter.domain.errors import ExporterError
 from exporter.domain.events import Outage, QuarantinedBody
 from exporter.domain.exports import Declaration, Selection, Source
+from exporter.domain.landing import (
+    NOTHING,
+    RESULTS,
+    Found,
+    Landing,
+    LandingCheck,
+    Landings,
+    choose_target,
+    next_check,
+)
 from exporter.ingest.intake import quarantine_reasons
 from exporter.ledger import contract as ledgers
 from exporter.metrics.families import DURATION
+from exporter.metrics.landing_families import LANDING_GAUGES, LandingRenderer
 from exporter.metrics.renderer import Renderer
+from exporter.projection.landings import LandingHistories, exports_with_landing
 from exporter.projection.projector import Projector
+from exporter.server.export_detail import newest_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +48,7 @@ if TYPE_CHECKING:
     from exporter.ledger.contract import Entry, Ledger
 
 BERLIN = Source("berlin", "Europe/Berlin", ZoneInfo("Europe/Berlin"))
+NONE = Found(0, 0, 0)
 SOURCES = {each.slug: each for each in (SHOP, BERLIN)}
 
 
@@ -75,7 +91,7 @@ def run_backfill(
     """Return the whole text, and the seconds at which something changed."""
     backfill = Backfill(inputs, since, until, step)
     seconds = list(backfill.fold())
-    text = "".join(piece for family in FAMILIES for piece in backfill.text(family))
+    text = "".join(piece for family in backfill.families for piece in backfill.text(family))
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert backfill.samples == len(lines)
     all_series = {line.rsplit(" ", 2)[0] for line in lines}
@@ -109,6 +125,7 @@ def assert_as_scraped(
     assert set(hours) - set(seconds)
     projector = Projector(ledger, inputs.sources, inputs.declarations)
     renderer = Renderer(projector, inputs.exports_per_source, inputs.reasons)
+    histories, landing_renderer = LandingHistories(ledger), LandingRenderer()
     now: dict[str, str] = {}
     for second in sorted({*hours, *seconds}):
         here = by_second.pop(second, {})
@@ -117,7 +134,12 @@ def assert_as_scraped(
             continue
         ledger.now = second
         renderer.update(second)
-        expected = samples_of(renderer.body(openmetrics=True).plain(b"").decode())
+        histories.catch_up()
+        exports = exports_with_landing(projector, inputs.landings, inputs.exports_per_source, second)
+        landings = landing_renderer.update((export.state, histories.state(export, second)) for export in exports)
+        body = renderer.body(openmetrics=True)
+        body = body.followed_by(landings[1]) if landings else body
+        expected = samples_of(body.plain(b"").decode())
         if second in hours or second == seconds[0] or any(outage.ended_at == second for outage in outages):
             assert here == expected
         now |= here
@@ -186,6 +208,44 @@ def test_a_time_in_which_nobody_listened_is_empty_and_known_only_afterwards() ->
     assert {times.get(int(BEGINS) + 36 * HOUR) for times in unknown} > {"0.0", None}
     ledger.record_declarations([(each.match.source, each.name) for each in DECLARED], BEGINS)
     assert_as_scraped(ledger, inputs, BEGINS + 2 * DAY)
+
+
+def make_checks(ledger: TimeTravelLedger, inputs: BackfillInput, until: float) -> None:
+    """Store the checks that an exporter would have made, with results by chance."""
+    chance = random.Random(1)
+    projector, histories = Projector(ledger, inputs.sources, inputs.declarations), LandingHistories(ledger)
+    for second in range(int(BEGINS) + 61, int(until), 600):
+        ledger.now = second
+        projector.catch_up()
+        histories.catch_up()
+        for export in exports_with_landing(projector, inputs.landings, inputs.exports_per_source, second):
+            runs = newest_runs(projector, ledger, export.key, second)
+            target = choose_target(export.state, export.landing, export.zone, runs, second)
+            if target and next_check(target, histories.of(export.state.id).checks_of(target.key)) <= second:
+                result = chance.choice(RESULTS)
+                found = Found(chance.randint(1, 3), chance.randint(1, 999), second - 30) if result != NOTHING else NONE
+                ledger.landings.append(
+                    LandingCheck("shop", export.state.id, target.key, target.due_at, second - 0.5, result, *found),
+                    GIVEN,
+                )
+
+
+@pytest.mark.parametrize("limit", [3, 200])
+def test_files_are_what_checks_found_at_the_time(limit: int) -> None:
+    stopped = event("completed", BEGINS + 600, source="berlin", partner="Stopped", frequency="4h")
+    ledger = TimeTravelLedger(map(accepted_event, [stopped, *simulated(days=1.5)]), declared=BEGINS)
+    landings = Landings({("shop", "never-ran"): Landing("gs://bucket/")}, {"berlin": Landing("s3://bucket/")})
+    inputs = replace(inputs_for(ledger, DECLARED, limit), landings=landings)
+    make_checks(ledger, inputs, BEGINS + 1.5 * DAY)
+    text, _ = run_backfill(inputs, BEGINS + 1.5 * DAY)
+    assert {name for name, _, _ in LANDING_GAUGES} <= set(re.findall(r"dataexport_(\w+){[^}]*} [1-9]", text))
+    assert_as_scraped(ledger, inputs, BEGINS + 1.5 * DAY)
+
+
+def test_without_a_landing_there_is_nothing_about_files() -> None:
+    ledger = TimeTravelLedger(map(accepted_event, simulated(days=0.3)))
+    text, _ = run_backfill(inputs_for(ledger), BEGINS + 0.3 * DAY)
+    assert "land" not in text
 
 
 def test_what_was_not_understood_is_counted_from_its_arrival_on() -> None:

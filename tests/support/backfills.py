@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from builders import DAY, HOUR, at
 from exporter.domain.exports import Declaration, Selection
 from exporter.ledger.contract import PAGE_SIZE, AcceptedEvent
+from memory_landings import MemoryLandingStore
 from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.domain.events import DeliveryCounter, Event, Outage
+    from exporter.domain.landing import LandingCheck
     from exporter.ledger.contract import Entry
 
 
@@ -24,12 +26,27 @@ DECLARED = [
 ]
 
 
+class TimeTravelLandingStore(MemoryLandingStore):
+    """The checks of a `TimeTravelLedger`."""
+
+    def __init__(self, ledger: TimeTravelLedger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def read_newest(self, limit: int) -> list[LandingCheck]:
+        return [check for check in super().read_newest(limit) if check.checked_at <= self._ledger.now]
+
+    def read(self, after: int) -> list[LandingCheck]:
+        return [check for check in super().read(after) if check.checked_at <= self._ledger.now]
+
+
 class TimeTravelLedger(MemoryLedger):
     """A ledger in memory with given outages that shows only what it had at `now`."""
 
     def __init__(self, entries: Iterable[Entry] = (), outages: Sequence[Outage] = (), declared: float = 0) -> None:
         super().__init__()
         self.now = float("inf")
+        self.landings = TimeTravelLandingStore(self)
         self._given_outages = list(outages)
         self.append(
             sorted(entries, key=lambda entry: (entry.event if isinstance(entry, AcceptedEvent) else entry).arrived_at)

@@ -10,7 +10,7 @@ import click
 
 from exporter.cli import assets
 from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation, adapt_rules, declared_rules
-from exporter.cli.backfill import FAMILIES, Backfill, BackfillInput
+from exporter.cli.backfill import Backfill, BackfillInput
 from exporter.cli.open_store import open_store
 from exporter.cli.options import ADDRESS, INSTANT, config_option
 from exporter.cli.progress import progress_bar
@@ -44,9 +44,9 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
     """Write past metrics for Prometheus to import.
 
     The format is OpenMetrics. Each metric of exports and sources has the values that scrapes with the
-    current configuration would have shown: one sample every --step, and one at each change. promtool
-    reads the whole file once per two hours of history, so import a long history one day at a time, with
-    --from and --to.
+    current configuration would have shown: one sample every --step, and one at each change. So have the
+    metrics of landed files, from what checks found at that time. promtool reads the whole file once per
+    two hours of history, so import a long history one day at a time, with --from and --to.
 
     \b
     Example:
@@ -60,13 +60,14 @@ def backfill(path: Path | None, since: float | None, until: float | None, step: 
             settings.exports,
             settings.limits.exports_per_source,
             quarantine_reasons(),
+            settings.landings,
         )
         history = Backfill(inputs, since, time.time() if until is None else until, step)
         with progress_bar("folding", history.until - history.since) as bar:
             for second in history.fold():
                 bar.update(second - history.since - bar.pos)
-        with progress_bar("writing", len(FAMILIES)) as bar:
-            for family in FAMILIES:
+        with progress_bar("writing", len(history.families)) as bar:
+            for family in history.families:
                 output.writelines(text.encode() for text in history.text(family))
                 bar.update(1)
         output.write(b"# EOF\n")
