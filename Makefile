@@ -126,9 +126,9 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # As the image has it: copied, since what is editable is found by a finder, some milliseconds of a start.
-$(VENV)/bench/stamp: requirements/run.txt pyproject.toml $(shell find exporter -type f -not -name '*.pyc') | $(VENV)/bin/python
+$(VENV)/bench/stamp: requirements/landing.txt pyproject.toml $(shell find exporter -type f -not -name '*.pyc') | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/bench
-	$(call pip,$(VENV)/bench/bin) --require-hashes -r requirements/run.txt
+	$(call pip,$(VENV)/bench/bin) --require-hashes -r requirements/landing.txt
 	rm -rf build
 	$(call pip,$(VENV)/bench/bin) --no-deps --force-reinstall .
 	rm -rf build

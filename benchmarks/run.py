@@ -19,6 +19,7 @@ from typing import Any
 
 import fleet
 import ingest
+import landing
 import page
 import processes
 import scrape
@@ -47,6 +48,7 @@ MEASURES = {
     "stored": stored.measure,
     "slow_clients": slow_clients.measure,
     "page": page.measure,
+    "landing": landing.measure,
 }
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
