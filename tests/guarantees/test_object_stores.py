@@ -1,64 +1,57 @@
-"""The small bucket server of the tests answers as moto's S3 and as Azurite do; they list the same files.
+"""Files are found in Amazon S3, Google Cloud Storage and Azure Blob Storage, whatever these do.
 
-moto answers the client for Google Cloud Storage as well, which lists by the XML interface that both share.
+moto is the S3, and Azurite the Azure. moto answers the client for Google Cloud Storage as well, which lists by the XML
+interface that both share. The small bucket server of the other tests answers as they do.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import subprocess
+import json
 import sys
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from email.utils import formatdate
+import time
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from obstore import put
-from obstore.store import AzureStore, S3Store
 
-from bucket_server import ACCOUNT, BUCKET, BucketServer, bucket_server
-from exporter.domain.landing import Found, Landing
-from exporter.server.landing.object_store import DENIED, NO_BUCKET, TOO_MANY, ListingError, find_files
-from monitoring import find_tool, wait_for
+import object_stores
+from bucket_server import BUCKET, bucket_server
+from exporter.domain.exports import DECLARED, ExportKey
+from exporter.domain.landing import ERROR, LANDED, NOTHING, SMALL, LandingCheck, Target
+from exporter.domain.landing_history import LandingHistory
+from exporter.domain.states import ExportState
+from exporter.projection.landings import ExportWithLanding
+from exporter.server.landing import object_store
+from exporter.server.landing.checker import make_check
+from exporter.server.landing.object_store import (
+    NO_BUCKET,
+    TOO_MANY,
+    ListingError,
+    find_files,
+)
+from object_stores import SCHEMES, ObjectStore, faulty_proxy
 from ports import free_port
-from tools import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from exporter.domain.landing import Landing
+
 pytestmark = pytest.mark.proof
 
-AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""The key that every Azurite has; it is no secret."""
 NAMES = ["a/2026-06-01/one", "a/2026-06-01/two/three", "a/76-x", "a/77-x", "a/77-y/z", "a/78-x"]
 MANY = 1100
+HUNDRED_THOUSAND = 100_000
+RECENT = 600
 LATER = 4e9
+KEY = ExportKey("shop", DECLARED, "nightly")
+STATE = ExportState("shop", "nightly", "", "", "", "UTC", declared=True, key=KEY)
 
 
-def landing_at(scheme: str, url: str, *, key: str = "", max_objects: int = 100_000) -> Landing:
-    """Return a landing in a store on loopback, with its right key unless another one is given."""
-    endpoint = f"{url}/{ACCOUNT}" if scheme == "az" else url
-    options = {
-        "s3": (("region", "us-east-1"), ("access_key_id", "testing")),
-        "gs": (("anonymous", "true"),),
-        "az": (("account", ACCOUNT),),
-    }
-    secrets = {"s3": (("secret_access_key", key or "testing"),), "gs": (), "az": (("account_key", key or AZURE_KEY),)}
-    return Landing(
-        f"{scheme}://{BUCKET}/",
-        max_objects=max_objects,
-        timeout=60,
-        options=(*options[scheme], ("endpoint", endpoint)),
-        secrets=secrets[scheme],
-    )
-
-
-def outcomes(scheme: str, url: str) -> dict[str, object]:
+def outcomes(store: ObjectStore) -> dict[str, object]:
     """Return what each kind of listing finds, or the reason why it fails."""
     prefixes = {
         "a folder": "a/2026-06-01/",
@@ -68,29 +61,20 @@ def outcomes(scheme: str, url: str) -> dict[str, object]:
         "a folder without its slash": "a/2026-06-01",
         "many pages": "many/",
     }
-    found: dict[str, object] = {
-        name: _outcome(landing_at(scheme, url), f"{scheme}://{BUCKET}/{prefix}") for name, prefix in prefixes.items()
-    }
-    found["before the run"] = _outcome(landing_at(scheme, url), f"{scheme}://{BUCKET}/a/", since=LATER)
-    found["too many"] = _outcome(landing_at(scheme, url, max_objects=MANY - 1), f"{scheme}://{BUCKET}/many/")
-    found["no bucket"] = _outcome(landing_at(scheme, url), f"{scheme}://no-such-bucket/")
+    found: dict[str, object] = {name: _outcome(store.landing(prefix)) for name, prefix in prefixes.items()}
+    found["before the run"] = _outcome(store.landing("a/"), since=LATER)
+    found["too many"] = _outcome(store.landing("many/", max_objects=MANY - 1))
+    found["no bucket"] = _outcome(replace(store, bucket="no-such-bucket").landing())
     return found
 
 
-def _outcome(landing: Landing, url: str, since: float = 0) -> object:
+def _outcome(landing: Landing, since: float = 0) -> object:
     try:
-        found = find_files(landing, url, since)
+        found = find_files(landing, landing.url, since)
     except ListingError as error:
         return error.reason
     assert bool(found.newest) == bool(found.objects)
     return found.objects, found.size
-
-
-def fill(put_object: Callable[[str, bytes], object]) -> None:
-    for name in NAMES:
-        put_object(name, b"x" * len(name))
-    for number in range(MANY):
-        put_object(f"many/{number:04}", b"x")
 
 
 EXPECTED = {
@@ -106,103 +90,197 @@ EXPECTED = {
 }
 
 
-@contextmanager
-def running(command: list[str], url: str) -> Iterator[str]:
-    """Run an emulator until the end."""
-
-    def answers() -> bool:
-        try:
-            requests.get(url, timeout=5)
-        except requests.ConnectionError:
-            return False
-        return True
-
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(answers, "the emulator")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+def fill(put_object: Callable[[str, bytes], object]) -> None:
+    for name in NAMES:
+        put_object(name, b"x" * len(name))
+    for number in range(MANY):
+        put_object(f"many/{number:04}", b"x")
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with running(command, f"http://127.0.0.1:{port}") as url:
-        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
-        options: Any = {"allow_http": True}
-        store = S3Store(
-            BUCKET,
-            endpoint=url,
-            region="us-east-1",
-            access_key_id="testing",
-            secret_access_key="testing",
-            client_options=options,
-        )
-        fill(lambda name, content: put(store, name, content))
+    with object_stores.moto() as url:
+        fill(ObjectStore("s3", url).put)
         yield url
 
 
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = find_tool("azurite-blob")
-    if program is None:
-        missing("azurite-blob is not there; scripts/install-tools azurite-blob gets it")
-    port = free_port()
-    folder: Path = tmp_path_factory.mktemp("azurite")
-    command = [program, "--blobPort", str(port), "--location", str(folder), "--silent", "--skipApiVersionCheck"]
-    with running(command, f"http://127.0.0.1:{port}") as url:
-        options: Any = {"allow_http": True, "timeout": timedelta(seconds=30)}
-        store = AzureStore(
-            BUCKET, account_name=ACCOUNT, account_key=AZURE_KEY, endpoint=f"{url}/{ACCOUNT}", client_options=options
-        )
-        create_container(url)
-        fill(lambda name, content: put(store, name, content))
+    with object_stores.azurite(tmp_path_factory.mktemp("azurite")) as url:
+        fill(ObjectStore("az", url).put)
         yield url
 
 
-def create_container(url: str) -> None:
-    """Create the container; obstore cannot, so the request is signed here."""
-    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
-    canonical = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
-    resource = f"/{ACCOUNT}/{ACCOUNT}/{BUCKET}\nrestype:container"
-    text = "PUT\n\n\n\n\n\n\n\n\n\n\n\n" + canonical + resource
-    digest = hmac.new(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256).digest()
-    headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}"
-    headers["Content-Length"] = "0"
-    response = requests.put(f"{url}/{ACCOUNT}/{BUCKET}?restype=container", headers=headers, timeout=10)
-    response.raise_for_status()
+@pytest.fixture(params=SCHEMES)
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    """The emulator of each client."""
+    scheme = str(request.param)
+    return ObjectStore(scheme, request.getfixturevalue("azurite" if scheme == "az" else "moto"))
 
 
-@pytest.fixture
-def small() -> Iterator[BucketServer]:
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(object_store, "LONGEST_RETRY_SECONDS", 0.02)
+
+
+def look(landing: Landing, since: float) -> LandingCheck:
+    """Look once for the files of a run that started at an instant."""
+    target = Target(since, since, since, "77", since, since + landing.within)
+    return make_check(ExportWithLanding(KEY, STATE, landing, None), target)
+
+
+def test_the_emulator_lists_as_expected(store: ObjectStore) -> None:
+    assert outcomes(store) == EXPECTED
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_small_server_lists_the_same(scheme: str) -> None:
     with bucket_server() as server:
         fill(lambda name, content: server.put(name, len(content), 1.8e9))
-        yield server
+        assert outcomes(ObjectStore(scheme, server.url)) == EXPECTED
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
-def test_the_small_server_lists_as_expected(small: BucketServer, scheme: str) -> None:
-    assert outcomes(scheme, small.url) == EXPECTED
+def test_nothing_then_too_little_then_late_files(store: ObjectStore) -> None:
+    started_at = time.time() - RECENT
+    landing = store.landing("late/" + store.scheme, min_objects=2, min_bytes=10)
+    assert look(landing, started_at).result == NOTHING
+    store.put(f"late/{store.scheme}/one", b"x" * 100)
+    assert look(landing, started_at).result == SMALL
+    store.put(f"late/{store.scheme}/two", b"x")
+    check = look(landing, started_at)
+    assert (check.result, check.objects, check.size) == (LANDED, 2, 101)
+    assert 0 <= time.time() - check.newest < RECENT
+    assert look(landing, time.time() + RECENT).result == NOTHING
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs"])
-def test_moto_lists_the_same(moto: str, scheme: str) -> None:
-    assert outcomes(scheme, moto) == EXPECTED
+@contextmanager
+def checking_credentials(store: ObjectStore) -> Iterator[None]:
+    """Let moto check credentials for a time, as Azurite always does."""
+    requests.post(f"{store.url}/moto-api/reset-auth", data="0", timeout=10)
+    try:
+        yield
+    finally:
+        requests.post(f"{store.url}/moto-api/reset-auth", data="inf", timeout=10)
 
 
-def test_azurite_lists_the_same(azurite: str) -> None:
-    assert outcomes("az", azurite) == EXPECTED
-    wrong = landing_at("az", azurite, key="d3Jvbmc=")
-    assert _outcome(wrong, f"az://{BUCKET}/") == DENIED
+def test_access_denied(store: ObjectStore) -> None:
+    with checking_credentials(store):
+        check = look(store.landing(key="d3Jvbmc="), 0)
+    assert check.result == ERROR
+    assert check.detail.startswith(f"{store.scheme}://{BUCKET} may not be listed (status 403); allow ")
 
 
-def test_a_hundred_thousand_objects_are_listed() -> None:
-    with ExitStack() as stack:
-        server = stack.enter_context(bucket_server())
-        for number in range(100_000):
-            server.put(f"a/{number:06}", 10, 1.8e9)
-        found = find_files(landing_at("s3", server.url), f"s3://{BUCKET}/a/", 0)
-    assert found == Found(100_000, 1_000_000, 1.8e9)
+def test_no_such_bucket(store: ObjectStore) -> None:
+    check = look(replace(store, bucket="no-such-bucket").landing(), 0)
+    assert check.result == ERROR
+    assert check.detail.startswith(f"{store.scheme}://no-such-bucket does not exist; correct landing.url")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_store_that_throttles_is_asked_again_and_then_given_up(store: ObjectStore, status: int) -> None:
+    with faulty_proxy(store.url) as proxy:
+        through = replace(store, url=proxy.url)
+        proxy.statuses = [status, status]
+        assert look(through.landing("a/2026-06-01/"), 0).result == LANDED
+        assert proxy.requests == 3
+        proxy.statuses = [status] * 100
+        check = look(through.landing("a/2026-06-01/"), 0)
+        assert check.result == ERROR
+        assert (
+            check.detail == f"{store.scheme}://{BUCKET} asks for fewer requests (status {status}), also after retries"
+        )
+        assert proxy.requests == 3 + 1 + object_store.MAX_RETRIES
+
+
+def test_a_slow_store_is_waited_for_as_long_as_the_timeout(store: ObjectStore) -> None:
+    with faulty_proxy(store.url) as proxy:
+        through = replace(store, url=proxy.url)
+        proxy.delay = 0.5
+        assert look(through.landing("many/"), 0).result == LANDED
+        proxy.delay = 3
+        check = look(through.landing("many/", timeout=1), 0)
+        assert check.result == ERROR
+        assert "could not be listed within 1 s" in check.detail
+
+
+@pytest.mark.parametrize("clock", ["+1h", "+400d"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_files_from_a_clock_that_is_ahead_count_from_the_check_on(tmp_path: Path, scheme: str, clock: str) -> None:
+    run = object_stores.azurite(tmp_path, clock=clock) if scheme == "az" else object_stores.moto(clock=clock)
+    with run as url:
+        store = ObjectStore(scheme, url)
+        store.put("a/file", b"x")
+        now = time.time()
+        check = replace(look(store.landing("a/"), now - RECENT), checked_at=now, sequence=1)
+    assert check.result == LANDED
+    assert check.newest > now + RECENT
+    history = LandingHistory()
+    history.add(check)
+    assert history.state(STATE, store.landing("a/"), now).landed_at == now
+
+
+FILLED_MOTO = """
+import sys
+from moto.s3.models import s3_backends
+from moto.server import main
+backend = s3_backends["123456789012"]["aws"]
+backend.create_bucket(sys.argv[2], "us-east-1")
+for number in range(int(sys.argv[3])):
+    backend.put_object(sys.argv[2], f"a/{number:06}", b"x" * 10)
+main(["-p", sys.argv[1]])
+"""
+
+
+@pytest.fixture(scope="module")
+def full_moto() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-c", FILLED_MOTO, str(port), BUCKET, str(HUNDRED_THOUSAND)]
+    with object_stores.running(command, f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def full_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("full-azurite")
+    with object_stores.azurite(folder) as url:
+        ObjectStore("az", url).put("a/000000", b"x" * 10)
+    multiply(folder / "__azurite_db_blob__.json")
+    with object_stores.azurite_on(folder) as url:
+        yield url
+
+
+def multiply(database: Path) -> None:
+    """Make many blobs of the only one in the database of Azurite; uploading them would take minutes."""
+    content: dict[str, Any] = json.loads(database.read_text("utf-8"))
+    [blobs] = [each for each in content["collections"] if each["name"] == "$BLOBS_COLLECTION$"]
+    [blob] = blobs["data"]
+    blobs["data"] = [{**blob, "name": f"a/{number:06}", "$loki": number + 1} for number in range(HUNDRED_THOUSAND)]
+    blobs["maxId"], blobs["idIndex"] = HUNDRED_THOUSAND, None
+    for index in blobs["binaryIndices"].values():
+        index |= {"dirty": True, "values": []}
+    database.write_text(json.dumps(content), "utf-8")
+
+
+@pytest.fixture(params=SCHEMES)
+def full(request: pytest.FixtureRequest) -> ObjectStore:
+    """The emulator of each client, with many objects."""
+    scheme = str(request.param)
+    return ObjectStore(scheme, request.getfixturevalue("full_azurite" if scheme == "az" else "full_moto"))
+
+
+def test_a_hundred_thousand_objects_are_listed(full: ObjectStore) -> None:
+    check = look(full.landing("a/", timeout=120), 0)
+    assert (check.result, check.objects, check.size) == (LANDED, HUNDRED_THOUSAND, 10 * HUNDRED_THOUSAND)
+    assert look(full.landing("a/", max_objects=3000), 0).detail.startswith("more than 3000 objects are in the folder")
+
+
+def test_a_listing_that_breaks_off_is_never_part_of_an_answer(full: ObjectStore) -> None:
+    with faulty_proxy(full.url) as proxy:
+        landing = replace(full, url=proxy.url).landing("a/", timeout=120)
+        proxy.cut_off = tuple(range(2, 20))
+        check = look(landing, 0)
+        assert (check.result, check.objects) == (ERROR, 0)
+        assert (
+            check.detail == f"{landing.url} could not be listed to its end: the answer broke off, or is not a listing"
+        )
