@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -140,7 +141,7 @@ class LandingChecker:
             with self._lock:
                 busy = set(self._in_flight)  # before the refresh, which then has what those before it found
             if self._succeeds(self.refresh):
-                self._succeeds(lambda busy=busy: self._start_checks(busy))
+                self._succeeds(partial(self._start_checks, busy))
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 

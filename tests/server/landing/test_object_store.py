@@ -119,7 +119,10 @@ def test_a_store_that_does_not_answer_is_given_up(server: BucketServer, scheme: 
 def test_a_listing_may_not_take_longer_than_the_timeout(server: BucketServer, scheme: str) -> None:
     server.put("one", 1, 1000)
     times = iter([0.0, 21.0, 21.0, 21.0])
-    assert reason(ObjectStore(scheme, server.url).landing(timeout=20), monotonic=lambda: next(times)) == object_store.TIMED_OUT
+    assert (
+        reason(ObjectStore(scheme, server.url).landing(timeout=20), monotonic=lambda: next(times))
+        == object_store.TIMED_OUT
+    )
 
 
 def test_a_store_that_cannot_be_reached(scheme: str) -> None:
