@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builders import fields
 from exporter.server.http.connection import HEAD_SECONDS
 from loading import Load
 from running import Exporter, wait_until
@@ -64,6 +65,27 @@ def test_slow_clients_hold_up_nobody(tmp_path: Path, kind: str) -> None:
         assert (load.broken, load.refused) == ([], [])
         # A promise, and no benchmark: whoever is starved here waits for the ten seconds of the slow ones.
         assert sorted(load.seconds)[int(len(load.seconds) * 0.99)] < HEAD_SECONDS / 2
+        assert "Traceback" not in exporter.log()
+
+
+def test_scrapes_that_are_not_read_hold_up_no_other_and_wait_one_for_each_client(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter, ExitStack() as slow:
+        assert exporter.post([fields(request_id=number, Partner=f"partner {number}") for number in range(150)]).ok
+        scrape_bytes, before = len(exporter.scrape()), exporter.value("process_resident_memory_bytes")
+        assert before is not None
+        readers = [slow.enter_context(socket.socket()) for _ in range(30)]
+        for reader in readers:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", exporter.admin_port))
+            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+        with Load(exporter, 1, keep_alive=False) as load:
+            load.wait_for(20)
+        assert (load.broken, load.refused) == ([], [])
+        for _ in range(10):
+            after = exporter.value("process_resident_memory_bytes")
+            assert after is not None
+            # Of the ten scrapes of each reader, the kernel takes some, one waits, and the others are not rendered.
+            assert after - before < 2 * len(readers) * scrape_bytes
         assert "Traceback" not in exporter.log()
 
 

@@ -363,3 +363,6 @@ def test_a_target_with_raw_or_encoded_bytes_is_no_error_of_ours(exporter: Export
     with socket.create_connection(("127.0.0.1", exporter.admin_port), PATIENCE_SECONDS) as client:
         client.sendall(b"GET /api/v1/events?limit=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+    for path in ("/api%2Fv1%2Fexports", "/api/v1%2fexports", "/-%2Fready"):
+        assert exporter.admin(path).status_code == 404
+    assert exporter.admin("/api/v1/expor%74s").status_code == 200

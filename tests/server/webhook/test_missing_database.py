@@ -20,8 +20,10 @@ def test_a_database_that_is_gone_is_said_and_nothing_is_acknowledged_until_it_is
             refused = exporter.post(body(request_id=2))
             assert_problem(refused, 503)
             assert int(refused.headers["Retry-After"]) > 0
+            ready = exporter.admin("/-/ready")  # which needs no credential
+            assert_problem(ready, 503)
+            assert str(tmp_path) not in refused.text + ready.text
             assert_problem(exporter.admin("/metrics"), 503)
-            assert_problem(exporter.admin("/-/ready"), 503)
             assert exporter.admin("/-/healthy").status_code == 200
             assert "was removed" in exporter.admin("/").text
         away.rename(exporter.database)
@@ -31,6 +33,7 @@ def test_a_database_that_is_gone_is_said_and_nothing_is_acknowledged_until_it_is
         assert exporter.value("dataexport_webhook_events_total", source="default", status="initiated") == 2
         assert exporter.value("dataexport_store_errors_total", operation="append") == 2
         assert exporter.value("dataexport_store_up") == 1
+        assert str(tmp_path) in exporter.log()
         assert "Traceback" not in exporter.log()
 
 

@@ -138,11 +138,16 @@ def assert_the_page_is_bounded(exporter: LocalExporter) -> None:
 def test_whoever_guesses_is_told_to_wait_but_a_valid_credential_still_passes(tmp_path: Path) -> None:
     sources = '[[sources]]\nslug = "shop"\ntokens = ["the-right-token!"]\n'
     with LocalExporter(tmp_path, sources) as exporter:
-        guesses = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(12)]
-        assert [guess.status_code for guess in guesses] == [401] * 10 + [429] * 2
-        assert_problem(guesses[-1], 429)
-        assert re.fullmatch(r"\d+", guesses[-1].headers["Retry-After"])
+        tokens = [exporter.post(b"{}", "shop", {"Authorization": f"Bearer {number}"}) for number in range(5)]
+        slugs = [exporter.post(b"{}", f"guess-{number}") for number in range(6)]
+        last = exporter.post(b"{}", "shop", {"Authorization": "Bearer 5"})
+        assert [guess.status_code for guess in (*tokens, *slugs, last)] == [401] * 5 + [404] * 5 + [429] * 2
+        for refused in (slugs[-1], last):
+            assert_problem(refused, 429)
+            assert re.fullmatch(r"\d+", refused.headers["Retry-After"])
         valid = exporter.post(body(), "shop", {"Authorization": "Bearer the-right-token!"})
         assert valid.json()["accepted"] == 1
-        assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 12
-        assert exporter.value("dataexport_webhook_requests_total", source="shop", code="429") == 2
+        assert exporter.value("dataexport_webhook_auth_failures_total", source="shop") == 6
+        assert exporter.value("dataexport_webhook_auth_failures_total", source="unknown") == 6
+        for source in ("shop", "unknown"):
+            assert exporter.value("dataexport_webhook_requests_total", source=source, code="429") == 1
