@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
 import pytest
 
+import vulnerability_service
 from audit_report import verdict
+from monitoring import ROOT
+from tools import missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOUND = {"name": "sound", "version": "1", "vulns": []}
 SKIPPED = {"name": "unknown", "skip_reason": "not found"}
@@ -25,3 +35,47 @@ def test_a_pin_without_data_is_not_a_sound_one(
 ) -> None:
     assert verdict({"dependencies": dependencies}, in_ci=False) == ([line], code)
     assert verdict({"dependencies": dependencies}, in_ci=True) == ([line], code_in_ci)
+
+
+def audit(folder: Path, *pins: str, **environment: str) -> tuple[int, str]:
+    """Run the script for these pins; return its exit code and output."""
+    if not (ROOT / ".venv" / "bin" / "python").exists():
+        missing("the environment of the audit is made beside .venv, which is not there; make test makes it")
+    requirements = folder / "requirements.txt"
+    requirements.write_text("".join(f"{pin} --hash=sha256:{'0' * 64}\n" for pin in pins), "utf-8")
+    inherited = {name: value for name, value in os.environ.items() if name.lower() not in {"ci", "no_proxy"}}
+    done = subprocess.run(
+        [ROOT / "scripts" / "audit", requirements],
+        env=inherited | {"XDG_CACHE_HOME": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    if "pip-audit cannot be installed" in output:
+        missing(output)
+    return done.returncode, output
+
+
+NO_ANSWER = "audit: not run: the service with the vulnerabilities gave no answer that can be used"
+FOUND = "jinja2 2.10: PYSEC-2019-217, fixed in 2.10.1\n"
+
+
+@pytest.mark.proof  # installs pip-audit
+def test_pip_audit_asks_the_index_or_osv_and_its_answer_is_reported(tmp_path: Path) -> None:
+    with vulnerability_service.serving() as service:
+        osv = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"{service.url}/v1/query"}
+        assert audit(tmp_path, "jinja2==2.10", "click==8.3.1", **osv) == (1, FOUND)
+
+        proxied = {"HTTPS_PROXY": service.url, "https_proxy": service.url}
+        code, output = audit(tmp_path, "click==8.3.1", CI="true", **proxied)
+        assert (code, output[: len(NO_ANSWER)]) == (1, NO_ANSWER)
+        proxied["REQUESTS_CA_BUNDLE"] = str(service.reach_index(tmp_path))
+        mixed = audit(tmp_path, "jinja2==2.10", "click==8.3.1", "unknown-package==1", **proxied)
+        assert mixed == (1, f"{FOUND}audit: no data about unknown-package\n")
+        sound = audit(tmp_path, "click==8.3.1", CI="true", **proxied)
+        assert sound == (0, "audit: no known vulnerability in 1 pins\n")
+        service.answers = False
+        code, output = audit(tmp_path, "click==8.3.1", **proxied)
+        assert (code, output[: len(NO_ANSWER)]) == (0, NO_ANSWER)
+        assert len(set(service.hosts)) == 1

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make(folder: Path, name: str, days: int = 2) -> tuple[Path, Path]:
-    """Make a self-signed certificate for loopback; return the paths of the certificate and its key."""
+def make(folder: Path, name: str, days: int = 2, host: str = "localhost") -> tuple[Path, Path]:
+    """Make a self-signed certificate for loopback and a host; return the paths of the certificate and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
     result = subprocess.run(
         f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days {days} -subj /CN={name} "
-        f"-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout {name}.key -out {name}.pem".split(),
+        f"-addext subjectAltName=IP:127.0.0.1,DNS:{host} -keyout {name}.key -out {name}.pem".split(),
         executable=program("openssl"),
         cwd=folder,
         capture_output=True,
