@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError
 
@@ -15,8 +14,7 @@ _WHITESPACE = frozenset(" \t\r\n")
 _WHITESPACE_RUN = re.compile(r"[ \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class JsonObject:
+class JsonObject(NamedTuple):
     """One object of a body.
 
     Attributes:

@@ -345,7 +345,7 @@ class Replay:
             return stored.event
         if not isinstance(entry, AcceptedEvent):
             return stored.event
-        return replace(entry.event, sequence=stored.event.sequence, digest=stored.event.digest)
+        return entry.event._replace(sequence=stored.event.sequence, digest=stored.event.digest)
 
 
 def oldest_acceptable(ledger: Ledger, retention: float, now: float) -> float:

@@ -15,7 +15,7 @@ The tests in ``tests/ledger`` that use ``every_ledger`` hold every implementatio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.events import Event, QuarantinedBody
@@ -39,8 +39,7 @@ HEARTBEAT_TIMEOUT = 30.0
 """Seconds after its newest heartbeat until an exporter counts as stopped: an outage begins at that heartbeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedEvent:
+class AcceptedEvent(NamedTuple):
     """An event with the body that it was parsed from, and the epoch of its arrival."""
 
     event: Event

@@ -293,7 +293,7 @@ def test_what_is_over_the_limit_is_combined(limit: int) -> None:
 def test_exports_can_fall_below_the_limit_again() -> None:
     # Two groups, one of which disappears when its request id becomes a detected export.
     first = [event(status, BEGINS + more, request_id="1") for status, more in (("initiated", 0), ("completed", 600))]
-    second = [replace(each, frequency="8h", digest=each.digest[::-1]) for each in first]
+    second = [each._replace(frequency="8h", digest=each.digest[::-1]) for each in first]
     ledger = TimeTravelLedger(
         map(accepted_event, [*first, *second, event("initiated", BEGINS + 4 * HOUR, request_id="1", frequency="4h")])
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -42,7 +41,7 @@ def store(ledger: MemoryLedger, epoch: Epoch, *delays: float, source: str = "sho
             utc_offset=19_800,
             offset_in_text=in_text,
         )
-        ledger.append([replace(accepted_event(announced), epoch=epoch)])
+        ledger.append([accepted_event(announced)._replace(epoch=epoch)])
 
 
 def refuse(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +32,7 @@ def test_an_event_is_read_back_as_it_was_appended(ledger: Ledger) -> None:
     odd = event("completed", at("0:00") + 0.123456, delay=-100.5, partner="Ünïcode 🪣", utc_offset=-34_200, skewed=True)
     dated = event("completed", at("0:01"), offset_in_text=True)
     assert ledger.append([accepted_event(odd), accepted_event(dated)]) == [True, True]
-    assert ledger.read(0) == [replace(odd, sequence=1), replace(dated, sequence=2)]
+    assert ledger.read(0) == [odd._replace(sequence=1), dated._replace(sequence=2)]
 
 
 def test_sequences_begin_at_one_and_follow_the_order_of_a_list(ledger: Ledger) -> None:

@@ -53,7 +53,7 @@ def test_the_arrivals_of_one_epoch_are_dated_again_in_parts(ledger: SqlLedger, m
     epoch, other = (ledger.begin_epoch(boot, 0, 0) for boot in ("one boot", "another"))
     epochs = (epoch, other, epoch)
     stored = zip((FIRST, SECOND, THIRD), epochs, strict=True)
-    ledger.append([replace(accepted_event(each), epoch=of) for each, of in stored])
+    ledger.append([accepted_event(each)._replace(epoch=of) for each, of in stored])
     archive = ledger.replay_store
     for moved in (1, 0):
         assert archive.move_arrivals(epoch.id, 5_000_000, 0) == (moved, 2)
@@ -133,8 +133,7 @@ def test_each_quarantined_body_becomes_what_it_is_understood_as(ledger: SqlLedge
 def test_amended_events_are_told_by_the_epoch_once_all_are_there(ledger: SqlLedger) -> None:
     ledger.append([accepted_event(each) for each in (FIRST, SECOND)])
     first, second = ledger.read(0)
-    moved = replace(
-        first,
+    moved = first._replace(
         occurred_at=first.occurred_at - 0.5,
         utc_offset=1800,
         skewed=True,
@@ -148,7 +147,7 @@ def test_amended_events_are_told_by_the_epoch_once_all_are_there(ledger: SqlLedg
     assert ledger.replay_generation() == 1
     ledger.replay_store.amend([], last=True)
     assert ledger.replay_generation() == 1
-    ledger.replay_store.amend([replace(second, frequency="24h")], last=True)
+    ledger.replay_store.amend([second._replace(frequency="24h")], last=True)
     assert (ledger.replay_generation(), ledger.read(1)[0].frequency) == (2, "24h")
     assert ledger.body(1) == accepted_event(FIRST).body
 

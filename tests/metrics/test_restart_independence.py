@@ -131,7 +131,7 @@ class Replayed(MemoryLedger):
         if self.stored:
             at = which % len(self.stored)
             kept = self.stored[at]
-            told = replace(kept.event, occurred_at=kept.event.occurred_at + seconds)
+            told = kept.event._replace(occurred_at=kept.event.occurred_at + seconds)
             self.stored[at] = AcceptedEvent(told, kept.body)
         self._epoch += 1
 

@@ -7,7 +7,6 @@ runs that never end, a schedule that changes, and whatever else a chaotic sender
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -104,8 +103,7 @@ def test_counters_never_go_down_while_events_come_as_they_happen(
 ) -> None:
     # Each job has ids and a partner of its own, so that none leaves the group of another.
     events = [
-        replace(
-            each,
+        each._replace(
             request_id=f"{job}-{each.request_id}",
             partner=f"{each.partner} {job}",
             arrived_at=each.occurred_at + 60,
@@ -120,7 +118,7 @@ def test_counters_never_go_down_while_events_come_as_they_happen(
         for now in (each.arrived_at, each.arrived_at + 61):
             before = counters_not_below(before, exports, now)
             if now == each.arrived_at:
-                exports.apply([replace(each, sequence=sequence)])
+                exports.apply([each._replace(sequence=sequence)])
                 assert not exports.needs_rebuild
                 before = counters_not_below(before, exports, now)
 

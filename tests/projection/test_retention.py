@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -165,7 +164,7 @@ def test_a_declared_export_keeps_its_counts_as_well(ledger: Ledger) -> None:
 
     others = [event("failed", at("5:00", day), request_id="two", frequency="24h") for day in range(90)]
     ledger.append(
-        [accepted_event(each) for each in others + [replace(each, partner="Azure") for each in runs(range(90))]]
+        [accepted_event(each) for each in others + [each._replace(partner="Azure") for each in runs(range(90))]]
     )
     projector = reading()
     before = states(projector)
@@ -195,7 +194,7 @@ def test_an_event_from_before_what_was_pruned_changes_no_export(ledger: Ledger) 
     projector = caught_up(ledger)
     pruned_by(ledger, projector)
     before = states(projector)
-    late = replace(event("failed", at("5:00", day=3), request_id="one", frequency="24h"), arrived_at=LATE)
+    late = event("failed", at("5:00", day=3), request_id="one", frequency="24h")._replace(arrived_at=LATE)
     ledger.append([accepted_event(late)])
     projector.catch_up()
     assert states(projector) == states(caught_up(ledger)) == before

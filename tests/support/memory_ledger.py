@@ -275,7 +275,7 @@ class MemoryLedger:
             if not self._is_new(AcceptedEvent, event.source, event.digest):
                 return self._count(event.source, "duplicate", "", event.arrived_at, entry.epoch)
             self._last_sequence += 1
-            self.stored.append(replace(entry, event=replace(event, sequence=self._last_sequence)))
+            self.stored.append(entry._replace(event=event._replace(sequence=self._last_sequence)))
         elif isinstance(entry, QuarantinedBody):
             if not self._is_new(QuarantinedBody, entry.source, entry.digest):
                 return self._count(entry.source, "duplicate", "", entry.arrived_at, entry.epoch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.domain.events import QuarantinedBody
@@ -68,9 +67,9 @@ class MemoryReplayStore:
         for index, stored in enumerate(self._ledger.stored):
             if stored.epoch.id == epoch and stored.epoch.offset_us != offset_us:
                 clock_us = to_micros(stored.event.arrived_at) - stored.epoch.offset_us
-                event = replace(stored.event, arrived_at=from_micros(clock_us + offset_us))
-                self._ledger.stored[index] = replace(
-                    stored, event=event, epoch=stored.epoch._replace(offset_us=offset_us)
+                event = stored.event._replace(arrived_at=from_micros(clock_us + offset_us))
+                self._ledger.stored[index] = stored._replace(
+                    event=event, epoch=stored.epoch._replace(offset_us=offset_us)
                 )
                 moved += 1
         self._in_progress = self._in_progress or moved > 0
@@ -83,7 +82,7 @@ class MemoryReplayStore:
         by_sequence = {event.sequence: event for event in events}
         for index, stored in enumerate(self._ledger.stored):
             if stored.event.sequence in by_sequence:
-                self._ledger.stored[index] = replace(stored, event=by_sequence[stored.event.sequence])
+                self._ledger.stored[index] = stored._replace(event=by_sequence[stored.event.sequence])
         self._in_progress = self._in_progress or bool(events)
         if last and self._in_progress:
             self._in_progress = False

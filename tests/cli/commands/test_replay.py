@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -339,7 +338,7 @@ def test_a_new_parser_renames_old_events_and_one_that_understands_less_leaves_th
 def test_a_rebuild_that_was_cut_off_is_told_to_readers_by_the_next_one(store: Store) -> None:
     store.deliver("Completed", 60, 1)
     (stored,) = list(all_with_bodies(store.ledger.replay_store, "default"))
-    amended = replace(stored.event, utc_offset=3600)
+    amended = stored.event._replace(utc_offset=3600)
     store.ledger.replay_store.amend([amended], last=False)
     assert store.ledger.replay_generation() == 0
     store.ledger.replay_store.amend([amended], last=False)

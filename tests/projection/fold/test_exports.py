@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -161,11 +160,11 @@ def test_events_of_a_source_that_is_not_configured_are_passed_over() -> None:
 
 def test_a_group_without_an_event_left_is_gone() -> None:
     exports = ExportProjection({"shop": SHOP})
-    exports.apply([replace(started("0:00"), sequence=1)])
+    exports.apply([started("0:00")._replace(sequence=1)])
     (group,) = exports.all_keys()
     assert group in exports
     exports.take_dirty()
-    exports.apply([replace(started("4:00"), sequence=2)])
+    exports.apply([started("4:00")._replace(sequence=2)])
     (own,) = exports.all_keys()
     assert group not in exports
     assert exports.take_dirty() == {group, own}
@@ -173,7 +172,7 @@ def test_a_group_without_an_event_left_is_gone() -> None:
 
 def test_an_export_is_as_old_as_its_first_event() -> None:
     exports = ExportProjection({"shop": SHOP}, [Declaration("nightly", Selection("shop", partner="azure"))])
-    exports.apply([replace(started("4:00"), sequence=3), replace(started("0:00", request_id="x"), sequence=2)])
+    exports.apply([started("4:00")._replace(sequence=3), started("0:00", request_id="x")._replace(sequence=2)])
     ages = {key.kind: exports.first_sequence(key) for key in exports.all_keys()}
     assert ages == {"declared": 0, "group": 2}
 

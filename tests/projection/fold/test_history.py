@@ -210,7 +210,7 @@ def test_asked_after_every_event_and_every_gap_it_is_what_all_at_once_amount_to(
             began = max((outage.ended_at for outage in outages), default=at("0:00"))
             outages.append(Outage(began + step * MINUTE, began + step * HOUR))
         else:
-            taken.append(replace(step, sequence=len(taken) + 1))
+            taken.append(step._replace(sequence=len(taken) + 1))
             assert history.add(taken[-1])
         assert history.runs() == folded(*taken, outages=outages)
 
@@ -222,7 +222,7 @@ def test_an_outage_learned_of_later_meets_a_slot_whose_grace_is_longer_than_half
     outages: list[Outage] = []
     history = History(Rules(lambda interval: expectation_of(interval, UTC, GRACE_OF_3H), outages))
     events = [started("0:00"), completed("0:10"), completed("12:10"), started("12:15")]
-    assert all(history.add(replace(each, sequence=nth)) for nth, each in enumerate(events, 1))
+    assert all(history.add(each._replace(sequence=nth)) for nth, each in enumerate(events, 1))
     assert len(events) == CACHE_FROM
     assert (history.runs().missed_slots, history.runs().unknown_slots) == (2, 0)
     outages.append(Outage(at(began), at("11:30")))
