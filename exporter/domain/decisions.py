@@ -5,7 +5,7 @@ Decisions are facts, like events: appended and never changed. The newest one abo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ class ActiveDecisions:
         mute = self._mutes.get(key)
         if mute is None or mute.until <= max(now, state.muted_until):
             return state
-        return replace(
-            state,
+        return state._replace(
             muted=True,
             muted_until=mute.until,
             muted_by=mute.by,

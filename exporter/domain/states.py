@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.exports import DEFAULT_OBJECTIVE, WARNING, ExportKey
 from exporter.domain.frequency import ONE_TIME
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from exporter.domain.slot_outcomes import SlotOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class ExportState:
+class ExportState(NamedTuple):
     """The state of one export at one instant: what metrics, page, API and commands show.
 
     Attributes:

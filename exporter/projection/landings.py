@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.landing_history import LandingHistory
@@ -77,7 +76,7 @@ class LandingHistories:
 
 def attach_landings(states: Iterable[ExportState], known: Mapping[str, LandingState]) -> list[ExportState]:
     """Return states with what is known about their files, by `ExportKey.id`."""
-    return [replace(state, landing=known[state.id]) if state.id in known else state for state in states]
+    return [state._replace(landing=known[state.id]) if state.id in known else state for state in states]
 
 
 def exports_with_landing(

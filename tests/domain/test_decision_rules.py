@@ -62,7 +62,7 @@ def test_a_mute_can_be_ended_and_one_of_the_configuration_cannot() -> None:
     assert decision_rules.unmute(muted, ANN, NOW) == Decision(UNMUTE, SUBJECT.key, NOW, 0.0, *ANN)
     with pytest.raises(NothingToUndoError, match=r"^not muted$"):
         decision_rules.unmute(SUBJECT, ANN, NOW)
-    configured = replace(DECLARED, state=replace(STATE, muted=True, muted_until=NOW))
+    configured = replace(DECLARED, state=STATE._replace(muted=True, muted_until=NOW))
     with pytest.raises(DecisionRefusedError, match=r"^muted until 2027-01-15 08:00 UTC by muted_until in the config"):
         decision_rules.unmute(configured, ANN, NOW)
 

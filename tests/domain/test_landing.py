@@ -77,7 +77,7 @@ def test_while_overdue_each_further_slot_is_looked_for() -> None:
 
 
 def test_a_run_in_progress_is_the_one_that_should_have_completed() -> None:
-    running = replace(STATE, last_initiated=at("3:50"), start_deadline=at("8:38"), in_progress=1)
+    running = STATE._replace(last_initiated=at("3:50"), start_deadline=at("8:38"), in_progress=1)
     runs = (RunTimes("78", at("3:50"), 0), RUN)
     assert chosen("4:34", running, runs) == Target(0, at("3:50"), at("3:45"), "78", at("4:34"), at("4:58"))
     following = chosen("8:34", running, runs)
@@ -86,27 +86,27 @@ def test_a_run_in_progress_is_the_one_that_should_have_completed() -> None:
 
 
 def test_an_export_that_never_completed_is_looked_for_before_its_first_deadline() -> None:
-    state = replace(STATE, last_initiated=0, last_completed=0, start_deadline=0)
+    state = STATE._replace(last_initiated=0, last_completed=0, start_deadline=0)
     assert chosen("1:00", state, ()) == Target(0, at("2:10"), at("0:10"), "", at("4:34"), at("4:58"))
 
 
 def test_without_a_schedule_and_a_completion_there_is_nothing_to_look_for() -> None:
-    state = replace(STATE, interval=0, deadline=0, start_deadline=0, last_completed=0, grace=0)
+    state = STATE._replace(interval=0, deadline=0, start_deadline=0, last_completed=0, grace=0)
     assert chosen("1:00", state, ()) is None
-    one_time = replace(state, last_completed=at("0:10"), max_runtime=DAY)
+    one_time = state._replace(last_completed=at("0:10"), max_runtime=DAY)
     target = chosen("1:00", one_time, ())
     assert target is not None
     assert target.since == at("0:10") - DAY - 300
 
 
 def test_an_unknown_start_is_estimated_by_the_usual_duration() -> None:
-    target = chosen("0:10", replace(STATE, usual_duration=600), ())
+    target = chosen("0:10", STATE._replace(usual_duration=600), ())
     assert target is not None
     assert (target.started_at, target.since) == (at("0:00"), at("0:10") - 2 * HOUR - 300)
 
 
 def test_the_request_id_of_a_detected_export_is_its_name() -> None:
-    target = chosen("0:10", replace(STATE, key=ExportKey("shop", DETECTED, "99")), ())
+    target = chosen("0:10", STATE._replace(key=ExportKey("shop", DETECTED, "99")), ())
     assert target is not None
     assert target.request_id == "99"
 
@@ -124,8 +124,7 @@ def test_the_request_id_of_a_detected_export_is_its_name() -> None:
 )
 def test_days_are_those_of_the_zone_of_the_source(first: str, now: str, due: str) -> None:
     deadline = instant(first)
-    state = replace(
-        STATE,
+    state = STATE._replace(
         interval=DAY,
         grace=HOUR,
         last_completed=deadline - DAY - HOUR,
@@ -139,7 +138,7 @@ def test_days_are_those_of_the_zone_of_the_source(first: str, now: str, due: str
 
 
 def test_a_deadline_without_grace_is_looked_at_five_minutes_before() -> None:
-    target = chosen("4:09", replace(STATE, grace=0, deadline=at("4:10"), start_deadline=at("4:00")))
+    target = chosen("4:09", STATE._replace(grace=0, deadline=at("4:10"), start_deadline=at("4:00")))
     assert target is not None
     assert target.first_check == at("4:05")
 
@@ -312,7 +311,7 @@ def test_files_without_a_completion_are_unannounced_until_the_next_deadline() ->
     assert known(found, now="8:57").changes_at == at("8:58")
     assert known(found, now="8:58").unannounced_at == 0
     assert known(found, now="8:58").changes_at == float("inf")
-    completed = replace(STATE, last_completed=at("4:10"), deadline=at("8:58"))
+    completed = STATE._replace(last_completed=at("4:10"), deadline=at("8:58"))
     assert known(found, now="4:40", state=completed).unannounced_at == 0
     assert known(a_check(NOTHING, "4:34", EXPECTED), now="4:35").unannounced_at == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -51,8 +50,7 @@ keys = st.integers(0, 5).map(lambda number: ExportKey("shop", "group", "any", st
 def recomputed(kept: list[ExportState]) -> ExportState:
     since = [state.running_since for state in kept if state.running_since]
     due = [state for state in kept if state.deadline and not state.muted]
-    return replace(
-        PLAIN,
+    return PLAIN._replace(
         deadline=min((state.deadline for state in due), default=0),
         severity=min((state.severity for state in due), key=SEVERITIES.index, default="warning"),
         export="other",

@@ -156,8 +156,8 @@ def test_under_another_configuration_all_is_folded_again(
     assert again.checkpoint_revision is None
     unwritten = MemoryLedger()
     unwritten.append([accepted_event(each) for each in ledger.read(0)])
-    assert [replace(each, changes_at=0) for each in states(again)] == [
-        replace(each, changes_at=0) for each in states(caught_up(unwritten, sources, declarations))
+    assert [each._replace(changes_at=0) for each in states(again)] == [
+        each._replace(changes_at=0) for each in states(caught_up(unwritten, sources, declarations))
     ]
 
 

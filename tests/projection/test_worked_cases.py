@@ -6,7 +6,6 @@ way, and the state is what every page and metric shows.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING
@@ -69,7 +68,7 @@ def test_a_completion_delivered_before_its_start_gives_the_same_state() -> None:
     for now in (at("0:11"), at("4:57"), at("4:59"), at("9:00")):
         state = webhook.only_state(now)
         assert state.last_duration == 600
-        assert replace(state, last_received=0) == replace(one_completed_run().only_state(now), last_received=0)
+        assert state._replace(last_received=0) == one_completed_run().only_state(now)._replace(last_received=0)
 
 
 def test_five_deliveries_of_one_start_are_one_run_and_four_duplicates() -> None:

@@ -64,7 +64,7 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
     else:
         assert basis.slot + basis.grace == state.deadline
     if muted:
-        state = replace(state, muted=True, muted_until=at("9:00"), muted_by="ada", muted_why="bucket moves")
+        state = state._replace(muted=True, muted_until=at("9:00"), muted_by="ada", muted_why="bucket moves")
     return " ".join(explain_deadline(state, basis, now, zone))
 
 

@@ -242,7 +242,7 @@ def test_a_run_that_is_dated_again_is_looked_for_again(ledger: MemoryLedger) -> 
     with running(Instance(ledger, machine, nightly(), lambda *_: Found(1, 1, at("0:09")))) as instance:
         wait_until(lambda: instance.landing().result == LANDED, "the check")
         [started, completed] = [stored.event for stored in ledger.stored]
-        later = [replace(each, occurred_at=each.occurred_at + HOUR) for each in (started, completed)]
+        later = [each._replace(occurred_at=each.occurred_at + HOUR) for each in (started, completed)]
         ledger.replay_store.amend(later, last=True)
         wait_until(lambda: len(ledger.landings.read(0)) == 2, "the check of the run as dated now")
         assert ledger.landings.read(1)[0].run == RunKey(at("1:10"), at("1:00"))
