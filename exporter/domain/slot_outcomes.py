@@ -37,11 +37,11 @@ class SlotOutcome(NamedTuple):
     completed_at: float = 0
 
 
-def with_slots(packed: bytes, slots: Iterable[SlotOutcome]) -> bytes:
-    """Return packed slots with later ones added, without those before the last `MAX_SLOTS`."""
+def with_slots(packed: bytes, slots: Iterable[tuple[str, float, float]]) -> bytes:
+    """Return packed slots with the fields of later ones added, without those before the last `MAX_SLOTS`."""
     more = b"".join(
-        _SLOT.pack(OUTCOMES.index(slot.outcome), _whole_seconds(slot.due_at), _whole_seconds(slot.completed_at))
-        for slot in slots
+        _SLOT.pack(OUTCOMES.index(outcome), _whole_seconds(due_at), _whole_seconds(completed_at))
+        for outcome, due_at, completed_at in slots
     )
     return (packed + more)[-MAX_SLOTS * _SLOT.size :]
 

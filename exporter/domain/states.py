@@ -26,7 +26,7 @@ class ExportState(NamedTuple):
         usual_duration: the median of the runs of the last 14 days, in seconds; 0 without any.
         slots_missed_1d, slots_unknown_1d: of the last day.
         last_slots: the last slots up to the last completion, packed; see `recent_slots`.
-        slots_since: the missed and unknown ones after it.
+        slots_since: the missed and unknown ones after it, as the fields of `SlotOutcome`.
         slots_over_objective_7d: late and missed ones of the last week if they are more than the objective allows.
         changes_at: when the state changes next if no event arrives; infinity for never.
         landing: what is known about its files; None if the exporter does not look for them.
@@ -72,7 +72,7 @@ class ExportState(NamedTuple):
     slots_unknown_1d: int = 0
     slots_over_objective_7d: int = 0
     last_slots: bytes = b""
-    slots_since: tuple[SlotOutcome, ...] = ()
+    slots_since: tuple[tuple[str, float, float], ...] = ()
     recurring: bool = False
     muted: bool = False
     muted_until: float = 0

@@ -49,14 +49,12 @@ def recent_slots(runs: Runs, verdict: Verdict, now: float, unmuted_at: float, al
     bad = _count_after(max(now - WEEK, unmuted_at), bad_at)
     known = runs.slots - runs.unknown_slots + verdict.missed
     known = min(known, int(WEEK / allowed.interval) - _count_after(now - WEEK, unknown_at))
-    ends = (
-        instant + (DAY if instant + DAY > now else WEEK) for instant in (*bad_at, *unknown_at) if instant + WEEK > now
-    )
+    instants = (*bad_at, *unknown_at)
     return RecentSlots(
         missed_1d=_count_after(max(now - DAY, unmuted_at), missed_at),
         unknown_1d=_count_after(max(now - DAY, unmuted_at), unknown_at),
         over_objective_7d=bad if bad > allowed.of(known) else 0,
-        changes_at=min(ends, default=float("inf")),
+        changes_at=min(_end_of_first(instants, DAY, now), _end_of_first(instants, WEEK, now)),
     )
 
 
@@ -77,4 +75,9 @@ class Allowance(NamedTuple):
 
 
 def _count_after(begin: float, instants: tuple[float, ...]) -> int:
-    return sum(instant > begin for instant in instants)
+    return len([instant for instant in instants if instant > begin])
+
+
+def _end_of_first(instants: tuple[float, ...], seconds: float, now: float) -> float:
+    """Return when the first instant that is less than ``seconds`` ago is that long ago; infinity without one."""
+    return min([instant for instant in instants if instant + seconds > now], default=float("inf")) + seconds
