@@ -6,12 +6,15 @@ learnt of it: so a request id that gets an export of its own, a reload or a late
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.domain.frequency import DAY
 from exporter.domain.slots import WEEK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.domain.slots import Verdict
     from exporter.projection.fold.runs import Runs
 
@@ -41,20 +44,23 @@ def recent_slots(runs: Runs, verdict: Verdict, now: float, unmuted_at: float, al
         unmuted_at: when a mute of the export ended last, or will end; slots before it are left out.
         allowed: how many of them may be late or missed.
     """
-    missed_at = (*runs.recent_missed_at, *verdict.missed_at)
-    unknown_at = (*runs.recent_unknown_at, *verdict.unknown_at)
-    bad_at = (*missed_at, *runs.recent_late_at)
+    missed_at = sorted((*runs.recent_missed_at, *verdict.missed_at))
+    unknown_at = sorted((*runs.recent_unknown_at, *verdict.unknown_at))
+    bad_at = sorted((*missed_at, *runs.recent_late_at))
     if not (bad_at or unknown_at) or not allowed.interval:  # the interval may have been removed since
         return RecentSlots()
     bad = _count_after(max(now - WEEK, unmuted_at), bad_at)
     known = runs.slots - runs.unknown_slots + verdict.missed
     known = min(known, int(WEEK / allowed.interval) - _count_after(now - WEEK, unknown_at))
-    instants = (*bad_at, *unknown_at)
     return RecentSlots(
         missed_1d=_count_after(max(now - DAY, unmuted_at), missed_at),
         unknown_1d=_count_after(max(now - DAY, unmuted_at), unknown_at),
         over_objective_7d=bad if bad > allowed.of(known) else 0,
-        changes_at=min(_end_of_first(instants, DAY, now), _end_of_first(instants, WEEK, now)),
+        changes_at=min(
+            _first_after(now - seconds, instants) + seconds
+            for seconds in (DAY, WEEK)
+            for instants in (bad_at, unknown_at)
+        ),
     )
 
 
@@ -74,10 +80,10 @@ class Allowance(NamedTuple):
         return max(1, round((1 - self.objective) * slots, 3))  # rounded, since (1 - 0.9) * 20 is less than 2 here
 
 
-def _count_after(begin: float, instants: tuple[float, ...]) -> int:
-    return len([instant for instant in instants if instant > begin])
+def _count_after(begin: float, instants: Sequence[float]) -> int:
+    return len(instants) - bisect_right(instants, begin)
 
 
-def _end_of_first(instants: tuple[float, ...], seconds: float, now: float) -> float:
-    """Return when the first instant that is less than ``seconds`` ago is that long ago; infinity without one."""
-    return min([instant for instant in instants if instant + seconds > now], default=float("inf")) + seconds
+def _first_after(begin: float, instants: Sequence[float]) -> float:
+    number = bisect_right(instants, begin)
+    return instants[number] if number < len(instants) else float("inf")
