@@ -7,6 +7,7 @@ counters survive.
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -96,4 +97,7 @@ def serve(config: Config, start: Callable[[], Service], temporary_folder: str) -
         "on_exit": lambda _arbiter: log.info("stopped"),
     }
     logs.configure(config.log)
+    # What was imported lives as long as the process. Full garbage collections in the worker would look through it each
+    # time, while it loads the checkpoint, and copy the memory that it shares with the master process.
+    gc.freeze()
     _Arbiter(_Application(options, lambda loop: Listeners(config, start(), loop))).run()
