@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from exporter.domain.frequency import DAY, QUARTER_HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import tzinfo
 
     from exporter.domain.exports import Expectation
@@ -72,13 +72,17 @@ def latest_slot_after(start: float, count: int, expectation: Expectation) -> flo
     return due + _setback(int(start // QUARTER_HOUR), int(due // QUARTER_HOUR), expectation.zone)
 
 
-def latest_slots_after(start: float, counts: Iterable[int], expectation: Expectation) -> list[float]:
-    """Return `latest_slot_after` for many counts, which takes a sixth of the time of as many calls."""
+def latest_slots_after(start: float, counts: range, expectation: Expectation) -> list[float]:
+    """Return `latest_slot_after` for consecutive counts, in a fraction of the time of as many calls."""
     interval = expectation.interval
     if interval >= DAY:
         return [slot_after(start, count, expectation) for count in counts]
     due_at = [start + count * interval for count in counts]
-    quarters = tuple([int(due // QUARTER_HOUR) for due in due_at])
+    if interval % QUARTER_HOUR:
+        quarters: Sequence[int] = tuple([int(due // QUARTER_HOUR) for due in due_at])
+    else:
+        first = int((start + counts.start * interval) // QUARTER_HOUR)
+        quarters = range(first, first + len(counts) * interval // QUARTER_HOUR, interval // QUARTER_HOUR)
     return list(map(add, due_at, _setbacks(int(start // QUARTER_HOUR), quarters, expectation.zone)))
 
 
@@ -93,7 +97,7 @@ def _setback(start: int, due: int, zone: tzinfo | None) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _setbacks(start: int, due: tuple[int, ...], zone: tzinfo | None) -> list[float]:
+def _setbacks(start: int, due: Sequence[int], zone: tzinfo | None) -> list[float]:
     return [_setback(start, quarter, zone) for quarter in due]
 
 
