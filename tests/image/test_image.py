@@ -31,11 +31,12 @@ STORED = 'dataexport_webhook_events_total{source="default",status="completed"} 1
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """Build the image with the target of the Makefile; skip where there is no engine."""
+    """Build the image with the target of the Makefile, and return its revision; skip where there is no engine."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         missing("no Docker engine answers; make image-check starts one")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     subprocess.run(["make", "image", f"IMAGE={IMAGE}"], cwd=ROOT, check=True)
-    return IMAGE
+    return head.strip()
 
 
 @pytest.fixture
@@ -72,16 +73,13 @@ def test_it_has_no_pip_no_compiler_no_sources_and_no_other_commands() -> None:
     assert inside("find / -xdev -perm -0002 -type f 2>/dev/null | grep -v ^/proc; true") == []
 
 
-def test_its_configuration_is_what_a_platform_expects() -> None:
+def test_its_configuration_is_what_a_platform_expects(image: str) -> None:
     config = json.loads(docker("image", "inspect", "--format", "{{json .Config}}", IMAGE))
     assert config["User"] == "10047:0"
     assert config["Volumes"] == {"/data": {}}
     assert config["Healthcheck"]["StartInterval"] == 1_000_000_000
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
-    revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert (labels["licenses"], labels["version"], labels["revision"]) == ("Apache-2.0", "0.1.0", revision)
+    assert (labels["licenses"], labels["version"], labels["revision"]) == ("Apache-2.0", "0.1.0", image)
     assert labels["base.name"] == "docker.io/library/python:3.13-slim"
 
 
