@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.domain.export_alerts import EXPORT_ALERTS
+from exporter.domain.landing_history import LandingState
 from exporter.domain.states import ExportState
 
 RULES = (Path(__file__).parents[2] / "alerts" / "dataexport.rules.yaml").read_text("utf-8")
@@ -42,9 +44,12 @@ def test_every_alert_whose_rule_names_an_export_is_listed() -> None:
         ({"last_duration": 21, "usual_duration": 10, "completed": 11}, {"ExportRunSlow"}),
         ({"last_duration": 21, "usual_duration": 10, "completed": 10}, set()),
         ({"last_duration": 21, "completed": 11}, set()),
+        ({"landing": LandingState(objects=1, size=19, usual_size=100, due_at=1)}, {"ExportLandedSmall"}),
+        ({"landing": LandingState(objects=1, size=20, usual_size=100, due_at=1)}, set()),
+        ({"landing": LandingState(objects=0, size=0, usual_size=100, due_at=1)}, set()),
     ],
 )
-def test_the_condition_of_an_alert_holds_for_a_state(changes: dict[str, float], expected: set[str]) -> None:
+def test_the_condition_of_an_alert_holds_for_a_state(changes: dict[str, Any], expected: set[str]) -> None:
     labels = {"source": "shop", "export": "any", "partner": "", "data_type": "", "frequency": "4h", "timezone": "UTC"}
-    state = ExportState(**{"declared": False, "interval": 3600, **labels, **changes})  # type: ignore[arg-type]
+    state = ExportState(**{"declared": False, "interval": 3600, **labels, **changes})
     assert {alert.name for alert in EXPORT_ALERTS if alert.applies(state, NOW)} == expected

@@ -8,6 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from builders import HOUR, accepted_event, at, event
 from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.ledger.sqlite import file
 from exporter.ledger.sqlite.file import SqliteFile, journal_mode, newest_driver
+from running import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FIRST = accepted_event(event("initiated", at("0:00")))
 SECOND = accepted_event(event("completed", at("0:10")))
@@ -68,6 +70,20 @@ def test_a_lock_that_another_process_holds_is_an_error_and_then_none(ledger: Sql
         ledger.append([FIRST])
     assert ledger.read(0) == []
     assert ledger.append([FIRST]) == [True]
+
+
+def test_a_lock_that_another_process_gives_back_is_waited_for(
+    ledger: SqlLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BUSY_TIMEOUT", 60.0)  # ends the test only if the lock is never taken
+    with ThreadPoolExecutor(1) as pool:
+        with lock_of_another_process(path):
+            appended = pool.submit(ledger.append, [FIRST])
+            lock = path.with_name(f"{path.name}.lock").resolve()
+            opened = Path("/proc/self/fd")  # the lock file is open while the thread tries to lock it
+            wait_until(lambda: appended.done() or lock in {link.resolve() for link in opened.iterdir()}, "an attempt")
+            assert not appended.done()
+        assert appended.result() == [True]
 
 
 def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing(
