@@ -65,10 +65,10 @@ class OnATerminal(Exporter):
         os.close(ours)
 
 
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[Exporter]:
-    """Start an exporter that logs as much as it can; one for each test: few rejected requests a second are logged."""
-    with Exporter(tmp_path, SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """Start an exporter that logs as much as it can; all tests together send the five bad requests that it logs."""
+    with Exporter(tmp_path_factory.mktemp("logs"), SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
         yield running
 
 
@@ -136,8 +136,9 @@ def test_what_a_stranger_typed_stays_on_one_line(exporter: Exporter) -> None:
     assert "Traceback" not in exporter.log()
 
 
-def test_the_start_logs_version_listeners_and_store_and_the_stop_logs_one_line(exporter: Exporter) -> None:
-    exporter.terminate()
+def test_the_start_logs_version_listeners_and_store_and_the_stop_logs_one_line(tmp_path: Path) -> None:
+    with Exporter(tmp_path) as exporter:
+        exporter.terminate()
     [started] = [line for line in lines(exporter) if line["event"] == "started"]
     assert (started["version"], started["store"]) == (__version__, f"sqlite:///{exporter.database}")
     assert (started["webhook"], started["admin"]) == (

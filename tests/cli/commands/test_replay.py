@@ -267,7 +267,7 @@ def test_a_corrected_zone_reaches_old_events_of_a_running_exporter(
     ]
     (tmp_path / "wrong").mkdir()
     (tmp_path / "right").mkdir()
-    with Exporter(tmp_path / "wrong", wrong) as exporter, Exporter(tmp_path / "right", right) as model:
+    with Exporter(tmp_path / "wrong", wrong) as exporter, LocalExporter(tmp_path / "right", right) as model:
         for each in bodies:
             exporter.post(each, "shop")
             model.post(each, "shop")

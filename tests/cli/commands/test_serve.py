@@ -11,7 +11,7 @@ import pytest
 
 from commands import error_output, run
 from ports import free_port
-from running import Exporter
+from running_here import LocalExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def test_check_config_and_the_log_name_what_variables_override(fine: str, tmp_pa
 
 def test_the_health_check_finds_a_running_exporter_by_its_configuration(tmp_path: Path) -> None:
     toml = '[server]\nadmin_tokens = ["a-secret-of-some-length"]\n'
-    with Exporter(tmp_path, toml) as exporter:
+    with LocalExporter(tmp_path, toml) as exporter:
         config = ("--config", str(exporter.config_path))
         port = str(exporter.admin_port)
         for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - where to look, not to listen

@@ -283,7 +283,7 @@ def test_a_reload_takes_a_good_change_and_keeps_the_old_configuration_over_a_wro
 
 def test_sighup_reloads_as_well(tmp_path: Path) -> None:
     good = '[[sources]]\nslug = "shop"\n'
-    with Exporter(tmp_path, good) as exporter:
+    with LocalExporter(tmp_path, good) as exporter:
         exporter.config_path.write_text("[sources", "utf-8")
         exporter.send_sighup()
         wait_until(lambda: exporter.value(RELOADED) == 0, "the wrong file is refused")
