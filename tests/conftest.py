@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from commands import Store
 from exporter.ledger.sql.ledger import SqlLedger
 from postgres import PgBouncer, Postgres
+from tools import PROVING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,10 @@ settings.register_profile(
     derandomize=False,
 )
 settings.load_profile("untimed")
+if not PROVING:
+    # Hypothesis parses every module of this project for constants to draw, which takes ten seconds of CPU in each
+    # worker of a fresh clone. `make prove` draws them.
+    providers._get_local_constants = lambda: providers._local_constants  # noqa: SLF001 - there is no setting for it
 
 # A thread that an earlier test left may log at any time: not into the output of a command that a test looks at.
 # Without the default renderer, which draws each traceback with all local variables and takes seconds for it.

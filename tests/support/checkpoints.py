@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import HOUR, SHOP, accepted_event, at, event
-from databases import SQLITE_DRIVERS, new_ledger
+from databases import new_ledger
 from exporter.projection import checkpoint_writer
 from exporter.projection import projector as projector_module
 from exporter.projection.checkpoint_writer import CheckpointWriter
@@ -54,7 +54,7 @@ def runs(count: int, source: str = "shop", first: int = 0) -> list[Event]:
     ]
 
 
-@pytest.fixture(params=["memory", *SQLITE_DRIVERS, "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])  # the tests of ledgers compare the drivers of SQLite
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     ledger: Ledger = MemoryLedger() if request.param == "memory" else new_ledger(request, tmp_path)
     ledger.append([accepted_event(run_event) for run_event in runs(12)])
