@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, MINUTE, at, instant
-from exporter.domain.exports import DETECTED, GROUP, ExportKey
+from exporter.domain.exports import DECLARED, DETECTED, GROUP, ExportKey
 from exporter.domain.landing import (
     ERROR,
     LANDED,
@@ -109,6 +109,9 @@ def test_the_request_id_of_a_detected_export_is_its_name() -> None:
     target = chosen("0:10", STATE._replace(key=ExportKey("shop", DETECTED, "99")), ())
     assert target is not None
     assert target.request_id == "99"
+    declared = chosen("0:10", STATE._replace(key=ExportKey("shop", DECLARED, "nightly")), ())
+    assert declared is not None
+    assert declared.request_id == ""
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,11 @@ def checks_of(*checks: LandingCheck) -> RunChecks:
     for check in checks:
         run.add(check)
     return run
+
+
+def test_a_check_that_failed_answers_nothing_also_if_a_store_has_read_it() -> None:
+    failed = a_check("".join(ERROR), "0:10")  # equal to the constant, and not the same object
+    assert (checks_of(failed).last, checks_of(failed).answered) == (failed, None)
 
 
 def test_checks_back_off_and_the_last_regular_one_is_when_the_files_are_due() -> None:

@@ -10,6 +10,7 @@ import pytest
 import serving_here
 from exporter.server.http import connection
 from exporter.server.http.messages import HttpResponse
+from monitoring import ROOT
 from running import wait_until
 from serving_here import HEAD, LAST, POST, LocalListener, read_all, received_or_reset, statuses
 
@@ -23,6 +24,12 @@ def test_tls_on_a_plain_port_is_closed_at_the_latest_when_headers_should_be_ther
     with listener.connect() as client:
         client.sendall(bytes.fromhex("1603010200010001fc0303") + b"a" * 100)
         assert statuses(read_all(client)) in ([400], [408])
+
+
+def test_the_first_byte_may_take_as_long_as_documented() -> None:
+    stopping = f"{connection.FIRST_BYTE_WHILE_STOPPING_SECONDS:g} s while the exporter stops"
+    limits = f"{connection.FIRST_BYTE_SECONDS:g} s; {stopping}"
+    assert f"| first byte of a new connection | {limits} |" in (ROOT / "docs/reference/http-api.md").read_text("utf-8")
 
 
 def test_a_refusal_reaches_who_is_still_sending(listener: LocalListener) -> None:
