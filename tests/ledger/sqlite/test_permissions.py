@@ -53,6 +53,14 @@ def test_every_file_of_a_store_is_its_users_alone(tmp_path: Path) -> None:
     assert set(found.values()) == {0o600}
 
 
+@pytest.mark.usefixtures("store")
+def test_a_command_creates_every_file_for_its_user_alone(in_a_folder: Path) -> None:
+    """Also in the moment before the permissions of a store's files are set."""
+    assert run("exports").exit_code == 0
+    (in_a_folder / "created").touch()
+    assert modes(in_a_folder)["created"] == 0o600
+
+
 def test_an_existing_store_is_tightened_when_it_is_opened(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     first = written(tmp_path)
