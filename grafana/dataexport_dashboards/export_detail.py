@@ -199,7 +199,7 @@ def _owner() -> table.Panel:
             "declared": "Declared",
         },
         nothing=NOT_KNOWN,
-        hidden=[*queries.IDENTITY, "Value #A", "Value #B", "Value #C"],
+        hidden=[*queries.IDENTITY, "sentence", "Value #A", "Value #B", "Value #C"],
         height=4,
         width=12,
     )

@@ -216,10 +216,11 @@ def _instances() -> table.Panel:
 
 
 def _memory() -> timeseries.Panel:
+    highest_of_step = "max_over_time(process_resident_memory_bytes[$__rate_interval])"
     return chart(
         "Memory",
         "Resident memory of the worker process, the most of each step.",
-        [query(f"max_over_time(process_resident_memory_bytes[$__rate_interval]) {OURS}", "{{instance}}")],
+        [query(f"({highest_of_step} or process_resident_memory_bytes) {OURS}", "{{instance}}")],
         "bytes",
         top=64 * 2**20,
         nothing=NOT_SCRAPED,

@@ -84,7 +84,7 @@ def _up() -> statetimeline.Panel:
         "Store over time",
         "Whether the last read and the last write of the store succeeded, for each process; in a long time range, "
         "whether they always did in a step.",
-        [query("min_over_time(dataexport_store_up[$__rate_interval])", "{{instance}}")],
+        [query("min_over_time(dataexport_store_up[$__rate_interval]) or dataexport_store_up", "{{instance}}")],
         palette.words(FAILING | {"1": ("up", palette.FINE)}),
         nothing="No exporter was scraped in this range.",
         height=4,

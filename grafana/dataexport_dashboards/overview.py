@@ -92,7 +92,7 @@ def _what_to_do() -> table.Panel:
         ],
         # The first four are what a telephone shows.
         {
-            "Value #A": "State",
+            "sentence": "State",
             "export": "Export",
             "alert": "Runbook",
             "owner": "Owner",
@@ -103,12 +103,12 @@ def _what_to_do() -> table.Panel:
             **{label: heading for label, heading in EXPORT_FIELDS.items() if label != "export"},
         },
         nothing=f"Nothing to do: no export is {', '.join(urgent[:-1])} or {urgent[-1]}.",
-        hidden=["Value #C", "Value #D"],
+        hidden=["Value #A", "Value #C", "Value #D"],
         height=5,
         widths={"State": 0},
     )
-    panel.override_by_name("State", properties(("custom.minWidth", 120)))
-    panel.override_by_name("Export", properties(("custom.minWidth", 90)))
+    panel.override_by_name("State", properties(("custom.minWidth", 115)))
+    panel.override_by_name("Export", properties(("custom.minWidth", 100)))
     state_in_a_sentence(panel)
     left(panel, "Due in")
     status_page(panel, "__data.fields.Source", "__data.fields.Export")
@@ -206,13 +206,12 @@ def _table() -> table.Panel:
             "Value #D": "Last duration",
         },
         nothing=NO_EXPORTS,
-        hidden=["severity", "Value #E", "Value #F"],
+        hidden=["sentence", "severity", "Value #E", "Value #F"],
         height=11,
     )
     panel.sort_by([sort("State", descending=True), sort("Due in", descending=False)])
     states(panel)
-    panel.override_by_name("Export", properties(("custom.minWidth", 90)))
-    panel.override_by_name("Frequency", properties(("custom.minWidth", 85)))
+    panel.override_by_name("Export", properties(("custom.minWidth", 100)))
     panel.override_by_name(
         "Export", properties(("links", [link_value("Detail of ${__value.text}", detail_url(EXPORT_FIELDS))]))
     )

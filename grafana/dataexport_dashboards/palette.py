@@ -55,6 +55,11 @@ class Condition:
     sentence: str = ""
     alert: str = ""
 
+    @property
+    def explained(self) -> str:
+        """The word and the sentence."""
+        return f"{self.word}: {self.sentence}"
+
 
 NO_EXPORT = Condition(-1, "no exports", NEUTRAL, "none is declared and no event arrived, or nothing is scraped")
 """Not of an export, but if there is none."""
@@ -102,9 +107,8 @@ def condition_words() -> list[ValueMapping]:
 
 
 def condition_sentences() -> list[ValueMapping]:
-    """The codes of those that need someone, as their words, each with its sentence; and what no export at all means."""
-    explained = (NO_EXPORT, *reversed(URGENT))
-    return words({str(each.code): (f"{each.word}: {each.sentence}", each.colour) for each in explained})
+    """The sentences of those that need someone, and of no export at all, in the colours of their words."""
+    return words({each.explained: (each.explained, each.colour) for each in (NO_EXPORT, *reversed(URGENT))})
 
 
 def zero_is(word: str) -> list[ValueMapping]:

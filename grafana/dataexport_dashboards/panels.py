@@ -34,9 +34,9 @@ SHORT_NAMES = (
     ("^(.+?) / (?!any / )(.+?) / .*$", "$1 / $2"),
     ("^(.+?) / any / (.*)$", "$1 / $2"),
     # A telephone has room for little beside the bars.
-    ("Amazon S3", "S3"),
-    ("Google Cloud Storage", "GCS"),
-    ("Microsoft Azure", "Azure"),
+    ("/Amazon S3/", "S3"),
+    ("/Google Cloud Storage/", "GCS"),
+    ("/Microsoft Azure/", "Azure"),
     # What an export lacks leaves two spaces, or one at an end.
     ("/ {2,}/g", " "),
     ("/ +$/", ""),

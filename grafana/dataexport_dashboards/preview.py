@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=ask.FOLDER.parent / "docs" / "images")
     parser.add_argument("--exports", type=int, default=EXPORTS, help="how many exports are made up; 0 for none at all")
     parser.add_argument("--days", type=int, default=DAYS, help="how much of a past they have")
-    parser.add_argument("--minutes", type=int, default=1, help="between two samples of it; more, for many exports")
+    parser.add_argument(
+        "--minutes", type=int, default=1, help="between two samples of it, 5 at the most; for many exports"
+    )
     parser.add_argument("--long-name", action="store_true", help="add an export with a name of 128 characters")
     parser.add_argument(
         "--views", action="store_true", help="every width, theme and time range, instead of the documentation's"

@@ -23,7 +23,7 @@ from dataexport_dashboards.palette import (
 
 IDENTITY = ("source", "export", "partner", "data_type", "frequency")
 BY = ", ".join(IDENTITY)
-MADE_LABELS = frozenset({"alert", "address", "page", "landed"})
+MADE_LABELS = frozenset({"alert", "sentence", "address", "page", "landed"})
 """Labels that no metric has and queries make."""
 LEGEND = "{{source}} / {{export}} / {{partner}} {{data_type}} {{frequency}}"
 
@@ -88,8 +88,12 @@ def _before(counter: str, where: str, by: str, over: str) -> str:
 
 
 def highest(metric: str, where: str, by: str = BY) -> str:
-    """The highest value of a metric in each step, so that a long time range hides none that was short."""
-    return f"max by ({by}) (max_over_time(dataexport_{metric}{{{where}}}[$__rate_interval]))"
+    """The highest value of a metric in each step, so that a long time range hides none that was short.
+
+    That of this instant, if the step is shorter than the time between two scrapes.
+    """
+    of_step = f"max by ({by}) (max_over_time(dataexport_{metric}{{{where}}}[$__rate_interval]))"
+    return f"({of_step} or {newest(metric, where, by)})"
 
 
 def minutes(seconds: str) -> str:
@@ -143,7 +147,8 @@ def condition(where: str, *, alert: bool = False) -> str:
 
     Args:
         where: the selector.
-        alert: whether to add the address of the runbook of its alert as the label ``alert``.
+        alert: whether to add the address of the runbook of its alert as the label ``alert``, and what is wrong as
+            the label ``sentence``, since Grafana wraps no number.
     """
     # The order is that of the exporter's own pages: the first that holds is what the export is.
     branches: tuple[tuple[Condition, str], ...] = (
@@ -162,8 +167,9 @@ def condition(where: str, *, alert: bool = False) -> str:
         term = f"{each.code} + 0 * ({expression})"
         if alert and each.alert:
             term = f'label_replace({term}, "alert", "{RUNBOOKS}/{each.alert}.md", "", "")'
+            term = f'label_replace({term}, "sentence", "{each.explained}", "", "")'
         terms.append(term)
-    return ("\nor ignoring (alert) " if alert else "\nor ").join(terms)
+    return ("\nor ignoring (alert, sentence) " if alert else "\nor ").join(terms)
 
 
 def most_urgent(where: str) -> str:
@@ -204,8 +210,9 @@ def most_urgent_of_step(where: str) -> str:
 
 
 def no_export(where: str) -> str:
-    """The code of `palette.NO_EXPORT` if there is no export at all."""
-    return f"{NO_EXPORT.code} * absent(dataexport_muted{{{where}}})"
+    """The code and the sentence of `palette.NO_EXPORT` if there is no export at all."""
+    absent = f"{NO_EXPORT.code} * absent(dataexport_muted{{{where}}})"
+    return f'label_replace({absent}, "sentence", "{NO_EXPORT.explained}", "", "")'
 
 
 def if_page_is_known(expression: str) -> str:

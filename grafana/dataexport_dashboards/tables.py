@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 LEAST_WIDTH = 70
 """Pixels of a column that gets an equal share of what the others leave, if that is too little."""
 WIDTHS = {
-    "State": 140,
+    "State": 130,
     "Alert": 165,
-    "Runbook": 75,
-    "Own runbook": 105,
+    "Runbook": 70,
+    "Own runbook": 100,
     "Status page": 100,
-    "Partner": 155,
+    "Landed": 75,
+    "Partner": 150,
+    "Type": 80,
+    "Frequency": 85,
+    "Severity": 80,
     "Last duration": 110,
     "Grace period": 105,
     "Max runtime": 105,
@@ -137,7 +141,7 @@ def states(panel: table.Panel) -> table.Panel:
 
 
 def state_in_a_sentence(panel: table.Panel) -> table.Panel:
-    """The same with such codes, shown as sentences of several lines."""
+    """The same with the sentences of `palette.CONDITIONS` in the column State, in several lines."""
     return panel.override_by_name(
         "State",
         properties(

@@ -95,3 +95,8 @@ def test_a_state_in_a_sentence_wraps_in_grafana_11_and_12() -> None:
     state = settings(TABLES["What to do"], "State")
     assert state["custom.wrapText"] is True
     assert state["custom.cellOptions"]["wrapText"] is True
+
+
+def test_a_state_in_a_sentence_is_a_text_since_grafana_gives_a_number_one_line() -> None:
+    [organize] = [each["options"] for each in TABLES["What to do"]["transformations"] if each["id"] == "organize"]
+    assert organize["renameByName"]["sentence"] == "State"
