@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as models
 
 OURS = "and on (job, instance) dataexport_build_info"
+PROCESS = "job, instance"
 DOWN = "no exporter"
 NOT_SCRAPED = "No exporter was scraped in this range."
 DAY_SECONDS = 86400
@@ -216,11 +217,12 @@ def _instances() -> table.Panel:
 
 
 def _memory() -> timeseries.Panel:
-    highest_of_step = "max_over_time(process_resident_memory_bytes[$__rate_interval])"
+    memory = "process_resident_memory_bytes"
+    most = f"max by ({PROCESS}) (max_over_time({memory}[$__rate_interval])) or max by ({PROCESS}) ({memory})"
     return chart(
         "Memory",
         "Resident memory of the worker process, the most of each step.",
-        [query(f"({highest_of_step} or process_resident_memory_bytes) {OURS}", "{{instance}}")],
+        [query(f"({most}) {OURS}", "{{instance}}")],
         "bytes",
         top=64 * 2**20,
         nothing=NOT_SCRAPED,

@@ -80,11 +80,12 @@ def _pruned() -> stat.Panel:
 
 
 def _up() -> statetimeline.Panel:
+    of_step = "min by (job, instance) (min_over_time(dataexport_store_up[$__rate_interval]))"
     return timeline(
         "Store over time",
         "Whether the last read and the last write of the store succeeded, for each process; in a long time range, "
         "whether they always did in a step.",
-        [query("min_over_time(dataexport_store_up[$__rate_interval]) or dataexport_store_up", "{{instance}}")],
+        [query(f"{of_step} or min by (job, instance) (dataexport_store_up)", "{{instance}}")],
         palette.words(FAILING | {"1": ("up", palette.FINE)}),
         nothing="No exporter was scraped in this range.",
         height=4,

@@ -109,6 +109,7 @@ def _what_to_do() -> table.Panel:
     )
     panel.override_by_name("State", properties(("custom.minWidth", 115)))
     panel.override_by_name("Export", properties(("custom.minWidth", 100)))
+    panel.override_by_name("Owner", properties(("custom.minWidth", 70)))
     state_in_a_sentence(panel)
     left(panel, "Due in")
     status_page(panel, "__data.fields.Source", "__data.fields.Export")

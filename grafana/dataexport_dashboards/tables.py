@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dataexport_dashboards.panels import Property
 
-LEAST_WIDTH = 70
+LEAST_WIDTH = 85
 """Pixels of a column that gets an equal share of what the others leave, if that is too little."""
 WIDTHS = {
     "State": 130,
