@@ -38,10 +38,11 @@ WIDTHS = {
     "Max runtime": 105,
     "Quarantined": 100,
     "Time zone": 110,
+    "Offset seen": 105,
 }
 """Pixels of the columns that need more than an equal share: as a least width, it would push out the last column."""
-TIME_WIDTH = 120
-"""So wide is "59 minutes ago"."""
+TIME_WIDTH = 128
+"""So wide is "a few seconds ago"."""
 FILLED: Property = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
 """An override that fills the cells with the colour of their value, on which Grafana's text can be read."""
 
