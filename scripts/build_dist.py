@@ -80,11 +80,6 @@ def main() -> None:
         for name in files():
             (sources / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, sources / name, follow_symlinks=False)
-        for link in (ROOT / "exporter" / "cli" / "assets").rglob("*"):
-            if link.is_symlink():
-                target = sources / link.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.symlink_to(link.readlink())
         version = tomllib.loads((sources / "pyproject.toml").read_text("utf-8"))["project"]["version"]
         readme = sources / "README.md"
         readme.write_text(with_absolute_links(readme.read_text("utf-8"), version), "utf-8")
