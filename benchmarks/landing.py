@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledgers import Places
     from load import Load
     from report import Scale
+    from scrape import ScrapeResult
 
 LANDINGS = 500
 LOAD_SECONDS = 4.0
@@ -34,7 +35,7 @@ def measure(scale: Scale, places: Places) -> Result:
     """Measure an exporter with landings and one without in turn in each round."""
     since = made_up.began(20_000)
     loads: dict[str, list[Load]] = {WITH: [], WITHOUT: []}
-    scrapes: dict[tuple[str, str], list[dict[str, float]]] = {}
+    scrapes: dict[tuple[str, str], list[ScrapeResult]] = {}
     with contextlib.ExitStack() as running:
         store = running.enter_context(hanging_store())
         streams = {
@@ -47,9 +48,11 @@ def measure(scale: Scale, places: Places) -> Result:
             for name in (WITH, WITHOUT)[:: 1 if turn % 2 == 0 else -1]:
                 loads[name].append(streams[name].send(min(scale.seconds, LOAD_SECONDS)))
         for case, every in (("nothing new", 0), ("one new", ingest.EXPORTS), (FEW, 100)):
-            for _ in range(scale.rounds):
+            for stream in streams.values():
+                fetch(stream.server.admin_port, compressed=True)
+            for _ in range(scale.rounds * REPEATS):
                 for name, stream in streams.items():
-                    scrapes.setdefault((case, name), []).append(_scrapes(stream, every, since))
+                    scrapes.setdefault((case, name), []).append(_scrape(stream, every, since))
     rows = [
         Row(
             "single events",
@@ -63,10 +66,7 @@ def measure(scale: Scale, places: Places) -> Result:
         )
         for name, rounds in loads.items()
     ]
-    rows += [
-        Row(f"scrape, gzip, {case}", name, {key: median(each[key] for each in rounds) for key in rounds[0]})
-        for (case, name), rounds in scrapes.items()
-    ]
+    rows += [Row(f"scrape, gzip, {case}", name, figures(results)) for (case, name), results in scrapes.items()]
     return Result(f"{LANDINGS} landings in a store that hangs", rows, _findings(rows))
 
 
@@ -85,18 +85,14 @@ def _settings(endpoint: str) -> dict[str, str]:
     return {"DATAEXPORT_EXPORTS": json.dumps(exports)}
 
 
-def _scrapes(stream: Stream, every: int, since: int) -> dict[str, float]:
-    """Scrape `REPEATS` times, each after a new event of every Nth export, or of none."""
+def _scrape(stream: Stream, every: int, since: int) -> ScrapeResult:
+    """Scrape after a new event of every Nth export, or of none."""
     exports, server = ingest.EXPORTS, stream.server
-    fetch(server.admin_port, compressed=True)
-    results = []
-    for _ in range(REPEATS):
-        if every:
-            first = (stream.job.first // exports + 1) * exports
-            made_up.post_events(server.port, range(first, first + exports, every), exports, since)
-            stream.job = replace(stream.job, first=first)
-        results.append(fetch(server.admin_port, compressed=True))
-    return figures(results)
+    if every:
+        first = (stream.job.first // exports + 1) * exports
+        made_up.post_events(server.port, range(first, first + exports, every), exports, since)
+        stream.job = replace(stream.job, first=first)
+    return fetch(server.admin_port, compressed=True)
 
 
 @contextlib.contextmanager
