@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import formatdate
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -73,26 +74,32 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes) -> None:
         """Upload an object."""
-        store: Any
-        if self.scheme == "az":
-            endpoint = f"{self.url}/{ACCOUNT}"
-            store = AzureStore(
-                self.bucket,
-                account_name=ACCOUNT,
-                account_key=AZURE_KEY,
-                endpoint=endpoint,
-                client_options=CLIENT_OPTIONS,
-            )
-        else:  # moto is the store of two clients, and the one for Google Cloud Storage cannot write to it
-            store = S3Store(
-                self.bucket,
-                endpoint=self.url,
-                region="us-east-1",
-                access_key_id="testing",
-                secret_access_key="testing",
-                client_options=CLIENT_OPTIONS,
-            )
-        obstore.put(store, name, content)
+        # moto is the store of two clients, and the one for Google Cloud Storage cannot write to it.
+        client = _azure_client if self.scheme == "az" else _s3_client
+        obstore.put(client(self.url, self.bucket), name, content)
+
+
+@cache
+def _azure_client(url: str, bucket: str) -> AzureStore:
+    return AzureStore(
+        bucket,
+        account_name=ACCOUNT,
+        account_key=AZURE_KEY,
+        endpoint=f"{url}/{ACCOUNT}",
+        client_options=CLIENT_OPTIONS,
+    )
+
+
+@cache
+def _s3_client(url: str, bucket: str) -> S3Store:
+    return S3Store(
+        bucket,
+        endpoint=url,
+        region="us-east-1",
+        access_key_id="testing",
+        secret_access_key="testing",
+        client_options=CLIENT_OPTIONS,
+    )
 
 
 @contextmanager
