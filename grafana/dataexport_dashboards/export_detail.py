@@ -167,8 +167,8 @@ def _instants() -> list[stat.Panel]:
 def _state() -> statetimeline.Panel:
     return timeline(
         "State",
-        "The most urgent state of the export: in a long time range, of all that it had in each step. A blank stretch: "
-        "the exporter was not scraped.",
+        "The state of the export: in a long time range, the most urgent of each step, if someone was needed. A blank "
+        "stretch: the exporter was not scraped.",
         [query(queries.most_urgent_of_step(ONE), "state")],
         palette.condition_words(),
         nothing=NOT_KNOWN,

@@ -134,7 +134,7 @@ def _latency() -> timeseries.Panel:
         nothing="No request in this range.",
         width=16,
     )
-    return limit_line(panel, (ALERT_AT_SECONDS, palette.NOTE), (SENDER_WAITS_SECONDS, palette.LATE))
+    return limit_line(panel, (ALERT_AT_SECONDS, palette.NEUTRAL), (SENDER_WAITS_SECONDS, palette.LATE))
 
 
 def _slow() -> stat.Panel:

@@ -204,9 +204,12 @@ def highest_in_range(expression: str, count: int) -> str:
 
 
 def most_urgent_of_step(where: str) -> str:
-    """The most urgent state of each step, so that a long time range hides none that was short."""
+    """The most urgent state of each step, so that a long time range hides none that was short.
+
+    The state of this instant, if none was urgent: or an export that runs for minutes would seem to run all day.
+    """
     state = condition(where)
-    return f"max_over_time(({state})[$__interval:{STATE_SAMPLED}]) or ({state})"
+    return f"max_over_time(({state})[$__interval:{STATE_SAMPLED}]) >= {NO_SCHEDULE.code} or ({state})"
 
 
 def no_export(where: str) -> str:

@@ -29,7 +29,7 @@ WIDTHS = {
     "Own runbook": 100,
     "Status page": 100,
     "Landed": 75,
-    "Partner": 150,
+    "Partner": 155,
     "Type": 80,
     "Frequency": 85,
     "Severity": 80,
