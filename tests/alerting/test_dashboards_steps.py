@@ -1,4 +1,4 @@
-"""By how much the dashboards show that something grew: Prometheus evaluates it over series that begin and return."""
+"""What the dashboards show of a step: Prometheus evaluates it over series that begin, return or change for minutes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from dataexport_dashboards import ask, queries
+from dataexport_dashboards import ask, palette, queries
 from tools import tool
 
 if TYPE_CHECKING:
@@ -90,5 +90,38 @@ def test_what_grew_in_the_shown_time(tmp_path: Path) -> None:
             grew("a new series", shown | {counter(): "_x30 1x40"}, {17: 1}),
             grew("the beginning of the scrapes", {SOURCE: "_x30 0x40", counter(): "_x30 500x4 503x40"}, {20: 3}),
             grew("an export that comes back", shown | {counter(): "500x4 _x40 501x20"}, {24: 1}),
+        ],
+    )
+
+
+def test_a_step_shows_an_urgent_state_that_was_short_and_a_run_only_while_it_runs(tmp_path: Path) -> None:
+    labels = '{source="shop", export="nightly"}'
+    values = {
+        "muted": "0x60",
+        "interval_seconds": "14400x60",
+        "last_completed_timestamp_seconds": "1x60",
+        "runs_in_progress": "0x2 1 0x60",
+        # Past the deadline from the 80th to the 90th minute.
+        "deadline_timestamp_seconds": "0x15 1x2 0x40",
+    }
+    expression = ask.fill(queries.most_urgent_of_step(WHERE), {"__interval": "1h"})
+    states = {1: palette.IS_FINE, 2: palette.IS_OVERDUE, 3: palette.IS_FINE}
+    check(
+        tmp_path,
+        [
+            {
+                "interval": "5m",
+                "input_series": [
+                    {"series": f"dataexport_{metric}{labels}", "values": value} for metric, value in values.items()
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": expression,
+                        "eval_time": f"{hour}h",
+                        "exp_samples": [{"labels": labels, "value": state.code}],
+                    }
+                    for hour, state in states.items()
+                ],
+            }
         ],
     )
