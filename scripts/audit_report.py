@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads the JSON of pip-audit: which pins have known vulnerabilities, and of which it knows nothing.
+"""Reads the JSON files of pip-audit: which pins have known vulnerabilities, and of which it knows nothing.
 
 pip-audit itself exits with 0 if it found no data about any package.
 """
@@ -10,12 +10,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
-def verdict(report: dict[str, Any], *, in_ci: bool) -> tuple[list[str], int]:
+def pins_of(reports: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the reports contain about each version of each package, once."""
+    pins = [each for report in reports for each in report["dependencies"]]
+    return list({(each["name"], each.get("version")): each for each in pins}.values())
+
+
+def verdict(dependencies: list[dict[str, Any]], *, in_ci: bool) -> tuple[list[str], int]:
     """Return what to print, and the exit code: 1 for a vulnerability, and in CI for a pin that was not audited."""
-    dependencies = report["dependencies"]
     lines = [
         f"{each['name']} {each['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
         for each in dependencies
@@ -31,6 +39,7 @@ def verdict(report: dict[str, Any], *, in_ci: bool) -> tuple[list[str], int]:
 
 
 if __name__ == "__main__":
-    lines, code = verdict(json.loads(Path(sys.argv[1]).read_text("utf-8")), in_ci=os.environ.get("CI") == "true")
+    pins = pins_of(json.loads(Path(name).read_text("utf-8")) for name in sys.argv[1:])
+    lines, code = verdict(pins, in_ci=os.environ.get("CI") == "true")
     print("\n".join(lines))
     sys.exit(code)

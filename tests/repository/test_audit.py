@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import vulnerability_service
-from audit_report import verdict
+from audit_report import pins_of, verdict
 from monitoring import ROOT
 from tools import missing
 
@@ -33,19 +33,21 @@ VULNERABLE = {"name": "old", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_ve
 def test_a_pin_without_data_is_not_a_sound_one(
     dependencies: list[dict[str, object]], line: str, code: int, code_in_ci: int
 ) -> None:
-    assert verdict({"dependencies": dependencies}, in_ci=False) == ([line], code)
-    assert verdict({"dependencies": dependencies}, in_ci=True) == ([line], code_in_ci)
+    pins = pins_of([{"dependencies": dependencies}, {"dependencies": dependencies}])
+    assert verdict(pins, in_ci=False) == ([line], code)
+    assert verdict(pins, in_ci=True) == ([line], code_in_ci)
 
 
 def audit(folder: Path, *pins: str, **environment: str) -> tuple[int, str]:
-    """Run the script for these pins; return its exit code and output."""
+    """Run the script for these pins, each in a file of its own; return its exit code and output."""
     if not (ROOT / ".venv" / "bin" / "python").exists():
         missing("the environment of the audit is made beside .venv, which is not there; make test makes it")
-    requirements = folder / "requirements.txt"
-    requirements.write_text("".join(f"{pin} --hash=sha256:{'0' * 64}\n" for pin in pins), "utf-8")
+    files = [folder / f"{number}.txt" for number, _ in enumerate(pins)]
+    for file, pin in zip(files, pins, strict=True):
+        file.write_text(f"{pin} --hash=sha256:{'0' * 64}\n", "utf-8")
     inherited = {name: value for name, value in os.environ.items() if name.lower() not in {"ci", "no_proxy"}}
     done = subprocess.run(
-        [ROOT / "scripts" / "audit", requirements],
+        [ROOT / "scripts" / "audit", *files],
         env=inherited | {"XDG_CACHE_HOME": str(folder)} | environment,
         capture_output=True,
         text=True,
@@ -57,7 +59,7 @@ def audit(folder: Path, *pins: str, **environment: str) -> tuple[int, str]:
     return done.returncode, output
 
 
-NO_ANSWER = "audit: not run: the service with the vulnerabilities gave no answer that can be used"
+NO_ANSWER = "audit: not run: no answer about "
 FOUND = "jinja2 2.10: PYSEC-2019-217, fixed in 2.10.1\n"
 
 
@@ -71,7 +73,7 @@ def test_pip_audit_asks_the_index_or_osv_and_its_answer_is_reported(tmp_path: Pa
         code, output = audit(tmp_path, "click==8.3.1", CI="true", **proxied)
         assert (code, output[: len(NO_ANSWER)]) == (1, NO_ANSWER)
         proxied["REQUESTS_CA_BUNDLE"] = str(service.reach_index(tmp_path))
-        mixed = audit(tmp_path, "jinja2==2.10", "click==8.3.1", "unknown-package==1", **proxied)
+        mixed = audit(tmp_path, "jinja2==2.10", "jinja2==3.1.6", "unknown-package==1", **proxied)
         assert mixed == (1, f"{FOUND}audit: no data about unknown-package\n")
         sound = audit(tmp_path, "click==8.3.1", CI="true", **proxied)
         assert sound == (0, "audit: no known vulnerability in 1 pins\n")
