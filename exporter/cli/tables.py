@@ -266,7 +266,7 @@ def format_table(headings: Sequence[str], rows: Iterable[Sequence[str]], nothing
     most = terminal_width()
     if most is not None:
         columns = _fit(columns, most)
-    padded = [[cell + " " * (_width(column) - display_width(cell)) for cell in column] for column in columns]
+    padded = [_padded(column) for column in columns]
     if headings[0] == "STATE" and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         padded[0] = [click.style(cell, fg=_COLORS.get(cell.rstrip())) for cell in padded[0]]
     return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
@@ -295,8 +295,15 @@ def _width(column: Sequence[str]) -> int:
     return max(map(display_width, column))
 
 
+def _padded(column: Sequence[str]) -> list[str]:
+    width = _width(column)
+    return [cell + " " * (width - display_width(cell)) for cell in column]
+
+
 def display_width(text: str) -> int:
-    """Return how many columns of a terminal a text fills."""
+    """Return how many columns of a terminal a printable text fills."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

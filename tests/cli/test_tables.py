@@ -148,3 +148,17 @@ def test_states_are_colored_on_a_terminal_only(
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in tables.exports_table(exports, 0)
     assert os.environ["NO_COLOR"]
+
+
+def test_the_width_of_each_cell_of_a_long_table_is_measured_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    width = tables.display_width
+
+    def count(text: str) -> int:
+        measured.append(text)
+        return width(text)
+
+    monkeypatch.setattr(tables, "display_width", count)
+    rows = [[f"row {number}", "x" * (number % 9)] for number in range(500)]
+    assert len(tables.format_table(["NAME", "VALUE"], rows).splitlines()) == 501
+    assert len(measured) <= 3 * 2 * 501
