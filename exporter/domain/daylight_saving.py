@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from exporter.domain.frequency import DAY, QUARTER_HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import tzinfo
 
     from exporter.domain.exports import Expectation
@@ -78,12 +77,12 @@ def latest_slots_after(start: float, counts: range, expectation: Expectation) ->
     if interval >= DAY:
         return [slot_after(start, count, expectation) for count in counts]
     due_at = [start + count * interval for count in counts]
+    start_quarter, zone = int(start // QUARTER_HOUR), expectation.zone
     if interval % QUARTER_HOUR:
-        quarters: Sequence[int] = tuple([int(due // QUARTER_HOUR) for due in due_at])
-    else:
-        first = int((start + counts.start * interval) // QUARTER_HOUR)
-        quarters = range(first, first + len(counts) * interval // QUARTER_HOUR, interval // QUARTER_HOUR)
-    return list(map(add, due_at, _setbacks(int(start // QUARTER_HOUR), quarters, expectation.zone)))
+        return [due + _setback(start_quarter, int(due // QUARTER_HOUR), zone) for due in due_at]
+    first = int((start + counts.start * interval) // QUARTER_HOUR)
+    step = interval // QUARTER_HOUR
+    return list(map(add, due_at, _setbacks(start_quarter, range(first, first + len(counts) * step, step), zone)))
 
 
 @lru_cache(maxsize=65536)
@@ -96,8 +95,8 @@ def _setback(start: int, due: int, zone: tzinfo | None) -> float:
     return max(_setback_in_zone(start * QUARTER_HOUR, due * QUARTER_HOUR, candidate) for candidate in zones)
 
 
-@lru_cache(maxsize=1024)
-def _setbacks(start: int, due: Sequence[int], zone: tzinfo | None) -> list[float]:
+@lru_cache(maxsize=1024)  # of at most 672 slots each: the quarter hours of a week
+def _setbacks(start: int, due: range, zone: tzinfo | None) -> list[float]:
     return [_setback(start, quarter, zone) for quarter in due]
 
 
