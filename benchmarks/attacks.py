@@ -25,7 +25,6 @@ import socket
 import ssl
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -253,24 +252,6 @@ def _answered_200(
 
 
 @contextmanager
-def repeating(work: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call a function in a thread, with a pause between two calls."""
-    stopping = threading.Event()
-
-    def repeat() -> None:
-        while not stopping.wait(seconds):
-            work()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
-
-
-@contextmanager
 def exporter(command: str, folder: Path, attack: Attack) -> Iterator[tuple[Server, ssl.SSLContext | None]]:
     """Start an exporter with two sources, and return it with what its certificate is verified by."""
     environment = {
@@ -309,8 +290,8 @@ def measure(command: str, attack: Attack) -> tuple[dict[str, float], str]:
         attacker.start()
         started_at = time.perf_counter()
         with (
-            repeating(client.scrape, SCRAPE_SECONDS),
-            repeating(lambda: memory.append(server.memory()[1]), SAMPLE_SECONDS),
+            processes.repeating(client.scrape, SCRAPE_SECONDS),
+            processes.repeating(lambda: memory.append(server.memory()[1]), SAMPLE_SECONDS),
         ):
             while time.perf_counter() - started_at < attack.seconds and attacker.is_alive():
                 client.post()
