@@ -123,37 +123,39 @@ def running(command: Sequence[str], url: str) -> Iterator[str]:
 
 
 @contextmanager
-def moto(*, clock: str = "") -> Iterator[str]:
-    """Run moto's S3 with an empty bucket; ``clock`` is what its clock shows, as ``faketime`` reads it."""
+def moto(*, ahead: float = 0) -> Iterator[str]:
+    """Run moto's S3 with an empty bucket; its clock is ``ahead`` seconds ahead."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with running([*_with_clock(clock), *command], f"http://127.0.0.1:{port}") as url:
+    with running([*_with_clock(ahead), *command], f"http://127.0.0.1:{port}") as url:
         requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
         yield url
 
 
 @contextmanager
-def azurite(folder: Path, *, clock: str = "") -> Iterator[str]:
-    """Run Azurite with an empty container; ``clock`` is what its clock shows, as ``faketime`` reads it."""
-    with azurite_on(folder, clock=clock) as url:
+def azurite(folder: Path, *, ahead: float = 0) -> Iterator[str]:
+    """Run Azurite with an empty container; its clock is ``ahead`` seconds ahead."""
+    with azurite_on(folder, ahead=ahead) as url:
         create_container(url)
         yield url
 
 
 @contextmanager
-def azurite_on(folder: Path, *, clock: str = "") -> Iterator[str]:
+def azurite_on(folder: Path, *, ahead: float = 0) -> Iterator[str]:
     """Run Azurite on what is in a folder."""
     server = find_tool("azurite-blob")
     if server is None:
         missing("azurite-blob is not there; scripts/install-tools azurite-blob gets it")
     port = free_port()
     command = [server, "--blobPort", str(port), "--location", str(folder), "--silent", "--skipApiVersionCheck"]
-    with running([*_with_clock(clock), *command], f"http://127.0.0.1:{port}") as url:
+    with running([*_with_clock(ahead), *command], f"http://127.0.0.1:{port}") as url:
         yield url
 
 
-def _with_clock(clock: str) -> list[str]:
-    return [program("faketime"), clock] if clock else []
+def _with_clock(ahead: float) -> list[str]:
+    if not ahead:
+        return []
+    return [program("faketime"), time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + ahead))]
 
 
 def create_container(url: str) -> None:
