@@ -7,7 +7,6 @@ interface that both share. The small bucket server of the other tests answers as
 from __future__ import annotations
 
 import json
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,7 +33,6 @@ from exporter.server.landing.object_store import (
     find_files,
 )
 from object_stores import SCHEMES, ObjectStore, faulty_proxy
-from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,26 +223,6 @@ def test_files_from_a_clock_that_is_ahead_count_from_the_check_on(tmp_path: Path
     assert history.state(STATE, store.landing("a/"), now).landed_at == now
 
 
-FILLED_MOTO = """
-import sys
-from moto.s3.models import s3_backends
-from moto.server import main
-backend = s3_backends["123456789012"]["aws"]
-backend.create_bucket(sys.argv[2], "us-east-1")
-for number in range(int(sys.argv[3])):
-    backend.put_object(sys.argv[2], f"a/{number:06}", b"x" * 10)
-main(["-p", sys.argv[1]])
-"""
-
-
-@pytest.fixture(scope="module")
-def full_moto() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-c", FILLED_MOTO, str(port), BUCKET, str(HUNDRED_THOUSAND)]
-    with object_stores.running(command, f"http://127.0.0.1:{port}") as url:
-        yield url
-
-
 @pytest.fixture(scope="module")
 def full_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("full-azurite")
@@ -267,25 +245,35 @@ def multiply(database: Path) -> None:
     database.write_text(json.dumps(content), "utf-8")
 
 
-@pytest.fixture(params=SCHEMES)
-def full(request: pytest.FixtureRequest) -> ObjectStore:
-    """The emulator of each client, with many objects."""
-    scheme = str(request.param)
-    return ObjectStore(scheme, request.getfixturevalue("full_azurite" if scheme == "az" else "full_moto"))
+def test_a_hundred_thousand_objects_are_listed_in_azurite(full_azurite: str) -> None:
+    assert_all_are_listed(ObjectStore("az", full_azurite))
 
 
-def test_a_hundred_thousand_objects_are_listed(full: ObjectStore) -> None:
-    check = look(full.landing("a/", timeout=120), 0)
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_hundred_thousand_objects_are_listed(scheme: str) -> None:
+    # In the small server, since moto sorts all of them again for each page.
+    with bucket_server() as server:
+        for number in range(HUNDRED_THOUSAND):
+            server.put(f"a/{number:06}", 10, 1.8e9)
+        assert_all_are_listed(ObjectStore(scheme, server.url))
+
+
+def assert_all_are_listed(store: ObjectStore) -> None:
+    check = look(store.landing("a/", timeout=600), 0)
     assert (check.result, check.objects, check.size) == (LANDED, HUNDRED_THOUSAND, 10 * HUNDRED_THOUSAND)
-    assert look(full.landing("a/", max_objects=3000), 0).detail.startswith("more than 3000 objects are in the folder")
+    assert look(store.landing("a/", max_objects=3000), 0).detail.startswith("more than 3000 objects are in the folder")
 
 
-def test_a_listing_that_breaks_off_is_never_part_of_an_answer(full: ObjectStore) -> None:
-    with faulty_proxy(full.url) as proxy:
-        landing = replace(full, url=proxy.url).landing("a/", timeout=120)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_listing_that_breaks_off_is_never_part_of_an_answer(request: pytest.FixtureRequest, scheme: str) -> None:
+    # Azurite lists 5,000 objects in an answer, the others 1,000: each of the two has several pages.
+    emulator, folder = ("full_azurite", "a/") if scheme == "az" else ("moto", "many/")
+    with faulty_proxy(request.getfixturevalue(emulator)) as proxy:
+        landing = ObjectStore(scheme, proxy.url).landing(folder)
         proxy.cut_off = tuple(range(2, 20))
         check = look(landing, 0)
         assert (check.result, check.objects) == (ERROR, 0)
         assert (
             check.detail == f"{landing.url} could not be listed to its end: the answer broke off, or is not a listing"
         )
+        assert proxy.requests >= 2
