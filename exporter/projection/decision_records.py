@@ -10,7 +10,6 @@ from exporter.domain.decisions import MUTE
 if TYPE_CHECKING:
     from exporter.domain.decision_history import DecisionRecord
     from exporter.domain.decisions import Decision
-    from exporter.domain.exports import ExportKey
     from exporter.domain.states import ExportState
     from exporter.ledger.contract import Ledger
     from exporter.projection.projector import Projector
@@ -28,11 +27,6 @@ class RecordedDecision(NamedTuple):
     record: DecisionRecord
     state: ExportState | None
     is_in_effect: bool
-
-    @property
-    def key(self) -> ExportKey:
-        """Its export."""
-        return self.record.decision.key
 
 
 def list_recorded(ledger: Ledger, projector: Projector, now: float) -> list[RecordedDecision]:

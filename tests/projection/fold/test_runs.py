@@ -43,6 +43,13 @@ def test_a_run_that_was_stuck_is_abandoned_once_and_leaves_the_next_one_its_dura
     assert (found.superseded, found.last_duration) == (1, 1200)
 
 
+def test_a_run_whose_id_never_comes_back_is_abandoned_once_by_a_much_later_start() -> None:
+    first, later = (event("initiated", at("0:00") + seconds, request_id=f"id {seconds}") for seconds in (0, 8 * HOUR))
+    assert folded(first, later).superseded == 0
+    found = folded(first, later, event("initiated", at("8:00:01"), request_id="another id"))
+    assert (found.initiated, found.superseded, len(found.open_runs)) == (3, 1, 2)
+
+
 def test_runs_that_may_take_longer_than_their_interval_have_no_duration_while_they_overlap() -> None:
     declaration = Declaration("nightly", Selection("shop", partner="Amazon S3"), max_runtime=6 * HOUR)
     times = [started("0:00"), started("4:00"), completed("5:00"), started("8:00"), completed("9:00")]

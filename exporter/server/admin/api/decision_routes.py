@@ -96,7 +96,7 @@ def _decided(service: Service, decided: Decided, kind: str) -> Response:
     """Answer with the mute or retirement that a decision began or ended: 201 if it began just now."""
     decision = decided.decision
     http_request().outcome = {"decided": decision.kind, "export": decision.key.id, "by": decision.by}
-    recorded = [each for each in service.list_decisions(service.now()) if each.key == decision.key]
+    recorded = [each for each in service.list_decisions(service.now()) if each.record.decision.key == decision.key]
     item = decision_schemas.decision_items(recorded, kind)[0]
     document = decision_schemas.decision_document(item, kind)
     is_created = decided.is_new and request.method == "POST"
