@@ -1,6 +1,6 @@
 """An exporter with a made-up past, a bucket with files of one export, and a Prometheus that scrapes the exporter.
 
-The past of exports and sources is the exporter's own: ``simulate`` and ``backfill``. What a process
+The past of exports, sources and landed files is the exporter's own: ``simulate`` and ``backfill``. What a process
 counts for itself, duplicates and test calls have no past; it is drawn as a straight line between
 two scrapes, one before and one after some traffic.
 """
@@ -32,6 +32,7 @@ from exporter.domain.exports import Selection
 from exporter.ingest.intake import Intake
 from exporter.ingest.vendors.clevertap_samples import sample_body
 from exporter.ledger.sql.ledger import SqlLedger
+from exporter.metrics.landing_families import LANDING_FAMILIES
 from monitoring import clean_environment, find_tool, prometheus_command, started, wait_for
 from ports import free_port
 
@@ -317,7 +318,7 @@ def _one_time(status: str, partner: str, data_type: str, request_id: int, at: fl
 def _past(before: list[Metric], after: list[Metric], end: int) -> Iterator[str]:
     """A day of what has no past: counters grow evenly from one scrape to the other."""
     old = {(each.name, frozenset(each.labels.items())): each.value for family in before for each in family.samples}
-    told = {family.name for family in FAMILIES}
+    told = {family.name for family in FAMILIES + LANDING_FAMILIES}
     for family in after:
         if family.name in told or not family.name.startswith(("dataexport_", "process_")):
             continue
