@@ -287,7 +287,14 @@ LIMITS = (
         "`limits.total_request_bytes`",
         f"503 with `Retry-After`; a body of up to {connection.SMALL_BODY_BYTES:,} bytes is always accepted",
     ),
-    ("first byte of a new connection", f"{connection.FIRST_BYTE_SECONDS:g} s", "closed"),
+    (
+        "first byte of a new connection",
+        (
+            f"{connection.FIRST_BYTE_SECONDS:g} s; "
+            f"{connection.FIRST_BYTE_WHILE_STOPPING_SECONDS:g} s while the exporter stops"
+        ),
+        "closed",
+    ),
     ("headers (time)", f"{connection.HEAD_SECONDS:g} s after their first byte", "408"),
     ("body (time)", f"{connection.BODY_SECONDS:g} s after the headers", "408"),
     (
