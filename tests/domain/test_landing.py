@@ -99,6 +99,10 @@ def test_without_a_schedule_and_a_completion_there_is_nothing_to_look_for() -> N
     assert target.since == at("0:10") - DAY - 300
 
 
+def test_without_a_deadline_yet_there_is_nothing_to_look_for() -> None:
+    assert chosen("1:00", STATE._replace(deadline=0, start_deadline=0, last_initiated=0, last_completed=0), ()) is None
+
+
 def test_an_unknown_start_is_estimated_by_the_usual_duration() -> None:
     target = chosen("0:10", STATE._replace(usual_duration=600), ())
     assert target is not None

@@ -105,6 +105,13 @@ def test_without_a_log_a_reader_does_not_wait_for_ever_for_a_writer(path: Path) 
         assert ledger.last_sequence() == 0
 
 
+def test_with_a_log_a_reader_waits_for_no_writer(path: Path) -> None:
+    with closing(SqlLedger(f"sqlite:///{path}", driver=sqlite_driver("bundled-sqlite"))) as ledger:
+        database = ledger._database  # noqa: SLF001 - to stop in the middle of a commit
+        with ThreadPoolExecutor(1) as pool, database.writing("append"):
+            assert pool.submit(ledger.last_sequence).result() == 0
+
+
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"this is not a database, though it is long enough to have a header of one" * 20)
     with pytest.raises(StoreRefusedError, match="not a database"):
