@@ -107,6 +107,9 @@ def test_an_unknown_start_is_estimated_by_the_usual_duration() -> None:
     target = chosen("0:10", STATE._replace(usual_duration=600), ())
     assert target is not None
     assert (target.started_at, target.since) == (at("0:00"), at("0:10") - 2 * HOUR - 300)
+    slow = chosen("0:10", STATE._replace(usual_duration=5 * HOUR), ())
+    assert slow is not None
+    assert slow.started_at == at("0:10") - 2 * HOUR
 
 
 def test_the_request_id_of_a_detected_export_is_its_name() -> None:
@@ -142,6 +145,12 @@ def test_days_are_those_of_the_zone_of_the_source(first: str, now: str, due: str
     target = choose_target(state, LANDING, ZoneInfo("America/New_York"), (), instant(now))
     assert target is not None
     assert (target.due_at, target.first_check) == (instant(due), instant(due) - 1800)
+
+
+def test_it_is_looked_for_before_a_deadline_at_most_within_the_time_that_files_may_take() -> None:
+    target = choose_target(STATE, replace(LANDING, within=600), None, (RUN,), at("4:50"))
+    assert target is not None
+    assert target.first_check == at("4:48")
 
 
 def test_a_deadline_without_grace_is_looked_at_five_minutes_before() -> None:
