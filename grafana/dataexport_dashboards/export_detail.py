@@ -13,6 +13,7 @@ from dataexport_dashboards.export_slots import BARS_AT_MOST, slots
 from dataexport_dashboards.links import EXPORT_UID
 from dataexport_dashboards.panels import (
     MINUTES,
+    STEPS_AT_MOST,
     bars,
     buckets,
     chart,
@@ -285,7 +286,7 @@ def _open_runs() -> timeseries.Panel:
         nothing=NOT_KNOWN,
     )
     panel.decimals(0).min(0).line_interpolation(common_models.LineInterpolation.STEP_AFTER).fill_opacity(20)
-    return coloured(panel, {"runs in progress": palette.BUSY})
+    return coloured(panel.max_data_points(STEPS_AT_MOST), {"runs in progress": palette.BUSY})
 
 
 def _durations() -> timeseries.Panel:

@@ -47,8 +47,8 @@ BARS = 60
 """How many bars fit beside each other."""
 MINUTES = "suffix:min"
 """The unit of what `queries.minutes` makes."""
-DELAYS_AT_MOST = 120
-"""So many delays in a row can still be told apart."""
+STEPS_AT_MOST = 120
+"""So many steps of a line that jumps up and down are not yet a solid area."""
 DELAYS_REACH = 15
 """Minutes: on such an axis the usual seconds are a flat line, and a wrong time zone is not."""
 
@@ -313,7 +313,7 @@ def event_delays(title: str, *, nothing: str, width: int) -> timeseries.Panel:
         width=width,
         height=6,
     )
-    return panel.max_data_points(DELAYS_AT_MOST).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+    return panel.max_data_points(STEPS_AT_MOST).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
 
 
 def timeline(  # noqa: PLR0913 - what differs between panels
