@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dataexport_dashboards import palette
 from dataexport_dashboards.panels import bars, chart, coloured, event_delays, judged, limit_line, number, query, steps
-from dataexport_dashboards.queries import ONE, grown, grown_in_range, newest
+from dataexport_dashboards.queries import ONE, grown, grown_before, grown_in_range, newest
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries
@@ -115,8 +115,8 @@ def _slots() -> timeseries.Panel:
 
 
 def _budget() -> timeseries.Panel:
-    bad = f"({grown('slots_late', ONE, over=WEEK)} + {grown('slots_missed', ONE, over=WEEK)})"
-    known = f"({grown('slots', ONE, over=WEEK)} - {grown('slots_unknown', ONE, over=WEEK)} > 0)"
+    bad = f"({grown_before('slots_late', ONE, WEEK)} + {grown_before('slots_missed', ONE, WEEK)})"
+    known = f"({grown_before('slots', ONE, WEEK)} - {grown_before('slots_unknown', ONE, WEEK)} > 0)"
     panel = chart(
         "Error budget used in 7 days",
         "Late and missed slots of the 7 days before each instant, as a share of what the objective allows for them. "

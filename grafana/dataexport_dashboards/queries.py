@@ -56,8 +56,18 @@ def milliseconds(instant: str) -> str:
     return f"1000 * {instant}"
 
 
-def grown(counter: str, where: str, by: str = BY, over: str = "${__interval_ms}ms") -> str:
-    """By how much a metric of the ledger grew, in whole numbers; `increase` would extrapolate to fractions.
+def grown(counter: str, where: str, by: str = BY) -> str:
+    """By how much a metric of the ledger grew in the step that begins, in whole numbers, up to now in the last one.
+
+    `increase` would extrapolate to fractions, and a step that ended would hide what happened since: up to a day.
+    """
+    step = "${__interval_ms}ms"
+    end = f"max by ({by}) (last_over_time(dataexport_{counter}{{{where}}}[{step}] offset -{step}))"
+    return f"clamp_min({end} - ({_at(counter, where, by, end)}), 0)"
+
+
+def grown_before(counter: str, where: str, over: str, by: str = BY) -> str:
+    """By how much a metric of the ledger grew before each instant.
 
     All of it, if its source was shown before and it was not: then it is new. Nothing, if neither was, since
     Prometheus then began to scrape an exporter with a past.
@@ -65,26 +75,26 @@ def grown(counter: str, where: str, by: str = BY, over: str = "${__interval_ms}m
     Args:
         counter: its name without the prefix.
         where: the selector.
-        by: the labels to keep, with source among them.
         over: how long it grew, a duration.
+        by: the labels to keep, with source among them.
     """
-    return f"clamp_min({newest(counter, where, by)} - ({_before(counter, where, by, over)}), 0)"
+    now = newest(counter, where, by)
+    return f"clamp_min({now} - ({_at(counter, where, by, now, over)}), 0)"
 
 
 def grown_in_range(counter: str, where: str, by: str = BY) -> str:
     """By how much it grew in the shown time, or since its first sample if Prometheus began to scrape within it."""
     now = newest(counter, where, by)
     first = f"min_over_time(({now})[$__range:{SAMPLED}])"
-    return f"clamp_min({now} - ({_before(counter, where, by, '$__range')} or {first}), 0)"
+    return f"clamp_min({now} - ({_at(counter, where, by, now, '$__range')} or {first}), 0)"
 
 
-def _before(counter: str, where: str, by: str, over: str) -> str:
-    now = newest(counter, where, by)
-    source_was_shown = f"max by (source) (dataexport_webhook_last_accepted_timestamp_seconds offset {over})"
-    return (
-        f"{newest(counter, where, by, over)} or last_over_time(({now})[{ABSENT_AT_MOST}] offset {over}) "
-        f"or 0 * {now} and on (source) {source_was_shown}"
-    )
+def _at(counter: str, where: str, by: str, later: str, before: str = "") -> str:
+    """What it was at the beginning: 0 if it is new, that is if its source was shown then and it was not."""
+    offset = f" offset {before}" if before else ""
+    last_seen = f"last_over_time(({newest(counter, where, by)})[{ABSENT_AT_MOST}]{offset})"
+    source_was_shown = f"max by (source) (dataexport_webhook_last_accepted_timestamp_seconds{offset})"
+    return f"{newest(counter, where, by, before)} or {last_seen} or 0 * {later} and on (source) {source_was_shown}"
 
 
 def highest(metric: str, where: str, by: str = BY) -> str:

@@ -38,7 +38,9 @@ def case(name: str, series: dict[str, str], grew: dict[int, int | None], express
                 else [{"labels": '{source="shop", export="nightly"}', "value": value}],
             }
             for hour, value in grew.items()
-        ],
+        ]
+        # promtool loads no sample after the last instant.
+        + [{"expr": "vector(1)", "eval_time": "30h", "exp_samples": [{"labels": "{}", "value": 1}]}],
     }
 
 
@@ -57,7 +59,8 @@ def test_what_grew_in_a_step(tmp_path: Path) -> None:
     shown = {SOURCE: "0x48"}
 
     def grew(name: str, series: dict[str, str], by: dict[int, int | None]) -> dict[str, Any]:
-        return case(name, series, by, expression, HOUR)
+        # A step of an hour that ends then.
+        return case(name, series, {hour - 1: value for hour, value in by.items()}, expression, HOUR)
 
     check(
         tmp_path,
@@ -65,6 +68,7 @@ def test_what_grew_in_a_step(tmp_path: Path) -> None:
             grew("a counter that grows", shown | {counter(): "5x3 6x8"}, {1: 0, 2: 1, 3: 0}),
             # An export appears with its first event, and so with a 1.
             grew("a new series", shown | {counter(): "_x5 1x20"}, {2: None, 3: 1, 4: 0}),
+            grew("a step that is not over", shown | {counter(): "_x5 1x0"}, {3: 1}),
             grew("a new series of two replicas", shown | {counter(): "_x5 1x20", counter("b:1"): "_x6 1x20"}, {3: 1}),
             # Its events of years are no growth of this hour.
             grew("the beginning of the scrapes", {SOURCE: "_x5 0x20", counter(): "_x5 500x1 502x20"}, {3: None, 4: 2}),
