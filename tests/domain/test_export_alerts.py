@@ -44,6 +44,11 @@ def test_every_alert_whose_rule_names_an_export_is_listed() -> None:
         ({"last_duration": 21, "usual_duration": 10, "completed": 11}, {"ExportRunSlow"}),
         ({"last_duration": 21, "usual_duration": 10, "completed": 10}, set()),
         ({"last_duration": 21, "completed": 11}, set()),
+        ({"deadline": NOW - 1, "last_completed": 1, "landing": LandingState()}, {"ExportOverdue"}),
+        (
+            {"deadline": NOW - 1, "last_completed": 1, "landing": LandingState(unannounced_at=1)},
+            {"ExportLandedUnannounced"},
+        ),
         ({"landing": LandingState(objects=1, size=19, usual_size=100, due_at=1)}, {"ExportLandedSmall"}),
         ({"landing": LandingState(objects=1, size=20, usual_size=100, due_at=1)}, set()),
         ({"landing": LandingState(objects=0, size=0, usual_size=100, due_at=1)}, set()),

@@ -99,6 +99,12 @@ def test_without_a_schedule_and_a_completion_there_is_nothing_to_look_for() -> N
     assert target.since == at("0:10") - DAY - 300
 
 
+def test_the_request_id_of_the_expected_run_is_that_of_the_newest_one() -> None:
+    expected = chosen("4:34", STATE, (RunTimes("78", at("0:05"), at("0:10")), RUN))
+    assert expected is not None
+    assert expected.request_id == "78"
+
+
 def test_without_a_deadline_yet_there_is_nothing_to_look_for() -> None:
     assert chosen("1:00", STATE._replace(deadline=0, start_deadline=0, last_initiated=0, last_completed=0), ()) is None
 

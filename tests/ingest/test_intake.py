@@ -271,10 +271,11 @@ def test_the_documented_sample_is_accepted_at_its_time(intake: Intake, ledger: M
 def test_a_loaded_offset_is_not_read_from_the_ledger_when_a_body_comes() -> None:
     ledger = QueriedLedger()
     intake = Intake(ledger, 65_536)
-    intake.load_offsets([SHOP, AUTO])
-    assert ledger.queried == [AUTO.slug]
-    assert len(intake.prepare(AUTO, body(), NOW)) == 1
-    assert ledger.queried == [AUTO.slug]
+    on_auto = Source("on-auto")
+    intake.load_offsets([SHOP, on_auto])
+    assert ledger.queried == ["on-auto"]
+    assert len(intake.prepare(on_auto, body(), NOW)) == 1
+    assert ledger.queried == ["on-auto"]
 
 
 def test_a_body_can_be_prepared_appended_and_accounted_for_in_three_steps(ledger: MemoryLedger) -> None:

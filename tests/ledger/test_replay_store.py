@@ -62,6 +62,14 @@ def test_the_arrivals_of_one_epoch_are_dated_again_in_parts(ledger: SqlLedger, m
     assert arrivals == [FIRST.arrived_at + 5, SECOND.arrived_at, THIRD.arrived_at + 5]
 
 
+def test_the_newest_events_of_an_epoch_are_those_of_one_source(ledger: SqlLedger) -> None:
+    epoch = ledger.begin_epoch("one boot", 0, 0)
+    stored = [FIRST, SECOND._replace(source="another"), THIRD]
+    ledger.append([accepted_event(each)._replace(epoch=epoch) for each in stored])
+    newest = ledger.replay_store.newest_in_epoch("shop", epoch.id, 10)
+    assert [event.arrived_at for event, _ in newest] == [THIRD.arrived_at, FIRST.arrived_at]
+
+
 def test_a_body_that_leaves_the_quarantine_uncounted_changes_its_own_counter_alone(ledger: SqlLedger) -> None:
     others = [replace(kept_aside(3), source="elsewhere"), replace(kept_aside(4), reason="a_reason")]
     ledger.append([*others, kept_aside(1), kept_aside(2), kept_aside(2)])

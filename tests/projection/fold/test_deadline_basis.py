@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from exporter.projection.fold.exports import ExportProjection
 from folding import completed, started
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
     from exporter.domain.events import Event
@@ -72,25 +73,25 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
     ("explanation", "expected"),
     [
         (
-            explained([completed("3:12")]),
+            partial(explained, [completed("3:12")]),
             f"It last completed 03:12, so it must complete again by 08:00: every 4 h plus 48 min grace. {LEARNED}",
         ),
         (
-            explained([completed("3:12")], at("10:03")),
+            partial(explained, [completed("3:12")], at("10:03")),
             (
                 "It last completed 03:12, so it should have completed again by 08:00: every 4 h plus 48 min grace. "
                 f"{LEARNED}"
             ),
         ),
         (
-            explained([completed("3:12")], at("10:00", day=1)),
+            partial(explained, [completed("3:12")], at("10:00", day=1)),
             (
                 "It last completed 2026-06-01 03:12, so it should have completed again by 2026-06-01 08:00: "
                 f"every 4 h plus 48 min grace. {LEARNED}"
             ),
         ),
         (
-            explained([started("3:00")], at("4:00")),
+            partial(explained, [started("3:00")], at("4:00")),
             (
                 "It started 03:00 and has not completed since, so it must complete by 07:48: every 4 h plus 48 min "
                 "grace. "
@@ -98,7 +99,7 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([started("3:00")], at("7:30")),
+            partial(explained, [started("3:00")], at("7:30")),
             (
                 "It started 03:00 and has not completed since, so it must complete by 07:48: every 4 h plus 48 min "
                 "grace. "
@@ -108,28 +109,28 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([started("1:00"), completed("1:30")], at("5:30")),
+            partial(explained, [started("1:00"), completed("1:30")], at("5:30")),
             (
                 "It last completed 01:30, so it must complete again by 06:18: every 4 h plus 48 min grace. "
                 f"{LEARNED} The next run must start by 05:48."
             ),
         ),
         (
-            explained([started("1:00"), completed("1:30"), event("failed", at("5:20"))], at("6:00")),
+            partial(explained, [started("1:00"), completed("1:30"), event("failed", at("5:20"))], at("6:00")),
             (
                 "It last completed 01:30, so it must complete again by 06:18: every 4 h plus 48 min grace. "
                 f"{LEARNED} The next run should have started by 05:48. Its last run failed 05:20."
             ),
         ),
         (
-            explained(declared=NIGHTLY),
+            partial(explained, declared=NIGHTLY),
             (
                 "It was declared 00:00 and has not completed since, so it must complete by 2026-06-02 02:00: "
                 "every 1 d plus 2 h grace. Interval and grace are declared."
             ),
         ),
         (
-            explained(declared=replace(NIGHTLY, first_expected=at("6:00"), grace=None)),
+            partial(explained, declared=replace(NIGHTLY, first_expected=at("6:00"), grace=None)),
             (
                 "The configuration expects its first run 06:00, so it must complete by 10:48: 4 h 48 min grace "
                 "after that. "
@@ -137,14 +138,15 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([completed("3:12")], declared=replace(NIGHTLY, interval=None)),
+            partial(explained, [completed("3:12")], declared=replace(NIGHTLY, interval=None)),
             (
                 "It last completed 03:12, so it must complete again by 09:12: every 4 h plus 2 h grace. "
                 "The interval is that of its events, the grace is declared."
             ),
         ),
         (
-            explained(
+            partial(
+                explained,
                 [completed("3:12")],
                 at("13:00"),
                 declared=NIGHTLY,
@@ -156,17 +158,17 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([completed("3:12")], at("8:00"), outages=[Outage(at("6:00"), at("7:30"))]),
+            partial(explained, [completed("3:12")], at("8:00"), outages=[Outage(at("6:00"), at("7:30"))]),
             "It last completed 03:12, so the next completion was due 07:12: every 4 h. No exporter was running from "
             "06:00 to 07:30, so that completion may have come without being received. The deadline is that of the "
             "first one that cannot be hidden, due 11:12: it must complete by 12:00, with 48 min grace. " + LEARNED,
         ),
         (
-            explained([completed("3:12")], at("8:00"), retired=[at("7:30")]),
+            partial(explained, [completed("3:12")], at("8:00"), retired=[at("7:30")]),
             "It has no deadline until a run of it starts or completes.",
         ),
         (
-            explained([started("1:00"), started("9:00", "2")], at("9:10"), retired=[at("2:00")]),
+            partial(explained, [started("1:00"), started("9:00", "2")], at("9:10"), retired=[at("2:00")]),
             (
                 "It started 09:00 and has not completed since, so it must complete by 13:48: every 4 h plus 48 min "
                 "grace. "
@@ -174,7 +176,7 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([started("1:00"), started("2:00", "2")], at("3:00")),
+            partial(explained, [started("1:00"), started("2:00", "2")], at("3:00")),
             (
                 "It started 01:00 and has not completed since, so it must complete by 05:48: every 4 h plus 48 min "
                 "grace. "
@@ -184,11 +186,11 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained([event("completed", at("3:12"), frequency="one-time")]),
+            partial(explained, [event("completed", at("3:12"), frequency="one-time")]),
             "It runs only once, so no further run has a deadline.",
         ),
         (
-            explained([event("completed", at("3:12"), frequency="now and then")]),
+            partial(explained, [event("completed", at("3:12"), frequency="now and then")]),
             (
                 "It has no deadline, because the exporter does not know how often it runs: the frequency of its "
                 "events is "
@@ -196,14 +198,15 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained(declared=replace(NIGHTLY, interval=None)),
+            partial(explained, declared=replace(NIGHTLY, interval=None)),
             (
                 "It has no deadline, because the exporter does not know how often it runs: no frequency is known. "
                 "Declare it with an interval to be alerted when it is overdue."
             ),
         ),
         (
-            explained(
+            partial(
+                explained,
                 [event("completed", instant("2026-03-28T02:00:00+01:00"), frequency="24h")],
                 instant("2026-03-28T12:00:00+01:00"),
                 zone=ZoneInfo("Europe/Berlin"),
@@ -215,7 +218,8 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
             ),
         ),
         (
-            explained(
+            partial(
+                explained,
                 [event("completed", instant("2026-03-28T04:00:00+01:00"), frequency="24h")],
                 instant("2026-03-28T12:00:00+01:00"),
                 zone=ZoneInfo("Europe/Berlin"),
@@ -229,8 +233,8 @@ def explained(  # noqa: PLR0913 - whatever an explanation depends on
         ),
     ],
 )
-def test_a_deadline_is_explained(explanation: str, expected: str) -> None:
-    assert explanation == expected
+def test_a_deadline_is_explained(explanation: Callable[[], str], expected: str) -> None:
+    assert explanation() == expected
 
 
 def test_who_muted_an_export_and_why_follows_its_deadline() -> None:

@@ -238,3 +238,12 @@ def test_loose_events_of_an_id_are_taken_out_and_settled_ones_are_not() -> None:
     assert history.runs() == folded(*events[:3])
     assert all(history.add(each) for each in [mine, *events[3:], *many(4, UNCOMPACTED_EVENTS)])
     assert not history.remove("mine", 1)
+
+
+def test_an_event_right_after_the_compacted_ones_needs_no_rebuild() -> None:
+    history = History(Rules(expectation))
+    for number in range(UNCOMPACTED_EVENTS + 1):
+        history.add(event("completed", at("0:00") + number * HOUR))
+    last_compacted = at("0:00") + (UNCOMPACTED_EVENTS // 2 - 1) * HOUR
+    assert not history.add(event("completed", last_compacted - 1))
+    assert history.add(event("completed", last_compacted + 1))
