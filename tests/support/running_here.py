@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,7 +46,8 @@ class LocalExporter(Exporter):
         def load_config() -> Config:
             # The working folder of this process is not the exporter's.
             default = {"DATAEXPORT_STORE_URL": f"sqlite:///{self.database}"}
-            has_url = path is not None and "\nurl = " in path.read_text("utf-8", "replace")
+            text = "" if path is None else path.read_text("utf-8", "replace")
+            has_url = re.search(r"^\[store\][^\[]*^url = ", text, re.MULTILINE)
             return loader.load(path, self.environment if has_url else default | self.environment)
 
         try:
