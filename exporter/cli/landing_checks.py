@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cli import export_selector
 from exporter.domain.exports import DECLARED
+from exporter.domain.humanize import format_count
 from exporter.domain.landing import ERROR, LANDED, Target, choose_target
 from exporter.projection.landings import exports_with_landing
 from exporter.server.export_detail import newest_runs
@@ -48,6 +49,6 @@ def _try(export: ExportWithLanding, runs: Sequence[RunTimes], now: float) -> tup
     label = f"landing of {export_selector.describe_export(export.state)}"
     if check.result == ERROR:
         return False, f"{label}: {check.detail}"
-    found = f"{check.objects} files with {check.size} bytes"
+    found = f"{format_count(check.objects, 'file')} with {check.size:,} bytes"
     run = "landed" if check.result == LANDED else "not landed"
     return True, f"{label}: {check.detail} can be listed; the run looked for has {run}: {found}"

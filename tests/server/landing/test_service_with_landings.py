@@ -96,7 +96,7 @@ def test_the_commands_have_it(exporter: LocalExporter, *, from_store: bool) -> N
 def test_the_doctor_tries_the_landing(exporter: LocalExporter) -> None:
     store = {"DATAEXPORT_STORE_URL": f"sqlite:///{exporter.database}"}
     result = run("doctor", "--config", str(exporter.config_path), **store)
-    assert "s3://exports/a/ can be listed; the run looked for has landed: 3 files with 1500 bytes" in result.stdout
+    assert "s3://exports/a/ can be listed; the run looked for has landed: 3 files with 1,500 bytes" in result.stdout
 
 
 def test_the_doctor_tries_a_limited_number(exporter: LocalExporter, monkeypatch: pytest.MonkeyPatch) -> None:
