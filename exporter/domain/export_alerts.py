@@ -49,7 +49,7 @@ def _is_unannounced(state: ExportState, now: float) -> bool:
 
 def _is_small(landing: LandingState, now: float) -> bool:
     is_final = landing.due_at + LAST_CHECK_SECONDS < now
-    return landing.objects > 0 and is_final and landing.size < SMALL_RATIO * landing.usual_size
+    return is_final and 0 < landing.size < SMALL_RATIO * landing.usual_size
 
 
 EXPORT_ALERTS = (

@@ -51,7 +51,8 @@ def test_every_alert_whose_rule_names_an_export_is_listed() -> None:
         ),
         ({"landing": LandingState(objects=1, size=19, usual_size=100, due_at=1)}, {"ExportLandedSmall"}),
         ({"landing": LandingState(objects=1, size=20, usual_size=100, due_at=1)}, set()),
-        ({"landing": LandingState(objects=0, size=0, usual_size=100, due_at=1)}, set()),
+        ({"landing": LandingState(objects=1, size=1, usual_size=100, due_at=1)}, {"ExportLandedSmall"}),
+        ({"landing": LandingState(objects=1, size=0, usual_size=100, due_at=1)}, set()),
     ],
 )
 def test_the_condition_of_an_alert_holds_for_a_state(changes: dict[str, Any], expected: set[str]) -> None:
