@@ -14,6 +14,7 @@ import pytest
 from bucket_server import bucket_server
 from builders import HOUR, MINUTE, accepted_event, at, event
 from clocks import FakeMachine
+from exporter.domain.epochs import GIVEN, Epoch
 from exporter.domain.errors import StoreError
 from exporter.domain.export_alerts import EXPORT_ALERTS
 from exporter.domain.exports import Declaration, Selection, Source
@@ -202,6 +203,29 @@ def test_one_of_two_replicas_checks_and_both_know(ledger: MemoryLedger) -> None:
         wait_until(lambda: first.landing().result == second.landing().result == LANDED, "both to know")
         assert looks == ["s3://exports/2026-06-01/"]
         assert first.text(openmetrics=False) == second.text(openmetrics=False)
+
+
+def test_a_replica_looks_for_nothing_while_another_has_the_lease(
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = FakeMachine(at("1:00"))
+    lease, answers = ledger.landings.lease, []
+    assert lease("another replica", at("1:00"), GIVEN)
+
+    def recorded(instance_id: str, now: float, epoch: Epoch) -> bool:
+        answers.append(lease(instance_id, now, epoch))
+        return answers[-1]
+
+    monkeypatch.setattr(ledger.landings, "lease", recorded)
+    looks: list[str] = []
+
+    def find(_: Landing, url: str, __: float) -> Found:
+        looks.append(url)
+        return Found(3, 300, at("0:09"))
+
+    with running(Instance(ledger, machine, nightly(), find)):
+        wait_until(lambda: len(answers) > 1, "two attempts to get the lease")
+    assert (set(answers), looks) == ({False}, [])
 
 
 def test_a_reload_looks_at_once_for_what_was_not_there(ledger: MemoryLedger) -> None:
