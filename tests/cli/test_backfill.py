@@ -237,11 +237,9 @@ def test_files_are_what_checks_found_at_the_time(limit: int) -> None:
     ledger = TimeTravelLedger(map(accepted_event, [stopped, *simulated(days=1.5)]), declared=BEGINS)
     landings = Landings({("shop", "never-ran"): Landing("gs://bucket/")}, {"berlin": Landing("s3://bucket/")})
     inputs = replace(inputs_for(ledger, DECLARED, limit), landings=landings)
-    make_checks(ledger, inputs, BEGINS + 1.5 * DAY)
-    of_an_export_that_is_gone = LandingCheck(
-        "shop", "gone", RunKey(BEGINS, 0), BEGINS, BEGINS + 1.5 * DAY - 1, NOTHING, *NONE
-    )
+    of_an_export_that_is_gone = LandingCheck("shop", "gone", RunKey(BEGINS, 0), BEGINS, BEGINS + 1, NOTHING, *NONE)
     ledger.landings.append(of_an_export_that_is_gone, GIVEN)
+    make_checks(ledger, inputs, BEGINS + 1.5 * DAY)
     text, _ = run_backfill(inputs, BEGINS + 1.5 * DAY)
     assert {name for name, _, _ in LANDING_GAUGES} <= set(re.findall(r"dataexport_(\w+){[^}]*} [1-9]", text))
     assert_as_scraped(ledger, inputs, BEGINS + 1.5 * DAY)
