@@ -63,7 +63,8 @@ def record(jobs: int) -> None:
 def _fingerprint() -> str:
     digest = hashlib.sha256(repr(TESTS).encode())
     for name in files():
-        if name.startswith(("exporter/", "tests/", "pyproject")) and "/mutants/" not in name:
+        is_code = name.startswith(("exporter/", "tests/", "pyproject")) and "/mutants/" not in name
+        if is_code and (ROOT / name).is_file():  # and no link to a folder
             digest.update(f"{name} {hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
