@@ -65,10 +65,14 @@ class OnATerminal(Exporter):
         os.close(ours)
 
 
-@pytest.fixture(scope="module")
-def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """Start an exporter that logs as much as it can; all tests together send the five bad requests that it logs."""
-    with Exporter(tmp_path_factory.mktemp("logs"), SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[Exporter]:
+    """Start an exporter that logs as much as it can.
+
+    One for each test, since only five requests a second without a valid credential are logged: where the tests share
+    an exporter, a fast machine sends more than that in one second.
+    """
+    with Exporter(tmp_path, SOURCES, {"DATAEXPORT_LOG_LEVEL": "debug"}) as running:
         yield running
 
 
