@@ -34,9 +34,10 @@ def test_libpq_warns_of_nothing_while_the_server_is_away(capfd: pytest.CaptureFi
     assert capfd.readouterr().err == ""
 
 
-def test_a_value_that_libpq_refuses_is_not_waited_for() -> None:
-    with pytest.raises(StoreRefusedError, match="sslmode") as refusal:
-        SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{free_port()}/dataexport?sslmode=no")
+@pytest.mark.parametrize("option", ["sslmode=no", "sslmodus=require"])
+def test_an_option_that_libpq_refuses_is_not_waited_for(option: str) -> None:
+    with pytest.raises(StoreRefusedError, match=option.partition("=")[0]) as refusal:
+        SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{free_port()}/dataexport?{option}")
     assert not isinstance(refusal.value, StoreUnreachableError)
 
 
