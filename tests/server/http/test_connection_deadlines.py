@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from exporter.server.http.messages import HttpResponse
 from monitoring import ROOT
 from running import wait_until
 from serving_here import HEAD, LAST, POST, LocalListener, read_all, received_or_reset, statuses
+
+if TYPE_CHECKING:
+    from exporter.server.http.connection_pool import PooledConnection
 
 listener = serving_here.listener
 
@@ -30,6 +34,21 @@ def test_the_first_byte_may_take_as_long_as_documented() -> None:
     stopping = f"{connection.FIRST_BYTE_WHILE_STOPPING_SECONDS:g} s while the exporter stops"
     limits = f"{connection.FIRST_BYTE_SECONDS:g} s; {stopping}"
     assert f"| first byte of a new connection | {limits} |" in (ROOT / "docs/reference/http-api.md").read_text("utf-8")
+
+
+def test_a_wait_ends_its_time_after_it_began(listener: LocalListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[float] = []
+    add = listener.pool.add
+
+    def note_deadline(waiting: PooledConnection) -> None:
+        add(waiting)
+        deadlines.append(waiting.deadline)
+
+    monkeypatch.setattr(listener.pool, "add", note_deadline)
+    began = listener.loop.time()
+    assert statuses(listener.exchange(LAST)) == [200]
+    (deadline,) = deadlines
+    assert began <= deadline - connection.FIRST_BYTE_SECONDS <= listener.loop.time()
 
 
 def test_a_refusal_reaches_who_is_still_sending(listener: LocalListener) -> None:
