@@ -36,6 +36,14 @@ def test_while_another_process_keeps_it_nobody_else_does(ledger: Ledger) -> None
     assert states(caught_up(ledger)) == states(mine)
 
 
+def test_the_heartbeat_of_an_owner_that_had_none_is_0(ledger: Ledger) -> None:
+    assert ledger.checkpoints.owner_heartbeat() == 0
+    assert writer_of(ledger, caught_up(ledger), "other").write(NOW)
+    assert ledger.checkpoints.owner_heartbeat() == 0
+    ledger.record_heartbeat("other", NOW)
+    assert ledger.checkpoints.owner_heartbeat() == NOW
+
+
 def test_who_leaves_lets_anybody_write_it_next(ledger: Ledger) -> None:
     ledger.record_heartbeat("other", NOW)
     other, mine = caught_up(ledger), caught_up(ledger)
