@@ -14,6 +14,7 @@ import click
 
 from exporter import __version__
 from exporter.cli.commands import FAILED, WRONG_USAGE
+from exporter.cli.usage_errors import explained_usage_errors
 from exporter.config.variables import name_variables
 from exporter.domain.errors import ConfigurationError, ExporterError
 from exporter.domain.spelling import closest
@@ -105,9 +106,10 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments name, or fail with the name that is most like it."""
-        close = closest(args[0], list(COMMANDS))
-        if args[0] not in COMMANDS and close and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}; did you mean {close}?")
+        if args[0] not in COMMANDS:
+            close = closest(args[0], list(COMMANDS))
+            hint = f"did you mean {close}?" if close else "`dataexport-exporter --help` lists the commands"
+            ctx.fail(f"no such command: {args[0]}; {hint}")
         if args[0] != "serve":
             _volunteer_for_oom_killer()  # before the command is imported, which takes most of its memory
         return super().resolve_command(ctx, args)
@@ -121,10 +123,22 @@ class CommandGroup(click.Group):
             sys.exit("dataexport-exporter runs on Linux and macOS; on Windows, use a container or WSL")
         return super().main(*args, **options)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's
+    ) -> click.Context:
+        """Parse the options before the command."""
+        with explained_usage_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command, and handle the errors that it raises deliberately."""
         try:
-            return super().invoke(ctx)
+            with explained_usage_errors():
+                return super().invoke(ctx)
         except ConfigurationError as error:
             for problem in error.problems:
                 click.echo(problem, err=True)

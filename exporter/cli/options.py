@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -94,6 +97,33 @@ class _Duration(click.ParamType[int]):
 
 
 DURATION = _Duration()
+
+
+class WholeNumber(click.IntRange):
+    """Parses a whole number from a minimum on."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's
+        """Return the number."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            limits = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{str(value)!r}: give a whole number {limits}", param, ctx)
+
+
+class Number(click.FloatRange):
+    """Parses a finite number from a minimum on, or above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's
+        """Return the number."""
+        with suppress(click.BadParameter):
+            number = float(super().convert(value, param, ctx))
+            if math.isfinite(number):  # nan is within every range
+                return number
+        limits = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+        if self.min_open:
+            limits = f"above {self.min}, up to {self.max}"
+        return self.fail(f"{str(value)!r}: give a number {limits}", param, ctx)
 
 
 class _Address(click.ParamType[str]):

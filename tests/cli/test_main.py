@@ -60,13 +60,32 @@ def test_the_kernel_ends_a_command_and_not_the_exporter_if_memory_runs_out() -> 
         score.write_text(before, "ascii")
 
 
-def test_a_command_or_an_option_that_does_not_exist_is_wrong_usage() -> None:
-    assert "No such command 'nonsense'." in error_output(run("nonsense"), 2)
+def test_a_command_that_does_not_exist_is_wrong_usage() -> None:
+    unlike = error_output(run("nonsense"), 2)
+    assert "no such command: nonsense; `dataexport-exporter --help` lists the commands" in unlike
     for typo, command in (("serv", "serve"), ("export", "exports"), ("check-conf", "check-config")):
-        assert f"No such command '{typo}'; did you mean {command}?" in error_output(run(typo), 2)
-    assert "No such option" in error_output(run("--serve"), 2)
-    assert "No such option" in error_output(run("exports", "--jso"), 2)
-    assert "0 is not in the range" in error_output(run("events", "--limit", "0"), 2)
+        assert f"no such command: {typo}; did you mean {command}?" in error_output(run(typo), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--serve",), "no such option: --serve; the options here are --version, --help"),
+        (("mutes", "--jso"), "no such option: --jso; did you mean --json?"),
+        (("check-config", "--nothing"), "no such option: --nothing; the options here are --config, --help"),
+        (("mute", "--for", "1h"), "--why is missing: The reason, recorded and shown."),
+        (("redate", "--ahead", "1h"), "Missing argument 'BOOT'"),
+        (("events", "--limit", "abc"), "'--limit': 'abc': give a whole number from 1 to 100000"),
+        (("events", "--limit", "0"), "'--limit': '0': give a whole number from 1 to 100000"),
+        (("redate", "first"), "'BOOT': 'first': give a whole number"),
+        (("simulate", "--late", "half"), "'--late': 'half': give a number from 0 to 1"),
+        (("simulate", "--late", "nan"), "'--late': 'nan': give a number from 0 to 1"),
+        (("simulate", "--days", "0"), "'--days': '0': give a number above 0, up to 3660"),
+        (("simulate", "--speed", "-1"), "'--speed': '-1': give a number of at least 0"),
+    ],
+)
+def test_a_wrong_option_or_argument_is_wrong_usage(arguments: tuple[str, ...], sentence: str) -> None:
+    assert sentence in error_output(run(*arguments), 2)
 
 
 def test_check_config_says_that_a_file_is_fine(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli.options import config_option
+from exporter.cli.options import Number, config_option
 from exporter.cli.readiness import check_readiness
 from exporter.config import loader
 from exporter.domain.errors import ConfigurationError, ExporterError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--timeout", default=3.0, type=click.FloatRange(0, 60, min_open=True), help="Seconds to wait.")
+@click.option("--timeout", default=3.0, type=Number(0, 60, min_open=True), help="Seconds to wait.")
 def healthcheck(path: Path | None, timeout: float) -> None:
     """Check that the running exporter is ready.
 

@@ -12,7 +12,7 @@ from exporter.cli import assets
 from exporter.cli.alert_rules import DASHBOARDS, JOB, RUNBOOKS, Installation, adapt_rules, declared_rules
 from exporter.cli.backfill import Backfill, BackfillInput
 from exporter.cli.open_store import open_store
-from exporter.cli.options import ADDRESS, INSTANT, config_option
+from exporter.cli.options import ADDRESS, INSTANT, WholeNumber, config_option
 from exporter.cli.progress import progress_bar
 from exporter.config import loader
 from exporter.ingest.intake import quarantine_reasons
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--step",
     default=300,
-    type=click.IntRange(1, 300),
+    type=WholeNumber(1, 300),
     help="Seconds between two samples of an unchanged series. Above 300, queries would find gaps.",
 )
 @click.option(

@@ -10,7 +10,7 @@ from exporter.cli import tables
 from exporter.cli.event_sources import require_known_source, require_source
 from exporter.cli.open_exporter import exporter_options, open_exporter, require_store
 from exporter.cli.open_store import open_store
-from exporter.cli.options import output_options, source_option
+from exporter.cli.options import WholeNumber, output_options, source_option
 from exporter.ledger.access import Access
 from exporter.ledger.body_store import BodySelection
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @exporter_options
 @output_options
 @source_option
-@click.option("--limit", default=20, type=click.IntRange(1, 100_000), help="Most bodies to list.")
+@click.option("--limit", default=20, type=WholeNumber(1, 100_000), help="Most bodies to list.")
 @click.option("--refused", is_flag=True, help="List the newest refused bodies (400, 413, 415 …) instead.")
 @click.option(
     "--delete", is_flag=True, help="Permanently delete the bodies that match --id, --reason and --source, or --all."
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--id",
     "sequences",
     multiple=True,
-    type=click.IntRange(1, 2**63 - 1),
+    type=WholeNumber(1, 2**63 - 1),
     help="With --delete: this body. Can be repeated.",
 )
 @click.option("--reason", help="With --delete: bodies quarantined for this reason.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli.open_store import open_store
-from exporter.cli.options import DURATION, config_option
+from exporter.cli.options import DURATION, WholeNumber, config_option
 from exporter.ingest.redating import Redating
 from exporter.ledger.access import Access
 from exporter.ledger.instants import to_micros
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.argument("boot", type=int)
+@click.argument("boot", type=WholeNumber(1))
 @click.option("--ahead", type=DURATION, default="0s", help="How far the clock was ahead, such as 5h30m.")
 @click.option("--behind", type=DURATION, default="0s", help="How far the clock was behind.")
 def redate(path: Path | None, boot: int, ahead: int, behind: int) -> None:

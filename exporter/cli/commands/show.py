@@ -11,7 +11,7 @@ from exporter.cli import tables
 from exporter.cli.event_sources import require_known_source, require_source
 from exporter.cli.open_exporter import exporter_options, open_exporter, require_store
 from exporter.cli.open_store import open_store
-from exporter.cli.options import output_options, source_option
+from exporter.cli.options import WholeNumber, output_options, source_option
 from exporter.cli.watching import refuse_without_terminal, watch
 from exporter.domain.state_filter import StateFilter
 from exporter.domain.states import CONDITIONS
@@ -61,7 +61,7 @@ def exports(  # noqa: PLR0913 - one for each option
 @exporter_options
 @output_options
 @source_option
-@click.option("--limit", default=20, type=click.IntRange(1, 100_000), help="Most events to list.")
+@click.option("--limit", default=20, type=WholeNumber(1, 100_000), help="Most events to list.")
 @click.option(
     "--for-replay", is_flag=True, help="Print all events with their bodies, one per line, as `replay` reads them."
 )

@@ -14,7 +14,7 @@ import click
 
 from exporter.cli import simulation
 from exporter.cli.http_client import Credential
-from exporter.cli.options import INSTANT, config_option
+from exporter.cli.options import INSTANT, Number, WholeNumber, config_option
 from exporter.cli.progress import progress_bar
 from exporter.cli.webhook_client import post_webhook
 from exporter.config import loader
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from exporter.cli.simulation import SimulatedWebhook
 
-_SHARE = click.FloatRange(0, 1)
+_SHARE = Number(0, 1)
 
 
 @click.command()
@@ -37,11 +37,9 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--url", help="Webhook of a running exporter to post to.")
 @click.option("--jsonl", is_flag=True, help="Print arrivals, bodies and faults as JSON lines.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="With --url: file with the source's token.")
-@click.option(
-    "--speed", default=0.0, type=click.FloatRange(0), help="With --url: speed-up factor; 0 sends everything at once."
-)
-@click.option("--exports", "count", default=40, type=click.IntRange(1, 100_000), help="Number of exports.")
-@click.option("--days", default=30.0, type=click.FloatRange(0, 3660, min_open=True), help="Days of history.")
+@click.option("--speed", default=0.0, type=Number(0), help="With --url: speed-up factor; 0 sends everything at once.")
+@click.option("--exports", "count", default=40, type=WholeNumber(1, 100_000), help="Number of exports.")
+@click.option("--days", default=30.0, type=Number(0, 3660, min_open=True), help="Days of history.")
 @click.option("--until", type=INSTANT, show_default="now", help="End of the history, such as 2026-12-31T16:50:52Z.")
 @click.option("--late", default=0.01, type=_SHARE, help="Share of runs that start late.")
 @click.option("--missed", default=0.01, type=_SHARE, help="Share of runs that never start.")

@@ -43,7 +43,7 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     assert "there is no database at" in missing.stderr
     wide = command(tmp_path, "backfill", "--step", "301")
     assert wide.exit_code == 2
-    assert "301 is not in the range 1<=x<=300" in wide.stderr
+    assert "'301': give a whole number from 1 to 300" in wide.stderr
 
 
 def test_the_command_writes_to_the_standard_output(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_several_that_fit_are_listed_and_nothing_is_decided(store: Store) -> Non
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--for", "1h"), "Missing option '--why'"),
+        (("--for", "1h"), "--why is missing: The reason"),
         (("--why", "x"), "--for, --until: give either for how long, such as 8h, or until when, such as"),
         (("--for", "1h", "--until", "2999-01-01", "--why", "x"), "--for, --until: give either for how long"),
         (
