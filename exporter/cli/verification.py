@@ -20,7 +20,7 @@ import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from exporter.cli.http_client import NoAnswerError, explain, send_request
-from exporter.cli.webhook_client import VENDOR_TIMEOUT_SECONDS, request_webhook
+from exporter.cli.webhook_client import VENDOR_TIMEOUT_SECONDS, explain_refusal, request_webhook
 from exporter.domain.errors import ExporterError
 from exporter.domain.frequency import DAY
 from exporter.domain.humanize import format_duration
@@ -36,17 +36,6 @@ CERTIFICATE_DAYS = 14
 """A certificate that expires earlier is a finding, as for the alert ExportCertificateExpiring."""
 ADMIN_TIMEOUT_SECONDS = 10
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_ADVICE = {
-    HTTPStatus.UNAUTHORIZED: "the token is not one of this source; give the file that tokens_file names",
-    HTTPStatus.FORBIDDEN: "the source has no credential and accepts only requests for localhost; set tokens_file",
-    HTTPStatus.NOT_FOUND: "there is no such source; correct the path, or the path that the proxy passes on",
-    HTTPStatus.METHOD_NOT_ALLOWED: "the path is not that of a webhook; it ends in /webhooks/VENDOR/SOURCE",
-    HTTPStatus.TOO_MANY_REQUESTS: "too many requests were refused, or a budget of the source is used up; wait a minute",
-    HTTPStatus.BAD_GATEWAY: "the proxy does not reach the exporter; check its upstream, and that the exporter runs",
-    HTTPStatus.SERVICE_UNAVAILABLE: "the store of the exporter fails, or the proxy has no exporter; see its log",
-    HTTPStatus.GATEWAY_TIMEOUT: "the proxy got no answer from the exporter; check that it runs",
-}
-"""What to do about an answer to the test call."""
 
 
 class Finding(NamedTuple):
@@ -162,9 +151,7 @@ def _check_test_call(target: Target, headers: dict[str, str]) -> Finding:
         )
         raise _StopError(message)
     if response.status_code != HTTPStatus.OK:
-        status = response.status_code
-        advice = _ADVICE.get(status, "an exporter does not answer that; check the URL and the proxy")  # type: ignore[call-overload]
-        message = f"test call: the answer is {status}: {advice}"
+        message = f"test call: {explain_refusal(response.status_code)}"
         raise _StopError(message)
     if _member(response, "test") is not True:
         message = "test call: the answer is 200, but not that of an exporter; correct the URL"

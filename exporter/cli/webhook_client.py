@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
@@ -16,6 +17,18 @@ VENDOR_TIMEOUT_SECONDS = 3
 ADMIN_TIMEOUT_SECONDS = 1
 """An admin listener that does not answer should not delay what is sent."""
 
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "the token is not one of this source; give the file that tokens_file names",
+    HTTPStatus.FORBIDDEN: "the source has no credential and accepts only requests for localhost; set tokens_file",
+    HTTPStatus.NOT_FOUND: "there is no such source; correct the path, or the path that the proxy passes on",
+    HTTPStatus.METHOD_NOT_ALLOWED: "the path is not that of a webhook; it ends in /webhooks/VENDOR/SOURCE",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests were refused, or a budget of the source is used up; wait a minute",
+    HTTPStatus.BAD_GATEWAY: "the proxy does not reach the exporter; check its upstream, and that the exporter runs",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the store of the exporter fails, or the proxy has no exporter; see its log",
+    HTTPStatus.GATEWAY_TIMEOUT: "the proxy got no answer from the exporter; check that it runs",
+}
+"""What to do about an answer other than 200."""
+
 
 def post_webhook(url: str, body: str, headers: Mapping[str, str]) -> str:
     """Post ``body`` and return the status and text of the response.
@@ -28,10 +41,16 @@ def post_webhook(url: str, body: str, headers: Mapping[str, str]) -> str:
     except NoAnswerError as error:
         message = f"--url {url}: {error}"
         raise ExporterError(message) from error
-    text = f"{response.status_code} {response.text.strip()}"
-    if response.status_code != requests.codes.ok:
-        raise ExporterError(text)
-    return text
+    if response.status_code != HTTPStatus.OK:
+        message = f"--url {url}: {explain_refusal(response.status_code)}"
+        raise ExporterError(message)
+    return f"{response.status_code} {response.text.strip()}"
+
+
+def explain_refusal(status: int) -> str:
+    """Explain an answer other than 200, and what to do."""
+    advice = _ADVICE.get(status, "an exporter does not answer that; check the URL and the proxy")
+    return f"the answer is {status}: {advice}"
 
 
 def request_webhook(url: str, body: str, headers: Mapping[str, str]) -> requests.Response:

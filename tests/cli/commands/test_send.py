@@ -91,8 +91,14 @@ def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: 
     requests_mock.post(URL, exc=requests.exceptions.ReadTimeout("timed out"))
     sentence = f"error: --url {URL}: no answer within 3 s; is a firewall or a proxy in between?\n"
     assert error_output(run("send", "--url", URL, "--timezone", "UTC"), 1) == sentence
-    requests_mock.post(URL, status_code=401, text='{"status": 401}')
-    assert error_output(run("send", "--url", URL, "--timezone", "UTC"), 1) == 'error: 401 {"status": 401}\n'
+    for status, advice in (
+        (401, "the token is not one of this source; give the file that tokens_file names"),
+        (405, "the path is not that of a webhook; it ends in /webhooks/VENDOR/SOURCE"),
+        (500, "an exporter does not answer that; check the URL and the proxy"),
+    ):
+        requests_mock.post(URL, status_code=status, text=f'{{"status": {status}}}')
+        sentence = f"error: --url {URL}: the answer is {status}: {advice}\n"
+        assert error_output(run("send", "--url", URL, "--timezone", "UTC"), 1) == sentence
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,8 @@ def test_what_is_sent_arrives_at_a_running_exporter(tmp_path: Path) -> None:
     with LocalExporter(tmp_path, sources) as exporter:
         options = ["send", "--timezone", "UTC", "--url", f"{exporter.webhook_url}/webhooks/clevertap/shop"]
         refused = exporter.run(*options)
-        assert (refused.returncode, refused.stderr[:10]) == (1, "error: 401")
+        assert refused.returncode == 1
+        assert "the answer is 401: the token is not one of this source" in refused.stderr
         sent = exporter.run(*options, "--token-file", "right")
         assert (sent.returncode, sent.stdout[:5]) == (0, "200 {")
         assert exporter.value("dataexport_webhook_events_total", source="shop", status="completed") == 1
