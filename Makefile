@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 pip = $(1)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check demo bench soak prove confusion mutants dashboards chart reference format docs pins audit dist deb sbom image image-check chart-check
+.PHONY: help run test check demo bench soak prove confusion mutants dashboards chart reference format docs pins audit dist deb sbom image image-check chart-check stacks-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ test prove: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not proof and not container and not cluster" --numprocesses=3 --dist=worksteal --durations=20
+	$(BIN)/coverage run -m pytest -m "not proof and not container and not cluster and not stacks" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=0
 
@@ -102,6 +102,10 @@ chart-check: $(VENV)/dev.stamp ## install the Helm chart in a private Kubernetes
 	scripts/with-docker scripts/cluster-images .tools/kubernetes/images.tar
 	scripts/with-kubernetes .tools/kubernetes/images.tar $(BIN)/pytest -m cluster --durations=0 tests/delivery/test_cluster.py
 	$(BIN)/python scripts/chart_checked.py --record
+
+stacks-check: $(VENV)/dev.stamp ## run the rules on what other collectors write; builds the OpenTelemetry Collector the first time
+	scripts/install-tools otelcol
+	CI=true $(BIN)/pytest -m stacks --durations=0 tests/alerting/test_monitoring_stacks.py
 
 docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on a broken link
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --clean
