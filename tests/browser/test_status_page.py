@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PAGES = ("/", "/exports/{id}", "/sources", "/quarantine")
 """Every page; ``{id}`` is an overdue export."""
+LAPTOP = (1280, 800)
+CLIPPED_TABLES = """() => [...document.querySelectorAll('.scroll')]
+  .filter((region) => region.scrollWidth > region.clientWidth).map((region) => region.getAttribute('aria-label'))"""
 HOSTILE = ("<img src=x onerror=alert(1)>\"'&", "\u05d0\u05d1\u05d2 (\u05d3)", "x" * 128, "📦🚀 export")
 
 
@@ -61,11 +64,15 @@ def names(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_has_a_barrier_or_an_error_and_each_fits_a_phone(browser: Browser, fleet: Exporter, path: str) -> None:
+def test_no_page_has_a_barrier_or_an_error_and_each_fits_a_laptop_and_a_phone(
+    browser: Browser, fleet: Exporter, path: str
+) -> None:
     with browser.page(fleet.admin_url + path.format(id=overdue_id(fleet))) as page:
         assert accessibility_problems(page) == []
         page.emulate_media(color_scheme="dark")
         assert accessibility_problems(page, only="color-contrast") == []
+        page.set_viewport_size({"width": LAPTOP[0], "height": LAPTOP[1]})
+        assert page.evaluate(CLIPPED_TABLES) == []
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         assert fits_the_width(page)
 
