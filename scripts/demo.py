@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from exporter.ingest.vendors.clevertap_samples import sample_body
-from monitoring import ROOT, Monitoring, find_tool, started
+from monitoring import RESEND_DELAY_SECONDS, ROOT, Monitoring, find_tool, started
 from ports import free_port
 
 if TYPE_CHECKING:
@@ -133,7 +133,11 @@ def main() -> None:
         command = [str(Path(sys.executable).with_name("dataexport-exporter")), "serve", "--config", str(config)]
         stack.enter_context(started("exporter", command, FOLDER, f"http://127.0.0.1:{admin}"))
         post(f"[{','.join(history(now))}]")
-        monitoring = stack.enter_context(Monitoring(FOLDER, f"127.0.0.1:{admin}", print_notification))
+        monitoring = stack.enter_context(
+            Monitoring(
+                FOLDER, f"127.0.0.1:{admin}", print_notification, group_interval_seconds=2 * RESEND_DELAY_SECONDS
+            )
+        )
         print(
             f"webhook       {url}\n"
             f"status page   http://127.0.0.1:{admin}/\n"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120
 STOP_SECONDS = 20
+RESEND_DELAY_SECONDS = 10
+"""How often Prometheus repeats an alert to Alertmanager; a minute by default, which is as long as a test waits."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -99,6 +101,9 @@ class Monitoring:
         target: the address of the exporter's admin listener.
         on_notification: called with the path and the body of every notification.
         token: the credential of that listener; empty if it needs none.
+        group_interval_seconds: how soon Alertmanager notifies of a change in a group of alerts. Prometheus repeats
+            each resolved alert for 15 minutes, every `RESEND_DELAY_SECONDS`. If the group interval is shorter than
+            that, a group with two resolved alerts sees them in turn and notifies of each again and again.
     """
 
     def __init__(
@@ -107,8 +112,10 @@ class Monitoring:
         target: str,
         on_notification: Callable[[str, Any], object] = lambda *_: None,
         token: str = "",
+        group_interval_seconds: int = 2,
     ) -> None:
         self._folder = folder
+        self._group_interval = f"{group_interval_seconds}s"
         self._authorization = {"authorization": {"credentials": token}} if token else {}
         self._target = target
         self._stack = ExitStack()
@@ -141,7 +148,7 @@ class Monitoring:
         config = read_yaml(ROOT / "alerts" / "alertmanager.yaml")
         text = yaml.safe_dump(config).replace("127.0.0.1:10049", self.receiver.address)
         config = yaml.safe_load(text)
-        config["route"] |= {"group_wait": "1s", "group_interval": "2s"}
+        config["route"] |= {"group_wait": "1s", "group_interval": self._group_interval}
         config["templates"] = [str(ROOT / "alerts" / "templates" / "*.tmpl")]
         path = self._folder / "alertmanager.yaml"
         path.write_text(yaml.safe_dump(config), "utf-8")
@@ -166,11 +173,9 @@ class Monitoring:
         }
         path = self._folder / "prometheus.yaml"
         path.write_text(yaml.safe_dump(config), "utf-8")
-        # If Alertmanager was not ready for a notification, Prometheus repeats it after a minute by default,
-        # which is as long as a test waits.
         return [
             *prometheus_command(path, self._folder / "prometheus", self.prometheus_url),
-            "--rules.alert.resend-delay=10s",
+            f"--rules.alert.resend-delay={RESEND_DELAY_SECONDS}s",
         ]
 
 
