@@ -115,7 +115,15 @@ def write_history(database: Path, now: float) -> None:
         intake = Intake(ledger, most_event_bytes=65_536)
         for arrived_at, source, body in sorted(bodies(now), key=lambda arrival: arrival[0]):
             intake.ingest(SOURCES[source], body, arrived_at)
-    hours_ago = ((DAYS * 24, OUTAGE[1]), (OUTAGE[0], 0))
+    write_heartbeats(database, now)
+
+
+def write_heartbeats(database: Path, now: float) -> None:
+    """Write the heartbeats of the exporters that received the events.
+
+    The last one is a day ahead: there is no outage until the next exporter starts, however long that takes.
+    """
+    hours_ago = ((DAYS * 24, OUTAGE[1]), (OUTAGE[0], -24))
     heartbeats = [
         ("made up", 0, *(int(now - hours * HOUR) * 10**6 for hours in started_and_seen))
         for started_and_seen in hours_ago
