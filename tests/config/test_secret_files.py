@@ -15,7 +15,7 @@ from exporter.server.startup_checks import refuse_clock
 from monitoring import clean_environment
 from running import COMMAND, Exporter
 from tools import program
-from users import OTHER_USER, another_user, reachable_folder
+from users import ordinary_user, reachable_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,28 +130,29 @@ def test_what_is_not_there_or_no_file_is_told_once(tmp_path: Path) -> None:
     assert all("cannot be read" in each for each in told)
 
 
-def test_a_file_of_another_user_is_named_with_its_owner_its_mode_and_the_remedy() -> None:
-    """As Compose mounts a secret: with the owner and the mode that the file has on the host."""
+def test_a_file_that_cannot_be_read_is_named_with_its_owner_its_mode_and_the_remedy() -> None:
+    """Compose mounts a secret with the owner and the mode that the file has on the host."""
     with reachable_folder() as folder:
-        secret = written(folder / "shop", "a-secret-of-some-length", 0o400)
+        secret = written(folder / "shop", "a-secret-of-some-length", 0o000)
+        owner = f"user {secret.stat().st_uid} and group {secret.stat().st_gid}"
         config = written(folder / "c.toml", '[[sources]]\nslug = "a"\ntokens_file = ["shop"]\n', 0o644)
         key = {"DATAEXPORT_TLS_CERTIFICATE_FILE": str(secret), "DATAEXPORT_TLS_KEY_FILE": str(secret)}
         listen = {"DATAEXPORT_WEBHOOK_LISTEN": "0.0.0.0:8080"}
-        with another_user():
+        with ordinary_user() as user:
             from_file = problems(config, **listen)
             from_variable = problems(None, DATAEXPORT_TOKENS_FILE=str(secret), **listen)
             of_key = problems(None, **key)
-        config.chmod(0o600)
-        with another_user():
+        config.chmod(0o000)
+        with ordinary_user():
             of_config = problems(config)
     explained = (
-        f"{str(secret)!r} cannot be read by user {OTHER_USER}: it belongs to user 0 and group 0, and its mode is 0400; "
-        f"chown it to user {OTHER_USER}, or chgrp it to a group of that user and chmod 440 it"
+        f"{str(secret)!r} cannot be read by user {user}: it belongs to {owner}, and its mode is 0000; "
+        f"chown it to user {user}, or chgrp it to a group of that user and chmod 440 it"
     )
     assert from_file == [f"{config}: sources[1].tokens_file: {explained}"]
     assert from_variable == [f"environment: DATAEXPORT_TOKENS_FILE: {explained}"]
     assert of_key[0].endswith(explained)
-    assert of_config == [explained.replace(str(secret), str(config)).replace("0400", "0600")]
+    assert of_config == [explained.replace(str(secret), str(config))]
 
 
 @pytest.mark.parametrize("shape", ["sources = 5", 'sources = ["a"]', '[[sources]]\nbasic = "secret"'])

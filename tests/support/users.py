@@ -35,6 +35,16 @@ def another_user(group: int = OTHER_USER) -> Iterator[None]:
 
 
 @contextmanager
+def ordinary_user() -> Iterator[int]:
+    """Have the permissions of a user who is not root, and yield the user's number: root becomes `OTHER_USER`."""
+    if os.geteuid() != 0:
+        yield os.geteuid()
+        return
+    with another_user():
+        yield OTHER_USER
+
+
+@contextmanager
 def reachable_folder(mode: int = 0o755) -> Iterator[Path]:
     """Make a folder whose parents every user may enter, which those of pytest are not."""
     folder = Path(tempfile.mkdtemp())

@@ -16,7 +16,7 @@ from exporter.domain.errors import ExporterError, StoreError, StoreRefusedError
 from exporter.ledger.access import Access
 from exporter.ledger.sql.ledger import SqlLedger
 from exporter.ledger.sqlite import locks
-from users import OTHER_USER, another_user, reachable_folder
+from users import another_user, ordinary_user, reachable_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,13 +156,23 @@ def test_a_reader_finds_the_database_that_replaced_the_one_it_had_open(tmp_path:
         assert len(reader.read(0)) == 1
 
 
-def test_files_of_another_user_that_cannot_be_written_are_named(folder: Path) -> None:
+def test_files_that_the_user_cannot_write_or_read_are_named(folder: Path) -> None:
     path = folder / "ledger.db"
     open_ledger(path, Access.CREATE).close()
     folder.chmod(0o777)
-    told = rf"user {OTHER_USER} cannot write {path} \(owner 0\), {path}.lock \(owner 0\), .*; chown them to this user"
-    with another_user(), pytest.raises(StoreRefusedError, match=told):
-        open_ledger(path, Access.WRITE)
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    owner = rf"\(owner {os.geteuid()}\)"
+    with ordinary_user() as user:
+        message = rf"user {user} cannot write {path} {owner}, {path}.lock {owner}, .*; chown them to this user"
+        with pytest.raises(StoreRefusedError, match=message):
+            open_ledger(path, Access.WRITE)
+    path.with_name("ledger.db.use").unlink()
+    with ordinary_user(), closing(open_ledger(path, Access.READ)) as reader:
+        assert reader.read(0) == []
+    path.chmod(0)
+    with ordinary_user(), pytest.raises(StoreRefusedError, match="Permission denied; run this as a user who may read"):
+        open_ledger(path, Access.READ)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o770, 0o060), (0o755, 0), (0o700, 0)])
