@@ -19,7 +19,7 @@ run: $(VENV)/run.stamp ## start the exporter on loopback with SQLite
 # Tests start many processes, each of which would compile every module anew where Python may not write bytecode.
 test prove: export PYTHONDONTWRITEBYTECODE :=
 
-test: $(VENV)/dev.stamp tools ## pass all tests but the long proofs, with coverage
+test: $(VENV)/dev.stamp tools ## run all tests but the long proofs, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not proof and not container and not cluster and not stacks" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet
@@ -40,23 +40,23 @@ check: $(VENV)/dev.stamp tools ## what else a change has to pass: linters, types
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/codespell *.md docs alerts deploy grafana exporter scripts benchmarks
 
-demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with made-up traffic, until Ctrl-C
+demo: $(VENV)/dev.stamp tools ## exporter, Prometheus and Alertmanager with simulated exports, until Ctrl-C
 	$(BIN)/python scripts/demo.py
 
-bench: $(VENV)/dev.stamp $(VENV)/bench/stamp ## measure, beside Pushgateway where it is there
+bench: $(VENV)/dev.stamp $(VENV)/bench/stamp ## measure, beside Pushgateway if it is installed
 	scripts/install-tools pushgateway
 	$(BIN)/python benchmarks/run.py
 
 soak: $(VENV)/dev.stamp ## an hour of 50 events a second: do memory, open files and latency stay flat?
 	$(BIN)/python benchmarks/soak.py
 
-prove: $(VENV)/dev.stamp tools ## pass the long proofs, ten times as long with PROOF=10; with make test before it, all is covered
+prove: $(VENV)/dev.stamp tools ## run the long proofs, ten times as long with PROOF=10; fail unless they and make test cover every line
 	scripts/install-tools azurite-blob
 	PROOF=$(PROOF) $(BIN)/coverage run -m pytest -m "proof or thorough" --numprocesses=3 --dist=worksteal --durations=20
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report
 
-confusion: $(VENV)/dev.stamp tools ## hold the alerts against a simulated month with planted faults
+confusion: $(VENV)/dev.stamp tools ## compare the alerts with a simulated month with planted faults
 	$(BIN)/python benchmarks/confusion.py
 
 mutants: $(VENV)/dev.stamp tools ## change the alert rules and a sample of the code: do the tests notice each change?
@@ -72,7 +72,7 @@ chart: $(VENV)/dev.stamp tools ## write what the Helm chart takes from elsewhere
 reference: $(VENV)/dev.stamp ## write the generated pages of docs/reference
 	$(BIN)/python scripts/generate_reference.py
 
-format: $(VENV)/dev.stamp ## let ruff format and mend what it can
+format: $(VENV)/dev.stamp ## let ruff format and fix what it can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
@@ -113,7 +113,7 @@ docs: $(VENV)/docs/stamp ## build the documentation as a site in site/; fail on 
 pins: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
 	scripts/compile-pins
 
-audit: $(VENV)/run.stamp ## look for known vulnerabilities of the pins, where the data can be had
+audit: $(VENV)/run.stamp ## look for known vulnerabilities of the pins, if the data can be fetched
 	scripts/audit
 
 .PHONY: tools
