@@ -82,7 +82,7 @@ each_chart = each_panel_of((board, panel) for board, panel in PANELS if not is_t
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     for name in ("prometheus", "promtool"):
         tool(name)
-    with Stand(tmp_path_factory.mktemp("stand"), exports=8, days=10) as running:
+    with Stand(tmp_path_factory.mktemp("stand"), exports=8, days=10, step=300) as running:
         yield running
 
 
