@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString, Self
 
@@ -22,7 +22,7 @@ from running import START_SECONDS, STOP_SECONDS, family
 from tools import postgres_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 USER = "dataexport"
 PASSWORD = "canary-f3b1c7"
@@ -102,8 +102,7 @@ class Process:
         if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGSTOP)  # so that it starts no further children
-        for pid in reversed(family(process.pid)):
-            os.kill(pid, signal.SIGKILL)
+        _signal(reversed(family(process.pid)), signal.SIGKILL)
         process.wait(STOP_SECONDS)
 
     @contextmanager
@@ -112,13 +111,11 @@ class Process:
         assert self._process is not None, "not started"
         os.kill(self._process.pid, signal.SIGSTOP)  # so that it starts no further children
         pids = family(self._process.pid)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        _signal(pids, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            _signal(pids, signal.SIGCONT)
 
     def write(self, name: str, text: str) -> None:
         """Write a file in the folder that the program can read, whatever the umask of the tests."""
@@ -163,6 +160,13 @@ class Process:
             **self._as,  # type: ignore[call-overload]
         )
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes, some of which may have ended meanwhile."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class Postgres(Process):
