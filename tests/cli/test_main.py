@@ -7,8 +7,10 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -45,7 +47,9 @@ def test_the_version_is_told() -> None:
 
 
 def test_windows_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.cli.main.sys.platform", "win32")
+    # Only here: the platform of the whole process would mislead its other threads, and what is imported meanwhile.
+    windows = SimpleNamespace(platform="win32", stdout=sys.stdout, stderr=sys.stderr, exit=sys.exit)
+    monkeypatch.setattr("exporter.cli.main.sys", windows)
     with pytest.raises(SystemExit, match="runs on Linux and macOS; on Windows, use a container or WSL"):
         main(["--version"])
 
