@@ -91,7 +91,7 @@ def test_it_says_why_the_export_has_its_deadline_whose_it_is_and_what_was_receiv
     page = page_of(browser, export="nightly")
     text = text_of(page)
     assert re.search(
-        r"Overdue for 1 h 2 min\.\s+"
+        r"Overdue for 1 h \d+ min\.\s+"
         r"It last completed [\d :-]+, so it should have completed again by [\d :-]+: every 4 h plus 48 min grace\. "
         r"The interval is declared",
         text,
@@ -211,7 +211,7 @@ def test_an_undeclared_export_is_retired_and_restored(exporter: LocalExporter, b
     for _ in range(2):
         retired = decide(browser, page, "retire")
         assert "Retired until an event of it arrives." in text_of(retired)
-    assert "Retired 0 s ago by ada (bucket moves)" in re.sub(r"\d s ago", "0 s ago", text_of(retired))
+    assert re.search(r"Retired \d+ (s|min) .*ago by ada \(bucket moves\)", text_of(retired))
     refused = decide(browser, page, "mute")
     assert "Nothing was changed: the export is retired, so it has no alerts" in text_of(refused)
     for _ in range(2):
