@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from hypothesis.internal.conjecture import providers
 
 from commands import Store
 from exporter.ledger.sql.ledger import SqlLedger
+from patient import sitecustomize as patient
 from postgres import PgBouncer, Postgres
 from tools import PROVING
 
@@ -52,6 +54,15 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Only this user may read what tests write: the exporter refuses secrets in files that others can read.
 os.umask(0o077)
+
+
+@pytest.fixture
+def shipped_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore the time limits that `patient` has raised in this process, for a test of such a limit."""
+    for name in patient.RAISED:
+        importlib.import_module(name)
+    for (module, name), limit in patient.SHIPPED.items():
+        monkeypatch.setattr(sys.modules[module], name, limit)
 
 
 @pytest.fixture

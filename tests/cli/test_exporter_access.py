@@ -306,6 +306,7 @@ def test_lists_are_read_page_by_page(exporter: LocalExporter, monkeypatch: pytes
         ({"status_code": 404, "json": {"detail": "no such path"}}, "the exporter is release 9.9.9 and this command"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_what_is_no_exporter_of_this_release_is_named(
     requests_mock: Mocker, answer: dict[str, Any], sentence: str
 ) -> None:

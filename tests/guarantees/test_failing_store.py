@@ -56,7 +56,7 @@ def assert_well(exporter: Exporter, *request_ids: str) -> None:
 @contextmanager
 def running(folder: Path) -> Iterator[Exporter]:
     """An exporter that has acknowledged one event."""
-    with Exporter(folder) as exporter:
+    with Exporter(folder, shipped_limits=True) as exporter:
         accept(exporter, "before")
         yield exporter
 
@@ -164,7 +164,7 @@ def test_a_store_that_is_locked_is_reported_to_200_clients_in_time(tmp_path: Pat
 def test_a_sync_that_does_not_return_is_reported_to_200_clients_in_time(tmp_path: Path) -> None:
     """It hangs until all are answered, so that no answer can have waited for it, not even the leading caller's."""
     environment, switch = hanging_syncs(tmp_path)
-    with Exporter(tmp_path, environment=environment) as exporter:
+    with Exporter(tmp_path, environment=environment, shipped_limits=True) as exporter:
         accept(exporter, "before")
         switch.touch()
         assert_200_refused(exporter)

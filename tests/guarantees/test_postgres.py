@@ -47,7 +47,7 @@ def assert_well(exporter: Exporter, *request_ids: str) -> None:
 @contextmanager
 def running(folder: Path, url: str) -> Iterator[Exporter]:
     """An exporter that has acknowledged one event; whatever happens, it tells nobody the password."""
-    with Exporter(folder, environment={"DATAEXPORT_STORE_URL": url}) as exporter:
+    with Exporter(folder, environment={"DATAEXPORT_STORE_URL": url}, shipped_limits=True) as exporter:
         accept(exporter, "before")
         yield exporter
         assert PASSWORD not in exporter.log()
@@ -129,7 +129,7 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(tmp_path: Pa
     """The exporter goes on without a restart, for it knows both addresses."""
     with Postgres() as primary, Postgres(primary=primary) as standby:
         follow(primary, "sync")
-        with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
+        with Exporter(tmp_path, environment=either(primary, standby), shipped_limits=True) as exporter:
             with Senders([exporter]) as senders:
                 senders.wait_for(50)
                 primary.kill()
@@ -146,7 +146,7 @@ def test_a_standby_that_nobody_waits_for_takes_over_without_what_it_had_not_hear
     """The control of the test above: what is lost is found to be lost."""
     with Postgres() as primary, Postgres(primary=primary) as standby:
         follow(primary, "async")
-        with Exporter(tmp_path, environment=either(primary, standby)) as exporter:
+        with Exporter(tmp_path, environment=either(primary, standby), shipped_limits=True) as exporter:
             with Senders([exporter]) as senders:
                 standby.kill()
                 senders.wait_for(50)
@@ -162,7 +162,7 @@ def test_everything_works_through_a_pooler_that_gives_connections_to_transaction
 ) -> None:
     with PgBouncer(postgres.port) as pooler:
         url = postgres_url.replace(f":{postgres.port}/", f":{pooler.port}/")
-        with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": url}) as exporter:
+        with Exporter(tmp_path, CONFIGURATION, {"DATAEXPORT_STORE_URL": url}, shipped_limits=True) as exporter:
             assert_a_kill_changes_nothing(exporter)
             pooler.kill()
             assert exporter.post(body(), "shop").status_code == 503

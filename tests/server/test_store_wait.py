@@ -97,7 +97,7 @@ def test_an_exporter_that_started_before_its_database_serves_once_that_is_there(
     with Postgres() as server, PgBouncer(server.port, {"server_login_retry": 1}) as pooler:
         server.stop()
         url = (pooler if pooled else server).url()
-        exporter = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url})
+        exporter = Exporter(tmp_path, environment={"DATAEXPORT_STORE_URL": url}, shipped_limits=True)
         exporter.launch()
         try:
             wait_until(lambda: "store_unreachable" in exporter.log(), "the wait")

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("in_a_folder")
 URL = "http://exporter.example:8080/webhooks/clevertap/shop"
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_send_posts_what_clevertap_would(requests_mock: Mocker) -> None:
     requests_mock.post(URL, text='{"accepted":1}\n')
     options = ["--initiated", "--partner", "Google Cloud Storage", "--data-type", "Profiles", "--frequency", "One Time"]
@@ -87,6 +88,7 @@ def test_send_shows_the_token_of_a_file(requests_mock: Mocker, tmp_path: Path) -
     assert requests_mock.last_request.headers["Authorization"] == "Bearer secret"
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_send_fails_where_nobody_answers_in_time_or_not_with_200(requests_mock: Mocker) -> None:
     requests_mock.post(URL, exc=requests.exceptions.ReadTimeout("timed out"))
     sentence = f"error: --url {URL}: no answer within 3 s; is a firewall or a proxy in between?\n"

@@ -164,6 +164,7 @@ def test_tls_at_a_port_without_it_is_recognised(exporter: LocalExporter) -> None
         ({"exc": requests.ReadTimeout}, "test call: no answer within 3 s; is a firewall or a proxy in between?"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_an_answer_that_is_not_the_right_one_has_advice(
     requests_mock: Mocker, answer: dict[str, Any], line: str
 ) -> None:
@@ -182,6 +183,7 @@ def test_an_answer_that_is_not_the_right_one_has_advice(
         ({"exc": requests.ReadTimeout}, "BAD  wrong token: no answer within 3 s; is a firewall or a proxy in between?"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_wrong_token_has_to_be_refused(
     requests_mock: Mocker, tmp_path: Path, second: dict[str, Any], line: str
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_source_on_loopback_may_be_without_a_credential(requests_mock: Mocker)
         ({"text": "hello"}, "ok   metrics: not public (200)"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_the_metrics_must_not_be_public(requests_mock: Mocker, answer: dict[str, Any], line: str) -> None:
     requests_mock.post(URL, json={"test": True})
     requests_mock.get("http://localhost:1/metrics", **answer)
@@ -236,6 +239,7 @@ def test_plain_http_is_no_way_for_a_token(requests_mock: Mocker, monkeypatch: py
         ({"exc": requests.ReadTimeout}, "no answer within 10 s"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_an_admin_listener_that_does_not_answer_is_named(
     requests_mock: Mocker, answer: dict[str, Any], advice: str
 ) -> None:
@@ -329,6 +333,7 @@ def test_an_alert_may_take_a_moment_to_be_processed(requests_mock: Mocker) -> No
         ({"json": [{"status": {"state": "unprocessed"}}]}, "the alert was not processed within 0 s; see its log"),
     ],
 )
+@pytest.mark.usefixtures("shipped_limits")
 def test_an_alertmanager_that_does_not_process_the_alert_is_named(
     requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], sentence: str
 ) -> None:

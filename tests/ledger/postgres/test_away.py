@@ -23,6 +23,7 @@ def test_a_server_that_is_away_differs_from_one_that_refuses(postgres_url: str) 
         assert not isinstance(refusal.value, StoreUnreachableError)
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_server_that_accepts_and_does_not_answer_is_away() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreUnreachableError):
         SqlLedger(f"postgresql+psycopg://somebody@127.0.0.1:{silent.getsockname()[1]}/dataexport")
@@ -41,6 +42,7 @@ def test_an_option_that_libpq_refuses_is_not_waited_for(option: str) -> None:
     assert not isinstance(refusal.value, StoreUnreachableError)
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_pooler_that_reports_a_server_that_is_away_differs_from_one_that_refuses() -> None:
     # It looks up users in its server, and reports after a first attempt that it cannot.
     with PgBouncer(free_port(), {"auth_user": USER}) as pooler:
@@ -53,6 +55,7 @@ def test_a_pooler_that_reports_a_server_that_is_away_differs_from_one_that_refus
         assert not isinstance(refusal.value, StoreUnreachableError)
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_pooler_whose_server_no_longer_answers_is_not_waited_for_without_end(
     postgres: Postgres, postgres_url: str
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_connection_that_was_dropped_is_replaced_unseen(
     assert len(ledger.read(0)) == 2
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_server_that_does_not_answer_is_an_error_and_then_none(ledger: SqlLedger, postgres: Postgres) -> None:
     ledger.append([FIRST])
     with postgres.paused():
@@ -120,6 +121,7 @@ def test_a_database_that_cannot_store_every_name_is_refused(postgres: Postgres, 
     )
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_lock_that_somebody_holds_is_an_error_that_keeps_nothing(
     ledger: SqlLedger, postgres: Postgres, postgres_url: str
 ) -> None:

@@ -19,7 +19,6 @@ from builders import HOUR, accepted_event, at, event
 from databases import SQLITE_DRIVERS, sqlite_driver
 from exporter.domain.errors import StoreError, StoreRefusedError
 from exporter.ledger.sql.ledger import SqlLedger
-from exporter.ledger.sqlite import file
 from exporter.ledger.sqlite.file import SqliteFile, journal_mode, newest_driver
 from running import wait_until
 
@@ -65,6 +64,7 @@ def lock_of_another_process(path: Path) -> Iterator[None]:
         holder.communicate()
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_lock_that_another_process_holds_is_an_error_and_then_none(ledger: SqlLedger, path: Path) -> None:
     with lock_of_another_process(path), pytest.raises(StoreError, match="another process"):
         ledger.append([FIRST])
@@ -72,10 +72,7 @@ def test_a_lock_that_another_process_holds_is_an_error_and_then_none(ledger: Sql
     assert ledger.append([FIRST]) == [True]
 
 
-def test_a_lock_that_another_process_gives_back_is_waited_for(
-    ledger: SqlLedger, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file, "BUSY_TIMEOUT", 60.0)  # ends the test only if the lock is never taken
+def test_a_lock_that_another_process_gives_back_is_waited_for(ledger: SqlLedger, path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         with lock_of_another_process(path):
             appended = pool.submit(ledger.append, [FIRST])
@@ -86,6 +83,7 @@ def test_a_lock_that_another_process_gives_back_is_waited_for(
         assert appended.result() == [True]
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing(
     ledger: SqlLedger, path: Path, driver: ModuleType
 ) -> None:
@@ -97,6 +95,7 @@ def test_a_database_that_somebody_locks_in_sqlite_is_an_error_that_keeps_nothing
     assert ledger.read(0) == []
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_without_a_log_a_reader_does_not_wait_for_ever_for_a_writer(path: Path) -> None:
     with closing(SqlLedger(f"sqlite:///{path}", driver=sqlite3)) as ledger:
         database = ledger._database  # noqa: SLF001 - to stop in the middle of a commit
@@ -174,6 +173,7 @@ def test_wal_is_used_only_by_versions_that_do_not_corrupt_it(version: tuple[int,
     assert journal_mode(version) == mode
 
 
+@pytest.mark.usefixtures("shipped_limits")
 def test_every_connection_syncs_fully_in_the_safe_journal_mode(path: Path, driver: ModuleType) -> None:
     engine = SqliteFile(make_url(f"sqlite:///{path}"), driver).engine
     with engine.connect() as connection:
