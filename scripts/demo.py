@@ -145,7 +145,8 @@ def main() -> None:
             f"prometheus    {monitoring.prometheus_url}/alerts\n"
             f"alertmanager  {monitoring.alertmanager_url}/api/v2/alerts\n"
             f"logs          {FOLDER.name}/*.log\n"
-            "Notifications follow; the export every minute is overdue about every six minutes. Ctrl-C ends it all.",
+            "Notifications follow. The export that runs every minute becomes overdue about every six minutes.\n"
+            "Ctrl-C ends everything.",
             flush=True,
         )
         try:
