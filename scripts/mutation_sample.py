@@ -112,6 +112,7 @@ class Functions:
     def __init__(self, path: str) -> None:
         self._module = PurePosixPath(path.removesuffix("/__init__.py")).name.removesuffix(".py")
         self._spans: list[tuple[int, int, int, str]] = []
+        self._bound: list[tuple[int, int, set[str]]] = []
         self._find(ast.parse((ROOT / path).read_text("utf-8")), self._module)
 
     def _find(self, node: ast.AST, owner: str) -> None:
@@ -122,6 +123,11 @@ class Functions:
                 body = sys.maxsize if isinstance(child, ast.ClassDef) else child.body[0].lineno
                 first = min(node.lineno for node in (child, *child.decorator_list))
                 self._spans.append((first, child.end_lineno or child.lineno, body, name))
+                self._bound.append((first, child.end_lineno or child.lineno, {child.name}))
+            elif isinstance(child, ast.Assign | ast.AnnAssign):
+                targets = child.targets if isinstance(child, ast.Assign) else [child.target]
+                names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+                self._bound.append((child.lineno, child.end_lineno or child.lineno, names))
             self._find(child, name)
 
     def owner(self, line: int) -> str:
@@ -134,6 +140,11 @@ class Functions:
         """Return the lines of the function body that contains the line; None if it runs on import."""
         bodies = [(body, last) for _, last, body, _ in self._spans if body <= line <= last]
         return range(max(bodies)[0], max(bodies)[1] + 1) if bodies else None
+
+    def names(self, line: int) -> set[str]:
+        """Return the names that the statement at the line binds: a constant's, a field's, a function's or a class's."""
+        around = [(first, -last, names) for first, last, names in self._bound if first <= line <= last]
+        return max(around, key=lambda each: each[:2])[2] if around else set()
 
     def bodies(self) -> set[int]:
         """Return the lines of all function bodies."""
