@@ -2,8 +2,9 @@
 """Change the code in one place after another, and require that the tests detect each change.
 
 The places are a fixed random sample; cosmic-ray's operators change them. Each change is tested with the tests that
-cover its line: first the quick ones of the test files that are about it, then the others. A change that no test
-detects needs a verdict in `tests/mutants/judged.toml`.
+cover its line, or, of a line that runs on import, with those that use its module: first the quick ones of the test
+files that are about it, then the others. A change that no test detects needs a verdict in
+`tests/mutants/judged.toml`. A change that is judged equivalent is tested with the first ones only.
 
 It works in copies of the repository below ``.mutants``, where it also records which test covers which line, until the
 code or the tests change. To test one change with some tests: ``--only TEXT --tests tests/domain/test_slots.py``.
@@ -12,14 +13,18 @@ code or the tests change. To test one change with some tests: ``--only TEXT --te
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import py_compile
 import subprocess
 import sys
 import time
 import tomllib
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -31,6 +36,7 @@ from mutation_worker import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mutation_sample import Mutant
 
@@ -38,6 +44,7 @@ SAMPLE = 300
 MIN_DETECTED = 0.96
 JUDGED = ROOT / "tests" / "mutants" / "judged.toml"
 DETECTED = {Kind.FAILED, Kind.TIMEOUT, Kind.UNIMPORTABLE, Kind.DIED}
+TRIES = 3
 SURVIVED, DOUBTFUL = "survived", "doubtful"
 """No test detected it; the tests that did fail on the unchanged code too, or are nearly as slow there."""
 
@@ -58,24 +65,42 @@ class Worker:
         )
 
     def outcome(self, mutant: Mutant, attempt: Attempt) -> tuple[str, str]:
-        """Run an attempt on a mutant; return its outcome and the detail, such as the failed test."""
-        tests, timeout = attempt.tests, 10 + 5 * attempt.seconds
+        """Run an attempt on a mutant; return its outcome and the detail, such as the failed test.
+
+        What may be due to a busy machine is tried again, with more time than the unchanged code took meanwhile.
+        """
+        timeout = 10 + 5 * attempt.seconds
+        for _ in range(TRIES):
+            kind, detail, spent = self._compare(mutant, attempt.tests, timeout)
+            if kind != DOUBTFUL:
+                break
+            timeout = max(2 * timeout, 4 * spent)
+        return kind, detail
+
+    def _compare(self, mutant: Mutant, tests: Sequence[str], timeout: float) -> tuple[str, str, float]:
+        """Run tests on a mutant, then on the unchanged code; also return the seconds of the latter."""
         module = self._tree / mutant.path
         unchanged = module.read_bytes()
-        module.write_text(mutant.text, "utf-8")
+        self._replace(module, mutant.text.encode())
         try:
             kind, detail, _ = self._run(tests, None, timeout)
         finally:
-            module.write_bytes(unchanged)
+            self._replace(module, unchanged)
         if kind == Kind.PASSED:
-            return SURVIVED, ""
+            return SURVIVED, "", 0.0
         # The outcome counts only if the same tests, up to that one, pass on the unchanged code, with time to spare.
         control, reason, spent = self._run(tests, detail if kind in {Kind.FAILED, Kind.TIMEOUT} else None, timeout)
         if control != Kind.PASSED:
-            return DOUBTFUL, f"{kind}, but on the unchanged code {control}: {reason}"
+            return DOUBTFUL, f"{kind}, but on the unchanged code {control}: {reason}", spent
         if kind == Kind.TIMEOUT and spent > timeout / 3:
-            return DOUBTFUL, f"{kind}, but the unchanged code took {spent:.0f} of {timeout:.0f} s: {detail}"
-        return kind, detail
+            return DOUBTFUL, f"{kind}, but the unchanged code took {spent:.0f} of {timeout:.0f} s: {detail}", spent
+        return kind, detail, spent
+
+    def _replace(self, module: Path, text: bytes) -> None:
+        """Write a module and its bytecode: a compiler's warning, such as for ``is 1``, must not count as a failure."""
+        module.write_bytes(text)
+        with contextlib.suppress(py_compile.PyCompileError):  # a mutant that cannot be compiled cannot be imported
+            py_compile.compile(str(module), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
     def _run(self, tests: Sequence[str], until: str | None, timeout: float) -> tuple[Kind, str, float]:
         print(json.dumps({"tests": tests, "until": until, "timeout": timeout}), file=self._process.stdin, flush=True)
@@ -119,29 +144,37 @@ def main() -> int:
         record(options.jobs)
         choice = Choice()
         attempts = [choice.attempts(mutant) for mutant in mutants]
+        # All of them passed when it was judged that nothing can be observed.
+        equivalent = [verdict == "equivalent" for verdict in map(judged().get, (mutant.name for mutant in mutants))]
+        attempts = [tried[:1] if skip else tried for tried, skip in zip(attempts, equivalent, strict=True)]
     return report(mutants, test(mutants, attempts, options.jobs))
 
 
 def test(mutants: Sequence[Mutant], attempts: Sequence[Sequence[Attempt]], jobs: int) -> list[str]:
     """Return the outcome of each mutant: a `Kind`, `SURVIVED` or `DOUBTFUL`."""
+    warnings.simplefilter("ignore", SyntaxWarning)
+    began = time.monotonic()
+    ended = count(1)
     workers: SimpleQueue[Worker] = SimpleQueue()
     for number in range(jobs):
         workers.put(Worker(number))
 
-    def outcome(mutant: Mutant, attempts: Sequence[Attempt]) -> str:
+    def test_one(mutant: Mutant, attempts: Sequence[Attempt]) -> str:
         worker, started_at, kind, detail = workers.get(), time.monotonic(), SURVIVED, "no test covers it"
         for attempt in attempts:
             kind, detail = worker.outcome(mutant, attempt)
             if kind in DETECTED:
                 break
         workers.put(worker)
-        print(
-            f"{kind:12} {time.monotonic() - started_at:5.1f} s  {mutant.name}  {detail and f'({detail})'}", flush=True
-        )
+        now, number = time.monotonic(), next(ended)
+        minutes = (now - began) * (len(mutants) / number - 1) / 60
+        progress = f"[{number}/{len(mutants)}, about {minutes:.0f} min left]"
+        outcome = f"{kind:12} {now - started_at:5.1f} s  {mutant.name}"
+        print(progress, outcome, detail and f" ({detail})", flush=True)
         return kind
 
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(outcome, mutants, attempts))
+        outcomes = list(pool.map(test_one, mutants, attempts))
     for _ in range(jobs):
         workers.get().close()
     return outcomes

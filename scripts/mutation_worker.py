@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import select
 import signal
 import sys
@@ -32,6 +33,8 @@ LOG = "pytest.log"
 """The file in the copy with pytest's last output."""
 RUNNING = "pytest.running"
 """The file in the copy with the name of the test that was started last."""
+MEMORY_BYTES = 4 << 30
+"""The limit of each process that runs tests, so that an endless list does not take the machine's memory."""
 OPTIONS = (
     *("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"),
     "--assert=plain",  # the plugins are imported already, too late for pytest to rewrite their asserts
@@ -81,6 +84,11 @@ class Chosen:
         """Write the name of the running test to a file, in case the test never ends."""
         Path(RUNNING).write_text(nodeid, "utf-8")
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Record the first file that cannot be collected, such as one that computes what it expects."""
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record the first failure."""
         if report.failed:
@@ -116,7 +124,7 @@ def run(tests: list[str], until: str | None) -> tuple[Kind, str]:
     code = pytest.main([*OPTIONS, *files], plugins=[chosen])
     if code == pytest.ExitCode.OK:
         return Kind.PASSED, ""
-    if code == pytest.ExitCode.TESTS_FAILED and chosen.failed:
+    if code in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED} and chosen.failed:
         return Kind.FAILED, chosen.failed
     try:
         import_exporter()
@@ -129,6 +137,7 @@ def run_in_child(tests: list[str], until: str | None, timeout: float, writer: in
     """Run the tests in the forked child, write the outcome to a descriptor, and exit."""
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
         signal.alarm(int(timeout) + 5)  # ends a hanging test even if the parent has been killed
         log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for descriptor in (1, 2):
