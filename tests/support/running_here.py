@@ -59,7 +59,7 @@ class LocalExporter(Exporter):
     def start(self) -> None:
         """Start the exporter, and wait until it is ready."""
         self.launch()
-        wait_until(self._ready, "the ledger is read")
+        wait_until(lambda: not self.service.why_not_ready(), "the ledger is read")
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
