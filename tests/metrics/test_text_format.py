@@ -27,7 +27,7 @@ from exporter.projection.projector import Projector
 from memory_ledger import MemoryLedger
 from reference import COUNTERS, GAUGES, LABELS, SLOTS, Reference, rendered_by_library
 from running import Exporter, series
-from tools import tool
+from tools import thorough, tool
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -159,6 +159,7 @@ source_states = st.builds(
 )
 
 
+@thorough
 @given(state=export_states, source=source_states, openmetrics=st.booleans())
 def test_any_text_and_any_number_is_written_as_the_library_does_and_read_back_by_it(
     state: ExportState, source: SourceState, *, openmetrics: bool
