@@ -106,7 +106,7 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments name, or fail with the name that is most like it."""
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:  # the shell completes what may still be wrong
             close = closest(args[0], list(COMMANDS))
             hint = f"did you mean {close}?" if close else "`dataexport-exporter --help` lists the commands"
             ctx.fail(f"no such command: {args[0]}; {hint}")

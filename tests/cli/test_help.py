@@ -52,3 +52,4 @@ def test_the_shell_completes_commands_options_and_states() -> None:
     shell = BashComplete(main, {}, "dataexport-exporter", "_DATAEXPORT_EXPORTER_COMPLETE")
     assert [item.value for item in shell.get_completions([], "exp")] == ["exports", "explain"]
     assert [item.value for item in shell.get_completions(["mute"], "--un")] == ["--until"]
+    assert shell.get_completions(["nonsense"], "--un") == []
