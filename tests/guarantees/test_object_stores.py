@@ -33,6 +33,7 @@ from exporter.server.landing.object_store import (
     find_files,
 )
 from object_stores import SCHEMES, ObjectStore, faulty_proxy
+from running import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,11 +157,11 @@ def test_nothing_then_too_little_then_late_files(store: ObjectStore) -> None:
 @contextmanager
 def checking_credentials(store: ObjectStore) -> Iterator[None]:
     """Let moto check credentials for a time, as Azurite always does."""
-    requests.post(f"{store.url}/moto-api/reset-auth", data="0", timeout=10)
+    requests.post(f"{store.url}/moto-api/reset-auth", data="0", timeout=PATIENCE_SECONDS)
     try:
         yield
     finally:
-        requests.post(f"{store.url}/moto-api/reset-auth", data="inf", timeout=10)
+        requests.post(f"{store.url}/moto-api/reset-auth", data="inf", timeout=PATIENCE_SECONDS)
 
 
 def test_access_denied(store: ObjectStore) -> None:

@@ -23,7 +23,7 @@ from obstore.store import AzureStore, S3Store
 
 from bucket_server import ACCOUNT, BUCKET
 from exporter.domain.landing import Landing
-from monitoring import find_tool, wait_for
+from monitoring import PATIENCE_SECONDS, find_tool, wait_for
 from ports import free_port
 from tools import missing, program
 
@@ -108,7 +108,7 @@ def running(command: Sequence[str], url: str) -> Iterator[str]:
 
     def answers() -> bool:
         try:
-            requests.get(url, timeout=5)
+            requests.get(url, timeout=PATIENCE_SECONDS)
         except requests.ConnectionError:
             return False
         return True
@@ -119,7 +119,7 @@ def running(command: Sequence[str], url: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def moto(*, ahead: float = 0) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
     with running([*_with_clock(ahead), *command], f"http://127.0.0.1:{port}") as url:
-        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
+        requests.put(f"{url}/{BUCKET}", timeout=PATIENCE_SECONDS).raise_for_status()
         yield url
 
 
@@ -167,7 +167,7 @@ def create_container(url: str) -> None:
     digest = hmac.new(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256).digest()
     headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}"
     headers["Content-Length"] = "0"
-    response = requests.put(f"{url}/{ACCOUNT}/{BUCKET}?restype=container", headers=headers, timeout=10)
+    response = requests.put(f"{url}/{ACCOUNT}/{BUCKET}?restype=container", headers=headers, timeout=PATIENCE_SECONDS)
     response.raise_for_status()
 
 

@@ -13,6 +13,7 @@ from commands import error_output, run
 from exporter.cli.http_client import explain
 from monitoring import Receiver, started, wait_for
 from ports import free_port
+from running import PATIENCE_SECONDS
 from running_here import LocalExporter
 from tools import tool
 
@@ -307,7 +308,7 @@ def test_a_test_page_arrives_and_a_silenced_one_is_named(alertmanager: tuple[str
         "createdBy": "test",
         "comment": "test",
     }
-    made = requests.post(f"{url}/api/v2/silences", json=silence, timeout=10)
+    made = requests.post(f"{url}/api/v2/silences", json=silence, timeout=PATIENCE_SECONDS)
     assert made.status_code == 200, made.text
 
     def suppressed() -> bool:

@@ -218,7 +218,7 @@ def test_no_events_are_read_for_checks_that_cannot_be_made_yet() -> None:
 
     def hang(_: Landing, url: str, __: float) -> Found:
         started.append(url)
-        release.wait(30)
+        release.wait(PATIENCE_SECONDS)
         return Found(1, 1, at("0:10"))
 
     landings = Landings({("shop", f"e{number}"): Landing("s3://bucket/") for number in range(10)})
