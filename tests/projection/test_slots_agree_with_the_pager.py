@@ -150,7 +150,7 @@ def test_something_is_late_or_missed_if_and_only_if_the_export_was_overdue(histo
 
 @pytest.mark.proof
 @pytest.mark.parametrize("part", range(3))  # which run at the same time
-@settings(max_examples=100 * PROOF)
+@settings(max_examples=50 * PROOF)
 @given(history=happenings(), chance=st.integers(0, 2**32))
 def test_over_many_histories_something_is_late_or_missed_if_and_only_if_the_export_was_overdue(
     history: Story, chance: int, part: int
