@@ -8,7 +8,6 @@ import signal
 import sys
 import uuid
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
@@ -16,7 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from commands import Store
-from exporter.domain.daylight_saving import ZONES_WITH_SETBACK
 from exporter.ledger.sql.ledger import SqlLedger
 from patient import sitecustomize as patient
 from postgres import PgBouncer, Postgres
@@ -42,10 +40,6 @@ if not PROVING:
     # Hypothesis parses every module of this project for constants to draw, which takes ten seconds of CPU in each
     # worker of a fresh clone. `make prove` draws them.
     providers._get_local_constants = lambda: providers._local_constants  # noqa: SLF001 - there is no setting for it
-
-# Where the zone of a source is not known, the exporter reads all of these again for every time that it has not seen;
-# while somebody holds them, Python reads each once.
-HELD_ZONES = [ZoneInfo(name) for name in ZONES_WITH_SETBACK]
 
 # A thread that an earlier test left may log at any time: not into the output of a command that a test looks at.
 # Without the default renderer, which draws each traceback with all local variables and takes seconds for it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import add
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -91,13 +91,18 @@ def _setback(start: int, due: int, zone: tzinfo | None) -> float:
 
     Both are in quarter hours since 1970: clocks change on a quarter hour, so many exports share an entry.
     """
-    zones = (zone,) if zone is not None else tuple(map(ZoneInfo, ZONES_WITH_SETBACK))
+    zones = (zone,) if zone is not None else _zones_with_setback()
     return max(_setback_in_zone(start * QUARTER_HOUR, due * QUARTER_HOUR, candidate) for candidate in zones)
 
 
 @lru_cache(maxsize=1024)  # of at most 672 slots each: the quarter hours of a week
 def _setbacks(start: int, due: range, zone: tzinfo | None) -> list[float]:
     return [_setback(start, quarter, zone) for quarter in due]
+
+
+@cache  # since Python keeps eight zones at most, and would read all of these files again for each call
+def _zones_with_setback() -> tuple[ZoneInfo, ...]:
+    return tuple(map(ZoneInfo, ZONES_WITH_SETBACK))
 
 
 def _setback_in_zone(start: float, due: float, zone: tzinfo) -> float:

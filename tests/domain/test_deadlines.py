@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from builders import DAY, HOUR, MINUTE, at, instant
+from exporter.domain import daylight_saving
 from exporter.domain.daylight_saving import latest_slot_after, latest_slots_after, slot_after
 from exporter.domain.deadlines import deadline_after, expectation_of, extended_past_outage, run_deadline_after
 from exporter.domain.events import Outage
@@ -208,3 +209,16 @@ def test_without_a_zone_it_may_take_an_hour_more_on_any_day_on_which_some_clock_
 
 def test_none_stays_none() -> None:
     assert extended_past_outage(0, EVERY_4H.grace, [OUTAGE]) == 0
+
+
+def test_the_zones_that_an_unknown_zone_may_be_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def zone_info(name: str) -> ZoneInfo:
+        read.append(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr(daylight_saving, "ZoneInfo", zone_info)
+    for day in range(3):  # of a year for which no other test asks
+        latest_slot_after(instant("1999-01-01 00:00") + day * DAY, 1, expectation_of(4 * HOUR, None))
+    assert len(read) in {0, len(daylight_saving.ZONES_WITH_SETBACK)}
