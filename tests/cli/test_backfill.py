@@ -231,18 +231,18 @@ def make_checks(ledger: TimeTravelLedger, inputs: BackfillInput, until: float) -
                 )
 
 
-@pytest.mark.parametrize("limit", [3, 200])
-def test_files_are_what_checks_found_at_the_time(limit: int) -> None:
+@pytest.mark.parametrize(("limit", "days"), [(3, 1.0), (200, 1.5)])
+def test_files_are_what_checks_found_at_the_time(limit: int, days: float) -> None:
     stopped = event("completed", BEGINS + 600, source="berlin", partner="Stopped", frequency="4h")
-    ledger = TimeTravelLedger(map(accepted_event, [stopped, *simulated(days=1.5)]), declared=BEGINS)
+    ledger = TimeTravelLedger(map(accepted_event, [stopped, *simulated(days=days)]), declared=BEGINS)
     landings = Landings({("shop", "never-ran"): Landing("gs://bucket/")}, {"berlin": Landing("s3://bucket/")})
     inputs = replace(inputs_for(ledger, DECLARED, limit), landings=landings)
     of_an_export_that_is_gone = LandingCheck("shop", "gone", RunKey(BEGINS, 0), BEGINS, BEGINS + 1, NOTHING, *NONE)
     ledger.landings.append(of_an_export_that_is_gone, GIVEN)
-    make_checks(ledger, inputs, BEGINS + 1.5 * DAY)
-    text, _ = run_backfill(inputs, BEGINS + 1.5 * DAY)
+    make_checks(ledger, inputs, BEGINS + days * DAY)
+    text, _ = run_backfill(inputs, BEGINS + days * DAY)
     assert {name for name, _, _ in LANDING_GAUGES} <= set(re.findall(r"dataexport_(\w+){[^}]*} [1-9]", text))
-    assert_as_scraped(ledger, inputs, BEGINS + 1.5 * DAY)
+    assert_as_scraped(ledger, inputs, BEGINS + days * DAY)
 
 
 def test_without_a_landing_there_is_nothing_about_files() -> None:

@@ -141,13 +141,21 @@ def test_the_small_server_lists_the_same(scheme: str) -> None:
         assert outcomes(ObjectStore(scheme, server.url)) == EXPECTED
 
 
-def test_nothing_then_too_little_then_late_files(store: ObjectStore) -> None:
+@pytest.fixture
+def late_files(store: ObjectStore) -> Iterator[tuple[str, str]]:
+    """The names of two files in a folder of their own, which are removed at the end: other tests list the bucket."""
+    names = (f"late/{store.scheme}/one", f"late/{store.scheme}/two")
+    yield names
+    store.delete(names)
+
+
+def test_nothing_then_too_little_then_late_files(store: ObjectStore, late_files: tuple[str, str]) -> None:
     started_at = time.time() - RECENT
     landing = store.landing("late/" + store.scheme, min_objects=2, min_bytes=10)
     assert look(landing, started_at).result == NOTHING
-    store.put(f"late/{store.scheme}/one", b"x" * 100)
+    store.put(late_files[0], b"x" * 100)
     assert look(landing, started_at).result == SMALL
-    store.put(f"late/{store.scheme}/two", b"x")
+    store.put(late_files[1], b"x")
     check = look(landing, started_at)
     assert (check.result, check.objects, check.size) == (LANDED, 2, 101)
     assert 0 <= time.time() - check.newest < RECENT

@@ -12,6 +12,7 @@ from builders import at, event, instant
 from exporter.domain.errors import PayloadError
 from exporter.ingest.json_lines import EventLine, format_line, parse_line
 from exporter.ledger.contract import AcceptedEvent
+from tools import thorough
 
 BODY = '{"a": 1}'
 
@@ -29,6 +30,7 @@ def test_a_stored_event_is_read_as_it_was_written() -> None:
 texts = st.text(max_size=12)
 
 
+@thorough
 @given(
     st.dictionaries(texts, st.recursive(st.none() | st.integers() | texts, st.lists, max_leaves=6), max_size=4),
     st.data(),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.domain.errors import PayloadError, PayloadTooLargeError
 from exporter.ingest.json_objects import MAX_OBJECTS, decode
+from tools import thorough
 
 LIMIT = 1_000_000
 
@@ -129,6 +130,7 @@ objects = st.dictionaries(
 )
 
 
+@thorough
 @given(st.lists(objects, max_size=5), st.sampled_from([None, 1, "\t"]))
 def test_the_bytes_of_every_object_mean_what_was_sent(sent: list[dict[str, object]], indent: int | str | None) -> None:
     for escaped in (True, False):

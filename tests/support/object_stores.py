@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import formatdate
@@ -74,9 +74,18 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes) -> None:
         """Upload an object."""
+        obstore.put(self._writer(), name, content)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete objects, whether they exist or not."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                obstore.delete(self._writer(), name)
+
+    def _writer(self) -> AzureStore | S3Store:
         # moto is the store of two clients, and the one for Google Cloud Storage cannot write to it.
         client = _azure_client if self.scheme == "az" else _s3_client
-        obstore.put(client(self.url, self.bucket), name, content)
+        return client(self.url, self.bucket)
 
 
 @cache
